@@ -1,0 +1,44 @@
+"""zerosum trains, judges, compares and serves adversarial games.
+
+    import zerosum
+
+    run = zerosum.train("digits", recipe="dcgan", images="20k")
+    images = run.sample(16)  # [16, C, H, W] in [-1, 1]
+
+Importing zerosum is cheap: each name loads what it needs when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Engine": "zerosum.core.engine",
+    "Part": "zerosum.core.registry",
+    "Recipe": "zerosum.recipes",
+    "Run": "zerosum.runs",
+    "ZerosumError": "zerosum.core.errors",
+    "load_generator": "zerosum.runs.generator",
+    "open_data": "zerosum.data",
+    "register": "zerosum.core.registry",
+    "resume": "zerosum.runs",
+    "train": "zerosum.runs",
+}
+_MODULES = ("core", "data", "games", "latents", "metrics", "networks", "objectives", "optimizers", "recipes", "regularizers", "runs")
+
+__all__ = sorted([*_HOMES, *_MODULES, "__version__"])  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"zerosum.{name}")
+    raise AttributeError(f"module 'zerosum' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""The command line: imports runs, never the reverse; `zerosum --help` imports no torch."""

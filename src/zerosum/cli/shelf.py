@@ -1,0 +1,93 @@
+"""`zerosum ls` and `zerosum show`: the registry, printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from zerosum import recipes  # noqa: F401  (puts every part on the shelf)
+from zerosum.core import registry, settings, values
+from zerosum.core.errors import RecipeError, nearest
+from zerosum.core.registry import Part
+from zerosum.data import names as named_sets
+
+Listing = dict[str, list[tuple[str, str]]]
+HIDDEN = ("player",)  # kinds with a single part, shown as part of every recipe
+
+
+def listing(kind: str | None, use: Iterable[str]) -> Listing:
+    """Names and summaries of all parts, or of one kind.
+
+    Raises:
+        RecipeError: there is no such kind.
+    """
+    for file in use:
+        registry.use(file)
+    kinds = [one for one in registry.kinds() if one not in HIDDEN] if kind is None else [kind.rstrip("s") if kind != "data" else kind]
+    rows = {one: [(name, registry.summary(part)) for name, part in registry.shelf(one).items()] for one in kinds}
+    if "data" in rows:
+        rows["data"] = [*named_sets().items(), *((name, f"preparation: {text}") for name, text in rows["data"])]
+    return rows
+
+
+def print_listing(rows: Listing) -> None:
+    """Print names and summaries to stdout."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for kind, parts in rows.items():
+        for place, (name, text) in enumerate(parts):
+            table.add_row("" if place else kind, name, text)
+    Console().print(table)
+
+
+def print_description(name: str, use: Iterable[str]) -> None:
+    """Print every field of what is called `name`, in all kinds that have it.
+
+    Raises:
+        RecipeError: nothing is called so.
+    """
+    for file in use:
+        registry.use(file)
+    found = [(kind, registry.shelf(kind)[name]) for kind in registry.kinds() if name in registry.shelf(kind)]
+    sets = named_sets()
+    if not found and name not in sets:
+        known = [one for kind in registry.kinds() for one in registry.shelf(kind)]
+        raise RecipeError(f"nothing is called {name!r}; {nearest(name, [*known, *sets])}")
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    if name in sets:
+        console.print(f"data {name}: {sets[name]}")
+    for kind, part in found:
+        console.print(f"# {kind} {name}: {registry.summary(part)}")
+        console.print("\n".join(_part_lines(part) if isinstance(part, type) else annotated(part())), "\n")
+
+
+def _part_lines(cls: type[Part]) -> Iterator[str]:
+    yield from (f"# {line}".rstrip() for line in (cls.__doc__ or "").strip().splitlines()[1:])
+    for name, kind, comment in registry.described_fields(cls):
+        default = cls.__dataclass_fields__[name].default  # type: ignore[attr-defined]
+        text = values.write(default, kind) if not isinstance(default, Part | tuple) or not registry.slot_kind(cls, name) else str(default)
+        yield f"{name} = {text}  # {comment}"
+
+
+def annotated(part: Part, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """TOML lines of a composite part, each with the comment of its field."""
+    table = settings.to_table(part)
+    if path:
+        yield ""
+        yield f"[{'.'.join(path)}]"
+    comments = {name: comment for name, _, comment in registry.described_fields(type(part))}
+    below: list[tuple[str, Any]] = []
+    for name, value in table.items():
+        if isinstance(value, dict):
+            below.append((name, getattr(part, name)))
+        else:
+            comment = comments.get(name)
+            yield f"{name} = {json.dumps(value)}" + (f"  # {comment}" if comment else "")
+    for name, child in below:
+        yield from annotated(child, (*path, name))

@@ -1,0 +1,152 @@
+"""The engine applies updates: the only place that knows optimizers, precision, averages and finite checks."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zerosum.core.average import reestimate_statistics
+from zerosum.core.clock import reseed, seeded
+from zerosum.core.errors import TrainingError
+from zerosum.core.game import Feed, Game
+from zerosum.core.ledger import Ledger
+from zerosum.core.player import Seat
+from zerosum.core.space import Space
+
+
+class Engine:
+    """A game at play.
+
+    Args:
+        game: who plays and how.
+        space: sizes of data, latents and classes.
+        seed: everything random is a function of this and of the clock.
+        device: where networks live.
+        precision: `fp32`, or `bf16` for automatic mixed precision (losses and penalties stay in float32).
+        total: images of the whole run, which schedules refer to; None where it is measured in time.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        space: Space,
+        *,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        precision: str = "fp32",
+        total: int | None = None,
+    ) -> None:
+        self.game, self.space, self.seed, self.total = game, space, seed, total
+        self.device, self.precision = torch.device(device), precision
+        self.images = 0  # the clock: images drawn so far
+        self.feed: Feed | None = None  # of the turn under way
+        with seeded(seed, "weights"):
+            self.seats = {name: Seat(player, space, self.device) for name, player in game.players().items()}
+        self.memory: dict[str, dict[str, Tensor]] = {
+            part.name: {key: value.to(self.device) for key, value in part.memory().items()}
+            for part in (*game.regularizers, *vars(game).values())
+            if hasattr(part, "memory")
+        }
+        self.ledger = Ledger()
+
+    def network(self, player: str) -> nn.Module:
+        """The live network of a player."""
+        return self.seats[player].module
+
+    def turn(self, feed: Feed) -> None:
+        """Play one step; its randomness depends on the seed and the clock alone."""
+        self.feed, self.images = feed, feed.position
+        reseed(self.seed, self.images)
+        for seat in self.seats.values():
+            seat.set_rate(seat.player.schedule.factor(self.images, self.total))
+        with self.autocast():
+            self.game.step(feed, self)
+        self.images = feed.position
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Mixed precision where the engine was asked for it."""
+        if self.precision != "bf16":
+            return nullcontext()
+        # no cache: it would keep weights cast before an update, or cast without gradients, for the rest of the turn
+        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
+
+    def due(self, player: str) -> list[Any]:
+        """Regularizers of a player that this update of it has to carry (`every` counts its updates)."""
+        updates = self.seats[player].updates
+        return [part for part in self.game.regularizers if part.player == player and updates % part.every == 0]
+
+    def extras(self, player: str, round: Any) -> dict[str, Tensor]:
+        """Losses of the due regularizers, by name."""
+        return {part.name: part(round, self.memory.get(part.name, {})) for part in self.due(player)}
+
+    def update(self, player: str, **losses: Tensor) -> None:
+        """Move one player: gradients of the sum of losses, optimizer, rules, average.
+
+        Only this player's weights collect gradients: the opponent is frozen, and the backward pass does not even
+        compute its weights' gradients.
+
+        Raises:
+            TrainingError: a loss is not finite; the weights have not changed.
+        """
+        seat = self.seats[player]
+        total = sum((loss.float() for loss in losses.values()), start=torch.zeros((), device=self.device))
+        seat.optimizer.zero_grad(set_to_none=True)
+        self._stop_if_not_finite(player, seat, total, losses)
+        with torch.autocast(self.device.type, enabled=False):
+            total.backward(inputs=seat.parameters)
+        seat.optimizer.step()
+        seat.settle(self.images if self.feed is None else self.feed.position)
+        self.ledger.note(player, total, losses)
+
+    def _stop_if_not_finite(self, player: str, seat: Seat, total: Tensor, losses: dict[str, Tensor]) -> None:
+        finite = torch.isfinite(total.detach())
+        if self.device.type != "cpu" and seat.optimizer.defaults.get("fused"):
+            # no host sync: a fused step skips itself, and the ledger raises at the next report
+            seat.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        elif not finite:
+            found = ", ".join(f"{name} {float(loss.detach()):g}" for name, loss in losses.items())
+            raise TrainingError(
+                f"the loss of the {player} is not finite after {self.images:,} images ({found}); its weights were not "
+                f"changed. Lower {player}.lr, or add a regularizer such as r1"
+            )
+
+    def product(self) -> nn.Module:
+        """A copy of the network that the training is for, ready to use: averaged weights, evaluation mode."""
+        seat = self.seats[self.game.product]
+        module = copy.deepcopy(seat.module if seat.average is None else seat.average).eval()
+        if seat.average is not None:
+            with seeded(self.seed, "statistics"):
+                reestimate_statistics(module, lambda: self.draw(module, 128))
+        return module
+
+    @torch.no_grad()
+    def draw(self, module: nn.Module, count: int) -> Tensor:
+        """Sample `count` items from a generator with random latents and labels."""
+        latent = self.game.latent(count, self.device)
+        classes = self.space.classes
+        label = torch.randint(classes, (count,), device=self.device) if classes else None
+        return self.game.sample(module, latent, label)
+
+    def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+        """Tensors by group, and numbers: all that a checkpoint needs."""
+        tensors = {f"{name}.{group}": state for name, seat in self.seats.items() for group, state in seat.state().items()}
+        tensors |= {f"memory.{name}": memory for name, memory in self.memory.items()}
+        tensors["ledger"], counts = self.ledger.state()
+        seats = {name: {"updates": seat.updates, "images": seat.images} for name, seat in self.seats.items()}
+        return tensors, {"images": self.images, "seats": seats, "ledger": counts}
+
+    def load(self, tensors: dict[str, dict[str, Tensor]], numbers: dict[str, Any]) -> None:
+        """Take back what `state` gave."""
+        for name, seat in self.seats.items():
+            groups = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+            seat.load(groups)
+            seat.updates, seat.images = numbers["seats"][name]["updates"], numbers["seats"][name]["images"]
+        for name, memory in self.memory.items():
+            for key, value in memory.items():
+                value.copy_(tensors[f"memory.{name}"][key])
+        self.ledger.load(tensors["ledger"], numbers["ledger"])
+        self.images = numbers["images"]

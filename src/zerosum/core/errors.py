@@ -1,0 +1,52 @@
+"""What can go wrong, as one small tree.
+
+ZerosumError
+    RecipeError     a recipe, part, field or value that does not exist or does not fit      exit 2
+    DataError       images that cannot be found, read or used                               exit 2
+    RunError        a run directory, checkpoint or generator file that cannot be used       exit 2
+    TrainingError   a training that had to stop: non-finite loss, memory, disk              exit 1
+
+Every message says what is wrong, where, what is allowed or nearest, and how to mend it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class ZerosumError(Exception):
+    """Base of every error that is meant for the user; shown without a traceback."""
+
+    exit_status = 2
+
+
+class RecipeError(ZerosumError):
+    """One or several faults of a recipe, reported together."""
+
+    def __init__(self, faults: str | Sequence[str]) -> None:
+        self.faults = [faults] if isinstance(faults, str) else list(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class DataError(ZerosumError):
+    """Data that cannot be found, read or used."""
+
+
+class RunError(ZerosumError):
+    """A run directory, checkpoint or generator file that cannot be used as asked."""
+
+
+class TrainingError(ZerosumError):
+    """A training that had to stop; what was saved before is intact."""
+
+    exit_status = 1
+
+
+def nearest(word: str, options: Iterable[str]) -> str:
+    """Return "did you mean ...?" where an option is close to the word, else the list of options."""
+    options = sorted(options)
+    close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"there is: {', '.join(options)}" if options else "there is none"

@@ -1,0 +1,43 @@
+"""What a game is: players, and one readable step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from zerosum.core.player import Player
+
+if TYPE_CHECKING:
+    from zerosum.core.engine import Engine
+
+
+class Feed(Protocol):
+    """Where real data come from; `position` (images drawn) is its only state."""
+
+    position: int
+
+    def next(self) -> tuple[Tensor, Tensor | None]:
+        """Next batch: images [N, C, H, W] in [-1, 1] or points [N, D], and labels [N] where there are any."""
+        ...
+
+
+@runtime_checkable
+class Game(Protocol):
+    """Who plays and in which order. A game is a value; the live players sit at the engine's table."""
+
+    product: str  # player whose network is what a training is for
+    latent: Any  # latent part: latent(count, device) -> [count, size]
+    regularizers: tuple[Any, ...]
+
+    def players(self) -> dict[str, Player]:
+        """All players by name."""
+        ...
+
+    def step(self, feed: Feed, engine: Engine) -> None:
+        """One turn: every player moves as the paper's algorithm says."""
+        ...
+
+    def sample(self, generator: nn.Module, latent: Tensor, label: Tensor | None) -> Tensor:
+        """Turn latents [N, K] into data [N, ...]."""
+        ...

@@ -1,0 +1,60 @@
+"""The ledger keeps what was lost: sums of losses on the device, read by the host once per report."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from zerosum.core.errors import TrainingError
+
+
+class Ledger:
+    """Running means of named values since the last report, and of each player's loss since the epoch began."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}  # "report/discriminator.adversarial" -> float64 scalar
+        self.counts: dict[str, int] = {}
+
+    def note(self, player: str, total: Tensor, values: dict[str, Tensor]) -> None:
+        """Add the losses of one update."""
+        self._add(f"epoch/{player}", total)
+        for name, value in values.items():
+            self._add(f"report/{player}.{name}", value)
+
+    def watch(self, **values: Tensor) -> None:
+        """Add other scalars worth a curve."""
+        for name, value in values.items():
+            self._add(f"report/{name}", value)
+
+    def _add(self, key: str, value: Tensor) -> None:
+        value = value.detach()
+        if key in self.sums:
+            self.sums[key].add_(value)
+            self.counts[key] += 1
+        else:
+            self.sums[key] = value.to(torch.float64, copy=True)
+            self.counts[key] = 1
+
+    def take(self, book: str) -> dict[str, float]:
+        """Means of a book, `report` or `epoch`, which then starts again.
+
+        Raises:
+            TrainingError: a mean is not finite.
+        """
+        keys = [key for key in self.sums if key.startswith(f"{book}/")]
+        means = {key.partition("/")[2]: float(self.sums.pop(key)) / self.counts.pop(key) for key in keys}
+        bad = [f"{name} {mean:g}" for name, mean in means.items() if not math.isfinite(mean)]
+        if bad:
+            raise TrainingError(f"values are not finite: {', '.join(bad)}. Lower the learning rates, or add r1")
+        return means
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, int]]:
+        """Sums as tensors and counts as numbers."""
+        return dict(self.sums), dict(self.counts)
+
+    def load(self, sums: dict[str, Tensor], counts: dict[str, int]) -> None:
+        """Take back what `state` gave."""
+        self.sums = {key: sums[key].clone() for key in counts}
+        self.counts = dict(counts)

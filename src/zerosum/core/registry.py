@@ -1,0 +1,254 @@
+"""Parts and the shelf they stand on.
+
+A part is a frozen dataclass with a kind and a name: class = configuration = text = Python.
+
+    @register("regularizer", "r1")
+    @dataclass(frozen=True)
+    class R1(Part):
+        gamma: Positive = 10.0  # weight of ||gradient||^2 / 2
+
+`str(R1(gamma=5))` is `r1:gamma=5.0,every=1`, and `parse("regularizer", "r1:gamma=5")` gives the part back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar, get_type_hints
+
+from zerosum.core import values
+from zerosum.core.errors import RecipeError, nearest
+
+
+class Part:
+    """Base of all parts: knows its name, checks its fields, writes itself as text.
+
+    A part of a game may also say what it needs (`needs`), what it cannot live with (`clashes`: trait -> why and how to
+    mend) and what it brings (`traits`); `zerosum.core.compatibility` holds all of it together before a training starts.
+    """
+
+    kind: ClassVar[str] = ""
+    name: ClassVar[str] = ""
+    needs: ClassVar[dict[str, str]] = {}  # trait -> why, and what provides it
+    clashes: ClassVar[dict[str, str]] = {}  # trait -> why, and how to mend
+
+    def __post_init__(self) -> None:
+        faults = []
+        for name, kind in field_types(type(self)).items():
+            plain, _ = values.strip(kind)
+            value = getattr(self, name)
+            if plain is float and type(value) is int:
+                object.__setattr__(self, name, float(value))
+            elif plain is tuple or getattr(plain, "__origin__", None) is tuple:
+                object.__setattr__(self, name, tuple(value) if isinstance(value, list) else value)
+            fault = None if slot_kind(type(self), name) else values.check(getattr(self, name), kind)
+            if fault:
+                faults.append(f"{self.kind} {self.name!r}: {name}: {fault}")
+        if faults:
+            raise RecipeError(faults)
+
+    def traits(self) -> frozenset[str]:
+        """Properties that other parts may need or clash with."""
+        return frozenset()
+
+    def __str__(self) -> str:
+        types = field_types(type(self))
+        fields = ",".join(f"{name}={values.write(getattr(self, name), kind)}" for name, kind in types.items())
+        return f"{self.name}:{fields}" if fields else self.name
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed."""
+        unknown = changes.keys() - field_types(type(self)).keys()
+        if unknown:
+            raise RecipeError([unknown_field(self, name) for name in sorted(unknown)])
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+
+P = TypeVar("P", bound=type)
+_shelf: dict[str, dict[str, Any]] = {}  # kind -> name -> part class, or function that returns a recipe
+_used: set[str] = set()  # sha256 of every user's file that was loaded
+
+
+def register(kind: str, name: str) -> Callable[[P], P]:
+    """Put a part on the shelf under a kind and a name.
+
+    Raises:
+        RecipeError: the name is taken by another part, or the class is no frozen dataclass derived from `Part`.
+    """
+
+    def put(part: P) -> P:
+        where = f"{part.__module__}.{part.__qualname__}"
+        if not (isinstance(part, type) and issubclass(part, Part)):
+            raise RecipeError(f"{where}: a {kind} must derive from zerosum.Part")
+        if "__dataclass_params__" not in vars(part) or not part.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+            raise RecipeError(f"{where}: write @dataclass(frozen=True) under @register({kind!r}, {name!r})")
+        part.kind, part.name = kind, name
+        return shelve(kind, name, part)
+
+    return put
+
+
+T = TypeVar("T")
+
+
+def shelve(kind: str, name: str, thing: T) -> T:
+    """Put anything on the shelf; used directly only for recipes, which are functions.
+
+    Raises:
+        RecipeError: the name is malformed or taken.
+    """
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
+        raise RecipeError(f"{kind} {name!r}: names are lower-case words joined by '-'")
+    taken = _shelf.setdefault(kind, {}).get(name)
+    if taken is not None:
+        at = [f"{one.__module__}.{one.__qualname__}" for one in (taken, thing)]  # type: ignore[attr-defined]
+        raise RecipeError(f"{kind} {name!r} is defined twice: in {at[0]} and in {at[1]}; rename one of them")
+    _shelf[kind][name] = thing
+    return thing
+
+
+def kinds() -> list[str]:
+    """Names of all kinds of part."""
+    return sorted(_shelf)
+
+
+def shelf(kind: str) -> dict[str, Any]:
+    """All parts of a kind by name, sorted.
+
+    Raises:
+        RecipeError: there is no such kind.
+    """
+    if kind not in _shelf:
+        raise RecipeError(f"there is no kind of part called {kind!r}; {nearest(kind, _shelf)}")
+    return dict(sorted(_shelf[kind].items()))
+
+
+def lookup(kind: str, name: str) -> Any:
+    """Find a part by kind and name.
+
+    Raises:
+        RecipeError: there is none of that name; the message offers the nearest.
+    """
+    parts = shelf(kind)
+    if name not in parts:
+        raise RecipeError(f"there is no {kind} {name!r}; {nearest(name, parts)}")
+    return parts[name]
+
+
+def parse(kind: str, text: str) -> Any:
+    """Make a part from its text, for example `r1:gamma=5,every=16`.
+
+    Raises:
+        RecipeError: every fault of the text, together.
+    """
+    name, _, settings = text.strip().partition(":")
+    part = lookup(kind, name.strip())
+    types = field_types(part)
+    fields: dict[str, Any] = {}
+    faults = []
+    for setting in filter(None, (word.strip() for word in settings.split(","))):
+        key, equals, value = (word.strip() for word in setting.partition("="))
+        if key not in types or not equals:
+            faults.append(unknown_field(part, key) if equals else f"{kind} {name!r}: {setting!r} is no field=value")
+        elif key in fields:
+            faults.append(f"{kind} {name!r}: {key} is given twice")
+        else:
+            try:
+                fields[key] = values.read(value, types[key])
+            except ValueError as error:
+                faults.append(f"{kind} {name!r}: {key}: {error}")
+    try:
+        made = part(**fields)
+    except RecipeError as error:
+        faults += error.faults
+    if faults:
+        raise RecipeError(faults)
+    return made
+
+
+def unknown_field(part: Part | type[Part], field: str) -> str:
+    """Message for a field that a part does not have."""
+    cls = part if isinstance(part, type) else type(part)
+    return f"{cls.kind} {cls.name!r} has no field {field!r}; {nearest(field, field_types(cls))}"
+
+
+@functools.cache
+def field_types(cls: Any) -> dict[str, Any]:
+    """Annotations of a part's fields, in their order."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def slot(kind: str, default: Any = dataclasses.MISSING) -> Any:
+    """Declare a field that holds a part of a kind, or a tuple of such parts."""
+    return dataclasses.field(default=default, metadata={"kind": kind})
+
+
+@functools.cache
+def _slots(cls: Any) -> dict[str, str]:
+    return {field.name: field.metadata["kind"] for field in dataclasses.fields(cls) if "kind" in field.metadata}
+
+
+def slot_kind(cls: Any, field: str) -> str | None:
+    """Kind of part that a field holds; None for a plain value."""
+    return _slots(cls).get(field)
+
+
+def is_composite(part: Any) -> bool:
+    """True for a part that holds parts (a player, a game, a recipe): written as a table, not as one line."""
+    return bool(_slots(type(part)))
+
+
+def described_fields(cls: Any) -> Iterator[tuple[str, Any, str]]:
+    """Name, type and comment of each field; the comment is what stands on the field's line in the source."""
+    source = inspect.getsource(cls)
+    for name, kind in field_types(cls).items():
+        found = re.search(rf"^\s+{name}\s*:[^\n]*?#\s*(.+)$", source, re.MULTILINE)
+        yield name, kind, found[1].strip() if found else ""
+
+
+def summary(part: Any) -> str:
+    """First line of a part's docstring."""
+    return (inspect.getdoc(part) or "").partition("\n")[0]
+
+
+def use(path: str | Path) -> None:
+    """Load a user's Python file so that the parts it registers can be named.
+
+    Raises:
+        RecipeError: the file is missing, fails to run, or registers a name that is taken.
+    """
+    path = Path(path)
+    if not path.is_file() or path.suffix != ".py":
+        raise RecipeError(f"--use {path}: there is no such Python file (.py)")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest in _used:  # for example the copy that a run keeps of a file already loaded
+        return
+    spec = importlib.util.spec_from_file_location(f"zerosum_use_{path.stem}_{digest[:8]}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except RecipeError as error:
+        raise RecipeError([f"--use {path}: {fault}" for fault in error.faults]) from error
+    except Exception as error:  # whatever a user's file raises is the user's to mend
+        line = error.lineno if isinstance(error, SyntaxError) else _line_in(error, path)
+        raise RecipeError(f"--use {path}, line {line}: {type(error).__name__}: {error}") from error
+    _used.add(digest)
+
+
+def _line_in(error: BaseException, path: Path) -> int | None:
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

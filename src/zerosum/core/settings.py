@@ -1,0 +1,233 @@
+"""Trees of parts (recipe, game, player) as dotted words and as TOML tables.
+
+A word such as `discriminator.lr=1e-4` may leave out the names of the parts in between as long as one place is meant.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import tomllib
+from typing import Any, TypeVar
+
+from zerosum.core import registry, values
+from zerosum.core.errors import RecipeError, nearest
+from zerosum.core.registry import Part
+
+Path = tuple[str, ...]
+T = TypeVar("T", bound=Part)
+
+
+def assign(part: T, words: list[str]) -> T:
+    """Return the part with `field=value` words applied, in any order: whole parts first, then their fields.
+
+    Raises:
+        RecipeError: every fault of all words, together.
+    """
+    faults: list[str] = []
+    later: list[str] = []
+    for word in words:
+        key, _, text = word.partition("=")
+        try:
+            path = resolve(part, key.strip())
+        except RecipeError:
+            later.append(word)  # its part may come with another word
+            continue
+        if _kind_at(part, path) is None:
+            later.append(word)
+        else:
+            part = _collect(faults, part, path, text)
+    for word in later:
+        key, _, text = word.partition("=")
+        try:
+            part = _collect(faults, part, resolve(part, key.strip()), text)
+        except RecipeError as error:
+            faults += error.faults
+    if faults:
+        raise RecipeError(faults)
+    return part
+
+
+def _collect(faults: list[str], part: T, path: Path, text: str) -> T:
+    try:
+        return put(part, path, read_at(part, path, text))
+    except RecipeError as error:
+        faults += error.faults
+    except ValueError as error:
+        faults.append(f"{'.'.join(path)}: {error}")
+    return part
+
+
+def resolve(part: Part, key: str) -> Path:
+    """Full path of a dotted key, of which parts in between may be left out.
+
+    Raises:
+        RecipeError: no field is meant, or several are.
+    """
+    found = _find(part, tuple(key.split(".")))
+    if not found:
+        raise RecipeError(f"there is no field {key!r}; {nearest(key, _all_keys(part))}")
+    if len(found) > 1:
+        raise RecipeError(f"{key!r} may mean {' or '.join('.'.join(path) for path in found)}; write which")
+    return found[0]
+
+
+def _find(part: Any, keys: Path) -> list[Path]:
+    if isinstance(part, tuple):  # parts of a list are called by their names
+        return [(keys[0], *rest) for one in part if one.name == keys[0] for rest in _find(one, keys[1:])]
+    if not isinstance(part, Part):
+        return [] if keys else [()]
+    if not keys:
+        return [()]
+    if keys[0] in registry.field_types(type(part)):
+        return [(keys[0], *rest) for rest in _find(getattr(part, keys[0]), keys[1:])] if keys[1:] else [keys]
+    below = [(name, found) for name, child in children(part) for found in _find(child, keys)]
+    shortest = min((len(path) for _, path in below), default=0)
+    return [(name, *path) for name, path in below if len(path) == shortest]
+
+
+def children(part: Part) -> list[tuple[str, Any]]:
+    """Fields that hold a part or a tuple of parts, with their values."""
+    types = registry.field_types(type(part))
+    return [(name, getattr(part, name)) for name in types if registry.slot_kind(type(part), name)]
+
+
+def walk(part: Part) -> list[Part]:
+    """The part and all parts below it."""
+    below = [one for _, child in children(part) for one in (child if isinstance(child, tuple) else (child,))]
+    return [part, *(deep for one in below for deep in walk(one))]
+
+
+def _all_keys(part: Part) -> set[str]:
+    return {name for one in walk(part) for name in registry.field_types(type(one))} | {
+        f"{name}.{field}"
+        for one in walk(part)
+        for name, child in children(one)
+        if isinstance(child, Part)
+        for field in registry.field_types(type(child))
+    }
+
+
+def _kind_at(part: Any, path: Path) -> str | None:
+    for key in path[:-1]:
+        part = _step(part, key)
+    return registry.slot_kind(type(part), path[-1]) if isinstance(part, Part) else None
+
+
+def _step(part: Any, key: str) -> Any:
+    return next(one for one in part if one.name == key) if isinstance(part, tuple) else getattr(part, key)
+
+
+def read_at(part: Any, path: Path, text: str) -> Any:
+    """Read the text of the field at a path.
+
+    Raises:
+        RecipeError, ValueError: the text cannot be read.
+    """
+    for key in path[:-1]:
+        part = _step(part, key)
+    kind = registry.slot_kind(type(part), path[-1])
+    if kind is None:
+        return values.read(text, registry.field_types(type(part))[path[-1]])
+    current = getattr(part, path[-1])
+    if isinstance(current, tuple):
+        listed = [] if text.strip() in ("", "none") else re.split(r"\+(?=[a-z])", text)
+        return tuple(registry.parse(kind, one) for one in listed)
+    if registry.is_composite(current):
+        raise RecipeError(f"{'.'.join(path)} is made of parts; set its fields, for example {path[-1]}.FIELD=VALUE")
+    return registry.parse(kind, text)
+
+
+def put(part: Any, path: Path, value: Any) -> Any:
+    """Return the tree with the value at a path replaced."""
+    if not path:
+        return value
+    if isinstance(part, tuple):
+        return tuple(put(one, path[1:], value) if one.name == path[0] else one for one in part)
+    return dataclasses.replace(part, **{path[0]: put(getattr(part, path[0]), path[1:], value)})
+
+
+def to_table(part: Part) -> dict[str, Any]:
+    """Write a composite part as a table; every default is spelt out."""
+    table: dict[str, Any] = {"part": part.name} if part.name else {}
+    for name, kind in registry.field_types(type(part)).items():
+        value = getattr(part, name)
+        if registry.slot_kind(type(part), name) is None:
+            plain = values.strip(kind)[0]
+            table[name] = value if plain in (bool, int, float) and "images" not in values.strip(kind)[1] else values.write(value, kind)
+        elif isinstance(value, tuple):
+            table[name] = [str(one) for one in value]
+        else:
+            table[name] = to_table(value) if registry.is_composite(value) else str(value)
+    return table
+
+
+def from_table(cls: type[T], table: dict[str, Any]) -> T:
+    """Read a composite part from its table.
+
+    Raises:
+        RecipeError: every fault of the table, together.
+    """
+    types = registry.field_types(cls)
+    faults = [f"there is no field {key!r}; {nearest(key, types)}" for key in table if key not in types and key != "part"]
+    fields: dict[str, Any] = {}
+    for name in types.keys() & table.keys():
+        try:
+            fields[name] = _read_entry(registry.slot_kind(cls, name), table[name], types[name])
+        except RecipeError as error:
+            faults += [f"{name}: {fault}" for fault in error.faults]
+        except ValueError as error:
+            faults.append(f"{name}: {error}")
+    if faults:
+        raise RecipeError(faults)
+    return cls(**fields)
+
+
+def _read_entry(kind: str | None, entry: Any, type_: Any) -> Any:
+    if kind is None:
+        return values.read(entry, type_) if isinstance(entry, str) else entry
+    if isinstance(entry, list):
+        return tuple(registry.parse(kind, one) for one in entry)
+    if isinstance(entry, dict):
+        return from_table(registry.lookup(kind, str(entry.get("part", ""))), entry)
+    return registry.parse(kind, str(entry))
+
+
+def to_toml(part: Part) -> str:
+    """Write a composite part as TOML text."""
+    return "\n".join(_toml_lines(to_table(part), ())) + "\n"
+
+
+def _toml_lines(table: dict[str, Any], path: Path) -> list[str]:
+    lines = [f"[{'.'.join(path)}]"] if path else []
+    lines += [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)]
+    for key, value in table.items():
+        if isinstance(value, dict):
+            lines += ["", *_toml_lines(value, (*path, key))]
+    return lines
+
+
+def from_toml(cls: type[T], text: str) -> T:
+    """Read a composite part from TOML text.
+
+    Raises:
+        RecipeError: the text is not TOML, or not this part.
+    """
+    try:
+        return from_table(cls, tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"not a TOML file: {error}") from error
+
+
+def differences(before: Part, after: Part) -> list[str]:
+    """One line for each field that differs: `game.discriminator.optimizer: A -> B`."""
+    old, new = dict(_flat(to_table(before))), dict(_flat(to_table(after)))
+    return [f"{key}: {old.get(key)} -> {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)]
+
+
+def _flat(table: dict[str, Any], path: Path = ()) -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in table.items():
+        rows += _flat(value, (*path, key)) if isinstance(value, dict) else [(".".join((*path, key)), value)]
+    return rows

@@ -1,0 +1,151 @@
+"""Decoded images on disk: made once, memory-mapped ever after, keyed by content and preparation."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from zerosum.core.errors import DataError
+from zerosum.data.contents import Contents, Decoded, Report, Source
+from zerosum.data.decode import decode
+from zerosum.data.pixels import BadImageError
+from zerosum.data.preparation import Preparation
+
+LAYOUT = 1  # raise it when decoding or the files of an entry change, and old entries are left alone
+
+
+def decoded(source: Source, preparation: Preparation, cache: Path, skip_bad: bool, report: Report) -> Decoded:
+    """Take a source's images from the cache, or decode them into it; into memory where the cache cannot be written.
+
+    Raises:
+        DataError: an image is bad and `skip_bad` is off, or the disk is full.
+    """
+    key = hashlib.sha256(f"{LAYOUT}\n{source.key}\n{preparation.decoding()}".encode()).hexdigest()
+    entry = cache / "decoded" / key
+    found = _load(entry)
+    if found is None:
+        contents = source.contents()
+        if contents.array is not None and contents.array.ndim == 2:
+            return _points(contents, contents.array)
+        found = _build(source, contents, preparation, entry, skip_bad, report)
+    if found.skipped and not skip_bad:
+        name, _, reason = found.skipped[0].partition(": ")
+        raise BadImageError(name, reason)
+    return found
+
+
+def _points(contents: Contents, array: np.ndarray) -> Decoded:
+    content = hashlib.sha256(array.tobytes() + (b"" if contents.labels is None else contents.labels.tobytes()))
+    return Decoded(array, contents.labels, contents.classes, contents.held_out, (), content.hexdigest())
+
+
+def _build(
+    source: Source, contents: Contents, preparation: Preparation, entry: Path, skip_bad: bool, report: Report
+) -> Decoded:
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix="building-", dir=entry.parent))
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise _full(source.name, entry, 0) from error
+        report(f"the cache {entry.parent} cannot be written ({error.strerror}); decoding into memory", 0, 0)
+        return decode(source.name, contents, preparation, _in_memory, skip_bad, report)
+    try:
+        made = decode(source.name, contents, preparation, _in_file(source.name, building), skip_bad, report)
+        _save(made, building)
+        _publish(building, entry)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise _full(source.name, entry, 0) from error
+        raise DataError(
+            f"{source.name}: the cache {entry.parent} failed ({error}); name another: ZEROSUM_CACHE"
+        ) from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    found = _load(entry)
+    if found is None:
+        raise DataError(
+            f"{source.name}: the cache entry {entry} cannot be read back; name another folder: ZEROSUM_CACHE"
+        )
+    return found
+
+
+def _in_memory(shape: tuple[int, ...]) -> np.ndarray:
+    return np.empty(shape, dtype=np.uint8)
+
+
+def _in_file(name: str, building: Path) -> Callable[[tuple[int, ...]], np.ndarray]:
+    def allocate(shape: tuple[int, ...]) -> np.ndarray:
+        needed = int(np.prod(shape))
+        if shutil.disk_usage(building).free < needed:
+            raise _full(name, building.parent, needed)
+        path = building / "values.npy"
+        values = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        if hasattr(os, "posix_fallocate"):  # a full disk must show here: under a memory map it kills the process
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        return values
+
+    return allocate
+
+
+def _full(name: str, place: Path, needed: int) -> DataError:
+    room = f" ({needed:,} bytes are needed)" if needed else ""
+    return DataError(f"{name}: the disk of the cache {place} is full{room}; make room or name another: ZEROSUM_CACHE")
+
+
+def _save(made: Decoded, building: Path) -> None:
+    """Write everything beside the values, which are in their file already."""
+    if isinstance(made.values, np.memmap):
+        made.values.flush()
+    if made.skipped:  # the file still has room for the images that were left out
+        np.save(building / "kept.npy", made.values)
+        os.replace(building / "kept.npy", building / "values.npy")  # noqa: PTH105
+    if made.labels is not None:
+        np.save(building / "labels.npy", made.labels)
+    if made.held_out is not None:
+        np.save(building / "held_out.npy", made.held_out)
+    facts = {
+        "shape": made.values.shape,
+        "labels": made.labels is not None,
+        "held_out": made.held_out is not None,
+        "classes": made.classes,
+        "skipped": made.skipped,
+        "content": made.content,
+    }
+    (building / "entry.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _publish(building: Path, entry: Path) -> None:
+    """Rename the finished entry into place; another process may have been first with the same content."""
+    try:
+        building.rename(entry)
+    except OSError:
+        if _load(entry) is None:
+            shutil.rmtree(entry, ignore_errors=True)
+            building.rename(entry)
+
+
+def _load(entry: Path) -> Decoded | None:
+    """Open an entry; None where there is none or it is damaged."""
+    try:
+        facts = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
+        values = np.load(entry / "values.npy", mmap_mode="r", allow_pickle=False)
+        labels = np.load(entry / "labels.npy", allow_pickle=False) if facts["labels"] else None
+        held_out = np.load(entry / "held_out.npy", allow_pickle=False) if facts["held_out"] else None
+        fits = values.shape == tuple(facts["shape"]) and values.dtype == np.uint8
+        if not fits or (labels is not None and labels.shape != values.shape[:1]):
+            return None
+        return Decoded(
+            values, labels, tuple(facts["classes"]), held_out, tuple(facts["skipped"]), str(facts["content"])
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None

@@ -1,0 +1,51 @@
+"""What a source holds before anything is decoded, and what is left once it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+Report = Callable[[str, int, int], None]  # what is done, how much of it is done, how much there is (0: unknown)
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """Image files (`names` and `files`) or an array, with labels and the set's own split."""
+
+    names: Sequence[str] = ()  # of the image files, sorted, "/" between folders
+    files: Callable[[], Iterator[tuple[int, BinaryIO]]] | None = None  # each file once, as (index into names, bytes)
+    array: np.ndarray | None = None  # uint8 [N, H, W, C], or float32 points [N, D]
+    labels: np.ndarray | None = None  # int64 [N]
+    classes: tuple[str, ...] = ()
+    held_out: np.ndarray | None = None  # int64 indices of the set's own test part; None: it has none
+
+    def __len__(self) -> int:
+        return len(self.names) if self.array is None else len(self.array)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A place that data come from; `contents` is called only where the cache has nothing."""
+
+    name: str  # for people
+    key: str  # changes when the content changes
+    contents: Callable[[], Contents]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Images of one shape, as they stand in the cache."""
+
+    values: np.ndarray  # uint8 [N, H, W, C], or float32 points [N, D]
+    labels: np.ndarray | None  # int64 [N]
+    classes: tuple[str, ...]
+    held_out: np.ndarray | None  # int64 indices of the set's own test part
+    skipped: tuple[str, ...]  # files left out, each with the reason
+    content: str  # sha256 over the names and bytes of the files (or over the array) and the labels

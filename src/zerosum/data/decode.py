@@ -1,0 +1,170 @@
+"""Decode a source's images into one uint8 array, on a few threads."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from zerosum.core.errors import DataError
+from zerosum.data.contents import Contents, Decoded, Report
+from zerosum.data.pixels import BadImageError, blaming, is_grey, open_image, prepare, strict_pillow
+from zerosum.data.preparation import Preparation
+
+Shape = tuple[int, int, int]  # (H, W, C)
+Allocate = Callable[[tuple[int, ...]], np.ndarray]  # room for uint8 of this shape, in a file or in memory
+
+LARGEST_FILE = 1 << 30  # bytes; a larger member of an archive is taken for a decompression bomb
+THREADS = min(8, os.cpu_count() or 1)
+CHUNK = 4096  # images copied at a time
+
+
+def decode(
+    name: str, contents: Contents, preparation: Preparation, allocate: Allocate, skip_bad: bool, report: Report
+) -> Decoded:
+    """Decode all images into what `allocate` gives.
+
+    Raises:
+        DataError: an image is bad and `skip_bad` is off, or all of them are.
+    """
+    bad: dict[int, str] = {}
+    if contents.array is not None:
+        values = _decode_array(name, contents.array, preparation, allocate, report)
+        content = hashlib.sha256(memoryview(np.ascontiguousarray(contents.array))).hexdigest()
+    else:
+        with strict_pillow():
+            values, content = _decode_files(contents, preparation, allocate, bad, skip_bad, report)
+    if len(bad) == len(contents):
+        raise DataError(f"{name}: all {len(bad)} images are bad, the first one: {next(iter(bad.values()))}")
+    labels, held_out = contents.labels, contents.held_out
+    if bad:
+        keep = np.setdiff1d(np.arange(len(contents)), list(bad))
+        values, labels = _compact(values, keep), None if labels is None else labels[keep]
+        held_out = None if held_out is None else np.flatnonzero(np.isin(keep, held_out))
+    content = hashlib.sha256(content.encode() + (b"" if labels is None else labels.tobytes())).hexdigest()
+    return Decoded(values, labels, contents.classes, held_out, tuple(bad[i] for i in sorted(bad)), content)
+
+
+def _compact(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Move the kept rows to the front, in place; `keep` ascends, so no row is overwritten before it moves."""
+    for to in range(0, len(keep), CHUNK):
+        rows = keep[to : to + CHUNK]
+        values[to : to + len(rows)] = values[rows]
+    return values[: len(keep)]
+
+
+def _decode_files(
+    contents: Contents,
+    preparation: Preparation,
+    allocate: Allocate,
+    bad: dict[int, str],
+    skip_bad: bool,
+    report: Report,
+) -> tuple[np.ndarray, str]:
+    """Values, and names with digests of the files that were kept; faults of bad images go to `bad`, by index."""
+    shape = _survey(contents, preparation, bad, skip_bad, report)
+    values = allocate((len(contents), *shape))
+    digests: dict[int, str] = {}
+    for index, outcome in _in_threads(contents, shape, preparation, bad):
+        try:
+            values[index], digests[index] = outcome()
+        except BadImageError as error:
+            _note(error, index, bad, skip_bad)
+        report("decoding", len(digests) + len(bad), len(contents))
+    whole = "".join(f"{contents.names[index]}\0{digests[index]}\n" for index in sorted(digests))
+    return values, whole
+
+
+def _note(error: BadImageError, index: int, bad: dict[int, str], skip_bad: bool) -> None:
+    if not skip_bad:
+        raise error
+    bad[index] = error.fault
+
+
+def _survey(contents: Contents, preparation: Preparation, bad: dict[int, str], skip_bad: bool, report: Report) -> Shape:
+    """Find the common shape from the headers; where nothing is automatic no file is opened."""
+    sizes: set[tuple[int, int]] = set()
+    grey = True
+    if preparation.needs_survey:
+        assert contents.files is not None
+        for done, (index, file) in enumerate(contents.files()):
+            name = contents.names[index]
+            try:
+                with blaming(name), open_image(file, name) as image:
+                    sizes.add((image.height, image.width))
+                    grey = grey and is_grey(image)
+            except BadImageError as error:
+                _note(error, index, bad, skip_bad)
+            report("looking at headers", done + 1, len(contents))
+    return preparation.shape(sizes, grey)
+
+
+def _in_threads(
+    contents: Contents, shape: Shape, preparation: Preparation, bad: dict[int, str]
+) -> Iterator[tuple[int, Callable[[], tuple[np.ndarray, str]]]]:
+    """Read files one after the other, decode them side by side, yield (index, result) in the order of reading."""
+
+    def work(index: int, data: bytes) -> tuple[np.ndarray, str]:
+        name = contents.names[index]
+        with open_image(io.BytesIO(data), name) as image:
+            return prepare(image, name, shape, preparation), hashlib.sha256(data).hexdigest()
+
+    assert contents.files is not None
+    waiting: deque[tuple[int, Future[tuple[np.ndarray, str]]]] = deque()
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            for index, file in contents.files():
+                if index in bad:
+                    continue
+                waiting.append((index, _submit(pool, work, index, contents.names[index], file)))
+                if len(waiting) > 4 * THREADS:
+                    index, future = waiting.popleft()
+                    yield index, future.result
+            while waiting:
+                index, future = waiting.popleft()
+                yield index, future.result
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _submit(
+    pool: ThreadPoolExecutor,
+    work: Callable[[int, bytes], tuple[np.ndarray, str]],
+    index: int,
+    name: str,
+    file: BinaryIO,
+) -> Future[tuple[np.ndarray, str]]:
+    try:
+        with blaming(name):
+            data = file.read(LARGEST_FILE + 1)
+            if len(data) > LARGEST_FILE:
+                raise BadImageError(name, f"is larger than {LARGEST_FILE:,} bytes")
+    except BadImageError as error:
+        failed: Future[tuple[np.ndarray, str]] = Future()
+        failed.set_exception(error)
+        return failed
+    return pool.submit(work, index, data)
+
+
+def _decode_array(
+    name: str, array: np.ndarray, preparation: Preparation, allocate: Allocate, report: Report
+) -> np.ndarray:
+    """Copy rows where shape and channels agree already; otherwise treat each row as an image."""
+    height, width, channels = array.shape[1:]
+    shape = preparation.shape({(height, width)}, channels == 1)
+    values = allocate((len(array), *shape))
+    for start in range(0, len(array), CHUNK):
+        rows = array[start : start + CHUNK]
+        if shape != array.shape[1:]:
+            images = (Image.fromarray(row[..., 0] if channels == 1 else row) for row in np.asarray(rows))
+            rows = np.stack([prepare(image, name, shape, preparation) for image in images])
+        values[start : start + len(rows)] = rows
+        report("decoding", start + len(rows), len(array))
+    return values

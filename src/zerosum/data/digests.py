@@ -1,0 +1,80 @@
+"""Where the cache is, and digests of files that are not read again while size and time stay the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from zerosum.core.errors import DataError
+from zerosum.data.contents import Report
+
+SETTLED = 0.1  # seconds; a file changed more recently could change again within one tick of its clock
+
+
+def cache_folder(given: str | Path | None = None) -> Path:
+    """The given folder, else $ZEROSUM_CACHE, else zerosum under $XDG_CACHE_HOME or ~/.cache."""
+    if given or os.environ.get("ZEROSUM_CACHE"):
+        return Path(given or os.environ["ZEROSUM_CACHE"]).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "zerosum"
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(files: Mapping[str, Path], cache: Path, report: Report) -> str:
+    """Hash names and bytes of files; bytes are read only where size or time differ from what the index knows.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    places = "\n".join(os.path.abspath(path) for path in files.values())  # noqa: PTH100 - links must stay as they are
+    index = cache / "digests" / f"{hashlib.sha256(places.encode()).hexdigest()}.json"
+    known = _read_index(index)
+    fresh: dict[str, list[object]] = {}
+    whole = hashlib.sha256()
+    for done, (name, path) in enumerate(files.items()):
+        fresh[name] = entry = _entry(path, known.get(name))
+        whole.update(f"{name}\0{entry[2]}\n".encode())
+        report("reading", done + 1, len(files))
+    if fresh != known:
+        _write_index(index, fresh)
+    return whole.hexdigest()
+
+
+def _entry(path: Path, known: object) -> list[object]:
+    """Size, time and digest of a file."""
+    try:
+        stat = path.stat()
+        if isinstance(known, list) and known[:2] == [stat.st_size, stat.st_mtime_ns]:
+            return known
+        settled = time.time() - stat.st_mtime > SETTLED
+        return [stat.st_size, stat.st_mtime_ns if settled else -1, sha256_of(path)]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); mend or remove it") from error
+
+
+def _read_index(path: Path) -> dict[str, object]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write_index(path: Path, entries: Mapping[str, object]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(entries, file)
+        os.replace(temporary, path)  # noqa: PTH105
+    except OSError:
+        return  # the index only saves time; without it files are read again

@@ -1,0 +1,47 @@
+"""Fetch a file into the cache, whole and checked, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import urllib.request
+from pathlib import Path
+from typing import BinaryIO
+
+from zerosum.core.errors import DataError
+from zerosum.data.contents import Report
+
+TIMEOUT = 30  # seconds without an answer
+_CHUNK = 1 << 20  # bytes
+
+
+def download(url: str, sha256: str, target: Path, report: Report) -> None:
+    """Fetch a URL to a file.
+
+    Raises:
+        DataError: the bytes that came have another sha256; nothing is left behind.
+        OSError: there is no network, or no room.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f"{target.name}.", suffix=".part", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            found = _copy(url, file, f"downloading {target.name}", report)
+        if found != sha256:
+            raise DataError(f"{url}: has sha256 {found}, expected {sha256}; it was not kept, try again later")
+        Path(temporary).replace(target)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _copy(url: str, file: BinaryIO, what: str, report: Report) -> str:
+    hashed, done = hashlib.sha256(), 0
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:  # noqa: S310 - only the URLs of `named` come here
+        total = int(answer.headers.get("Content-Length") or 0)
+        while chunk := answer.read(_CHUNK):
+            file.write(chunk)
+            hashed.update(chunk)
+            done += len(chunk)
+            report(what, done, total)
+    return hashed.hexdigest()

@@ -1,0 +1,100 @@
+"""What folders mean: classes, and the parts train and test. The same rules for folders, zip and tar."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from zerosum.core.errors import DataError
+
+SUFFIXES = (
+    (".png", ".apng", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".avif")
+    + (".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".ico")
+)  # fmt: skip
+PARTS = frozenset({"train", "test", "val", "valid", "validation"})
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Order, names, labels and split of image files; every sequence is in the order of `names`."""
+
+    order: list[int]  # position of each image in the names that were given
+    names: list[str]  # below the folders that all images share
+    labels: np.ndarray | None  # int64 [N]
+    classes: tuple[str, ...]
+    held_out: np.ndarray | None  # int64 indices
+
+
+def arrange(where: str, members: Sequence[str]) -> Layout:
+    """Sort images, drop the folders that all of them share, read the rest.
+
+    Parts: where the top folders are `train` and some of test, val, valid, validation, only train/ trains.
+    Classes: the first folder (below the part). An image outside every class folder leaves the whole set unlabelled.
+
+    Raises:
+        DataError: there is no image; test/ without train/; images beside train/ and test/.
+    """
+    chosen = sorted((name, position) for position, name in enumerate(members) if is_image(name))
+    if not chosen:
+        raise DataError(f"{where}: {_nothing(members)}")
+    paths = [PurePosixPath(name).parts for name, _ in chosen]
+    depth = _shared(paths)
+    paths = [path[depth:] for path in paths]
+    parts = _parts(where, paths)
+    names = ["/".join(path) for path in paths]
+    labels, classes = _classes([path[1:] for path in paths] if parts else paths)
+    held_out = np.flatnonzero([part != "train" for part in parts]).astype(np.int64) if parts else None
+    return Layout([position for _, position in chosen], names, labels, classes, held_out)
+
+
+def is_image(name: str) -> bool:
+    """True for names with an image's suffix that are not hidden."""
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return path.suffix.lower() in SUFFIXES and not hidden
+
+
+def _nothing(members: Iterable[str]) -> str:
+    found = Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in members)
+    if not found:
+        return "is empty; it should hold images (png, jpg, webp, ...), in one folder or in a folder for each class"
+    listed = ", ".join(f"{count} {suffix}" for suffix, count in found.most_common(5))
+    return f"holds no images; found {sum(found.values())} other or hidden files ({listed})"
+
+
+def _shared(paths: Sequence[tuple[str, ...]]) -> int:
+    """Number of leading folders that all images share."""
+    first, last = min(paths)[:-1], max(paths)[:-1]
+    depth = 0
+    while depth < min(len(first), len(last)) and first[depth] == last[depth]:
+        depth += 1
+    return depth
+
+
+def _parts(where: str, paths: Sequence[tuple[str, ...]]) -> list[str]:
+    """The part of each image; empty where the top folders are no parts."""
+    tops = [path[0].lower() if len(path) > 1 else "" for path in paths]
+    found = set(tops) - {""}
+    if not found or not found <= PARTS or (len(found) == 1 and "" not in tops):
+        return []
+    if "" in tops:
+        raise DataError(f"{where}: images lie beside the folders {_list(found)}; move them into one of these")
+    if "train" not in found:
+        raise DataError(f"{where}: there is {_list(found)} but no train/; name the folder to train on 'train'")
+    return tops
+
+
+def _list(folders: Iterable[str]) -> str:
+    return ", ".join(f"{folder}/" for folder in sorted(folders))
+
+
+def _classes(paths: Sequence[tuple[str, ...]]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    if any(len(path) < 2 for path in paths):
+        return None, ()
+    classes = sorted({path[0] for path in paths})
+    number = {name: index for index, name in enumerate(classes)}
+    return np.array([number[path[0]] for path in paths], dtype=np.int64), tuple(classes)

@@ -1,0 +1,93 @@
+"""Pieces that several networks share: norms by name, class conditioning, traits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from zerosum.core.errors import RecipeError
+from zerosum.core.space import Space
+
+_NEAR = 8  # channels that a group of a group norm aims at
+
+
+def make_norm(name: str, channels: int, dims: int) -> nn.Module:
+    """Make a norm with a learned scale and shift, for vectors (`dims` 0) or maps (`dims` 2).
+
+    "layer" is one mean and variance a sample (on maps GroupNorm with one group), "group" one for every 8 channels or
+    the nearest number that divides them, "instance" one for every map, "batch" one for every channel over the batch.
+
+    Raises:
+        ValueError: unknown name, or an instance norm of vectors, which would leave nothing.
+    """
+    match name, dims:
+        case "none", _:
+            return nn.Identity()
+        case "batch", 0:
+            return nn.BatchNorm1d(channels)
+        case "batch", 2:
+            return nn.BatchNorm2d(channels)
+        case "layer", 0:
+            return nn.LayerNorm(channels)
+        case "layer", 2:
+            return nn.GroupNorm(1, channels)
+        case "group", 0 | 2:
+            return nn.GroupNorm(_groups(channels), channels)
+        case "instance", 2:
+            return nn.InstanceNorm2d(channels, affine=True)
+    raise ValueError(f"there is no norm {name!r} with {dims} dimensions")
+
+
+def _groups(channels: int) -> int:
+    """Divide channels into groups as near to 8 as they come."""
+    divisors = (groups for groups in range(1, channels + 1) if channels % groups == 0)
+    return min(divisors, key=lambda groups: abs(channels // groups - _NEAR))
+
+
+def network_traits(*always: str, norm: str = "none", labels: bool = False) -> frozenset[str]:
+    """Traits of a network, by its settings."""
+    return frozenset(always) | ({"batchnorm"} if norm == "batch" else set()) | ({"labels"} if labels else set())
+
+
+def conditioned_on(name: str, labels: bool, space: Space) -> int:
+    """Width of the one-hot label that joins the input: the number of classes, or 0.
+
+    Raises:
+        RecipeError: labels are asked for and the data have none.
+    """
+    if not labels:
+        return 0
+    if not space.classes:
+        raise RecipeError(
+            f"network {name!r}: labels=true needs data with classes, and these have none; "
+            "set labels=false, or sort the images into one sub-folder a class"
+        )
+    return space.classes
+
+
+def latent_size(name: str, space: Space) -> int:
+    """Size of the latent.
+
+    Raises:
+        RecipeError: the space has none.
+    """
+    if not space.latent:
+        raise RecipeError(f"network {name!r} needs a latent; set latent=normal:size=100")
+    return space.latent
+
+
+def with_label(x: Tensor, label: Tensor | None, classes: int) -> Tensor:
+    """Join the one-hot label `[N]` to x as further channels, `[N, C + K, ...]`; without classes x as it is.
+
+    Mirza & Osindero 2014, section 3.2; on maps every class is one constant map.
+
+    Raises:
+        ValueError: the network has classes and no label came.
+    """
+    if not classes:
+        return x
+    if label is None:
+        raise ValueError(f"this network is conditional: call it with the classes, a label [N] of 0 to {classes - 1}")
+    code = one_hot(label.long(), classes).to(x.dtype)
+    return torch.cat([x, code.reshape(*code.shape, *[1] * (x.ndim - 2)).expand(-1, -1, *x.shape[2:])], 1)

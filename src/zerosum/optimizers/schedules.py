@@ -1,0 +1,105 @@
+"""Schedules: a factor on the learning rate, as a function of the clock in images.
+
+`factor(images, total)` takes the images shown so far and the length of the run in images (None: measured in time).
+All of them hold their last value after their end, and warm up linearly from 0 at the first image if asked to.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from zerosum.core.errors import RecipeError
+from zerosum.core.registry import Part, register
+from zerosum.core.values import Fraction, Images, write_images
+
+__all__ = ["Constant", "Cosine", "Linear"]
+
+
+def _warm(images: int, warmup: int) -> float:
+    """Rise from 0 to 1 over the warm-up."""
+    return min(1.0, images / warmup) if warmup else 1.0
+
+
+def _progress(name: str, images: int, start: int, end: int, total: int | None) -> float:
+    """Share of the decay that is done, 0 to 1."""
+    end = end or _length(name, total)
+    if start >= end:
+        raise RecipeError(
+            f"schedule {name!r}: start={write_images(start)} is not before the end at {write_images(end)} images; "
+            "lower start, or raise end or the length of the run"
+        )
+    return min(1.0, max(0.0, (images - start) / (end - start)))
+
+
+def _length(name: str, total: int | None) -> int:
+    if total is None:
+        raise RecipeError(
+            f"schedule {name!r}: end=0 means the length of the run, and a run measured in time has none in images; "
+            f"set {name}:end=200k (images), or give the run a length in images or epochs"
+        )
+    return total
+
+
+@register("schedule", "constant")
+@dataclass(frozen=True)
+class Constant(Part):
+    """The learning rate stays as it is."""
+
+    warmup: Images = 0  # images over which it rises from 0; 0: no warm-up
+
+    def factor(self, images: int, total: int | None) -> float:  # noqa: ARG002 - it has no end
+        """Factor on the learning rate, 0 to 1."""
+        return _warm(images, self.warmup)
+
+
+@register("schedule", "linear")
+@dataclass(frozen=True)
+class Linear(Part):
+    """The learning rate falls in a straight line, as CycleGAN's in its second half.
+
+    Raises:
+        RecipeError: the decay would start at or after its end, or the run is measured in time and `end` is 0.
+    """
+
+    start: Images = 0  # images before the fall begins
+    end: Images = 0  # images at which it ends; 0: the length of the run
+    final: Fraction = 0.0  # factor at the end, held from there
+    warmup: Images = 0  # images over which it rises from 0; 0: no warm-up
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.end:
+            _progress(self.name, 0, self.start, self.end, None)
+
+    def factor(self, images: int, total: int | None) -> float:
+        """Factor on the learning rate, 0 to 1."""
+        done = _progress(self.name, images, self.start, self.end, total)
+        return _warm(images, self.warmup) * ((1 - done) + self.final * done)
+
+
+@register("schedule", "cosine")
+@dataclass(frozen=True)
+class Cosine(Part):
+    """The learning rate falls along half a cosine: slowly, fast, slowly.
+
+    Loshchilov & Hutter 2017, eq. 5, without restarts.
+
+    Raises:
+        RecipeError: the decay would start at or after its end, or the run is measured in time and `end` is 0.
+    """
+
+    start: Images = 0  # images before the fall begins
+    end: Images = 0  # images at which it ends; 0: the length of the run
+    final: Fraction = 0.0  # factor at the end, held from there
+    warmup: Images = 0  # images over which it rises from 0; 0: no warm-up
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.end:
+            _progress(self.name, 0, self.start, self.end, None)
+
+    def factor(self, images: int, total: int | None) -> float:
+        """Factor on the learning rate, 0 to 1."""
+        done = _progress(self.name, images, self.start, self.end, total)
+        return _warm(images, self.warmup) * (self.final + (1 - self.final) * (1 + math.cos(math.pi * done)) / 2)

@@ -1,0 +1,55 @@
+"""A recipe is a game filled in, with a name: a value that prints, compares, hashes and round-trips through TOML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from zerosum.core import registry, settings
+from zerosum.core.errors import RecipeError
+from zerosum.core.registry import Part, slot
+from zerosum.core.values import Count, Length, Natural
+from zerosum.data import Preparation
+
+
+@dataclass(frozen=True)
+class Recipe(Part):
+    """Everything that decides what a training does, except the data themselves."""
+
+    recipe: str = "custom"  # the name it started from
+    length: Length = Length(200_000)  # how long: 200k images, 10epochs or 5min
+    batch: Count = 64  # real images in each update of the discriminator
+    seed: Natural = 0  # everything random is a function of it and of the clock
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the machine computes in it
+    report: Length = Length(5_000)  # how often metrics.jsonl gets a line
+    samples: Length = Length(20_000)  # how often fixed latents are drawn into samples/
+    evaluation: Length = Length(50_000)  # how often held-out images are compared with generated ones
+    checkpoint: Length = Length(50_000)  # how often everything is saved
+    keep: Count = 3  # checkpoints that stay, beside the best
+    data: Any = slot("data", Preparation())  # how images are made equal
+    game: Any = slot("game", None)  # who plays and how
+
+    def __str__(self) -> str:
+        return settings.to_toml(self)
+
+
+def recipe(name: str) -> Callable[[Callable[[], Recipe]], Callable[[], Recipe]]:
+    """Put a function that returns a recipe on the shelf."""
+
+    def put(function: Callable[[], Recipe]) -> Callable[[], Recipe]:
+        return registry.shelve("recipe", name, function)
+
+    return put
+
+
+def read_recipe(name: str, words: list[str] | None = None) -> Recipe:
+    """Make a named recipe with `field=value` words applied.
+
+    Raises:
+        RecipeError: unknown name, or every fault of the words together.
+    """
+    faults = [f"{word!r} is no field=value" for word in words or [] if "=" not in word]
+    if faults:
+        raise RecipeError(faults)
+    return settings.assign(registry.lookup("recipe", name)(), list(words or []))

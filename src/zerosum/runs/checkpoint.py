@@ -1,0 +1,177 @@
+"""Checkpoints: safetensors and a manifest, written aside, flushed to disk, renamed; what is damaged is noticed.
+
+A checkpoint either exists whole or not at all: a process killed at any instant leaves the previous one untouched.
+No pickle is written or read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from zerosum.core.errors import RunError, TrainingError
+
+Groups = dict[str, dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds: tensors by group, and a manifest of plain values."""
+
+    name: str
+    tensors: Groups
+    manifest: dict[str, Any]
+
+
+class Damaged(RunError):
+    """A checkpoint whose files are not what its manifest says."""
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a small file so that it is either the old one or the new one, whatever happens."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    _flush(aside, content)
+    aside.replace(path)
+    _flush_folder(path.parent)
+
+
+def _flush(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(path: Path) -> None:
+    if os.name == "posix":  # a folder cannot be flushed elsewhere
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def save(folder: Path, images: int, tensors: Groups, manifest: dict[str, Any]) -> str:
+    """Write a checkpoint below `folder` and name it by the clock; return its name.
+
+    Raises:
+        TrainingError: a weight is not finite, so that the last good checkpoint stays the latest.
+        OSError: the disk is full or read-only; nothing is left behind.
+    """
+    _refuse_not_finite(tensors)
+    name = f"{images:09d}"
+    aside = folder / f".writing-{name}-{os.getpid()}"
+    aside.mkdir(parents=True)
+    try:
+        files = {}
+        for group, named in tensors.items():
+            content = save_tensors({key: value.detach().cpu().contiguous() for key, value in named.items()})
+            _flush(aside / f"{group}.safetensors", content)
+            files[f"{group}.safetensors"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        manifest = {**manifest, "files": files}
+        _flush(aside / "manifest.json", _sealed(manifest))
+        _flush_folder(aside)
+        _remove(folder / name)
+        aside.rename(folder / name)
+        _flush_folder(folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    return name
+
+
+def _refuse_not_finite(tensors: Groups) -> None:
+    for group, named in tensors.items():
+        for key, value in named.items():
+            if group.endswith((".weights", ".average")) and value.is_floating_point() and not torch.isfinite(value).all():
+                raise TrainingError(
+                    f"{group.partition('.')[0]}: {key} is not finite, so nothing was saved; the last good checkpoint "
+                    "stays. Lower the learning rate, or add a regularizer such as r1"
+                )
+
+
+def _sealed(manifest: dict[str, Any]) -> bytes:
+    text = json.dumps(manifest, sort_keys=True, indent=1)
+    return json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "manifest": manifest}, sort_keys=True, indent=1).encode()
+
+
+def _unsealed(content: bytes) -> dict[str, Any]:
+    try:
+        sealed = json.loads(content)
+        text = json.dumps(sealed["manifest"], sort_keys=True, indent=1)
+        whole = hashlib.sha256(text.encode()).hexdigest() == sealed["sha256"]
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise Damaged("manifest.json is damaged")
+    return sealed["manifest"]
+
+
+def load(folder: Path) -> Checkpoint:
+    """Read a checkpoint and hold every byte against its manifest.
+
+    Raises:
+        Damaged: a file is missing or differs.
+    """
+    try:
+        manifest = _unsealed((folder / "manifest.json").read_bytes())
+        tensors = {}
+        for file, expected in manifest["files"].items():
+            content = (folder / file).read_bytes()
+            if len(content) != expected["bytes"] or hashlib.sha256(content).hexdigest() != expected["sha256"]:
+                raise Damaged(f"{file} is not what was written (its sha256 differs)")
+            tensors[file.removesuffix(".safetensors")] = load_tensors(content)
+    except OSError as error:
+        raise Damaged(f"{Path(error.filename or folder).name} cannot be read: {error.strerror}") from error
+    return Checkpoint(folder.name, tensors, manifest)
+
+
+def names(folder: Path) -> list[str]:
+    """Names of all complete checkpoints, oldest first."""
+    return sorted(path.name for path in folder.glob("[0-9]*") if path.is_dir())
+
+
+def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+    """Read the newest checkpoint that is whole; damaged ones are named to `warn`. None if there is none at all.
+
+    Raises:
+        RunError: there are checkpoints, and all are damaged.
+    """
+    found = names(folder)
+    for name in reversed(found):
+        try:
+            return load(folder / name)
+        except Damaged as error:
+            warn(f"checkpoint {name} is damaged: {error}; falling back to the one before")
+    if found:
+        raise RunError(f"{folder}: every checkpoint is damaged ({', '.join(found)}); start the training again")
+    return None
+
+
+def prune(folder: Path, keep: int, best: str | None) -> None:
+    """Remove all but the last `keep` checkpoints and the best, and what killed processes left behind."""
+    for name in names(folder)[:-keep]:
+        if name != best:
+            _remove(folder / name)
+    for left in folder.glob(".writing-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    for left in folder.glob(".removing-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():  # renamed first: a half-removed checkpoint must not look like a damaged one
+        aside = folder.with_name(f".removing-{folder.name}-{os.getpid()}")
+        folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)

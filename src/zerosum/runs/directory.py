@@ -1,0 +1,143 @@
+"""The directory that a training writes: where each file is, who may write, and how it comes into being.
+
+    recipe.toml           complete: every default spelt out
+    environment.json      versions, hardware, where the data came from and their fingerprint
+    metrics.jsonl         one object per report
+    evaluations.jsonl     every metric with its protocol
+    loss.txt              one line per epoch
+    samples/000050000.png fixed latents, named by the clock
+    checkpoints/          000050000/ each; `latest` and `best` beside it hold names
+    generator.safetensors averaged weights with all that sampling needs
+    report.html           one file that opens offline
+    code/                 copies of the user's own files
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from zerosum.core import registry, settings
+from zerosum.core.errors import RunError
+from zerosum.recipes import Recipe
+from zerosum.runs.checkpoint import write_file
+
+
+class RunDirectory:
+    """Paths of a run."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.samples = self.path / "samples"
+        self.metrics = self.path / "metrics.jsonl"
+        self.evaluations = self.path / "evaluations.jsonl"
+        self.losses = self.path / "loss.txt"
+        self.generator = self.path / "generator.safetensors"
+        self.report = self.path / "report.html"
+        self.lock = FileLock(self.path / ".lock", timeout=0)
+
+    @classmethod
+    def create(cls, path: str | Path, recipe: Recipe, environment: dict[str, Any], files: list[str]) -> RunDirectory:
+        """Make a new run directory, whole or not at all.
+
+        Raises:
+            RunError: something is there already.
+            OSError: the place cannot be written.
+        """
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            hint = f"continue it with: zerosum resume {path}" if is_run(path) else "it is no run"
+            raise RunError(f"{path} exists ({hint}); or choose another place with --out")
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            (aside / "samples").mkdir(parents=True)
+            (aside / "checkpoints").mkdir()
+            (aside / "recipe.toml").write_text(settings.to_toml(recipe), encoding="utf-8")
+            (aside / "environment.json").write_text(json.dumps(environment, indent=1), encoding="utf-8")
+            for name in ("metrics.jsonl", "evaluations.jsonl", "loss.txt"):
+                (aside / name).touch()
+            for file in files:
+                (aside / "code").mkdir(exist_ok=True)
+                shutil.copy(file, aside / "code")
+            if path.exists():
+                path.rmdir()
+            aside.rename(path)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunDirectory:
+        """Open an existing run directory and load the user's files it keeps.
+
+        Raises:
+            RunError: it is no run directory.
+        """
+        if not is_run(Path(path)):
+            raise RunError(f"{path} is no run directory (there is no recipe.toml); `zerosum train --out {path}` makes one")
+        run = cls(path)
+        for file in sorted((run.path / "code").glob("*.py")):
+            registry.use(file)
+        return run
+
+    def hold(self) -> None:
+        """Keep other processes from writing here until this one ends.
+
+        Raises:
+            RunError: another process writes here.
+        """
+        try:
+            self.lock.acquire()
+        except Timeout:
+            raise RunError(f"{self.path} is in use by another training; wait for it, or choose another --out") from None
+
+    def release(self) -> None:
+        """Let others write again."""
+        self.lock.release()
+
+    def recipe(self) -> Recipe:
+        """Read the recipe.
+
+        Raises:
+            RecipeError: recipe.toml was edited into something that does not exist.
+        """
+        return settings.from_toml(Recipe, (self.path / "recipe.toml").read_text(encoding="utf-8"))
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Replace the recipe."""
+        write_file(self.path / "recipe.toml", settings.to_toml(recipe).encode())
+
+    def environment(self) -> dict[str, Any]:
+        """Read versions, hardware and the origin of the data."""
+        return json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+
+    def point(self, name: str, checkpoint: str) -> None:
+        """Let `latest` or `best` name a checkpoint."""
+        write_file(self.path / name, f"{checkpoint}\n".encode())
+
+    def pointed(self, name: str) -> str | None:
+        """Checkpoint that `latest` or `best` names."""
+        file = self.path / name
+        return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+
+
+def is_run(path: Path) -> bool:
+    """True for a directory that a training wrote."""
+    return (path / "recipe.toml").is_file()
+
+
+def free_name(data: str, recipe: str, root: str | Path = "runs") -> Path:
+    """First path `runs/DATA-RECIPE`, `-2`, `-3`, ... that does not exist."""
+    stem = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in Path(data).name or "data")
+    path, number = Path(root) / f"{stem}-{recipe}", 1
+    while path.exists():
+        number += 1
+        path = Path(root) / f"{stem}-{recipe}-{number}"
+    return path

@@ -1,0 +1,68 @@
+"""The machine under a run: versions, hardware, threads, and the precision it computes in."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import numpy
+import torch
+
+from zerosum.core.errors import RunError
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda`, `cuda:1` or `mps` into a device.
+
+    Raises:
+        RunError: this machine has no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise RunError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); use --device cpu") from error
+    return device
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """True where bf16 has instructions of its own, so that it is faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return False
+
+
+def choose_precision(wanted: str, device: torch.device) -> str:
+    """Resolve `auto` to what the device computes in fastest."""
+    return ("bf16" if computes_in_bf16(device) else "fp32") if wanted == "auto" else wanted
+
+
+def describe(device: torch.device, precision: str) -> dict[str, Any]:
+    """Everything about the machine and the software that may change a number."""
+    return {
+        "zerosum": version("zerosum"),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+        "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "precision": precision,
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123  (Linux only, never a user's path)
+            return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,49 @@
+"""A run as Python sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from zerosum.recipes import Recipe
+from zerosum.runs.directory import RunDirectory
+from zerosum.runs.generator import Generator, find_generator, load_generator
+from zerosum.runs.logs import read_lines
+
+
+@dataclass(frozen=True)
+class Run:
+    """A directory that a training wrote."""
+
+    path: Path
+    finished: bool = True  # false where the training was interrupted
+
+    @property
+    def recipe(self) -> Recipe:
+        """What was trained."""
+        return RunDirectory.open(self.path).recipe()
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """One dictionary for each report."""
+        return read_lines(self.path / "metrics.jsonl")
+
+    @property
+    def evaluations(self) -> list[dict[str, Any]]:
+        """One dictionary for each evaluation, with its protocol."""
+        return read_lines(self.path / "evaluations.jsonl")
+
+    @property
+    def generator(self) -> Generator:
+        """The trained generator."""
+        return load_generator(find_generator(self.path))
+
+    def sample(self, count: int = 16, *, seed: int = 0, label: int | None = None) -> Tensor:
+        """Samples [N, C, H, W] in [-1, 1], or points [N, D]; equal for equal seeds."""
+        return self.generator.sample(count, seed=seed, label=label)
+
+    def __str__(self) -> str:
+        return str(self.path)

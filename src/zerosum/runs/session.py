@@ -1,0 +1,225 @@
+"""Begin and continue trainings: everything is checked before the run directory exists."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zerosum.core import compatibility, registry, settings
+from zerosum.core.errors import RunError, TrainingError
+from zerosum.core.values import Length
+from zerosum.data import Dataset, Feed, open_data
+from zerosum.recipes import Recipe, read_recipe
+from zerosum.runs import checkpoint
+from zerosum.runs.directory import RunDirectory, free_name
+from zerosum.runs.environment import choose_device, choose_precision, describe
+from zerosum.runs.interrupt import Interrupt
+from zerosum.runs.progress import Display
+from zerosum.runs.report import write_report
+from zerosum.runs.run import Run
+from zerosum.runs.training import Training, make_space
+
+
+def train(
+    data: str | Path = "digits",
+    recipe: str | Recipe = "dcgan",
+    settings: Sequence[str] = (),
+    *,
+    images: str | int | None = None,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    use: Sequence[str | Path] = (),
+    data_root: str | Path | None = None,
+    skip_bad: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Train a recipe on data, into a new run directory.
+
+    Args:
+        data: a named set, folder, archive, array file or `hf:` set.
+        recipe: a recipe's name, or a `Recipe`.
+        settings: `field=value` words, for example `["objective=hinge", "discriminator.lr=1e-4"]`.
+        images: how long, in place of the recipe's length: `"200k"`, `"10epochs"`, `"5min"` or a number of images.
+        out: the run directory; `runs/DATA-RECIPE` by default.
+        seed: in place of the recipe's.
+        use: files that register further parts.
+        data_root: where named sets are looked for; `$ZEROSUM_DATA` by default.
+        skip_bad: leave out images that cannot be read, and count them.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
+        threads: CPU threads; all cores by default. Equal results need equal threads, so a run remembers them.
+        quiet: print nothing.
+
+    Raises:
+        ZerosumError: of the kind that fits; nothing is written unless the training could begin.
+    """
+    display = Display(quiet)
+    for file in use:
+        registry.use(file)
+    chosen = fill_in(recipe, settings, images, seed)
+    path = Path(out) if out else free_name(str(data), chosen.recipe)
+    if path.exists() and RunDirectory(path).generator.exists():
+        raise RunError(f"{path} exists; continue it with: zerosum resume {path}; or choose another place with --out")
+    origin = {"source": _absolute(data), "root": _absolute(data_root), "skip_bad": skip_bad}
+    dataset = _open(chosen, origin, display)
+    place = choose_device(device)
+    if threads:
+        torch.set_num_threads(threads)
+    prove(chosen, dataset)
+    environment = describe(place, choose_precision(chosen.precision, place))
+    environment["data"] = {**origin, "fingerprint": dataset.fingerprint, "train": len(dataset.train)}
+    with _clear_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        run = RunDirectory.create(path, chosen, environment, [str(file) for file in use])
+    return _play(run, chosen, dataset, environment, display)
+
+
+def resume(
+    place: str | Path,
+    settings: Sequence[str] = (),
+    *,
+    images: str | int | None = None,
+    data_root: str | Path | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Continue a run where its newest whole checkpoint was written; `images` lengthens it.
+
+    Raises:
+        RunError: no run, in use, finished, or its recipe or data changed.
+    """
+    display = Display(quiet)
+    run = RunDirectory.open(place)
+    before = run.recipe()
+    chosen = fill_in(before, settings, images, None)
+    changed = _changes(before, chosen)
+    if changed:
+        raise RunError(
+            f"{place} was trained under another recipe:\n  " + "\n  ".join(changed) + "\nresume without these settings, "
+            "or start a new run with them"
+        )
+    environment = run.environment()
+    origin = environment["data"] | ({"root": _absolute(data_root)} if data_root else {})
+    torch.set_num_threads(environment["threads"])  # sums, and so results, depend on it
+    dataset = _open(chosen, origin, display)
+    if chosen != before:
+        compatibility.check(chosen.game, make_space(chosen, dataset), chosen.length.images(len(dataset.train)))
+    return _play(run, chosen, dataset, environment, display, resumed=True)
+
+
+def fill_in(recipe: str | Recipe, words: Sequence[str], images: str | int | None, seed: int | None) -> Recipe:
+    """Recipe with settings, length and seed in their places.
+
+    Raises:
+        RecipeError: every fault, together.
+    """
+    words = [*words] + ([f"length={images}"] if images is not None else []) + ([f"seed={seed}"] if seed is not None else [])
+    return read_recipe(recipe, words) if isinstance(recipe, str) else settings.assign(recipe, words)
+
+
+def prove(recipe: Recipe, dataset: Dataset) -> None:
+    """Check that everything fits, ending with one real turn on two images.
+
+    Raises:
+        RecipeError: every problem: what, why and how to mend it.
+    """
+    space, total = make_space(recipe, dataset), recipe.length.images(len(dataset.train))
+    compatibility.check(recipe.game, space, total)
+    feed = Feed(dataset, 2, seed=recipe.seed)
+    compatibility.trial(recipe.game, space, feed, total)
+
+
+def _changes(before: Recipe, after: Recipe) -> list[str]:
+    found = settings.differences(before.replace(length=after.length), after)
+    if before.length != after.length and compatibility.depends_on_length(before.game):
+        found.append(f"length: {before.length} -> {after.length} (a schedule of this recipe ends with the run)")
+    return found
+
+
+def _open(recipe: Recipe, origin: dict[str, Any], display: Display) -> Dataset:
+    dataset = open_data(
+        origin["source"],
+        recipe.data,
+        seed=recipe.seed,
+        data_root=origin["root"],
+        skip_bad=origin["skip_bad"],
+        report=display.work,
+    )
+    if dataset.skipped:
+        shown = "\n  ".join(dataset.skipped[:5])
+        display.say(f"skipped {len(dataset.skipped)} bad images:\n  {shown}", "yellow")
+    return dataset
+
+
+def _absolute(place: str | Path | None) -> str | None:
+    return str(Path(place).absolute()) if place and Path(place).exists() else place and str(place)
+
+
+def _play(
+    run: RunDirectory,
+    recipe: Recipe,
+    dataset: Dataset,
+    environment: dict[str, Any],
+    display: Display,
+    resumed: bool = False,
+) -> Run:
+    with _clear_errors(run.path):
+        run.hold()
+        try:
+            training = Training(run, recipe, dataset, environment, display)
+            if resumed:
+                _go_on(training, display)
+            kind = "resuming" if resumed else "training"
+            display.say(f"{kind} {recipe.recipe} on {dataset.name} ({len(dataset.train):,} x {training.engine.space}) "
+                        f"for {recipe.length}, {environment['precision']} on {environment['device']}, in {run.path}")
+            with Interrupt() as interrupt:
+                finished = training.play(interrupt)
+            write_report(run)
+        finally:
+            run.release()
+    if not finished:
+        display.say(f"stopped after {training.feed.position:,} images, all saved; go on with: zerosum resume {run.path}")
+    return Run(run.path, finished)
+
+
+def _go_on(training: Training, display: Display) -> None:
+    saved = checkpoint.load_latest(training.run.checkpoints, lambda text: display.say(text, "yellow"))
+    if saved is None:
+        display.say("no checkpoint had been written yet; starting from the beginning")
+        training.logs.cut({})
+        return
+    training.restore(saved)
+    if training.share >= 1.0:
+        raise RunError(
+            f"{training.run.path} is finished ({training.recipe.length} done); "
+            f"train it longer with: zerosum resume {training.run.path} --images {_twice(training.recipe.length)}"
+        )
+    training.run.write_recipe(training.recipe)
+
+
+def _twice(length: Length) -> Length:
+    return Length(length.amount * 2, length.unit)
+
+
+@contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
+    """Say what the machine ran out of, and that nothing saved is lost."""
+    safe = f"what was saved before is intact; go on with: zerosum resume {path}"
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise TrainingError(f"out of memory; start again with a smaller batch=, size= or channels. {safe}") from error
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):  # how the CPU allocator says it
+            raise
+        raise TrainingError(f"out of memory; start again with a smaller batch=, size= or channels. {safe}") from error
+    except OSError as error:
+        where = error.filename or path
+        if error.errno == errno.ENOSPC:
+            raise TrainingError(f"the disk is full ({where}); make room. {safe}") from error
+        raise RunError(f"cannot write {where}: {error.strerror or error}; choose another place with --out") from error

@@ -1,0 +1,168 @@
+"""Optimizers by the size of their steps, schedules at exact points."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from zerosum import optimizers
+from zerosum.core.errors import RecipeError
+from zerosum.core.registry import parse, shelf
+from zerosum.optimizers import SGD, Adam, AdamW, Constant, Cosine, Linear, RMSprop
+
+every_optimizer = pytest.mark.parametrize("part", [cls() for cls in shelf("optimizer").values()], ids=lambda part: part.name)
+every_schedule = pytest.mark.parametrize("cls", list(shelf("schedule").values()), ids=lambda cls: cls.name)
+
+
+def step(part, gradient, start=1.0):
+    weight = nn.Parameter(torch.full((3,), float(start)))
+    weight.grad = torch.full((3,), float(gradient))
+    part.build([weight]).step()
+    return (weight - start).mean().item()
+
+
+def test_exports_are_the_registered_parts():
+    parts = [*shelf("optimizer").values(), *shelf("schedule").values()]
+    assert set(optimizers.__all__) == {cls.__name__ for cls in parts if cls.__module__.startswith("zerosum.")}
+
+
+@pytest.mark.parametrize("gradient", [1e-3, 50.0, -50.0])
+def test_sizes_of_first_steps(gradient):
+    sign = math.copysign(1, gradient)
+    assert step(Adam(lr=2e-4), gradient, start=0) == pytest.approx(-2e-4 * sign, rel=1e-4)
+    assert step(RMSprop(lr=5e-5), gradient, start=0) == pytest.approx(-5e-4 * sign, rel=1e-3)
+    assert step(SGD(lr=1e-2), gradient, start=0) == pytest.approx(-1e-2 * gradient, rel=1e-5)
+    assert step(AdamW(lr=2e-4, weight_decay=0), gradient, start=0) == pytest.approx(-2e-4 * sign, rel=1e-4)
+
+
+def test_weight_decay_shrinks_weights_apart_from_the_gradient():
+    assert step(AdamW(lr=1e-2, weight_decay=0.5), 0.0, start=2.0) == pytest.approx(-1e-2 * 0.5 * 2, rel=1e-4)
+    assert step(Adam(lr=1e-2), 0.0, start=2.0) == 0
+
+
+def test_fields_reach_the_optimizer():
+    weight = [nn.Parameter(torch.zeros(2))]
+    assert Adam(1e-3, 0, 0.99, 1e-6).build(weight).defaults.items() >= {"lr": 1e-3, "betas": (0.0, 0.99), "eps": 1e-6}.items()
+    assert AdamW(beta1=0.5).build(weight).defaults.items() >= {"betas": (0.5, 0.999), "weight_decay": 0.01}.items()
+    rmsprop = RMSprop(1e-3, 0.9, 1e-6, 0.3).build(weight).defaults
+    assert rmsprop.items() >= {"lr": 1e-3, "alpha": 0.9, "eps": 1e-6, "momentum": 0.3}.items()
+    assert SGD(momentum=0.9).build(weight).defaults.items() >= {"momentum": 0.9, "nesterov": False, "weight_decay": 0}.items()
+    assert all(type(beta) is float for beta in Adam(beta1=0).build(weight).defaults["betas"])
+
+
+def trajectory(part, build, steps=20):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 1))
+    optimizer = build(part, list(net.parameters()))
+    x = torch.randn(16, 5)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (net(x).squeeze(1) - x[:, 0]).square().mean().backward()
+        optimizer.step()
+    return nn.utils.parameters_to_vector(net.parameters())
+
+
+@every_optimizer
+def test_the_fast_kernel_follows_the_plain_one(part):
+    field_names = {field.name for field in dataclasses.fields(part)}
+
+    def plain(part, params):
+        fast = part.build(params)
+        settings = {key: value for key, value in fast.defaults.items() if key in field_names or key == "betas"}
+        return type(fast)(params, **settings, foreach=False)
+
+    part = part.replace(lr=1e-2)
+    fast = trajectory(part, lambda part, params: part.build(params))
+    torch.testing.assert_close(fast, trajectory(part, plain), rtol=1e-4, atol=1e-6)
+    assert (fast - trajectory(part, lambda part, params: part.build(params), steps=0)).abs().max() > 1e-2
+
+
+@every_optimizer
+def test_the_fastest_kernel_is_chosen(part):
+    defaults = part.build([nn.Parameter(torch.zeros(2))]).defaults
+    assert defaults.get("fused") is (True if part.name != "rmsprop" else None)
+    assert part.build([nn.Parameter(torch.zeros(2, device="meta"))]).defaults["foreach"] is True
+    assert parse("optimizer", str(part)) == part
+
+
+@every_optimizer
+def test_state_round_trips_exactly(part):
+    def resumed(part, params):
+        optimizer = part.build(params)
+        for p in params:
+            p.grad = torch.ones_like(p)
+        before = [p.detach().clone() for p in params]
+        optimizer.step()
+        again = part.build(params)
+        again.load_state_dict(optimizer.state_dict())
+        with torch.no_grad():
+            for p, value in zip(params, before, strict=True):
+                p.copy_(value)
+        return again
+
+    def kept(part, params):
+        optimizer = part.build(params)
+        before = [p.detach().clone() for p in params]
+        for p in params:
+            p.grad = torch.ones_like(p)
+        optimizer.step()
+        with torch.no_grad():
+            for p, value in zip(params, before, strict=True):
+                p.copy_(value)
+        return optimizer
+
+    assert torch.equal(trajectory(part, resumed), trajectory(part, kept))
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("adam:lr=0", "lr: 0.0 must be above 0"),
+    ("adam:beta1=1", "beta1: 1.0 must be at least 0 and at most 0.999999"),
+    ("rmsprop:alpha=1", "alpha: 1.0 must be at least 0"),
+    ("sgd:nesterov=true", "has no field 'nesterov'"),
+    ("adamw:weight_decay=-1", "weight_decay: -1.0 must be at least 0"),
+])  # fmt: skip
+def test_settings_outside_their_range_are_refused(text, message):
+    with pytest.raises(RecipeError, match=message):
+        parse("optimizer", text)
+
+
+@every_schedule
+def test_schedules_warm_up_in_a_straight_line(cls):
+    schedule, cold = cls(warmup=1000), cls()
+    for images in (0, 1, 250, 999, 1000, 5000):
+        expected = min(1, images / 1000) * cold.factor(images, 10_000)
+        assert schedule.factor(images, 10_000) == pytest.approx(expected, rel=1e-12)
+    assert parse("schedule", str(schedule)) == schedule
+    assert cold.factor(0, 10_000) == 1
+
+
+@pytest.mark.parametrize("cls", [Linear, Cosine])
+def test_schedules_fall_from_start_to_end_and_hold(cls):
+    schedule = cls(start=2000, end=6000, final=0.1)
+    values = [schedule.factor(images, 10_000) for images in range(0, 10_001, 100)]
+    assert values[:21] == [1.0] * 21
+    assert values[60:] == [pytest.approx(0.1, abs=1e-12)] * 41
+    assert all(a > b for a, b in zip(values[20:60], values[21:61], strict=True))
+    assert schedule.factor(4000, 10_000) == pytest.approx(0.55, abs=1e-12)
+    assert schedule.factor(4000, None) == schedule.factor(4000, 77)  # its own end decides
+
+
+def test_schedules_at_exact_points():
+    assert Linear().factor(2500, 10_000) == 0.75
+    assert Cosine().factor(2500, 10_000) == pytest.approx((1 + math.sqrt(0.5)) / 2, rel=1e-12)
+    assert Linear().factor(10_000, 10_000) == 0
+    assert Cosine(final=0.25).factor(10_000, 10_000) == 0.25
+    assert Linear(final=0.1).factor(10_000, 10_000) == 0.1
+    assert Constant().factor(10**9, None) == 1
+
+
+@pytest.mark.parametrize("cls", [Linear, Cosine])
+def test_schedules_say_what_is_wrong(cls):
+    with pytest.raises(RecipeError, match=f"schedule '{cls.name}': end=0 means the length of the run.*set {cls.name}:end=200k"):
+        cls().factor(0, None)
+    with pytest.raises(RecipeError, match="start=50k is not before the end at 20k images; lower start"):
+        cls(start=50_000).factor(0, 20_000)
+    with pytest.raises(RecipeError, match="start=3k is not before the end at 3k images"):
+        cls(start=3000, end=3000)
