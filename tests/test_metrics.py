@@ -104,8 +104,10 @@ def test_sliced_distance_of_a_shift():
 
 
 def test_sliced_distance_of_a_scaled_gaussian():
-    x = torch.randn(20_000, 2)
-    assert sliced_wasserstein(x, 3 * x) == pytest.approx(2, rel=0.03)  # W2 of N(0, 1) and N(0, 9) is 2 on every line
+    x = torch.randn(4000, 2)
+    assert sliced_wasserstein(x, 3 * x, projections=32) == pytest.approx(
+        2, rel=0.03
+    )  # W2 of N(0, 1) and N(0, 9) is 2 on every line
 
 
 def test_sliced_distance_depends_on_its_seed_alone():

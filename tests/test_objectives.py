@@ -1,4 +1,4 @@
-"""Objectives: against formulas written in NumPy, exact points of the methods' papers, and properties that all must have."""
+"""Objectives: against formulas written in NumPy, exact points of the papers, and properties that all must have."""
 
 import dataclasses
 import math
@@ -27,17 +27,48 @@ def cross_entropy(target, logit):
     return -(target * np.log(sigmoid(logit)) + (1 - target) * np.log(1 - sigmoid(logit))).mean()
 
 
+def log_real(logit):
+    return np.log(sigmoid(logit))
+
+
+def log_fake(logit):
+    return np.log(1 - sigmoid(logit))
+
+
+def identity(logit):
+    return logit
+
+
+def smoothed(target):
+    return lambda r, f: cross_entropy(target, r) + cross_entropy(0, f)
+
+
 LOSSES = [  # part, its discriminator's loss, its generator's loss, its reward
-    (Minimax(), lambda r, f: cross_entropy(1, r) + cross_entropy(0, f), lambda r, f: np.log(1 - sigmoid(f)).mean(), lambda s: -np.log(1 - sigmoid(s))),
-    (Minimax(0.8), lambda r, f: cross_entropy(0.8, r) + cross_entropy(0, f), lambda r, f: np.log(1 - sigmoid(f)).mean(), lambda s: -np.log(1 - sigmoid(s))),
-    (NonSaturating(), lambda r, f: cross_entropy(1, r) + cross_entropy(0, f), lambda r, f: cross_entropy(1, f), lambda s: np.log(sigmoid(s))),
-    (NonSaturating(0.9), lambda r, f: cross_entropy(0.9, r) + cross_entropy(0, f), lambda r, f: cross_entropy(1, f), lambda s: np.log(sigmoid(s))),
-    (LeastSquares(), lambda r, f: 0.5 * ((r - 1) ** 2).mean() + 0.5 * (f**2).mean(), lambda r, f: 0.5 * ((f - 1) ** 2).mean(), lambda s: s),
-    (LeastSquares(2, -1, 0.5), lambda r, f: 0.5 * ((r - 2) ** 2).mean() + 0.5 * ((f + 1) ** 2).mean(), lambda r, f: 0.5 * ((f - 0.5) ** 2).mean(), lambda s: (s + 1) / 3),
-    (Wasserstein(), lambda r, f: f.mean() - r.mean(), lambda r, f: -f.mean(), lambda s: s),
-    (Hinge(), lambda r, f: np.maximum(0, 1 - r).mean() + np.maximum(0, 1 + f).mean(), lambda r, f: -f.mean(), lambda s: s),
-    (Relativistic(), lambda r, f: -np.log(sigmoid(r - f)).mean(), lambda r, f: -np.log(sigmoid(f - r)).mean(), lambda s: s),
-]  # fmt: skip
+    (Minimax(), smoothed(1), lambda r, f: log_fake(f).mean(), lambda s: -log_fake(s)),
+    (Minimax(0.8), smoothed(0.8), lambda r, f: log_fake(f).mean(), lambda s: -log_fake(s)),
+    (NonSaturating(), smoothed(1), lambda r, f: -log_real(f).mean(), log_real),
+    (NonSaturating(0.9), smoothed(0.9), lambda r, f: -log_real(f).mean(), log_real),
+    (
+        LeastSquares(),
+        lambda r, f: 0.5 * ((r - 1) ** 2).mean() + 0.5 * (f**2).mean(),
+        lambda r, f: 0.5 * ((f - 1) ** 2).mean(),
+        identity,
+    ),
+    (
+        LeastSquares(2, -1, 0.5),
+        lambda r, f: 0.5 * ((r - 2) ** 2).mean() + 0.5 * ((f + 1) ** 2).mean(),
+        lambda r, f: 0.5 * ((f - 0.5) ** 2).mean(),
+        lambda s: (s + 1) / 3,
+    ),
+    (Wasserstein(), lambda r, f: f.mean() - r.mean(), lambda r, f: -f.mean(), identity),
+    (
+        Hinge(),
+        lambda r, f: np.maximum(0, 1 - r).mean() + np.maximum(0, 1 + f).mean(),
+        lambda r, f: -f.mean(),
+        identity,
+    ),
+    (Relativistic(), lambda r, f: -log_real(r - f).mean(), lambda r, f: -log_real(f - r).mean(), identity),
+]
 
 
 def tensors(*arrays, requires_grad=False):
@@ -48,7 +79,11 @@ def gradient(loss, x):
     return torch.autograd.grad(loss, x)[0]
 
 
-@pytest.mark.parametrize(("part", "discriminator", "generator", "reward"), LOSSES, ids=lambda x: str(x) if isinstance(x, zerosum.objectives.Part) else "")
+@pytest.mark.parametrize(
+    ("part", "discriminator", "generator", "reward"),
+    LOSSES,
+    ids=lambda x: str(x) if isinstance(x, zerosum.objectives.Part) else "",
+)
 def test_losses_are_the_formulas(part, discriminator, generator, reward):
     real, fake = tensors(REAL, FAKE)
     assert part.discriminator(real, fake).item() == pytest.approx(discriminator(REAL, FAKE), rel=2e-6)
@@ -147,13 +182,19 @@ def test_values_of_a_discriminator_that_knows_nothing(objective, discriminator, 
 
 
 def test_gradients_of_the_two_gan_generators_differ_where_the_discriminator_is_sure():
-    for logit, non_saturating, saturating in ((-10.0, -0.9999546, -4.539787e-5), (-50.0, -1.0, -1.92875e-22), (2.0, -0.1192029, -0.8807971)):
+    for logit, non_saturating, saturating in (
+        (-10.0, -0.9999546, -4.539787e-5),
+        (-50.0, -1.0, -1.92875e-22),
+        (2.0, -0.1192029, -0.8807971),
+    ):
         fake = torch.tensor([logit], requires_grad=True)
         assert gradient(NonSaturating().generator(fake), fake).item() == pytest.approx(non_saturating, rel=1e-5)
         assert gradient(Minimax().generator(fake), fake).item() == pytest.approx(saturating, rel=1e-5)
 
 
-@pytest.mark.parametrize("objective", [Wasserstein(), Hinge(), Relativistic(), LeastSquares(), NonSaturating()], ids=lambda part: part.name)
+@pytest.mark.parametrize(
+    "objective", [Wasserstein(), Hinge(), Relativistic(), LeastSquares(), NonSaturating()], ids=lambda part: part.name
+)
 def test_generator_gradient_does_not_vanish_where_fakes_look_worst(objective):
     real, fake = torch.full((4,), 50.0), torch.full((4,), -50.0, requires_grad=True)
     size = -gradient(objective.generator(fake, real), fake).sum().item()
@@ -175,13 +216,19 @@ def test_a_constant_added_to_all_logits_changes_nothing(objective):
 def test_losses_over_a_known_pair_of_distributions_reach_their_divergences():
     rows = 10  # sample i of the pair appears 10 p_i and 10 q_i times
     optimum = np.log(P / Q)
-    real, fake = (torch.tensor(np.repeat(optimum, np.rint(rows * mass).astype(int)), dtype=torch.float32) for mass in (P, Q))
+    real, fake = (
+        torch.tensor(np.repeat(optimum, np.rint(rows * mass).astype(int)), dtype=torch.float32) for mass in (P, Q)
+    )
     js = 0.1513581
     for objective in (Minimax(), NonSaturating()):
         assert -objective.discriminator(real, fake).item() == pytest.approx(-math.log(4) + 2 * js, abs=1e-6)
-    assert Hinge().discriminator(real.sign(), fake.sign()).item() == pytest.approx(2 - 2 * np.abs(P - Q).sum() / 2, abs=1e-6)
+    assert Hinge().discriminator(real.sign(), fake.sign()).item() == pytest.approx(
+        2 - 2 * np.abs(P - Q).sum() / 2, abs=1e-6
+    )
     pearson = (P - Q) / (P + Q)  # D* of the coding (1, -1)
-    real, fake = (torch.tensor(np.repeat(pearson, np.rint(rows * mass).astype(int)), dtype=torch.float32) for mass in (P, Q))
+    real, fake = (
+        torch.tensor(np.repeat(pearson, np.rint(rows * mass).astype(int)), dtype=torch.float32) for mass in (P, Q)
+    )
     chi2 = 0.5 * ((real - 0).square().mean() + (fake - 0).square().mean())
     assert chi2.item() == pytest.approx(0.2822222, abs=1e-6)
     best = LeastSquares(1, -1, 0)
@@ -219,7 +266,9 @@ def test_smoothing_moves_only_the_discriminator(cls):
     real, fake = tensors(REAL, FAKE, requires_grad=True)
     plain, smooth = cls(), cls(real_target=0.9)
     assert smooth.discriminator(real, fake) != plain.discriminator(real, fake)
-    assert torch.equal(gradient(smooth.discriminator(real, fake), fake), gradient(plain.discriminator(real, fake), fake))
+    assert torch.equal(
+        gradient(smooth.discriminator(real, fake), fake), gradient(plain.discriminator(real, fake), fake)
+    )
     assert torch.equal(smooth.generator(fake), plain.generator(fake))
     assert torch.equal(smooth.reward(fake), plain.reward(fake))
 
@@ -239,7 +288,15 @@ def test_smoothed_optimum_over_a_known_pair_of_distributions():
     assert gradient(NonSaturating(0.9).discriminator(real, fake), logit).abs().max() < 1e-6
 
 
-@pytest.mark.parametrize("text", ["hinge:real_target=0.9", "wasserstein:real_target=0.9", "relativistic:real_target=0.9", "least-squares:real_target=0.9"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hinge:real_target=0.9",
+        "wasserstein:real_target=0.9",
+        "relativistic:real_target=0.9",
+        "least-squares:real_target=0.9",
+    ],
+)
 def test_smoothing_is_refused_where_it_means_nothing(text):
     with pytest.raises(RecipeError, match="has no field 'real_target'"):
         parse("objective", text)

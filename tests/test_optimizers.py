@@ -1,6 +1,7 @@
 """Optimizers by the size of their steps, schedules at exact points."""
 
 import dataclasses
+import itertools
 import math
 
 import pytest
@@ -12,7 +13,9 @@ from zerosum.core.errors import RecipeError
 from zerosum.core.registry import parse, shelf
 from zerosum.optimizers import SGD, Adam, AdamW, Constant, Cosine, Linear, RMSprop
 
-every_optimizer = pytest.mark.parametrize("part", [cls() for cls in shelf("optimizer").values()], ids=lambda part: part.name)
+every_optimizer = pytest.mark.parametrize(
+    "part", [cls() for cls in shelf("optimizer").values()], ids=lambda part: part.name
+)
 every_schedule = pytest.mark.parametrize("cls", list(shelf("schedule").values()), ids=lambda cls: cls.name)
 
 
@@ -44,11 +47,17 @@ def test_weight_decay_shrinks_weights_apart_from_the_gradient():
 
 def test_fields_reach_the_optimizer():
     weight = [nn.Parameter(torch.zeros(2))]
-    assert Adam(1e-3, 0, 0.99, 1e-6).build(weight).defaults.items() >= {"lr": 1e-3, "betas": (0.0, 0.99), "eps": 1e-6}.items()
+    assert (
+        Adam(1e-3, 0, 0.99, 1e-6).build(weight).defaults.items()
+        >= {"lr": 1e-3, "betas": (0.0, 0.99), "eps": 1e-6}.items()
+    )
     assert AdamW(beta1=0.5).build(weight).defaults.items() >= {"betas": (0.5, 0.999), "weight_decay": 0.01}.items()
     rmsprop = RMSprop(1e-3, 0.9, 1e-6, 0.3).build(weight).defaults
     assert rmsprop.items() >= {"lr": 1e-3, "alpha": 0.9, "eps": 1e-6, "momentum": 0.3}.items()
-    assert SGD(momentum=0.9).build(weight).defaults.items() >= {"momentum": 0.9, "nesterov": False, "weight_decay": 0}.items()
+    assert (
+        SGD(momentum=0.9).build(weight).defaults.items()
+        >= {"momentum": 0.9, "nesterov": False, "weight_decay": 0}.items()
+    )
     assert all(type(beta) is float for beta in Adam(beta1=0).build(weight).defaults["betas"])
 
 
@@ -144,7 +153,7 @@ def test_schedules_fall_from_start_to_end_and_hold(cls):
     values = [schedule.factor(images, 10_000) for images in range(0, 10_001, 100)]
     assert values[:21] == [1.0] * 21
     assert values[60:] == [pytest.approx(0.1, abs=1e-12)] * 41
-    assert all(a > b for a, b in zip(values[20:60], values[21:61], strict=True))
+    assert all(before > after for before, after in itertools.pairwise(values[20:61]))
     assert schedule.factor(4000, 10_000) == pytest.approx(0.55, abs=1e-12)
     assert schedule.factor(4000, None) == schedule.factor(4000, 77)  # its own end decides
 
@@ -160,7 +169,9 @@ def test_schedules_at_exact_points():
 
 @pytest.mark.parametrize("cls", [Linear, Cosine])
 def test_schedules_say_what_is_wrong(cls):
-    with pytest.raises(RecipeError, match=f"schedule '{cls.name}': end=0 means the length of the run.*set {cls.name}:end=200k"):
+    with pytest.raises(
+        RecipeError, match=f"schedule '{cls.name}': end=0 means the length of the run.*set {cls.name}:end=200k"
+    ):
         cls().factor(0, None)
     with pytest.raises(RecipeError, match="start=50k is not before the end at 20k images; lower start"):
         cls(start=50_000).factor(0, 20_000)

@@ -27,9 +27,21 @@ _HOMES = {
     "resume": "zerosum.runs",
     "train": "zerosum.runs",
 }
-_MODULES = ("core", "data", "games", "latents", "metrics", "networks", "objectives", "optimizers", "recipes", "regularizers", "runs")
+_MODULES = (
+    "core",
+    "data",
+    "games",
+    "latents",
+    "metrics",
+    "networks",
+    "objectives",
+    "optimizers",
+    "recipes",
+    "regularizers",
+    "runs",
+)
 
-__all__ = sorted([*_HOMES, *_MODULES, "__version__"])  # noqa: PLE0605
+__all__ = sorted([*_HOMES, *_MODULES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

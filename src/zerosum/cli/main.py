@@ -17,13 +17,25 @@ import typer
 
 from zerosum.core.errors import RecipeError, ZerosumError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train, sample and compare adversarial games.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train, sample and compare adversarial games.",
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable object on stdout.")]
-Use = Annotated[list[str] | None, typer.Option("--use", metavar="FILE", help="A Python file that registers parts of your own.")]
-Root = Annotated[str | None, typer.Option("--data-root", metavar="DIR", help="Where named sets are looked for; default $ZEROSUM_DATA.")]
+Use = Annotated[
+    list[str] | None, typer.Option("--use", metavar="FILE", help="A Python file that registers parts of your own.")
+]
+Root = Annotated[
+    str | None,
+    typer.Option("--data-root", metavar="DIR", help="Where named sets are looked for; default $ZEROSUM_DATA."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
-Images = Annotated[str | None, typer.Option("--images", metavar="LENGTH", help="How long: 200k (images), 10epochs or 5min.")]
+Images = Annotated[
+    str | None, typer.Option("--images", metavar="LENGTH", help="How long: 200k (images), 10epochs or 5min.")
+]
 Minutes = Annotated[float | None, typer.Option("--minutes", min=0.0, help="How long, in minutes of training.")]
 
 
@@ -59,15 +71,26 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
 @command
 def train(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[DATA] [FIELD=VALUE]...", help="A set, folder, archive, .npz or hf:NAME, and settings.")] = None,
-    recipe: Annotated[str, typer.Option("--recipe", "-r", help="A name from `zerosum ls recipe`, or a recipe.toml.")] = "dcgan",
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DATA] [FIELD=VALUE]...", help="A set, folder, archive, .npz or hf:NAME, and settings."
+        ),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="A name from `zerosum ls recipe`, or a recipe.toml.")
+    ] = "dcgan",
     images: Images = None,
     minutes: Minutes = None,
-    out: Annotated[str | None, typer.Option("--out", "-o", metavar="DIR", help="The run directory; default runs/DATA-RECIPE.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="DIR", help="The run directory; default runs/DATA-RECIPE.")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Everything random is a function of it.")] = None,
     use: Use = None,
     data_root: Root = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and count them.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and count them.")
+    ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; default all cores.")] = None,
     as_json: Json = False,
@@ -97,7 +120,9 @@ def train(
 @command
 def resume(
     run: Annotated[str, typer.Argument(help="A run directory.")],
-    words: Annotated[list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="Only to check that they are the run's own.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="Only to check that they are the run's own.")
+    ] = None,
     images: Images = None,
     minutes: Minutes = None,
     data_root: Root = None,
@@ -107,7 +132,9 @@ def resume(
     """Continue a run exactly where it was saved; --images makes it longer."""
     from zerosum.runs import session
 
-    conclude(session.resume(run, words or [], images=length(images, minutes), data_root=data_root, quiet=quiet), as_json)
+    conclude(
+        session.resume(run, words or [], images=length(images, minutes), data_root=data_root, quiet=quiet), as_json
+    )
 
 
 @command
@@ -115,7 +142,9 @@ def sample(
     place: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run directory or a generator file.")],
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many samples.")] = 64,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Equal seeds give equal samples.")] = 0,
-    out: Annotated[str, typer.Option("--out", "-o", help="FILE.npz (arrays), FILE.png (a grid) or FOLDER/ (a file each).")] = "samples.png",
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="FILE.npz (arrays), FILE.png (a grid) or FOLDER/ (a file each).")
+    ] = "samples.png",
     label: Annotated[str | None, typer.Option("--label", help="One class only, by number or name.")] = None,
     use: Use = None,
     as_json: Json = False,
@@ -194,13 +223,24 @@ def length(images: str | None, minutes: float | None) -> str | None:
 def conclude(run: Any, as_json: bool) -> None:
     """Say where everything is."""
     grids = sorted((run.path / "samples").glob("*.png"))
-    places = {"samples": grids[-1] if grids else None, "report": run.path / "report.html", "generator": run.path / "generator.safetensors"}
+    places = {
+        "samples": grids[-1] if grids else None,
+        "report": run.path / "report.html",
+        "generator": run.path / "generator.safetensors",
+    }
     for name, place in places.items():
         if place is not None and place.exists():
             say(f"{name + ':':<11}{place}")
     if as_json:
         last = {"metrics": (run.metrics or [None])[-1], "evaluation": (run.evaluations or [None])[-1]}
-        answer({"run": str(run.path), "finished": run.finished, **{name: str(place) for name, place in places.items()}, **last})
+        answer(
+            {
+                "run": str(run.path),
+                "finished": run.finished,
+                **{name: str(place) for name, place in places.items()},
+                **last,
+            }
+        )
 
 
 def main() -> None:

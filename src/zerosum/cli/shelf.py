@@ -27,7 +27,11 @@ def listing(kind: str | None, use: Iterable[str]) -> Listing:
     """
     for file in use:
         registry.use(file)
-    kinds = [one for one in registry.kinds() if one not in HIDDEN] if kind is None else [kind.rstrip("s") if kind != "data" else kind]
+    kinds = (
+        [one for one in registry.kinds() if one not in HIDDEN]
+        if kind is None
+        else [kind.rstrip("s") if kind != "data" else kind]
+    )
     rows = {one: [(name, registry.summary(part)) for name, part in registry.shelf(one).items()] for one in kinds}
     if "data" in rows:
         rows["data"] = [*named_sets().items(), *((name, f"preparation: {text}") for name, text in rows["data"])]
@@ -71,7 +75,11 @@ def _part_lines(cls: type[Part]) -> Iterator[str]:
     yield from (f"# {line}".rstrip() for line in (cls.__doc__ or "").strip().splitlines()[1:])
     for name, kind, comment in registry.described_fields(cls):
         default = cls.__dataclass_fields__[name].default  # type: ignore[attr-defined]
-        text = values.write(default, kind) if not isinstance(default, Part | tuple) or not registry.slot_kind(cls, name) else str(default)
+        text = (
+            values.write(default, kind)
+            if not isinstance(default, Part | tuple) or not registry.slot_kind(cls, name)
+            else str(default)
+        )
         yield f"{name} = {text}  # {comment}"
 
 

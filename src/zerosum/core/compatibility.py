@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from zerosum.core import settings
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError, ZerosumError
 from zerosum.core.game import Feed, Game
@@ -66,8 +65,16 @@ def _traits(game: Any, space: Space) -> list[str]:
         judged = [part for part in game.regularizers if part.player == name] + [player.network, *player.rules]
         judged += [game.objective] if name == "discriminator" and hasattr(game, "objective") else []
         for part in judged:
-            faults += [f"{part.kind} {part.name!r} needs {trait!r}: {why}" for trait, why in part.needs.items() if trait not in given]
-            faults += [f"{part.kind} {part.name!r} with {trait!r}: {why}" for trait, why in part.clashes.items() if trait in given]
+            faults += [
+                f"{part.kind} {part.name!r} needs {trait!r}: {why}"
+                for trait, why in part.needs.items()
+                if trait not in given
+            ]
+            faults += [
+                f"{part.kind} {part.name!r} with {trait!r}: {why}"
+                for trait, why in part.clashes.items()
+                if trait in given
+            ]
     return faults
 
 
@@ -102,6 +109,6 @@ def _wiring(game: Any, space: Space) -> list[str]:
             return [f"the networks do not fit {space}: {error}"]
     if fake.shape != real.shape:
         faults.append(f"the generator makes {list(fake.shape[1:])} where the data are {list(real.shape[1:])} ({space})")
-    if logits is not None and logits.shape[0] != 2:
-        faults.append(f"the discriminator gives logits {list(logits.shape)} for a batch of 2; its first dimension must be the batch")
+    if logits is not None and logits.shape[:1] != (2,):
+        faults.append(f"the discriminator gives logits {list(logits.shape)} for a batch of 2; the batch must come first")
     return faults

@@ -15,6 +15,7 @@ from zerosum.core.errors import TrainingError
 from zerosum.core.game import Feed, Game
 from zerosum.core.ledger import Ledger
 from zerosum.core.player import Seat
+from zerosum.core.round import Round
 from zerosum.core.space import Space
 
 
@@ -79,9 +80,9 @@ class Engine:
         updates = self.seats[player].updates
         return [part for part in self.game.regularizers if part.player == player and updates % part.every == 0]
 
-    def extras(self, player: str, round: Any) -> dict[str, Tensor]:
+    def extras(self, player: str, exchange: Round) -> dict[str, Tensor]:
         """Losses of the due regularizers, by name."""
-        return {part.name: part(round, self.memory.get(part.name, {})) for part in self.due(player)}
+        return {part.name: part(exchange, self.memory.get(part.name, {})) for part in self.due(player)}
 
     def update(self, player: str, **losses: Tensor) -> None:
         """Move one player: gradients of the sum of losses, optimizer, rules, average.
@@ -133,7 +134,9 @@ class Engine:
 
     def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         """Tensors by group, and numbers: all that a checkpoint needs."""
-        tensors = {f"{name}.{group}": state for name, seat in self.seats.items() for group, state in seat.state().items()}
+        tensors = {
+            f"{name}.{group}": state for name, seat in self.seats.items() for group, state in seat.state().items()
+        }
         tensors |= {f"memory.{name}": memory for name, memory in self.memory.items()}
         tensors["ledger"], counts = self.ledger.state()
         seats = {name: {"updates": seat.updates, "images": seat.images} for name, seat in self.seats.items()}
@@ -142,7 +145,9 @@ class Engine:
     def load(self, tensors: dict[str, dict[str, Tensor]], numbers: dict[str, Any]) -> None:
         """Take back what `state` gave."""
         for name, seat in self.seats.items():
-            groups = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+            groups = {
+                key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")
+            }
             seat.load(groups)
             seat.updates, seat.images = numbers["seats"][name]["updates"], numbers["seats"][name]["images"]
         for name, memory in self.memory.items():

@@ -43,11 +43,13 @@ class Seat:
         player.initialization.apply(self.module)
         self.module.to(device)
         if space.is_image:
-            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.module.to(memory_format=torch.channels_last)
         self.parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         self.optimizer: torch.optim.Optimizer = player.optimizer.build(self.parameters)
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
-        self.average = None if isinstance(player.average, NoAverage) else copy.deepcopy(self.module).requires_grad_(False)
+        self.average = (
+            None if isinstance(player.average, NoAverage) else copy.deepcopy(self.module).requires_grad_(False)
+        )
         self.updates = self.images = 0
 
     def set_rate(self, factor: float) -> None:
@@ -82,7 +84,11 @@ class Seat:
             self.average.load_state_dict(state["average"])
         names = [name for name, parameter in self.module.named_parameters() if parameter.requires_grad]
         for name, parameter in zip(names, self.parameters, strict=True):
-            moments = {key.removeprefix(f"{name}."): value for key, value in state["optimizer"].items() if key.rpartition(".")[0] == name}
+            moments = {
+                key.removeprefix(f"{name}."): value
+                for key, value in state["optimizer"].items()
+                if key.rpartition(".")[0] == name
+            }
             if moments:
                 self.optimizer.state[parameter] = {key: _like(value, parameter) for key, value in moments.items()}
 

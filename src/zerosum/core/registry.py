@@ -13,7 +13,6 @@ A part is a frozen dataclass with a kind and a name: class = configuration = tex
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import importlib.util
 import inspect
@@ -108,7 +107,8 @@ def shelve(kind: str, name: str, thing: T) -> T:
         raise RecipeError(f"{kind} {name!r}: names are lower-case words joined by '-'")
     taken = _shelf.setdefault(kind, {}).get(name)
     if taken is not None:
-        at = [f"{one.__module__}.{one.__qualname__}" for one in (taken, thing)]  # type: ignore[attr-defined]
+        things: tuple[Any, Any] = taken, thing
+        at = [f"{one.__module__}.{one.__qualname__}" for one in things]
         raise RecipeError(f"{kind} {name!r} is defined twice: in {at[0]} and in {at[1]}; rename one of them")
     _shelf[kind][name] = thing
     return thing
@@ -179,11 +179,15 @@ def unknown_field(part: Part | type[Part], field: str) -> str:
     return f"{cls.kind} {cls.name!r} has no field {field!r}; {nearest(field, field_types(cls))}"
 
 
-@functools.cache
+_types: dict[Any, dict[str, Any]] = {}
+
+
 def field_types(cls: Any) -> dict[str, Any]:
     """Annotations of a part's fields, in their order."""
-    hints = get_type_hints(cls, include_extras=True)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+    if cls not in _types:
+        hints = get_type_hints(cls, include_extras=True)
+        _types[cls] = {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+    return _types[cls]
 
 
 def slot(kind: str, default: Any = dataclasses.MISSING) -> Any:
@@ -191,19 +195,14 @@ def slot(kind: str, default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"kind": kind})
 
 
-@functools.cache
-def _slots(cls: Any) -> dict[str, str]:
-    return {field.name: field.metadata["kind"] for field in dataclasses.fields(cls) if "kind" in field.metadata}
-
-
 def slot_kind(cls: Any, field: str) -> str | None:
     """Kind of part that a field holds; None for a plain value."""
-    return _slots(cls).get(field)
+    return cls.__dataclass_fields__[field].metadata.get("kind")
 
 
 def is_composite(part: Any) -> bool:
     """True for a part that holds parts (a player, a game, a recipe): written as a table, not as one line."""
-    return bool(_slots(type(part)))
+    return any(slot_kind(type(part), name) for name in field_types(type(part)))
 
 
 def described_fields(cls: Any) -> Iterator[tuple[str, Any, str]]:

@@ -155,7 +155,11 @@ def to_table(part: Part) -> dict[str, Any]:
         value = getattr(part, name)
         if registry.slot_kind(type(part), name) is None:
             plain = values.strip(kind)[0]
-            table[name] = value if plain in (bool, int, float) and "images" not in values.strip(kind)[1] else values.write(value, kind)
+            table[name] = (
+                value
+                if plain in (bool, int, float) and "images" not in values.strip(kind)[1]
+                else values.write(value, kind)
+            )
         elif isinstance(value, tuple):
             table[name] = [str(one) for one in value]
         else:
@@ -170,7 +174,9 @@ def from_table(cls: type[T], table: dict[str, Any]) -> T:
         RecipeError: every fault of the table, together.
     """
     types = registry.field_types(cls)
-    faults = [f"there is no field {key!r}; {nearest(key, types)}" for key in table if key not in types and key != "part"]
+    faults = [
+        f"there is no field {key!r}; {nearest(key, types)}" for key in table if key not in types and key != "part"
+    ]
     fields: dict[str, Any] = {}
     for name in types.keys() & table.keys():
         try:

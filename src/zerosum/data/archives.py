@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import lzma
 import os
@@ -21,7 +20,7 @@ from zerosum.data.layout import Layout, arrange
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, OSError)
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, NotImplementedError)
 
 
 def folder(path: Path, cache: Path, report: Report) -> Source:
@@ -33,11 +32,11 @@ def folder(path: Path, cache: Path, report: Report) -> Source:
 
     def read() -> Iterator[tuple[int, BinaryIO]]:
         for index, place in enumerate(files.values()):
-            with place.open("rb") as file:
+            with _opened(place) as file:
                 yield index, file
 
     split = [] if layout.held_out is None else layout.held_out.tolist()
-    key = f"folder {digest(files, cache, report)} {split}"
+    key = f"folder {digest(path, files, cache, report)} {split}"
     return Source(path.resolve().name, key, lambda: _contents(layout, read))
 
 
@@ -46,10 +45,10 @@ def single(path: Path, cache: Path, report: Report) -> Source:
     layout = arrange(str(path), [path.name])
 
     def read() -> Iterator[tuple[int, BinaryIO]]:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             yield 0, file
 
-    key = f"file {digest({path.name: path}, cache, report)}"
+    key = f"file {digest(path, {path.name: path}, cache, report)}"
     return Source(path.stem, key, lambda: _contents(layout, read))
 
 
@@ -73,7 +72,7 @@ def zipped(path: Path, cache: Path, report: Report) -> Source:
 
         return _contents(layout, read)
 
-    return Source(path.stem, f"zip {digest({path.name: path}, cache, report)}", contents)
+    return Source(path.stem, f"zip {digest(path, {path.name: path}, cache, report)}", contents)
 
 
 def tarred(path: Path, cache: Path, report: Report) -> Source:
@@ -82,6 +81,7 @@ def tarred(path: Path, cache: Path, report: Report) -> Source:
     def contents() -> Contents:
         with _whole(path, "tar"), tarfile.open(path) as archive:
             members = [member.name for member in archive if member.isfile()]
+            _drain(archive)
         layout = arrange(str(path), members)
         place = {position: index for index, position in enumerate(layout.order)}
 
@@ -98,13 +98,27 @@ def tarred(path: Path, cache: Path, report: Report) -> Source:
 
         return _contents(layout, read)
 
-    return Source(path.name.split(".")[0], f"tar {digest({path.name: path}, cache, report)}", contents)
+    return Source(path.name.split(".")[0], f"tar {digest(path, {path.name: path}, cache, report)}", contents)
+
+
+def _drain(archive: tarfile.TarFile) -> None:
+    """Read on to the end: tarfile alone takes a compressed archive that was cut short for a finished one."""
+    assert archive.fileobj is not None
+    while archive.fileobj.read(1 << 20):
+        pass
 
 
 def _contents(layout: Layout, read: Callable[[], Iterator[tuple[int, BinaryIO]]]) -> Contents:
     return Contents(
         names=layout.names, files=read, labels=layout.labels, classes=layout.classes, held_out=layout.held_out
     )
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); mend or remove it") from error
 
 
 def _walk(root: Path) -> dict[str, Path]:
@@ -130,4 +144,5 @@ def _whole(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        raise DataError(f"{path}: is damaged or no {kind} archive ({error}); fetch or pack it again") from error
+        reason = str(error).partition(":\n")[0]  # tarfile lists every compression it tried
+        raise DataError(f"{path}: is damaged or no {kind} archive ({reason}); fetch or pack it again") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ _CHUNK = 4096  # images converted at a time
 
 def arrays(path: Path, cache: Path, report: Report) -> Source:
     """An .npz with `images` (or x_train, x, arr_0, or its only array) and perhaps `labels` (or y_train, y); an .npy."""
-    return Source(path.stem, f"arrays {digest({path.name: path}, cache, report)}", lambda: _contents(path))
+    return Source(path.stem, f"arrays {digest(path, {path.name: path}, cache, report)}", lambda: _contents(path))
 
 
 def _contents(path: Path) -> Contents:
@@ -45,10 +45,9 @@ def _contents(path: Path) -> Contents:
 
 def _read(path: Path) -> Mapping[str, np.ndarray]:
     try:
-        loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"arr_0": loaded}
-        with loaded:
+        if path.suffix.lower() == ".npy":
+            return {"arr_0": np.load(path, mmap_mode="r", allow_pickle=False)}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as loaded:  # NumPy leaves damaged files open
             return {key: loaded[key] for key in loaded.files}
     except ValueError as error:
         if "pickle" in str(error):
@@ -56,7 +55,7 @@ def _read(path: Path) -> Mapping[str, np.ndarray]:
                 f"{path}: holds Python objects, which could run code; save plain numbers instead"
             ) from error
         raise DataError(f"{path}: is damaged or no NumPy file ({error})") from error
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: is damaged or no NumPy file ({error})") from error
 
 
@@ -102,7 +101,7 @@ def _channels_last(array: np.ndarray, where: str) -> np.ndarray:
     )
 
 
-def _conversion(array: np.ndarray, where: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _conversion(array: np.ndarray, where: str) -> Callable[[np.ndarray], np.ndarray]:
     if array.dtype == np.bool_:
         return lambda part: part.astype(np.uint8) * 255
     if array.dtype == np.uint16:

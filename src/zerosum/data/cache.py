@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from zerosum.data.decode import decode
 from zerosum.data.pixels import BadImageError
 from zerosum.data.preparation import Preparation
 
+ABANDONED = 86_400  # seconds
 LAYOUT = 1  # raise it when decoding or the files of an entry change, and old entries are left alone
 
 
@@ -52,6 +54,7 @@ def _build(
 ) -> Decoded:
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(entry.parent)
         building = Path(tempfile.mkdtemp(prefix="building-", dir=entry.parent))
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -76,6 +79,13 @@ def _build(
             f"{source.name}: the cache entry {entry} cannot be read back; name another folder: ZEROSUM_CACHE"
         )
     return found
+
+
+def _sweep(place: Path) -> None:
+    """Remove what a killed process left unfinished a day ago or earlier."""
+    for old in place.glob("building-*"):
+        if time.time() - old.stat().st_mtime > ABANDONED:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _in_memory(shape: tuple[int, ...]) -> np.ndarray:

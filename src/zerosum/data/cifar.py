@@ -37,7 +37,7 @@ def cifar10(path: Path, cache: Path, report: Report) -> Source:
             raise DataError(f"{path}: {', '.join(missing)} is missing; unpack the archive again")
     else:
         files = {path.name: path}
-    key = digest(files, cache, report)
+    key = digest(path, files, cache, report)
     return Source("cifar10", f"cifar10 {key}", lambda: _contents(path, wanted, _bytes if suffix else _pickled))
 
 

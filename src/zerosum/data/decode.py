@@ -7,7 +7,8 @@ import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -23,6 +24,7 @@ Allocate = Callable[[tuple[int, ...]], np.ndarray]  # room for uint8 of this sha
 
 LARGEST_FILE = 1 << 30  # bytes; a larger member of an archive is taken for a decompression bomb
 THREADS = min(8, os.cpu_count() or 1)
+SMALL = 1 << 14  # bytes; below it threads spend more time waiting for each other than decoding
 CHUNK = 4096  # images copied at a time
 
 
@@ -37,7 +39,7 @@ def decode(
     bad: dict[int, str] = {}
     if contents.array is not None:
         values = _decode_array(name, contents.array, preparation, allocate, report)
-        content = hashlib.sha256(memoryview(np.ascontiguousarray(contents.array))).hexdigest()
+        content = hashlib.sha256(np.ascontiguousarray(contents.array).data).hexdigest()
     else:
         with strict_pillow():
             values, content = _decode_files(contents, preparation, allocate, bad, skip_bad, report)
@@ -48,7 +50,9 @@ def decode(
         keep = np.setdiff1d(np.arange(len(contents)), list(bad))
         values, labels = _compact(values, keep), None if labels is None else labels[keep]
         held_out = None if held_out is None else np.flatnonzero(np.isin(keep, held_out))
-    content = hashlib.sha256(content.encode() + (b"" if labels is None else labels.tobytes())).hexdigest()
+    content = hashlib.sha256(
+        content.encode(errors="surrogateescape") + (b"" if labels is None else labels.tobytes())
+    ).hexdigest()
     return Decoded(values, labels, contents.classes, held_out, tuple(bad[i] for i in sorted(bad)), content)
 
 
@@ -103,6 +107,8 @@ def _survey(contents: Contents, preparation: Preparation, bad: dict[int, str], s
             except BadImageError as error:
                 _note(error, index, bad, skip_bad)
             report("looking at headers", done + 1, len(contents))
+            if len(sizes) > 1 and not grey:
+                break  # nothing that follows can change the shape
     return preparation.shape(sizes, grey)
 
 
@@ -117,7 +123,7 @@ def _in_threads(
             return prepare(image, name, shape, preparation), hashlib.sha256(data).hexdigest()
 
     assert contents.files is not None
-    waiting: deque[tuple[int, Future[tuple[np.ndarray, str]]]] = deque()
+    waiting: deque[tuple[int, Callable[[], tuple[np.ndarray, str]]]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
         try:
             for index, file in contents.files():
@@ -125,11 +131,8 @@ def _in_threads(
                     continue
                 waiting.append((index, _submit(pool, work, index, contents.names[index], file)))
                 if len(waiting) > 4 * THREADS:
-                    index, future = waiting.popleft()
-                    yield index, future.result
-            while waiting:
-                index, future = waiting.popleft()
-                yield index, future.result
+                    yield waiting.popleft()
+            yield from waiting
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -140,17 +143,23 @@ def _submit(
     index: int,
     name: str,
     file: BinaryIO,
-) -> Future[tuple[np.ndarray, str]]:
+) -> Callable[[], tuple[np.ndarray, str]]:
+    """Read a file, decode it at once if it is small, else in the pool; return what gives or raises the outcome."""
     try:
         with blaming(name):
             data = file.read(LARGEST_FILE + 1)
             if len(data) > LARGEST_FILE:
                 raise BadImageError(name, f"is larger than {LARGEST_FILE:,} bytes")
+        if len(data) > SMALL:
+            return pool.submit(work, index, data).result
+        outcome = work(index, data)
     except BadImageError as error:
-        failed: Future[tuple[np.ndarray, str]] = Future()
-        failed.set_exception(error)
-        return failed
-    return pool.submit(work, index, data)
+        return partial(_fail, error)
+    return lambda: outcome
+
+
+def _fail(error: BadImageError) -> tuple[np.ndarray, str]:
+    raise error
 
 
 def _decode_array(

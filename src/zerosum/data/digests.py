@@ -29,20 +29,19 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digest(files: Mapping[str, Path], cache: Path, report: Report) -> str:
-    """Hash names and bytes of files; bytes are read only where size or time differ from what the index knows.
+def digest(root: Path, files: Mapping[str, Path], cache: Path, report: Report) -> str:
+    """Hash names and bytes of files below a root (or of the root); only those of another size or time are read again.
 
     Raises:
         DataError: a file cannot be read.
     """
-    places = "\n".join(os.path.abspath(path) for path in files.values())  # noqa: PTH100 - links must stay as they are
-    index = cache / "digests" / f"{hashlib.sha256(places.encode()).hexdigest()}.json"
+    index = cache / "digests" / f"{hashlib.sha256(os.fsencode(root.absolute())).hexdigest()}.json"
     known = _read_index(index)
     fresh: dict[str, list[object]] = {}
     whole = hashlib.sha256()
     for done, (name, path) in enumerate(files.items()):
         fresh[name] = entry = _entry(path, known.get(name))
-        whole.update(f"{name}\0{entry[2]}\n".encode())
+        whole.update(f"{name}\0{entry[2]}\n".encode(errors="surrogateescape"))
         report("reading", done + 1, len(files))
     if fresh != known:
         _write_index(index, fresh)

@@ -53,7 +53,7 @@ def pairs(name: str, train: Path, test: Path | None, classes: tuple[str, ...], c
     labels = [found for path in images if (found := labels_beside(path)) is not None]
     if labels and len(labels) < len(images):
         raise DataError(f"{name}: labels are there for one of {train.name} and {images[-1].name} but not for the other")
-    key = digest({path.name: path for path in images + labels}, cache, report)
+    key = digest(train, {path.name: path for path in images + labels}, cache, report)
     return Source(name, f"idx {key}", lambda: _contents(images, labels, classes))
 
 

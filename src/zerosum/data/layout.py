@@ -11,10 +11,8 @@ import numpy as np
 
 from zerosum.core.errors import DataError
 
-SUFFIXES = (
-    (".png", ".apng", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".avif")
-    + (".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".ico")
-)  # fmt: skip
+_USUAL = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+SUFFIXES = frozenset((*_USUAL, ".apng", ".jfif", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".ico"))
 PARTS = frozenset({"train", "test", "val", "valid", "validation"})
 
 

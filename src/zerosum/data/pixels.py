@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from zerosum.core.errors import DataError
 from zerosum.data.preparation import Preparation
@@ -97,7 +97,7 @@ def prepare(image: Image.Image, name: str, shape: tuple[int, int, int], preparat
     height, width, channels = shape
     with blaming(name):
         plain = flatten(image, name, preparation.background)
-        plain = plain.convert("L" if channels == 1 else "RGB")
+        plain = _as_mode(plain, "L" if channels == 1 else "RGB")
         plain = _fit(plain, (width, height), preparation)
         return np.asarray(plain, dtype=np.uint8).reshape(shape)
 
@@ -105,7 +105,8 @@ def prepare(image: Image.Image, name: str, shape: tuple[int, int, int], preparat
 def flatten(image: Image.Image, name: str, background: str) -> Image.Image:
     """Apply rotation, depth, palette and transparency: what is left is mode L or RGB."""
     grey = is_grey(image)
-    image = ImageOps.exif_transpose(image)
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     if image.mode == "F":
         return Image.fromarray(_from_float(np.asarray(image), name))
     if image.mode.startswith("I"):
@@ -114,7 +115,11 @@ def flatten(image: Image.Image, name: str, background: str) -> Image.Image:
         canvas = Image.new("RGBA", image.size, background)
         canvas.alpha_composite(image.convert("RGBA"))
         image = canvas
-    return image.convert("L" if grey else "RGB")
+    return _as_mode(image, "L" if grey else "RGB")
+
+
+def _as_mode(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)  # Pillow would copy where nothing changes
 
 
 def narrow(deep: np.ndarray) -> np.ndarray:

@@ -32,8 +32,8 @@ def mode_coverage(points: Tensor, centres: Tensor, std: float) -> dict[str, floa
     _check(points, centres, std)
     distance, mode = torch.cdist(points, centres, compute_mode="donot_use_mm_for_euclid_dist").min(1)
     good = distance < _RADIUS * std
-    share = torch.bincount(mode, minlength=len(centres)) / len(points)
-    kl = torch.xlogy(share.double(), share.double() * len(centres)).sum()
+    share = torch.bincount(mode, minlength=len(centres)).double() / len(points)
+    kl = torch.xlogy(share, share * len(centres)).sum()
     return {
         "modes": len(mode[good].unique()),
         "high_quality": good.double().mean().item(),

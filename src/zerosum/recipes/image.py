@@ -52,10 +52,15 @@ def mlp_keras() -> Recipe:
         batch=128,
         game=ImageGame(
             generator=player(
-                MLPGenerator(widths=(128, 256, 512, 1024), activation="relu"), RMSprop(lr=1e-4), networks.Glorot(), average=AVERAGE
+                MLPGenerator(widths=(128, 256, 512, 1024), activation="relu"),
+                RMSprop(lr=1e-4),
+                networks.Glorot(),
+                average=AVERAGE,
             ),
             discriminator=player(
-                MLPDiscriminator(widths=(512, 256, 128, 64), activation="relu", dropout=0.0), Adam(lr=2e-4), networks.Glorot()
+                MLPDiscriminator(widths=(512, 256, 128, 64), activation="relu", dropout=0.0),
+                Adam(lr=2e-4),
+                networks.Glorot(),
             ),
             objective=NonSaturating(),
             latent=latents.Normal(100),
@@ -63,7 +68,9 @@ def mlp_keras() -> Recipe:
     )
 
 
-def convolutional(name: str, objective: Part, optimizers: tuple[Part, Part], norms: tuple[str, str], **others: Any) -> Recipe:
+def convolutional(
+    name: str, objective: Part, optimizers: tuple[Part, Part], norms: tuple[Any, Any], **others: Any
+) -> Recipe:
     """A DCGAN pair under an objective; optimizers and norms of (generator, discriminator)."""
     rules = others.pop("rules", ())
     return Recipe(
@@ -97,15 +104,19 @@ def wgan() -> Recipe:
     """Wasserstein critic with weights clipped to 0.01, RMSprop 5e-5, five critic updates (Arjovsky et al. 2017)."""
     rmsprop = RMSprop(lr=5e-5)
     rules = (WeightClip(0.01),)
-    return convolutional("wgan", Wasserstein(), (rmsprop, rmsprop), ("batch", "batch"), discriminator_updates=5, rules=rules)
+    return convolutional(
+        "wgan", Wasserstein(), (rmsprop, rmsprop), ("batch", "batch"), discriminator_updates=5, rules=rules
+    )
 
 
 @recipe("wgan-gp")
 def wgan_gp() -> Recipe:
-    """Wasserstein critic with gradient penalty 10, layer norm, Adam 1e-4 (0, 0.9), five updates (Gulrajani et al. 2017)."""
+    """Wasserstein critic with gradient penalty 10, layer norm, Adam 1e-4, five updates (Gulrajani et al. 2017)."""
     adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
     penalty = (GradientPenalty(weight=10.0),)
-    return convolutional("wgan-gp", Wasserstein(), (adam, adam), ("batch", "layer"), discriminator_updates=5, regularizers=penalty)
+    return convolutional(
+        "wgan-gp", Wasserstein(), (adam, adam), ("batch", "layer"), discriminator_updates=5, regularizers=penalty
+    )
 
 
 @recipe("rpgan")
@@ -113,7 +124,9 @@ def rpgan() -> Recipe:
     """Relativistic pairing with R1 and R2, no norm in D (losses of R3GAN, Huang et al. 2024, on the DCGAN pair)."""
     adam = Adam(lr=2e-4, beta1=0.0, beta2=0.99)
     penalties = (R1(gamma=0.1, every=4), R2(gamma=0.1, every=4))
-    return convolutional("rpgan", Relativistic(), (adam, adam), ("batch", "none"), regularizers=penalties, fresh_fakes=False)
+    return convolutional(
+        "rpgan", Relativistic(), (adam, adam), ("batch", "none"), regularizers=penalties, fresh_fakes=False
+    )
 
 
 @recipe("mixture")
@@ -127,7 +140,9 @@ def mixture() -> Recipe:
         length=Length(384_000),
         batch=128,
         game=ImageGame(
-            generator=player(MLPGenerator(widths=widths, activation="relu"), adam, networks.Default(), decay, average=AVERAGE),
+            generator=player(
+                MLPGenerator(widths=widths, activation="relu"), adam, networks.Default(), decay, average=AVERAGE
+            ),
             discriminator=player(MLPDiscriminator(widths=widths, dropout=0.0), adam, networks.Default(), decay),
             objective=Relativistic(),
             latent=latents.Normal(2),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from zerosum.core import registry, settings
@@ -44,12 +45,19 @@ def recipe(name: str) -> Callable[[Callable[[], Recipe]], Callable[[], Recipe]]:
 
 
 def read_recipe(name: str, words: list[str] | None = None) -> Recipe:
-    """Make a named recipe with `field=value` words applied.
+    """Make a recipe from its name or its .toml file, with `field=value` words applied.
 
     Raises:
-        RecipeError: unknown name, or every fault of the words together.
+        RecipeError: unknown name, no such file, or every fault of the file or the words together.
     """
     faults = [f"{word!r} is no field=value" for word in words or [] if "=" not in word]
     if faults:
         raise RecipeError(faults)
-    return settings.assign(registry.lookup("recipe", name)(), list(words or []))
+    if name.endswith(".toml"):
+        try:
+            found = settings.from_toml(Recipe, Path(name).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RecipeError(f"recipe {name} cannot be read: {error.strerror}") from error
+    else:
+        found = registry.lookup("recipe", name)()
+    return settings.assign(found, list(words or []))

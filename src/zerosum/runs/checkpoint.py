@@ -34,15 +34,19 @@ class Checkpoint:
     manifest: dict[str, Any]
 
 
-class Damaged(RunError):
+class DamagedError(RunError):
     """A checkpoint whose files are not what its manifest says."""
 
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a small file so that it is either the old one or the new one, whatever happens."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    _flush(aside, content)
-    aside.replace(path)
+    aside = path.with_name(f".{path.name}.new")
+    try:
+        _flush(aside, content)
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
     _flush_folder(path.parent)
 
 
@@ -94,7 +98,11 @@ def save(folder: Path, images: int, tensors: Groups, manifest: dict[str, Any]) -
 def _refuse_not_finite(tensors: Groups) -> None:
     for group, named in tensors.items():
         for key, value in named.items():
-            if group.endswith((".weights", ".average")) and value.is_floating_point() and not torch.isfinite(value).all():
+            if (
+                group.endswith((".weights", ".average"))
+                and value.is_floating_point()
+                and not torch.isfinite(value).all()
+            ):
                 raise TrainingError(
                     f"{group.partition('.')[0]}: {key} is not finite, so nothing was saved; the last good checkpoint "
                     "stays. Lower the learning rate, or add a regularizer such as r1"
@@ -103,7 +111,9 @@ def _refuse_not_finite(tensors: Groups) -> None:
 
 def _sealed(manifest: dict[str, Any]) -> bytes:
     text = json.dumps(manifest, sort_keys=True, indent=1)
-    return json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "manifest": manifest}, sort_keys=True, indent=1).encode()
+    return json.dumps(
+        {"sha256": hashlib.sha256(text.encode()).hexdigest(), "manifest": manifest}, sort_keys=True, indent=1
+    ).encode()
 
 
 def _unsealed(content: bytes) -> dict[str, Any]:
@@ -114,7 +124,7 @@ def _unsealed(content: bytes) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         whole = False
     if not whole:
-        raise Damaged("manifest.json is damaged")
+        raise DamagedError("manifest.json is damaged")
     return sealed["manifest"]
 
 
@@ -122,7 +132,7 @@ def load(folder: Path) -> Checkpoint:
     """Read a checkpoint and hold every byte against its manifest.
 
     Raises:
-        Damaged: a file is missing or differs.
+        DamagedError: a file is missing or differs.
     """
     try:
         manifest = _unsealed((folder / "manifest.json").read_bytes())
@@ -130,10 +140,10 @@ def load(folder: Path) -> Checkpoint:
         for file, expected in manifest["files"].items():
             content = (folder / file).read_bytes()
             if len(content) != expected["bytes"] or hashlib.sha256(content).hexdigest() != expected["sha256"]:
-                raise Damaged(f"{file} is not what was written (its sha256 differs)")
+                raise DamagedError(f"{file} is not what was written (its sha256 differs)")
             tensors[file.removesuffix(".safetensors")] = load_tensors(content)
     except OSError as error:
-        raise Damaged(f"{Path(error.filename or folder).name} cannot be read: {error.strerror}") from error
+        raise DamagedError(f"{Path(error.filename or folder).name} cannot be read: {error.strerror}") from error
     return Checkpoint(folder.name, tensors, manifest)
 
 
@@ -152,7 +162,7 @@ def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
     for name in reversed(found):
         try:
             return load(folder / name)
-        except Damaged as error:
+        except DamagedError as error:
             warn(f"checkpoint {name} is damaged: {error}; falling back to the one before")
     if found:
         raise RunError(f"{folder}: every checkpoint is damaged ({', '.join(found)}); start the training again")

@@ -1,15 +1,15 @@
 """The directory that a training writes: where each file is, who may write, and how it comes into being.
 
-    recipe.toml           complete: every default spelt out
-    environment.json      versions, hardware, where the data came from and their fingerprint
-    metrics.jsonl         one object per report
-    evaluations.jsonl     every metric with its protocol
-    loss.txt              one line per epoch
-    samples/000050000.png fixed latents, named by the clock
-    checkpoints/          000050000/ each; `latest` and `best` beside it hold names
-    generator.safetensors averaged weights with all that sampling needs
-    report.html           one file that opens offline
-    code/                 copies of the user's own files
+recipe.toml           complete: every default spelt out
+environment.json      versions, hardware, where the data came from and their fingerprint
+metrics.jsonl         one object per report
+evaluations.jsonl     every metric with its protocol
+loss.txt              one line per epoch
+samples/000050000.png fixed latents, named by the clock
+checkpoints/          000050000/ each; `latest` and `best` beside it hold names
+generator.safetensors averaged weights with all that sampling needs
+report.html           one file that opens offline
+code/                 copies of the user's own files
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ class RunDirectory:
             RunError: it is no run directory.
         """
         if not is_run(Path(path)):
-            raise RunError(f"{path} is no run directory (there is no recipe.toml); `zerosum train --out {path}` makes one")
+            raise RunError(
+                f"{path} is no run directory (there is no recipe.toml); `zerosum train --out {path}` makes one"
+            )
         run = cls(path)
         for file in sorted((run.path / "code").glob("*.py")):
             registry.use(file)

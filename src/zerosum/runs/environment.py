@@ -25,7 +25,9 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise RunError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); use --device cpu") from error
+        raise RunError(
+            f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); use --device cpu"
+        ) from error
     return device
 
 

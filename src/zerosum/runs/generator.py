@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from zerosum.core.errors import RecipeError, RunError
 from zerosum.core.space import Space
 from zerosum.recipes import Recipe
 from zerosum.runs.checkpoint import write_file
+
+KEY, FORMAT = "zerosum", "zerosum-generator-1"
 
 
 @dataclass
@@ -72,14 +74,15 @@ class Generator:
 def save_generator(path: Path, generator: Generator) -> None:
     """Write a generator file, whole or not at all."""
     about = {
-        "format": "zerosum-generator-1",
+        "format": FORMAT,
         "recipe": settings.to_toml(generator.recipe),
-        "space": json.dumps({"shape": generator.space.shape, "latent": generator.space.latent, "classes": generator.space.classes}),
-        "classes": json.dumps(generator.classes),
-        "images": str(generator.images),
+        "space": asdict(generator.space),
+        "classes": generator.classes,
+        "images": generator.images,
     }
     weights = {key: value.detach().cpu().contiguous() for key, value in generator.module.state_dict().items()}
-    write_file(path, save_tensors(weights, about))
+    # one key: the order of several in the file would differ from time to time
+    write_file(path, save_tensors(weights, {KEY: json.dumps(about)}))
 
 
 def load_generator(path: str | Path) -> Generator:
@@ -93,27 +96,29 @@ def load_generator(path: str | Path) -> Generator:
     try:
         recipe = settings.from_toml(Recipe, about["recipe"])
     except RecipeError as error:
-        raise RecipeError([*error.faults, f"{path} needs parts that are not loaded; give their file with --use"]) from error
-    sizes = json.loads(about["space"])
+        raise RecipeError(
+            [*error.faults, f"{path} needs parts that are not loaded; give their file with --use"]
+        ) from error
+    sizes = about["space"]
     space = Space(tuple(sizes["shape"]), sizes["latent"], sizes["classes"])
     module: nn.Module = recipe.game.players()[recipe.game.product].network.build(space)
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:
         raise RunError(f"{path}: its weights do not fit its own recipe: {error}") from error
-    return Generator(module.eval(), recipe, space, tuple(json.loads(about["classes"])), int(about["images"]))
+    return Generator(module.eval(), recipe, space, tuple(about["classes"]), about["images"])
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         raise RunError(f"{path}: there is no such generator file")
     try:
         with safetensors.safe_open(path, "pt") as file:
-            about = file.metadata() or {}
+            about = json.loads((file.metadata() or {}).get(KEY, "{}"))
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
-    except (safetensors.SafetensorError, OSError) as error:
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise RunError(f"{path} is no generator file, or it is damaged: {error}") from error
-    if about.get("format") != "zerosum-generator-1":
+    if about.get("format") != FORMAT:
         raise RunError(f"{path} is a safetensors file, but not one that zerosum wrote")
     return about, weights
 

@@ -35,7 +35,7 @@ def grid(images: Array, columns: int | None = None, pad: int = 2, tile: int = 48
 
 
 def scatter(points: Array, side: int = 512) -> Array:
-    """Density of the first two dimensions of points [N, D] over [-2, 2]^2, dark where there are many: [side, side, 1]."""
+    """Density of points [N, D] in their first two dimensions, over [-2, 2]^2: dark where many are; [side, side, 1]."""
     counts, _, _ = np.histogram2d(points[:, 1], points[:, 0], bins=side // 4, range=[[-2, 2], [-2, 2]])
     shade = 255 * (1 - np.minimum(1, np.log1p(counts[::-1]) / np.log1p(max(counts.max(), 1))))
     return shade.round().astype(np.uint8).repeat(4, axis=0).repeat(4, axis=1)[..., None]

@@ -37,7 +37,7 @@ class Display:
             columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
             self._bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console)
             self._bar.start()
-            self._bar.add_task("", total=1.0, completed=share)
+            self._bar.update(self._bar.add_task("", total=1.0), completed=share)
 
     def update(self, share: float, text: str, remaining: float) -> None:
         """Move to a share of the whole; `remaining` is in seconds."""

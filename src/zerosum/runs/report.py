@@ -29,10 +29,10 @@ def write_report(run: RunDirectory) -> Path:
     metrics, evaluations = read_lines(run.metrics), read_lines(run.evaluations)
     recipe = (run.path / "recipe.toml").read_text(encoding="utf-8")
     environment = json.dumps(run.environment(), indent=1)
-    last = metrics[-1] if metrics else {}
+    last = metrics[-1] if metrics else {"images": 0, "epoch": 0, "seconds": 0}
     body = [
         f"<h1>{html.escape(run.path.name)}</h1>",
-        f"<p>{last.get('images', 0):,} images, {last.get('epoch', 0):g} epochs, {last.get('seconds', 0):,.0f} seconds.</p>",
+        "<p>{images:,} images, {epoch:g} epochs, {seconds:,.0f} seconds.</p>".format(**last),
         "<h2>Samples</h2>" + _samples(run),
         "<h2>Curves</h2>" + _curves(metrics, evaluations),
         "<h2>Metrics</h2>" + _table(evaluations),
@@ -51,8 +51,10 @@ def _samples(run: RunDirectory) -> str:
     figures = []
     for path in paths:
         data = base64.b64encode(path.read_bytes()).decode()
-        figures.append(f'<figure><img alt="samples" src="data:image/png;base64,{data}">'
-                       f"<figcaption>{int(path.stem):,} images</figcaption></figure>")
+        figures.append(
+            f'<figure><img alt="samples" src="data:image/png;base64,{data}">'
+            f"<figcaption>{int(path.stem):,} images</figcaption></figure>"
+        )
     return "".join(figures)
 
 
@@ -63,7 +65,10 @@ def _curves(metrics: list[dict[str, Any]], evaluations: list[dict[str, Any]]) ->
     names = sorted({name for line in metrics for name in line} - {"images", "epoch", "seconds"})
     charts = {"losses": [n for n in names if "." in n], "logits": [n for n in names if n.endswith("_logit")]}
     charts["images per second"] = [n for n in names if n == "images_per_second"]
-    drawn = [(title, {n: [(m["images"], m[n]) for m in metrics if n in m] for n in chosen}) for title, chosen in charts.items()]
+    drawn = [
+        (title, {n: [(m["images"], m[n]) for m in metrics if n in m] for n in chosen})
+        for title, chosen in charts.items()
+    ]
     kinds = sorted({line["metric"] for line in evaluations})
     drawn += [(kind, {kind: [(e["images"], e["value"]) for e in evaluations if e["metric"] == kind]}) for kind in kinds]
     figure = Figure(figsize=(9, 2.4 * len(drawn)), layout="constrained")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -15,7 +16,9 @@ from zerosum.runs.checkpoint import write_file
 from zerosum.runs.generator import Generator, find_generator, load_generator
 
 
-def write_samples(place: str | Path, out: str | Path, *, count: int = 64, seed: int = 0, label: str | None = None) -> Path:
+def write_samples(
+    place: str | Path, out: str | Path, *, count: int = 64, seed: int = 0, label: str | None = None
+) -> Path:
     """Draw samples from a run or generator file and write them; return where.
 
     `out` decides the form: `.npz` holds `images` uint8 [N, H, W, C] (or `points` float32 [N, D]) and, where the
@@ -59,7 +62,7 @@ def find_label(generator: Generator, label: str) -> int:
 
 
 def _write_arrays(path: Path, samples: Tensor, labels: Tensor | None) -> None:
-    arrays = {"images": to_images(samples)} if samples.dim() == 4 else {"points": samples.numpy()}
+    arrays: dict[str, Any] = {"images": to_images(samples)} if samples.dim() == 4 else {"points": samples.numpy()}
     if labels is not None:
         arrays["labels"] = labels.numpy().astype(np.int64)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -100,7 +100,9 @@ def resume(
     changed = _changes(before, chosen)
     if changed:
         raise RunError(
-            f"{place} was trained under another recipe:\n  " + "\n  ".join(changed) + "\nresume without these settings, "
+            f"{place} was trained under another recipe:\n  "
+            + "\n  ".join(changed)
+            + "\nresume without these settings, "
             "or start a new run with them"
         )
     environment = run.environment()
@@ -118,7 +120,9 @@ def fill_in(recipe: str | Recipe, words: Sequence[str], images: str | int | None
     Raises:
         RecipeError: every fault, together.
     """
-    words = [*words] + ([f"length={images}"] if images is not None else []) + ([f"seed={seed}"] if seed is not None else [])
+    words = (
+        [*words] + ([f"length={images}"] if images is not None else []) + ([f"seed={seed}"] if seed is not None else [])
+    )
     return read_recipe(recipe, words) if isinstance(recipe, str) else settings.assign(recipe, words)
 
 
@@ -157,7 +161,9 @@ def _open(recipe: Recipe, origin: dict[str, Any], display: Display) -> Dataset:
 
 
 def _absolute(place: str | Path | None) -> str | None:
-    return str(Path(place).absolute()) if place and Path(place).exists() else place and str(place)
+    if place is None:
+        return None
+    return str(Path(place).absolute()) if Path(place).exists() else str(place)
 
 
 def _play(
@@ -175,15 +181,19 @@ def _play(
             if resumed:
                 _go_on(training, display)
             kind = "resuming" if resumed else "training"
-            display.say(f"{kind} {recipe.recipe} on {dataset.name} ({len(dataset.train):,} x {training.engine.space}) "
-                        f"for {recipe.length}, {environment['precision']} on {environment['device']}, in {run.path}")
+            display.say(
+                f"{kind} {recipe.recipe} on {dataset.name} ({len(dataset.train):,} x {training.engine.space}) "
+                f"for {recipe.length}, {environment['precision']} on {environment['device']}, in {run.path}"
+            )
             with Interrupt() as interrupt:
                 finished = training.play(interrupt)
             write_report(run)
         finally:
             run.release()
     if not finished:
-        display.say(f"stopped after {training.feed.position:,} images, all saved; go on with: zerosum resume {run.path}")
+        display.say(
+            f"stopped after {training.feed.position:,} images, all saved; go on with: zerosum resume {run.path}"
+        )
     return Run(run.path, finished)
 
 

@@ -151,7 +151,9 @@ class Training:
         line = {"images": now.images, "epoch": round(now.images / self.per_epoch, 4), **losses}
         self.logs.metrics({**line, "seconds": round(now.seconds, 3), "images_per_second": round(rate, 1)})
         self._last = now
-        shown = " ".join(f"{_short(name)} {value:.3f}" for name, value in losses.items() if name.endswith(".adversarial"))
+        shown = " ".join(
+            f"{_short(name)} {value:.3f}" for name, value in losses.items() if name.endswith(".adversarial")
+        )
         remaining = now.seconds * (1 - self.share) / max(self.share, 1e-9)
         self.display.update(self.share, f"{now.images:,} images, {rate:,.0f}/s, {shown}", remaining)
 
@@ -178,7 +180,9 @@ class Training:
     def reference(self) -> Tensor:
         """Up to 2,000 held-out samples; training samples where nothing is held out."""
         indices = self.dataset.held_out if len(self.dataset.held_out) else self.dataset.train
-        held_out = Feed(dataclasses.replace(self.dataset, train=indices), min(len(indices), 2_000), seed=self.recipe.seed)
+        held_out = Feed(
+            dataclasses.replace(self.dataset, train=indices), min(len(indices), 2_000), seed=self.recipe.seed
+        )
         return held_out.next()[0]
 
     def evaluate(self, images: int) -> None:
@@ -239,8 +243,10 @@ class Training:
         before = settings.from_toml(Recipe, saved.manifest["recipe"])
         changed = settings.differences(before.replace(length=self.recipe.length), self.recipe)
         if changed:
-            raise RunError("the recipe changed since the checkpoint was written:\n  " + "\n  ".join(changed) + "\n"
-                           "restore recipe.toml, or start a new run with these settings")
+            raise RunError(
+                "the recipe changed since the checkpoint was written:\n  " + "\n  ".join(changed) + "\n"
+                "restore recipe.toml, or start a new run with these settings"
+            )
         if saved.manifest["data"] != self.dataset.fingerprint:
             raise RunError("the data changed since this run began; restore them, or start a new run")
         self.engine.load(saved.tensors, saved.manifest)

@@ -1,0 +1,263 @@
+"""The command line, as a person or a script meets it."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import zerosum
+from tests.small import EAGER, words
+from zerosum.cli.main import app
+from zerosum.core.errors import RecipeError
+from zerosum.runs import training
+
+SMALL = [*words("mlp"), *EAGER]
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cli") / "run"
+    return zerosum.train("digits", "mlp", SMALL, images=480, out=path, quiet=True).path
+
+
+def test_help_imports_no_torch():
+    program = (
+        "import sys\nfrom zerosum.cli.main import app\ntry:\n    app(['train', '--help'])\nexcept SystemExit:\n    pass\n"
+        "assert not {'torch', 'numpy', 'PIL', 'sklearn', 'matplotlib'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_importing_zerosum_imports_no_torch():
+    program = "import sys, zerosum\ndir(zerosum)\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_public_names_are_sorted_and_exist():
+    assert zerosum.__all__ == sorted(zerosum.__all__)
+    for name in zerosum.__all__:
+        assert getattr(zerosum, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'tarin'"):
+        _ = zerosum.tarin
+
+
+def test_train_prints_where_everything_is(tmp_path):
+    done = call("train", "digits", "--recipe", "mlp", *SMALL, "--images", 160, "--out", tmp_path / "run", "--json")
+    assert done.exit_code == 0
+    said = json.loads(done.stdout)
+    assert said["run"] == str(tmp_path / "run")
+    assert said["metrics"]["images"] == 160
+    assert said["evaluation"]["metric"] == "sliced-wasserstein"
+    for line in ("samples:", "report:", "generator:"):
+        assert f"{line} " in done.stderr
+    assert "training mlp on digits (1,617 x 8x8 images with 1 channel) for 160" in done.stderr
+
+
+def test_sample_writes_arrays_grids_and_files(run, tmp_path):
+    assert call("sample", run, "--count", 10, "--out", tmp_path / "s.npz").exit_code == 0
+    with np.load(tmp_path / "s.npz") as arrays:
+        assert arrays.files == ["images"]
+        images = arrays["images"]
+    assert images.shape == (10, 8, 8, 1)
+    assert images.dtype == np.uint8
+    assert call("sample", run, "--count", 10, "--out", tmp_path / "s.png").exit_code == 0
+    with Image.open(tmp_path / "s.png") as grid:
+        assert grid.size == (4 * 50 + 2, 3 * 50 + 2)
+    assert call("sample", run / "generator.safetensors", "--count", 10, "--out", f"{tmp_path}/files/").exit_code == 0
+    files = sorted((tmp_path / "files").iterdir())
+    assert len(files) == 10
+    with Image.open(files[3]) as image:
+        assert np.array_equal(np.asarray(image), images[3, :, :, 0])
+
+
+def test_sample_writes_labels_where_there_are_classes(tmp_path):
+    settings = ["generator.labels=true", "discriminator.labels=true"]
+    path = zerosum.train("digits", "mlp", [*SMALL, *settings], images=64, out=tmp_path / "run", quiet=True).path
+    assert call("sample", path, "--count", 25, "--out", tmp_path / "s.npz").exit_code == 0
+    with np.load(tmp_path / "s.npz") as arrays:
+        assert arrays["labels"].dtype == np.int64
+        assert np.bincount(arrays["labels"]).tolist() == [3] * 5 + [2] * 5
+    assert call("sample", path, "--label", "7", "--count", 5, "--out", f"{tmp_path}/seven/").exit_code == 0
+    assert len(list((tmp_path / "seven" / "7").iterdir())) == 5
+    done = call("sample", path, "--label", "11")
+    assert done.exit_code == 2
+    assert "there is no class '11'" in done.stderr
+
+
+def test_points_are_sampled_as_points(tmp_path):
+    path = zerosum.train("ring8", "mixture", [*words("mixture"), *EAGER], images=64, out=tmp_path / "run", quiet=True).path
+    assert call("sample", path, "--count", 7, "--out", tmp_path / "s.npz").exit_code == 0
+    with np.load(tmp_path / "s.npz") as arrays:
+        assert arrays["points"].shape == (7, 2)
+
+
+def test_ls_lists_everything_and_show_explains_it(tmp_path):
+    everything = json.loads(call("ls", "--json").stdout)
+    assert {"recipe", "objective", "regularizer", "network", "optimizer", "data"} <= everything.keys()
+    assert {"digits", "mnist", "fashion-mnist", "cifar10", "ring8", "grid25"} <= everything["data"].keys()
+    assert all(text for parts in everything.values() for text in parts.values())
+    assert list(json.loads(call("ls", "objectives", "--json").stdout)) == ["objective"]
+    for parts in (set(parts) for kind, parts in everything.items()):
+        for name in parts:
+            done = call("show", name)
+            assert done.exit_code == 0, name
+            assert name in done.stdout
+    shown = call("show", "wgan-gp").stdout
+    assert "discriminator_updates = 5  # discriminator updates for each generator update" in shown
+    assert "gradient-penalty:weight=10.0" in shown
+    assert "gamma = 10.0  #" in call("show", "r1").stdout
+
+
+def test_a_users_twelve_lines_are_trained_and_listed(tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        '''from dataclasses import dataclass
+from typing import ClassVar
+from zerosum import Part, register
+
+@register("objective", "exponential")
+@dataclass(frozen=True)
+class Exponential(Part):
+    """Exponential loss, for a test."""
+    pairs: ClassVar[bool] = False
+    def discriminator(self, real, fake): return (-real).exp().mean() + fake.exp().mean()
+    def generator(self, fake, real=None): return (-fake).exp().mean()
+'''
+    )
+    assert len(mine.read_text().splitlines()) <= 12
+    assert "exponential" in json.loads(call("ls", "objective", "--use", mine, "--json").stdout)["objective"]
+    out = tmp_path / "run"
+    arguments = ["digits", "--recipe", "mlp", "objective=exponential", *SMALL, "--use", mine, "--images", 96, "--out", out]
+    assert call("train", *arguments, "--quiet").exit_code == 0
+    assert 'objective = "exponential"' in (out / "recipe.toml").read_text()
+    assert call("sample", out, "--out", tmp_path / "s.png").exit_code == 0
+
+
+def test_a_recipe_file_is_a_recipe(run, tmp_path):
+    out = tmp_path / "again"
+    done = call("train", "digits", "--recipe", run / "recipe.toml", "--out", out, "--quiet")
+    assert done.exit_code == 0
+    assert (out / "recipe.toml").read_text() == (run / "recipe.toml").read_text()
+    assert (out / "generator.safetensors").read_bytes() == (run / "generator.safetensors").read_bytes()
+
+
+def test_report_is_written_again(run):
+    (run / "report.html").unlink()
+    assert call("report", run).exit_code == 0
+    assert (run / "report.html").exists()
+
+
+@pytest.fixture
+def corrupt(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.new("RGB", (16, 16)).save(folder / "good.png")
+    (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n but then nothing")
+    return folder
+
+
+WRONG = {
+    "unknown command": (["trian"], "No such command 'trian'"),
+    "unknown option": (["train", "--imags", "5k"], "--imags"),
+    "unknown recipe": (["train", "--recipe", "dcgam"], "there is no recipe 'dcgam'; did you mean 'dcgan'?"),
+    "misspelt field": (["train", "discriminator.lrr=1"], "there is no field 'discriminator.lrr'; did you mean"),
+    "value out of range": (["train", "batch=-4"], "batch: -4 must be at least 1"),
+    "several faults at once": (["train", "batch=0", "objective=hing"], "did you mean 'hinge'"),
+    "missing data": (["train", "digit"], "digits"),
+    "two data": (["train", "digits", "mnist"], "'digits' and 'mnist' cannot both be the data"),
+    "bad length": (["train", "--images", "many"], "is not a length; write 200k"),
+    "two lengths": (["train", "--images", "5k", "--minutes", "1"], "exclude each other"),
+    "size that cannot be wired": (["train", "size=30"], "30"),
+    "penalty with batch norm": (["train", "regularizers=gradient-penalty"], "discriminator.norm=layer"),
+    "networks swapped": (["train", "generator.network=dcgan-discriminator"], "is no generator"),
+    "unknown device": (["train", "--device", "tpu9"], "device 'tpu9' cannot be used here"),
+    "no run": (["resume", "nowhere"], "nowhere is no run directory"),
+    "no generator": (["sample", "nowhere"], "nowhere: there is no such run or generator file"),
+    "no file to use": (["train", "--use", "none.py"], "--use none.py: there is no such Python file"),
+    "unknown kind": (["ls", "optimiser"], "did you mean 'optimizer'"),
+    "unknown name": (["show", "wgangp"], "did you mean 'wgan-gp'"),
+    "schedule without an end": (["train", "generator.schedule=linear", "--minutes", "1"], "generator.schedule"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_command_exits_2_with_one_helpful_message(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments, text = WRONG[name]
+    done = call(*arguments)
+    assert done.exit_code == 2, done.stderr
+    assert text in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_corrupt_image_is_named_and_can_be_skipped(corrupt, tmp_path):
+    done = call("train", corrupt, "--recipe", "mlp", *SMALL, "--images", 32, "--out", tmp_path / "run")
+    assert done.exit_code == 2
+    assert "bad.png" in done.stderr
+    assert "--skip-bad" in done.stderr
+    assert not (tmp_path / "run").exists()
+    done = call("train", corrupt, "--recipe", "mlp", *SMALL, "--images", 32, "--out", tmp_path / "run", "--skip-bad")
+    assert done.exit_code == 0, done.stderr
+    assert "skipped 1 bad images" in done.stderr
+
+
+def test_resume_under_a_changed_recipe_and_in_a_used_directory(run):
+    done = call("resume", run, "batch=32")
+    assert done.exit_code == 2
+    assert "batch: 16 -> 32" in done.stderr
+    directory = training.RunDirectory(run)
+    directory.hold()
+    try:
+        done = call("resume", run, "--images", "960")
+    finally:
+        directory.release()
+    assert done.exit_code == 2
+    assert "is in use by another training" in done.stderr
+
+
+def test_samples_cannot_be_written_in_an_unknown_form(run, tmp_path):
+    done = call("sample", run, "--out", tmp_path / "s.jpg")
+    assert done.exit_code == 2
+    assert "use FILE.npz, FILE.png or FOLDER/" in done.stderr
+
+
+def test_a_failure_at_run_time_exits_1(tmp_path):
+    explode = ["discriminator.optimizer=sgd:lr=1e18", "generator.optimizer=sgd:lr=1e18"]
+    done = call("train", "--recipe", "wgan", "discriminator.rules=none", *explode, "--images", 2000, "--out", tmp_path / "run")
+    assert done.exit_code == 1
+    assert "not finite" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_command_exits_0_and_prints_how_to_go_on(tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "zerosum.cli.main", "train", "--recipe", "mlp", *SMALL, "--images", "100M", "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (out / "latest").exists():
+        assert process.poll() is None
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert f"all saved; go on with: zerosum resume {out}" in " ".join(said.split())
+    assert (out / "report.html").exists()
+
+
+def test_words_are_told_apart(tmp_path, monkeypatch):
+    from zerosum.cli.main import split_words
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd=name").mkdir()
+    assert split_words(["a=1", "mnist", "b=2"]) == ("mnist", ["a=1", "b=2"])
+    assert split_words(["odd=name", "b=2"]) == ("odd=name", ["b=2"])
+    assert split_words([]) == ("digits", [])
+    with pytest.raises(RecipeError, match="cannot both be the data"):
+        split_words(["a", "b"])

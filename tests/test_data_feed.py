@@ -1,0 +1,135 @@
+"""Batches: a pure function of (seed, position)."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zerosum.core.errors import DataError
+from zerosum.data import Dataset, Feed, to_images
+from zerosum.data import feed as feed_module
+
+
+def images(count=10, held_out=(), labelled=True, shape=(4, 5, 3)):
+    values = np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
+    values[:, 0, 0, 0] = np.arange(count)
+    labels = np.arange(count, dtype=np.int64) if labelled else None
+    held = np.array(held_out, dtype=np.int64)
+    train = np.setdiff1d(np.arange(count), held)
+    return Dataset("toy", values, labels, tuple(map(str, range(count))) if labelled else (), train, held, "")
+
+
+def drawn(feed, batches):
+    return torch.cat([feed.next()[1] for _ in range(batches)]).tolist()
+
+
+def test_values_are_exact_and_channels_last():
+    data = images()
+    real, label = Feed(data, 6).next()
+    assert real.dtype == torch.float32
+    assert real.shape == (6, 3, 4, 5)
+    assert real.is_contiguous(memory_format=torch.channels_last)
+    assert np.array_equal(to_images(real), data.values[label.numpy()])
+
+
+def test_0_is_minus_1_and_255_is_1():
+    values = np.array([0, 255, 51], dtype=np.uint8).reshape(1, 1, 3, 1)
+    data = Dataset("toy", values, None, (), np.array([0]), np.array([], dtype=np.int64), "")
+    real, label = Feed(data, 1).next()
+    assert real.flatten()[:2].tolist() == [-1, 1]
+    assert real.flatten()[2].item() == pytest.approx(-0.6, abs=1e-6)
+    assert label is None
+
+
+@given(count=st.integers(1, 30), batch=st.integers(1, 40), seed=st.integers(0, 9))
+def test_each_epoch_shows_each_image_once(count, batch, seed):
+    feed = Feed(images(count, shape=(1, 1, 1)), batch, seed=seed)
+    shown = drawn(feed, -(-3 * count // batch))
+    assert feed.position == len(shown)
+    for epoch in range(3):
+        assert sorted(shown[epoch * count : (epoch + 1) * count]) == list(range(count))
+
+
+@given(start=st.integers(0, 100), batch=st.integers(1, 25))
+def test_the_stream_goes_on_from_any_position(start, batch):
+    data = images(shape=(1, 1, 1))
+    whole = drawn(Feed(data, 1, seed=3), start + 2 * batch)
+    again = Feed(data, batch, seed=3)
+    again.position = start
+    assert drawn(again, 2) == whole[start:]
+
+
+def test_held_out_images_are_never_shown():
+    feed = Feed(images(held_out=(0, 4, 9)), 7)
+    assert feed.per_epoch == 7
+    assert sorted(drawn(feed, 1)) == [1, 2, 3, 5, 6, 7, 8]
+
+
+def test_order_depends_on_seed_and_epoch():
+    data = images(50, shape=(1, 1, 1))
+    zero, one = Feed(data, 50, seed=0), Feed(data, 50, seed=1)
+    orders = [drawn(zero, 1), drawn(zero, 1), drawn(one, 1), drawn(one, 1)]
+    assert len({tuple(order) for order in orders}) == 4
+    assert drawn(Feed(data, 50, seed=0), 1) == orders[0]
+
+
+def test_order_is_independent_of_the_default_generator():
+    data = images(50, shape=(1, 1, 1))
+    torch.manual_seed(0)
+    first = drawn(Feed(data, 50), 1)
+    torch.manual_seed(1)
+    assert drawn(Feed(data, 50), 1) == first
+
+
+def test_flip_mirrors_half_of_the_images_left_to_right():
+    data = images(2000, shape=(2, 3, 3))
+    torch.manual_seed(0)
+    real, label = Feed(data, 2000, flip=True).next()
+    found, plain = to_images(real), data.values[label.numpy()]
+    same = (found == plain).all(axis=(1, 2, 3))
+    mirrored = (found == plain[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert (same ^ mirrored).all()
+    assert 900 < mirrored.sum() < 1100
+    assert real.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_flip_follows_the_default_generator():
+    data = images(100)
+    made = []
+    for seed in (5, 5, 6):
+        torch.manual_seed(seed)
+        made.append(Feed(data, 100, flip=True).next()[0])
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
+
+
+def test_large_sets_are_read_from_the_map_and_give_the_same(tmp_path, monkeypatch):
+    plain = images(held_out=(2, 3))
+    np.save(tmp_path / "values.npy", plain.values)
+    data = dataclasses.replace(plain, values=np.load(tmp_path / "values.npy", mmap_mode="r"))
+    held = Feed(data, 12).next()
+    monkeypatch.setattr(feed_module, "HELD_BYTES", 0)
+    mapped = Feed(data, 12).next()
+    assert torch.equal(held[0], mapped[0])
+    assert torch.equal(held[1], mapped[1])
+
+
+def test_points_are_fed_as_they_are():
+    values = np.random.default_rng(0).standard_normal((6, 2)).astype(np.float32)
+    data = Dataset("points", values, None, (), np.arange(6), np.array([], dtype=np.int64), "")
+    real, label = Feed(data, 6, seed=2).next()
+    assert label is None
+    assert real.dtype == torch.float32
+    assert sorted(map(tuple, real.tolist())) == sorted(map(tuple, values.tolist()))
+    with pytest.raises(DataError, match="points cannot be flipped"):
+        Feed(data, 6, flip=True)
+
+
+def test_impossible_feeds_are_refused():
+    with pytest.raises(DataError, match="a batch of 0 images is impossible"):
+        Feed(images(), 0)
+    with pytest.raises(DataError, match="there is no image to train on"):
+        Feed(images(2, held_out=(0, 1)), 1)

@@ -1,0 +1,119 @@
+"""The shelf of parts: text <-> part <-> Python."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import pytest
+
+from zerosum import recipes  # noqa: F401  (fills the shelf)
+from zerosum.core import registry
+from zerosum.core.errors import RecipeError
+from zerosum.core.registry import Part, parse, register, shelf
+from zerosum.regularizers import R1
+
+PARTS = [(kind, name) for kind in registry.kinds() if kind not in ("recipe", "game", "player") for name in shelf(kind)]
+
+
+@pytest.mark.parametrize(("kind", "name"), PARTS)
+def test_every_part_round_trips_through_its_text(kind, name):
+    part = shelf(kind)[name]()
+    assert parse(kind, str(part)) == part
+    assert hash(parse(kind, str(part))) == hash(part)
+    assert parse(kind, name) == part
+
+
+@pytest.mark.parametrize(("kind", "name"), PARTS)
+def test_every_field_says_what_it_means(kind, name):
+    cls = shelf(kind)[name]
+    assert registry.summary(cls)
+    assert [field for field, _, comment in registry.described_fields(cls) if not comment] == []
+
+
+def test_text_sets_fields():
+    assert parse("regularizer", "r1:gamma=5,every=16") == R1(gamma=5.0, every=16)
+    assert str(R1(gamma=5, every=16)) == "r1:gamma=5.0,every=16"
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("r11", ["there is no regularizer 'r11'; did you mean 'r1'?"]),
+        ("r1:gama=5", ["regularizer 'r1' has no field 'gama'; did you mean 'gamma'?"]),
+        ("r1:gamma=five", ["regularizer 'r1': gamma: 'five' is not a number"]),
+        ("r1:gamma=-1", ["regularizer 'r1': gamma: -1.0 must be"]),
+        ("r1:gamma", ["regularizer 'r1': 'gamma' is no field=value"]),
+        ("r1:every=2,every=3", ["every is given twice"]),
+        ("r1:gama=5,every=x", ["no field 'gama'", "every: 'x' is not a whole number"]),
+    ],
+)
+def test_faulty_text_is_explained_in_full(text, faults):
+    with pytest.raises(RecipeError) as raised:
+        parse("regularizer", text)
+    assert len(raised.value.faults) == len(faults)
+    for fault, expected in zip(raised.value.faults, faults, strict=True):
+        assert expected in fault
+
+
+def test_python_is_checked_like_text():
+    with pytest.raises(RecipeError, match="gamma: -2.0 must be"):
+        R1(gamma=-2)
+    with pytest.raises(RecipeError, match="did you mean 'gamma'"):
+        R1().replace(gama=2)
+    assert R1(gamma=2).gamma == 2.0
+    assert isinstance(R1(gamma=2).gamma, float)
+
+
+def test_a_name_cannot_be_taken_twice():
+    with pytest.raises(RecipeError, match=r"regularizer 'r1' is defined twice: in zerosum.regularizers.* and in .*Mine"):
+
+        @register("regularizer", "r1")
+        @dataclass(frozen=True)
+        class Mine(Part):
+            """Mine."""
+
+
+def test_a_part_must_be_a_frozen_dataclass():
+    with pytest.raises(RecipeError, match="write @dataclass"):
+
+        @register("regularizer", "loose")
+        class Loose(Part):
+            """Loose."""
+
+    with pytest.raises(RecipeError, match="must derive from zerosum.Part"):
+
+        @register("regularizer", "stranger")
+        @dataclass(frozen=True)
+        class Stranger:
+            """Stranger."""
+
+
+def test_unknown_kind_is_refused():
+    with pytest.raises(RecipeError, match="did you mean 'optimizer'"):
+        shelf("optimiser")
+
+
+def test_parts_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        R1().gamma = 3
+
+
+def test_a_users_file_is_loaded_once_and_its_faults_name_the_line(tmp_path):
+    good = tmp_path / "good.py"
+    good.write_text(
+        "from dataclasses import dataclass\nfrom zerosum import Part, register\n"
+        "@register('rule', 'good-rule')\n@dataclass(frozen=True)\nclass Good(Part):\n    '''Good.'''\n"
+    )
+    registry.use(good)
+    registry.use(good)
+    (tmp_path / "copy.py").write_text(good.read_text())
+    registry.use(tmp_path / "copy.py")
+    assert "good-rule" in shelf("rule")
+    bad = tmp_path / "bad.py"
+    bad.write_text("x = 1\nraise KeyError('oops')\n")
+    with pytest.raises(RecipeError, match=r"bad.py, line 2: KeyError: 'oops'"):
+        registry.use(bad)
+    bad.write_text("def broken(:\n")
+    with pytest.raises(RecipeError, match=r"bad.py, line 1: SyntaxError"):
+        registry.use(bad)
+    with pytest.raises(RecipeError, match="there is no such Python file"):
+        registry.use(tmp_path / "none.py")

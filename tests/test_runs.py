@@ -1,0 +1,327 @@
+"""Runs: what a training writes, and what survives."""
+
+import errno
+import json
+import re
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import zerosum
+from tests.small import EAGER, words
+from zerosum.core import registry
+from zerosum.core.errors import DataError, RecipeError, RunError, TrainingError
+from zerosum.runs import checkpoint, session, training
+from zerosum.runs.generator import load_generator
+from zerosum.runs.logs import TIMES
+
+RECIPES = list(registry.shelf("recipe"))
+
+
+def short(path, name="dcgan", *settings, images=480, data="digits", **options):
+    data = "ring8" if name == "mixture" else data
+    return zerosum.train(
+        data, recipe=name, settings=[*words(name), *EAGER, *settings], images=images, out=path, quiet=True, **options
+    )
+
+
+def contents(run):
+    last = run.path / "checkpoints" / (run.path / "latest").read_text().strip()
+    found = {path.name: path.read_bytes() for path in last.glob("*.safetensors")}
+    found["generator"] = run.path.joinpath("generator.safetensors").read_bytes()
+    found["loss"] = (run.path / "loss.txt").read_text()
+    found["metrics"] = [{k: v for k, v in line.items() if k not in TIMES} for line in run.metrics]
+    found["evaluations"] = run.evaluations
+    found |= {path.name: path.read_bytes() for path in (run.path / "samples").glob("*.png")}
+    return found
+
+
+def stop_at(monkeypatch, images, asked=True):
+    """Make a training stop (or die) when its clock reaches a number of images."""
+    turn = training.Engine.turn
+
+    def turned(engine, feed):
+        turn(engine, feed)
+        if feed.position >= images:
+            monkeypatch.setattr(training.Engine, "turn", turn)
+            if not asked:
+                raise ConnectionError("killed")
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(training.Engine, "turn", turned)
+
+
+def test_a_run_has_every_file(tmp_path):
+    run = short(tmp_path / "run", images=2000)
+    names = {path.name for path in run.path.iterdir()} - {".lock"}
+    assert names == {
+        "recipe.toml", "environment.json", "metrics.jsonl", "evaluations.jsonl", "loss.txt", "samples", "checkpoints",
+        "latest", "best", "generator.safetensors", "report.html",
+    }  # fmt: skip
+    assert run.finished
+    assert (run.path / "latest").read_text() == "000002000\n"
+    assert [path.name for path in (run.path / "samples").iterdir()][:1]
+    line = run.metrics[0]
+    assert line["images"] == 96
+    assert {"discriminator.adversarial", "generator.adversarial", "real_logit", "seconds", "images_per_second"} <= line.keys()
+    assert run.evaluations[-1]["protocol"] == {
+        "real": "held-out", "count": 180, "seed": 0, "space": "pixels", "weights": "averaged",
+    }  # fmt: skip
+    environment = json.loads((run.path / "environment.json").read_text())
+    assert environment["torch"] == torch.__version__
+    assert len(environment["data"]["fingerprint"]) == 64
+    page = (run.path / "report.html").read_text()
+    assert page.count("data:image/png;base64,") >= 5
+    assert "<svg" in page
+    assert "http" not in re.sub(r"http://(www\.w3\.org|purl\.org|creativecommons\.org)[^\"' ]*|https://matplotlib.org/?", "", page)
+
+
+def test_loss_txt_has_the_tutorials_format_and_the_epochs_means(tmp_path):
+    run = short(tmp_path / "run", "mlp", "report=1", images="2epochs")
+    lines = (run.path / "loss.txt").read_text().splitlines()
+    assert len(lines) == 2
+    assert all(re.fullmatch(r"\[\d/2\]: loss_d: \d+\.\d{3}, loss_g: \d+\.\d{3}", line) for line in lines)
+    first = [line["discriminator.adversarial"] for line in run.metrics if line["images"] <= 1617 + 15]
+    assert float(lines[0].split("loss_d: ")[1].split(",")[0]) == pytest.approx(np.mean(first), abs=6e-4)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("asked", [True, False])
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path, monkeypatch, name, asked):
+    peace = short(tmp_path / "peace", name)
+    stop_at(monkeypatch, 250, asked)
+    if asked:
+        assert not short(tmp_path / "war", name).finished
+        assert (tmp_path / "war" / "report.html").exists()
+    else:
+        with pytest.raises(RunError, match="killed"):
+            short(tmp_path / "war", name)
+    war = zerosum.resume(tmp_path / "war", quiet=True)
+    assert war.finished
+    expected, found = contents(peace), contents(war)
+    assert expected.keys() == found.keys()
+    assert [key for key in expected if expected[key] != found[key]] == []
+
+
+def test_a_run_that_died_before_its_first_checkpoint_starts_again(tmp_path, monkeypatch):
+    peace = short(tmp_path / "peace", "mlp")
+    stop_at(monkeypatch, 32, asked=False)
+    with pytest.raises(RunError):
+        short(tmp_path / "war", "mlp")
+    assert contents(zerosum.resume(tmp_path / "war", quiet=True)) == contents(peace)
+
+
+def test_a_longer_run_continues_a_finished_one(tmp_path):
+    short(tmp_path / "run", "mlp", images=480)
+    with pytest.raises(RunError, match=r"is finished \(480 done\); train it longer with: .* --images 960"):
+        zerosum.resume(tmp_path / "run", quiet=True)
+    longer = zerosum.resume(tmp_path / "run", images=960, quiet=True)
+    assert (longer.path / "latest").read_text() == "000000960\n"
+    whole = short(tmp_path / "whole", "mlp", images=960)
+    assert contents(whole)["generator.weights.safetensors"] == contents(longer)["generator.weights.safetensors"]
+    assert longer.recipe == whole.recipe
+
+
+def test_a_run_whose_schedule_ends_with_it_cannot_be_lengthened(tmp_path):
+    short(tmp_path / "run", "mixture")
+    with pytest.raises(RunError, match="length: 480 -> 960 .a schedule of this recipe ends with the run"):
+        zerosum.resume(tmp_path / "run", images=960, quiet=True)
+
+
+def test_a_run_measured_in_time_stops_by_the_clock(tmp_path):
+    began = time.monotonic()
+    run = short(tmp_path / "run", "mlp", images="1s")
+    assert time.monotonic() - began < 20
+    assert run.finished
+    assert run.metrics[-1]["seconds"] == pytest.approx(1.0, abs=0.5)
+
+
+def test_a_changed_recipe_is_listed_and_refused(tmp_path, monkeypatch):
+    stop_at(monkeypatch, 250)
+    short(tmp_path / "run", "mlp")
+    with pytest.raises(RunError, match=r"trained under another recipe:\n  batch: 16 -> 32"):
+        zerosum.resume(tmp_path / "run", ["batch=32"], quiet=True)
+    path = tmp_path / "run" / "recipe.toml"
+    path.write_text(path.read_text().replace("batch = 16", "batch = 8"))
+    with pytest.raises(RunError, match=r"recipe changed since the checkpoint was written:\n  batch: 16 -> 8"):
+        zerosum.resume(tmp_path / "run", quiet=True)
+    path.write_text(path.read_text().replace("batch = 8", "batch = 16"))
+    assert zerosum.resume(tmp_path / "run", ["batch=16"], quiet=True).finished
+
+
+def test_changed_data_are_refused(tmp_path, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 255, (40, 8, 8, 1), dtype=np.uint8)
+    np.save(tmp_path / "data.npy", images)
+    stop_at(monkeypatch, 250)
+    short(tmp_path / "run", "mlp", data=tmp_path / "data.npy")
+    np.save(tmp_path / "data.npy", 255 - images)
+    with pytest.raises(RunError, match="the data changed since this run began"):
+        zerosum.resume(tmp_path / "run", quiet=True)
+
+
+def test_a_flipped_byte_falls_back_to_the_checkpoint_before(tmp_path, capfd):
+    peace = short(tmp_path / "run", "mlp")
+    before = contents(peace)
+    newest = max((tmp_path / "run" / "checkpoints").iterdir())
+    file = newest / "generator.weights.safetensors"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(bytes(content))
+    run = zerosum.resume(tmp_path / "run")
+    assert f"checkpoint {newest.name} is damaged: generator.weights.safetensors" in capfd.readouterr().err
+    assert contents(run) == before
+
+
+def test_a_directory_in_use_is_refused(tmp_path):
+    run = short(tmp_path / "run", "mlp")
+    directory = training.RunDirectory(run.path)
+    directory.hold()
+    try:
+        with pytest.raises(RunError, match="is in use by another training"):
+            zerosum.resume(run.path, images=960, quiet=True)
+    finally:
+        directory.release()
+
+
+def test_an_existing_place_is_refused_before_anything_happens(tmp_path):
+    short(tmp_path / "run", "mlp")
+    with pytest.raises(RunError, match=r"exists; continue it with: zerosum resume .*run; or choose another place"):
+        short(tmp_path / "run", "mlp")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match="exists .it is no run."):
+        short(tmp_path / "other", "mlp")
+    assert (tmp_path / "other" / "thesis.txt").read_text() == "mine"
+    (tmp_path / "empty").mkdir()
+    assert short(tmp_path / "empty", "mlp").finished
+
+
+def test_nothing_is_written_where_the_recipe_does_not_fit(tmp_path):
+    with pytest.raises(RecipeError, match="gradient-penalty' with 'batchnorm'"):
+        short(tmp_path / "run", "dcgan", "regularizers=gradient-penalty")
+    with pytest.raises(DataError, match="nowhere"):
+        short(tmp_path / "run", data="nowhere")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_explained_and_loses_nothing(tmp_path, monkeypatch):
+    flush, full = checkpoint._flush, []
+
+    def flushed(path, content):
+        if full and ".writing" in str(path):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        full.extend([1] if path.name == "manifest.json" else [])
+        flush(path, content)
+
+    monkeypatch.setattr(checkpoint, "_flush", flushed)
+    with pytest.raises(TrainingError, match=r"the disk is full .*make room.*zerosum resume"):
+        short(tmp_path / "run", "mlp")
+    monkeypatch.setattr(checkpoint, "_flush", flush)
+    assert contents(zerosum.resume(tmp_path / "run", quiet=True)) == contents(short(tmp_path / "peace", "mlp"))
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot write .*choose another place with --out"):
+        short(tmp_path / "file" / "run", "mlp")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")])
+def test_out_of_memory_is_explained(tmp_path, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(session.Training, "play", fail)
+    with pytest.raises(TrainingError, match="out of memory; start again with a smaller batch="):
+        short(tmp_path / "run", "mlp")
+
+
+def test_a_training_that_explodes_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+    with pytest.raises(TrainingError, match="not finite"):
+        short(tmp_path / "run", "wgan-gp", "discriminator.optimizer=sgd:lr=1e18", "generator.optimizer=sgd:lr=1e18")
+    for name in checkpoint.names(tmp_path / "run" / "checkpoints"):
+        loaded = checkpoint.load(tmp_path / "run" / "checkpoints" / name)
+        assert all(one.isfinite().all() for one in loaded.tensors["generator.weights"].values())
+
+
+def test_training_in_a_thread_works_without_signals(tmp_path):
+    done = []
+    thread = threading.Thread(target=lambda: done.append(short(tmp_path / "run", "mlp", images=64)))
+    thread.start()
+    thread.join()
+    assert done[0].finished
+
+
+def test_only_the_last_checkpoints_and_the_best_stay(tmp_path):
+    run = short(tmp_path / "run", "mlp", "keep=2", images=960)
+    names = checkpoint.names(run.path / "checkpoints")
+    best = (run.path / "best").read_text().strip()
+    assert names[-2:] == ["000000864", "000000960"]
+    assert set(names) == {*names[-2:], best}
+    scores = {line["images"]: line["value"] for line in run.evaluations}
+    assert min(scores, key=scores.get) >= 0
+
+
+def test_samples_are_equal_for_equal_seeds_and_the_file_alone_is_enough(tmp_path):
+    run = short(tmp_path / "run")
+    first = run.sample(20, seed=3)
+    assert first.shape == (20, 1, 8, 8)
+    assert first.abs().max() <= 1
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "g.safetensors").write_bytes((run.path / "generator.safetensors").read_bytes())
+    generator = load_generator(tmp_path / "alone" / "g.safetensors")
+    assert torch.equal(generator.sample(20, seed=3), first)
+    assert torch.equal(generator.sample(300, seed=3, chunk=300)[:5], generator.sample(300, seed=3, chunk=300)[:5])
+    torch.testing.assert_close(generator.sample(300, seed=3, chunk=7), generator.sample(300, seed=3), rtol=1e-5, atol=1e-5)
+    assert not torch.equal(generator.sample(20, seed=4), first)
+    assert generator.images == 480
+
+
+def test_conditional_generators_draw_a_row_for_each_class(tmp_path):
+    run = short(tmp_path / "run", "dcgan", "generator.labels=true", "discriminator.labels=true", images=160)
+    with Image.open(next((run.path / "samples").glob("*.png"))) as picture:
+        size = picture.size
+    assert size == (10 * (48 + 2) + 2, 10 * (48 + 2) + 2)
+    assert run.generator.labels(12).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+    assert run.sample(3, label=7).shape == (3, 1, 8, 8)
+
+
+def test_labels_where_the_data_have_none_are_refused(tmp_path):
+    with pytest.raises(RecipeError, match="label"):
+        short(tmp_path / "run", "mixture", "generator.labels=true")
+
+
+def test_a_users_loss_is_kept_with_the_run(tmp_path, monkeypatch):
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from dataclasses import dataclass\nfrom typing import ClassVar\n\nfrom zerosum import Part, register\n\n\n"
+        "@register('objective', 'squared-hinge')\n@dataclass(frozen=True)\nclass SquaredHinge(Part):\n"
+        "    '''Hinge, squared.'''\n\n    pairs: ClassVar[bool] = False\n\n"
+        "    def discriminator(self, real, fake):\n"
+        "        return (1 - real).relu().square().mean() + (1 + fake).relu().square().mean()\n\n"
+        "    def generator(self, fake, real=None):\n        return -fake.mean()\n"
+    )
+    stop_at(monkeypatch, 250)
+    run = short(tmp_path / "run", "mlp", "objective=squared-hinge", use=[mine])
+    assert (run.path / "code" / "mine.py").read_text() == mine.read_text()
+    assert zerosum.resume(run.path, quiet=True).finished
+    assert str(run.recipe.game.objective) == "squared-hinge"
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "foreign"])
+def test_what_is_no_generator_file_is_refused(tmp_path, kind):
+    path = tmp_path / "g.safetensors"
+    if kind == "text":
+        path.write_text("hello")
+    if kind == "foreign":
+        from safetensors.torch import save_file
+
+        save_file({"a": torch.ones(2)}, path)
+    texts = {"missing": "no such generator file", "text": "is no generator file", "foreign": "not one that zerosum wrote"}
+    with pytest.raises(RunError, match=texts[kind]):
+        load_generator(path)

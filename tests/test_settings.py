@@ -1,0 +1,95 @@
+"""Dotted words and TOML for trees of parts."""
+
+import pytest
+
+from zerosum.core import registry, settings
+from zerosum.core.errors import RecipeError
+from zerosum.core.values import Length
+from zerosum.objectives import Hinge
+from zerosum.recipes import Recipe, dcgan, read_recipe, rpgan
+from zerosum.regularizers import R1, R2
+
+
+@pytest.mark.parametrize("name", list(registry.shelf("recipe")))
+def test_every_recipe_round_trips_through_toml(name):
+    recipe = read_recipe(name)
+    again = settings.from_toml(Recipe, settings.to_toml(recipe))
+    assert again == recipe
+    assert hash(again) == hash(recipe)
+    assert recipe.recipe == name
+
+
+def test_words_reach_the_parts_they_mean():
+    recipe = read_recipe(
+        "dcgan",
+        ["objective=hinge", "discriminator.lr=1e-4", "regularizers=r1:gamma=5,every=16+r2", "size=64", "length=10epochs"],
+    )
+    assert recipe.game.objective == Hinge()
+    assert recipe.game.discriminator.optimizer.lr == 1e-4
+    assert recipe.game.generator.optimizer.lr == 2e-4
+    assert recipe.game.regularizers == (R1(gamma=5.0, every=16), R2())
+    assert recipe.data.size == "64"
+    assert recipe.length == Length(10, "epochs")
+
+
+def test_words_come_in_any_order():
+    words = ["discriminator.optimizer=sgd", "discriminator.momentum=0.9", "batch=32"]
+    assert read_recipe("dcgan", words) == read_recipe("dcgan", words[::-1])
+
+
+def test_members_of_a_list_are_called_by_name():
+    recipe = read_recipe("rpgan", ["regularizers.r1.gamma=3"])
+    assert recipe.game.regularizers[0].gamma == 3.0
+    assert recipe.game.regularizers[1] == rpgan().game.regularizers[1]
+    assert read_recipe("rpgan", ["regularizers=none"]).game.regularizers == ()
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("sice=64", "there is no field 'sice'; did you mean 'size'?"),
+        ("lr=1e-4", "'lr' may mean game.generator.optimizer.lr or game.discriminator.optimizer.lr; write which"),
+        ("discriminator.lr=-1", "lr: -1.0 must be above 0"),
+        ("objective=hing", "there is no objective 'hing'; did you mean 'hinge'?"),
+        ("generator.network=resnet9", "there is no network 'resnet9'"),
+        ("batch=0", "batch: 0 must be at least 1"),
+        ("batch=ten", "batch: 'ten' is not a whole number"),
+        ("game=image", "game is made of parts"),
+        ("fit=squeeze", "'squeeze' is not allowed"),
+        ("digits", "'digits' is no field=value"),
+    ],
+)
+def test_faulty_words_are_explained(word, text):
+    with pytest.raises(RecipeError) as raised:
+        read_recipe("dcgan", [word])
+    assert text in str(raised.value)
+
+
+def test_all_faults_are_reported_together():
+    with pytest.raises(RecipeError) as raised:
+        read_recipe("dcgan", ["batch=0", "objective=hing", "sice=3", "discriminator.lr=x"])
+    assert len(raised.value.faults) == 4
+
+
+def test_differences_are_listed_by_path():
+    changed = read_recipe("dcgan", ["discriminator.lr=1e-3", "batch=32"])
+    assert settings.differences(dcgan(), dcgan()) == []
+    first, second = settings.differences(dcgan(), changed)
+    assert first == "batch: 64 -> 32"
+    assert second.startswith("game.discriminator.optimizer: adam:lr=0.0002")
+    assert "adam:lr=0.001" in second
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("batch = ", "not a TOML file"),
+        ("batsh = 3", "there is no field 'batsh'; did you mean 'batch'?"),
+        ("[game]\npart = 'imag'", "there is no game 'imag'; did you mean 'image'?"),
+        ("batch = 'x'", "batch: 'x' is not a whole number"),
+    ],
+)
+def test_a_faulty_file_is_explained(text, fault):
+    with pytest.raises(RecipeError) as raised:
+        settings.from_toml(Recipe, text)
+    assert fault in str(raised.value)

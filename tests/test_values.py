@@ -1,0 +1,82 @@
+"""Values: text, ranges, lengths."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zerosum.core import values
+from zerosum.core.values import Count, Fraction, Images, Length, Positive
+
+
+@pytest.mark.parametrize(("text", "images"), [("300", 300), ("50k", 50_000), ("1.5M", 1_500_000), ("1_000", 1000)])
+def test_images_are_read(text, images):
+    assert values.read_images(text) == images
+
+
+@pytest.mark.parametrize("text", ["", "k", "-5", "1.5", "3 cats", "1e5"])
+def test_what_is_no_number_of_images_is_refused(text):
+    with pytest.raises(ValueError, match="images"):
+        values.read_images(text)
+
+
+@given(st.integers(0, 10**12))
+def test_images_round_trip(images):
+    assert values.read_images(values.write_images(images)) == images
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("200k", Length(200_000)),
+        ("10epochs", Length(10, "epochs")),
+        ("1epoch", Length(1, "epochs")),
+        ("0.5epochs", Length(0.5, "epochs")),
+        ("5min", Length(300, "seconds")),
+        ("90s", Length(90, "seconds")),
+        ("2h", Length(7200, "seconds")),
+        ("never", Length(0)),
+    ],
+)
+def test_lengths_are_read_and_written(text, length):
+    assert Length.read(text) == length
+    assert Length.read(str(length)) == length
+
+
+def test_a_length_counts_images():
+    assert Length(2.5, "epochs").images(1000) == 2500
+    assert Length(300, "seconds").images(1000) is None
+    assert Length(0).images(1000) == 0
+
+
+@pytest.mark.parametrize("text", ["five", "5 parsecs", "min", "-3epochs"])
+def test_what_is_no_length_is_refused(text):
+    with pytest.raises(ValueError, match="is not a length; write 200k"):
+        Length.read(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "fault"),
+    [
+        (0.0, Positive, "must be above 0"),
+        (-1.0, Positive, "must be above 0"),
+        (1.5, Fraction, "at most 1"),
+        (0, Count, "must be at least 1"),
+        (1.5, Count, "not a whole number"),
+        (True, Count, "not a whole number"),
+        ("x", Positive, "not a number"),
+        (float("nan"), Positive, "not a finite number"),
+        ((1, "x"), tuple[int, ...], "not a whole number"),
+    ],
+)
+def test_values_out_of_range_are_named(value, kind, fault):
+    assert fault in values.check(value, kind)
+
+
+@pytest.mark.parametrize(("value", "kind"), [(0.5, Fraction), (0, Images), (3, Count), (1e-8, Positive)])
+def test_values_in_range_pass(value, kind):
+    assert values.check(value, kind) is None
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_round_trip_exactly(number):
+    assert values.read(values.write(number, float), float) == number
