@@ -80,7 +80,8 @@ IMAGE = np.zeros((4, 3, 3), dtype=np.float32)
     ("arrays", "message"),
     [
         ({"images": IMAGE + 200}, r"array 'images': floats from 200 to 200; allowed is 0\.\.1 or -1\.\.1"),
-        ({"images": IMAGE - 1.5}, r"floats from -1.5 to -1.5; allowed is"),
+        ({"images": IMAGE - 1.01}, r"floats from -1.01 to -1.01; allowed is"),
+        ({"images": IMAGE + 1.01}, r"floats from 1.01 to 1.01; allowed is"),
         ({"images": IMAGE + np.nan}, r"array 'images': holds NaN"),
         ({"images": IMAGE.astype(np.int32)}, r"type int32 is not allowed; use uint8, bool, uint16 or float"),
         ({"images": np.zeros((4, 5, 5, 7), np.uint8)}, r"shape 4x5x5x7 is no set of images; allowed are \[N, H, W\]"),

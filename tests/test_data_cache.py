@@ -108,6 +108,8 @@ DAMAGES = {
     "short values": lambda entry: os.truncate(entry / "values.npy", 150),
     "no values": lambda entry: (entry / "values.npy").unlink(),
     "other values": lambda entry: np.save(entry / "values.npy", np.zeros((3, 4, 4, 3), dtype=np.uint8)),
+    "another shape": lambda entry: np.save(entry / "values.npy", np.zeros((4, 5, 5, 3), dtype=np.uint8)),
+    "another type": lambda entry: np.save(entry / "values.npy", np.zeros((4, 4, 4, 3), dtype=np.float32)),
     "no labels": lambda entry: (entry / "labels.npy").unlink(),
     "short labels": lambda entry: np.save(entry / "labels.npy", np.zeros(3, dtype=np.int64)),
 }

@@ -272,6 +272,10 @@ def test_progress_is_reported(tmp_path):
     assert ("reading", 4, 4) in heard
 
 
+def test_suffixes_in_capitals_are_images(tmp_path):
+    assert len(open_data(folder(tmp_path / "camera", {"DSC1.PNG": png(1), "DSC2.Png": png(2)}))) == 2
+
+
 def test_names_that_are_no_text_are_read(tmp_path):
     root = folder(tmp_path / "odd", {"1.png": png(1)})
     (root / os.fsdecode(b"\xff.png")).write_bytes(png(2))

@@ -49,7 +49,7 @@ def test_float_pixels_must_lie_in_0_to_1():
     image = saved(Image.fromarray(np.array([[0, 0.5, 1]], dtype=np.float32)), "TIFF")
     assert image.mode == "F"
     assert pixels(image, (1, 3, 1)).ravel().tolist() == [0, 128, 255]
-    for wrong in ([0, 200], [-0.1, 1], [0, float("nan")]):
+    for wrong in ([0, 1.01], [0, 200], [-0.1, 1], [0, float("nan")]):
         with pytest.raises(BadImageError, match=r"float pixels from .*; 0\.\.1 is allowed"):
             pixels(Image.fromarray(np.array([wrong], dtype=np.float32)), (1, 2, 1))
 

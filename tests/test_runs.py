@@ -70,7 +70,7 @@ def test_a_run_has_every_file(tmp_path):
     assert line["images"] == 96
     assert {"discriminator.adversarial", "generator.adversarial", "real_logit", "seconds", "images_per_second"} <= line.keys()
     assert run.evaluations[-1]["protocol"] == {
-        "real": "held-out", "count": 180, "seed": 0, "space": "pixels", "weights": "averaged",
+        "real": "held-out", "count": 180, "seed": 0, "space": "data", "weights": "averaged",
     }  # fmt: skip
     environment = json.loads((run.path / "environment.json").read_text())
     assert environment["torch"] == torch.__version__

@@ -35,8 +35,7 @@ def folder(path: Path, cache: Path, report: Report) -> Source:
             with _opened(place) as file:
                 yield index, file
 
-    split = [] if layout.held_out is None else layout.held_out.tolist()
-    key = f"folder {digest(path, files, cache, report)} {split}"
+    key = f"folder {digest(path, files, cache, report)}"
     return Source(path.resolve().name, key, lambda: _contents(layout, read))
 
 

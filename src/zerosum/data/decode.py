@@ -50,9 +50,8 @@ def decode(
         keep = np.setdiff1d(np.arange(len(contents)), list(bad))
         values, labels = _compact(values, keep), None if labels is None else labels[keep]
         held_out = None if held_out is None else np.flatnonzero(np.isin(keep, held_out))
-    content = hashlib.sha256(
-        content.encode(errors="surrogateescape") + (b"" if labels is None else labels.tobytes())
-    ).hexdigest()
+    bare = b"" if labels is None else labels.tobytes()
+    content = hashlib.sha256(content.encode(errors="surrogateescape") + bare).hexdigest()
     return Decoded(values, labels, contents.classes, held_out, tuple(bad[i] for i in sorted(bad)), content)
 
 

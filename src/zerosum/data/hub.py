@@ -35,6 +35,7 @@ def hub(name: str, cache: Path) -> Source:
     if "train" not in parts:
         raise DataError(f"hf:{name}: has no part 'train'; there is {', '.join(parts)}")
     order = ["train", *sorted(part for part in parts if part != "train")]
+    # the library keys its own cache by this digest of files and settings; it has no public name
     key = " ".join(f"{part} {parts[part]._fingerprint}" for part in order)
     return Source(Path(name).name, f"hub {name} {key}", lambda: _contents(name, {part: parts[part] for part in order}))
 

@@ -180,6 +180,13 @@ def prune(folder: Path, keep: int, best: str | None) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
+def drop_newer(folder: Path, name: str) -> None:
+    """Remove the damaged checkpoints that come after the one a run goes on from."""
+    for newer in names(folder):
+        if newer > name:
+            _remove(folder / newer)
+
+
 def _remove(folder: Path) -> None:
     if folder.exists():  # renamed first: a half-removed checkpoint must not look like a damaged one
         aside = folder.with_name(f".removing-{folder.name}-{os.getpid()}")

@@ -18,7 +18,7 @@ from zerosum.core.errors import RunError
 from zerosum.core.space import Space
 from zerosum.core.values import Length
 from zerosum.data import Dataset, Feed
-from zerosum.metrics import sliced_wasserstein
+from zerosum.metrics import mode_coverage, sliced_wasserstein
 from zerosum.recipes import Recipe
 from zerosum.runs import checkpoint, pictures
 from zerosum.runs.directory import RunDirectory
@@ -28,6 +28,7 @@ from zerosum.runs.logs import Logs, read_lines
 from zerosum.runs.progress import Display, clock
 
 FORMAT = "zerosum-checkpoint-1"
+PRIMARY = "sliced-wasserstein"  # the metric that `best` follows; lower is better
 
 
 @dataclass(frozen=True)
@@ -178,21 +179,24 @@ class Training:
 
     @cached_property
     def reference(self) -> Tensor:
-        """Up to 2,000 held-out samples; training samples where nothing is held out."""
+        """Up to 2,500 held-out samples; training samples where nothing is held out."""
         indices = self.dataset.held_out if len(self.dataset.held_out) else self.dataset.train
-        held_out = Feed(
-            dataclasses.replace(self.dataset, train=indices), min(len(indices), 2_000), seed=self.recipe.seed
-        )
-        return held_out.next()[0]
+        held_out = dataclasses.replace(self.dataset, train=indices)
+        return Feed(held_out, min(len(indices), 2_500), seed=self.recipe.seed).next()[0]
 
     def evaluate(self, images: int) -> None:
-        """Compare the reference with as many samples, in pixels."""
-        count, seed = len(self.reference), self.recipe.seed
-        value = sliced_wasserstein(self.reference, self.generator.sample(count, seed=seed))
-        split = "held-out" if len(self.dataset.held_out) else "train"
-        protocol = {"real": split, "count": count, "seed": seed, "space": "pixels", "weights": self._weights}
-        self.logs.evaluation({"images": images, "metric": "sliced-wasserstein", "value": value, "protocol": protocol})
-        self.display.metric = f"sw {value:.4f}"
+        """Compare the reference with as many samples; mixtures also count the modes that were found."""
+        count, seed, dataset = len(self.reference), self.recipe.seed, self.dataset
+        fake = self.generator.sample(count, seed=seed)
+        found = {PRIMARY: sliced_wasserstein(self.reference, fake)}
+        if dataset.centres is not None and dataset.spread is not None:
+            coverage = mode_coverage(fake, torch.from_numpy(dataset.centres), dataset.spread)
+            found |= {name.replace("_", "-"): float(value) for name, value in coverage.items()}
+        split = "held-out" if len(dataset.held_out) else "train"
+        protocol = {"real": split, "count": count, "seed": seed, "space": "data", "weights": self._weights}
+        for metric, value in found.items():
+            self.logs.evaluation({"images": images, "metric": metric, "value": value, "protocol": protocol})
+        self.display.metric = ", ".join(f"{metric} {value:.3g}" for metric, value in found.items())
 
     @property
     def _weights(self) -> str:
@@ -227,7 +231,8 @@ class Training:
 
     def _best(self, name: str) -> str:
         """The checkpoint with the lowest metric so far; evaluations and checkpoints meet by the clock."""
-        values = {f"{line['images']:09d}": line["value"] for line in read_lines(self.run.evaluations)}
+        lines = (line for line in read_lines(self.run.evaluations) if line["metric"] == PRIMARY)
+        values = {f"{line['images']:09d}": line["value"] for line in lines}
         known = self.run.pointed("best")
         if known is None or known not in values or values.get(name, float("inf")) < values[known]:
             known = name
@@ -252,6 +257,7 @@ class Training:
         self.engine.load(saved.tensors, saved.manifest)
         self.feed.position = saved.manifest["images"]
         self.logs.cut(saved.manifest["logs"])
+        checkpoint.drop_newer(self.run.checkpoints, saved.name)
         for picture in self.run.samples.glob("*.png"):
             if int(picture.stem) > self.feed.position:
                 picture.unlink()
