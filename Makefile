@@ -14,7 +14,7 @@ install: .venv/installed
 	touch $@
 
 demo: install
-	$(BIN)/zerosum train digits --recipe demo --out runs/demo-$$(date +%Y%m%d-%H%M%S)
+	$(BIN)/zerosum train digits --recipe rpgan --images 400k generator.labels=true discriminator.labels=true
 
 test: install
 	$(BIN)/pytest -n 2

@@ -37,7 +37,10 @@ def main() -> None:
                 found = mode_coverage(run.sample(2500, seed=seed), centres, spread)
             quality = f"{found['high_quality']:.1%} (perfect {floor['high_quality']:.1%})"
             divergence = f"{found['reverse_kl']:.4f} (perfect {floor['reverse_kl']:.4f})"
-            print(f"{name:<8}{seed:<6}{found['modes']}/{len(centres):<6}{quality:<22}{divergence:<24}{seconds:.0f} s", flush=True)
+            print(
+                f"{name:<8}{seed:<6}{found['modes']}/{len(centres):<6}{quality:<22}{divergence:<24}{seconds:.0f} s",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

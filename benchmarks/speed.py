@@ -161,7 +161,9 @@ def plain_dcgan(images: np.ndarray) -> Iterator[int]:
 # ---------------------------------------------------------------------- (c) our arithmetic by hand
 
 
-def by_hand(dataset: Dataset, networks: tuple[nn.Module, nn.Module], batch: int, beta1: float, shared: bool, bf16: bool) -> Iterator[int]:
+def by_hand(
+    dataset: Dataset, networks: tuple[nn.Module, nn.Module], batch: int, beta1: float, shared: bool, bf16: bool
+) -> Iterator[int]:
     """The arithmetic of the mlp and dcgan recipes in a straight line."""
     G, D = (one.to(memory_format=torch.channels_last) for one in networks)
     average = copy.deepcopy(G).requires_grad_(False)
@@ -259,7 +261,10 @@ def main() -> None:
     digits, photos = mnist(), arrays(np.random.default_rng(0).integers(0, 256, (8192, 32, 32, 3), dtype=np.uint8))
     precision = choose_precision("auto", torch.device("cpu"))
     machine = describe(torch.device("cpu"), precision)
-    print(f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}, {precision}, data {digits.name}")
+    print(
+        f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}, {precision}, "
+        f"data {digits.name}"
+    )
     bf16 = precision == "bf16"
     space, flat = Space((3, 32, 32), 100), Space((1, 28, 28), 100)
     dcgan = DCGANGenerator().build(space), DCGANDiscriminator().build(space)
@@ -286,14 +291,22 @@ def main() -> None:
             options.seconds,
         )
         for name, values in rates.items():
-            print(f"{name:<22}{statistics.median(values):9,.0f} images/s  (from {min(values):,.0f} to {max(values):,.0f})")
+            print(
+                f"{name:<22}{statistics.median(values):9,.0f} images/s  (from {min(values):,.0f} to {max(values):,.0f})"
+            )
         print(f"(a) mlp against the tutorial's loop      {ratio(rates, 'mlp', 'mlp tutorial (a)'):.2f} x")
         print(f"(b) dcgan-32 against a plain loop        {ratio(rates, 'dcgan-32', 'dcgan-32 plain (b)'):.2f} x")
         for name in ("mlp", "dcgan-32"):
-            print(f"(c) overhead against by hand, {name:<10} {100 * (ratio(rates, f'{name} by hand (c)', name) - 1):+.1f} %")
+            print(
+                f"(c) overhead against by hand, {name:<10} "
+                f"{100 * (ratio(rates, f'{name} by hand (c)', name) - 1):+.1f} %"
+            )
         peaks = {name: matmul_peak(dtype) for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32))}
         work = flops(ours("lsgan", photos, Path(folder), "fp32")) * statistics.median(rates["dcgan-32"])
-        shares = ", ".join(f"{work / peak:.0%} of the measured {name} matmul peak ({peak:,.0f} GFLOP/s)" for name, peak in peaks.items())
+        shares = ", ".join(
+            f"{work / peak:.0%} of the measured {name} matmul peak ({peak:,.0f} GFLOP/s)"
+            for name, peak in peaks.items()
+        )
         print(f"dcgan-32 does {work:,.0f} GFLOP/s: {shares}")
 
 

@@ -1,5 +1,7 @@
 """What all tests share: one thread, and a cache of their own."""
 
+import inspect
+
 import pytest
 import torch
 
@@ -13,3 +15,7 @@ def _one_thread():
 def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("ZEROSUM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("ZEROSUM_DATA", raising=False)
+
+
+def pytest_make_parametrize_id(val):
+    return val.__name__.strip("<>") if inspect.isfunction(val) else None  # an address differs between processes

@@ -35,7 +35,12 @@ def test_what_is_saved_is_loaded(tmp_path):
 def test_no_pickle_is_written(tmp_path):
     name = checkpoint.save(tmp_path, 1, TENSORS, {})
     files = sorted(path.name for path in (tmp_path / name).iterdir())
-    assert files == ["generator.weights.safetensors", "ledger.safetensors", "manifest.json", "memory.nothing.safetensors"]
+    assert files == [
+        "generator.weights.safetensors",
+        "ledger.safetensors",
+        "manifest.json",
+        "memory.nothing.safetensors",
+    ]
 
 
 @pytest.mark.parametrize("file", ["generator.weights.safetensors", "ledger.safetensors", "manifest.json"])
@@ -122,8 +127,9 @@ def die_at(real):
     return called
 os.fsync = die_at(os.fsync)
 os.rename, os.replace = die_at(os.rename), die_at(os.replace)
-checkpoint.save(checkpoint.Path({str(tmp_path)!r}), 200, {{"generator.weights": {{"a": torch.ones(3)}}, "ledger": {{}}}}, {{}})
-checkpoint.prune(checkpoint.Path({str(tmp_path)!r}), 1, None)
+folder = checkpoint.Path({str(tmp_path)!r})
+checkpoint.save(folder, 200, {{"generator.weights": {{"a": torch.ones(3)}}, "ledger": {{}}}}, {{}})
+checkpoint.prune(folder, 1, None)
 """
     done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
     assert done.returncode in (0, 9)

@@ -30,7 +30,8 @@ def run(tmp_path_factory):
 
 def test_help_imports_no_torch():
     program = (
-        "import sys\nfrom zerosum.cli.main import app\ntry:\n    app(['train', '--help'])\nexcept SystemExit:\n    pass\n"
+        "import sys\nfrom zerosum.cli.main import app\n"
+        "try:\n    app(['train', '--help'])\nexcept SystemExit:\n    pass\n"
         "assert not {'torch', 'numpy', 'PIL', 'sklearn', 'matplotlib'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
@@ -93,7 +94,9 @@ def test_sample_writes_labels_where_there_are_classes(tmp_path):
 
 
 def test_points_are_sampled_as_points(tmp_path):
-    path = zerosum.train("ring8", "mixture", [*words("mixture"), *EAGER], images=64, out=tmp_path / "run", quiet=True).path
+    path = zerosum.train(
+        "ring8", "mixture", [*words("mixture"), *EAGER], images=64, out=tmp_path / "run", quiet=True
+    ).path
     assert call("sample", path, "--count", 7, "--out", tmp_path / "s.npz").exit_code == 0
     with np.load(tmp_path / "s.npz") as arrays:
         assert arrays["points"].shape == (7, 2)
@@ -135,7 +138,19 @@ class Exponential(Part):
     assert len(mine.read_text().splitlines()) <= 12
     assert "exponential" in json.loads(call("ls", "objective", "--use", mine, "--json").stdout)["objective"]
     out = tmp_path / "run"
-    arguments = ["digits", "--recipe", "mlp", "objective=exponential", *SMALL, "--use", mine, "--images", 96, "--out", out]
+    arguments = [
+        "digits",
+        "--recipe",
+        "mlp",
+        "objective=exponential",
+        *SMALL,
+        "--use",
+        mine,
+        "--images",
+        96,
+        "--out",
+        out,
+    ]
     assert call("train", *arguments, "--quiet").exit_code == 0
     assert 'objective = "exponential"' in (out / "recipe.toml").read_text()
     assert call("sample", out, "--out", tmp_path / "s.png").exit_code == 0
@@ -232,7 +247,9 @@ def test_samples_cannot_be_written_in_an_unknown_form(run, tmp_path):
 
 def test_a_failure_at_run_time_exits_1(tmp_path):
     explode = ["discriminator.optimizer=sgd:lr=1e18", "generator.optimizer=sgd:lr=1e18"]
-    done = call("train", "--recipe", "wgan", "discriminator.rules=none", *explode, "--images", 2000, "--out", tmp_path / "run")
+    done = call(
+        "train", "--recipe", "wgan", "discriminator.rules=none", *explode, "--images", 2000, "--out", tmp_path / "run"
+    )
     assert done.exit_code == 1
     assert "not finite" in done.stderr
     assert "Traceback" not in done.stderr
@@ -240,7 +257,19 @@ def test_a_failure_at_run_time_exits_1(tmp_path):
 
 def test_an_interrupted_command_exits_0_and_prints_how_to_go_on(tmp_path):
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "zerosum.cli.main", "train", "--recipe", "mlp", *SMALL, "--images", "100M", "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "zerosum.cli.main",
+        "train",
+        "--recipe",
+        "mlp",
+        *SMALL,
+        "--images",
+        "100M",
+        "--out",
+        str(out),
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not (out / "latest").exists():
         assert process.poll() is None

@@ -310,9 +310,9 @@ def test_dcgan_layers_are_those_of_the_paper():
             DCGANDiscriminator().build(Space((3, 32, 32))),
         )
     stage = ["ConvTranspose2d", "BatchNorm2d", "ReLU"]
-    assert [type(m).__name__ for m in generator.body] == [*stage * 3, "ConvTranspose2d", "Tanh"]
+    assert [type(m).__name__ for m in generator.body] == ["FromPixel", *stage[1:], *stage * 2, "ConvTranspose2d"]
     first, stage = ["Conv2d", "LeakyReLU"], ["Conv2d", "BatchNorm2d", "LeakyReLU"]
-    assert [type(m).__name__ for m in discriminator.body] == [*first, *stage * 2, "Conv2d"]
+    assert [type(m).__name__ for m in discriminator.body] == [*first, *stage * 2, "ToPixel"]
     assert discriminator.body[1].negative_slope == 0.2
     convolutions = [
         m for net in (generator, discriminator) for m in net.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))
@@ -471,3 +471,40 @@ def test_initializations_leave_norms_alone_but_for_normal(part):
 def test_initializations_work_on_the_meta_device(part):
     with torch.device("meta"):
         part.apply(DCGANGenerator(channels=8).build(Space((1, 16, 16), 4)))
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    from zerosum.networks.layers import Dropout
+
+    torch.manual_seed(0)
+    layer, x = Dropout(0.3), torch.ones(1000, 1001)
+    y = layer(x)
+    dropped = (y == 0).double().mean().item()
+    assert dropped == pytest.approx(0.3, abs=4 * (0.21 / x.numel()) ** 0.5 + 1e-5)
+    assert y.max().item() == pytest.approx(1 / 0.7, rel=1e-4)
+    assert (y == 0).double().mean(0).std().item() == pytest.approx((0.21 / 1000) ** 0.5, rel=0.1)  # units independent
+    assert not torch.equal(y, layer(x))
+    assert layer.eval()(x) is x
+
+
+def test_dropout_passes_gradients_where_it_kept_units():
+    from zerosum.networks.layers import Dropout
+
+    x = torch.randn(7, 3, requires_grad=True)
+    y = Dropout(0.5)(x)
+    y.sum().backward()
+    assert torch.equal(x.grad, (y != 0).float() * 2)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("base", [4, (5, 7)])
+def test_maps_of_one_pixel_are_the_convolutions_they_stand_for(bias, base):
+    from zerosum.networks.layers import FromPixel, ToPixel
+
+    torch.manual_seed(0)
+    up, down = FromPixel(6, 3, base, bias=bias).double(), ToPixel(3, 2, base, bias=bias).double()
+    z = torch.randn(5, 6, 1, 1, dtype=torch.float64)
+    maps = nn.functional.conv_transpose2d(z, up.weight, up.bias)
+    torch.testing.assert_close(up(z), maps, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(down(maps), nn.functional.conv2d(maps, down.weight, down.bias), rtol=1e-12, atol=1e-12)
+    assert up(z).is_contiguous(memory_format=torch.channels_last)

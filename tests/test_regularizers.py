@@ -75,7 +75,7 @@ def test_text_round_trips_and_the_class_says_who_and_what(part):
     (GradientPenalty(weight=3, target=100), lambda n: 3 * (n - 100) ** 2),
     (GradientPenalty(weight=3, target=100, one_sided=True), lambda n: 0),
     (GradientPenalty(weight=3, target=0.5, one_sided=True), lambda n: 3 * (n - 0.5) ** 2),
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_a_linear_discriminator_has_a_closed_form(part, closed_form, shape):
     w = torch.randn(shape) + 0.5
     found = penalty(part, linear(w), torch.randn(6, *shape), torch.randn(6, *shape) * 3)

@@ -57,18 +57,25 @@ def stop_at(monkeypatch, images, asked=True):
 
 
 def test_a_run_has_every_file(tmp_path):
-    run = short(tmp_path / "run", images=2000)
+    run = short(tmp_path / "run", images=1920)  # ends with a report
     names = {path.name for path in run.path.iterdir()} - {".lock"}
     assert names == {
         "recipe.toml", "environment.json", "metrics.jsonl", "evaluations.jsonl", "loss.txt", "samples", "checkpoints",
         "latest", "best", "generator.safetensors", "report.html",
     }  # fmt: skip
     assert run.finished
-    assert (run.path / "latest").read_text() == "000002000\n"
+    assert (run.path / "latest").read_text() == "000001920\n"
     assert [path.name for path in (run.path / "samples").iterdir()][:1]
+    assert all("generator.adversarial" in line for line in run.metrics)
     line = run.metrics[0]
     assert line["images"] == 96
-    assert {"discriminator.adversarial", "generator.adversarial", "real_logit", "seconds", "images_per_second"} <= line.keys()
+    assert {
+        "discriminator.adversarial",
+        "generator.adversarial",
+        "real_logit",
+        "seconds",
+        "images_per_second",
+    } <= line.keys()
     assert run.evaluations[-1]["protocol"] == {
         "real": "held-out", "count": 180, "seed": 0, "space": "data", "weights": "averaged",
     }  # fmt: skip
@@ -78,7 +85,9 @@ def test_a_run_has_every_file(tmp_path):
     page = (run.path / "report.html").read_text()
     assert page.count("data:image/png;base64,") >= 5
     assert "<svg" in page
-    assert "http" not in re.sub(r"http://(www\.w3\.org|purl\.org|creativecommons\.org)[^\"' ]*|https://matplotlib.org/?", "", page)
+    assert "http" not in re.sub(
+        r"http://(www\.w3\.org|purl\.org|creativecommons\.org)[^\"' ]*|https://matplotlib.org/?", "", page
+    )
 
 
 def test_loss_txt_has_the_tutorials_format_and_the_epochs_means(tmp_path):
@@ -129,7 +138,7 @@ def test_a_longer_run_continues_a_finished_one(tmp_path):
 
 def test_a_run_whose_schedule_ends_with_it_cannot_be_lengthened(tmp_path):
     short(tmp_path / "run", "mixture")
-    with pytest.raises(RunError, match="length: 480 -> 960 .a schedule of this recipe ends with the run"):
+    with pytest.raises(RunError, match=r"length: 480 -> 960 .a schedule of this recipe ends with the run"):
         zerosum.resume(tmp_path / "run", images=960, quiet=True)
 
 
@@ -194,7 +203,7 @@ def test_an_existing_place_is_refused_before_anything_happens(tmp_path):
         short(tmp_path / "run", "mlp")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("mine")
-    with pytest.raises(RunError, match="exists .it is no run."):
+    with pytest.raises(RunError, match=r"exists .it is no run."):
         short(tmp_path / "other", "mlp")
     assert (tmp_path / "other" / "thesis.txt").read_text() == "mine"
     (tmp_path / "empty").mkdir()
@@ -227,11 +236,13 @@ def test_a_full_disk_is_explained_and_loses_nothing(tmp_path, monkeypatch):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot write .*choose another place with --out"):
+    with pytest.raises(RunError, match=r"cannot write .*choose another place with --out"):
         short(tmp_path / "file" / "run", "mlp")
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")]
+)
 def test_out_of_memory_is_explained(tmp_path, monkeypatch, error):
     def fail(*_):
         raise error
@@ -277,7 +288,9 @@ def test_samples_are_equal_for_equal_seeds_and_the_file_alone_is_enough(tmp_path
     generator = load_generator(tmp_path / "alone" / "g.safetensors")
     assert torch.equal(generator.sample(20, seed=3), first)
     assert torch.equal(generator.sample(300, seed=3, chunk=300)[:5], generator.sample(300, seed=3, chunk=300)[:5])
-    torch.testing.assert_close(generator.sample(300, seed=3, chunk=7), generator.sample(300, seed=3), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        generator.sample(300, seed=3, chunk=7), generator.sample(300, seed=3), rtol=1e-5, atol=1e-5
+    )
     assert not torch.equal(generator.sample(20, seed=4), first)
     assert generator.images == 480
 
@@ -322,6 +335,10 @@ def test_what_is_no_generator_file_is_refused(tmp_path, kind):
         from safetensors.torch import save_file
 
         save_file({"a": torch.ones(2)}, path)
-    texts = {"missing": "no such generator file", "text": "is no generator file", "foreign": "not one that zerosum wrote"}
+    texts = {
+        "missing": "no such generator file",
+        "text": "is no generator file",
+        "foreign": "not one that zerosum wrote",
+    }
     with pytest.raises(RunError, match=texts[kind]):
         load_generator(path)

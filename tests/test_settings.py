@@ -22,7 +22,13 @@ def test_every_recipe_round_trips_through_toml(name):
 def test_words_reach_the_parts_they_mean():
     recipe = read_recipe(
         "dcgan",
-        ["objective=hinge", "discriminator.lr=1e-4", "regularizers=r1:gamma=5,every=16+r2", "size=64", "length=10epochs"],
+        [
+            "objective=hinge",
+            "discriminator.lr=1e-4",
+            "regularizers=r1:gamma=5,every=16+r2",
+            "size=64",
+            "length=10epochs",
+        ],
     )
     assert recipe.game.objective == Hinge()
     assert recipe.game.discriminator.optimizer.lr == 1e-4

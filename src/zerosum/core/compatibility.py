@@ -110,5 +110,7 @@ def _wiring(game: Any, space: Space) -> list[str]:
     if fake.shape != real.shape:
         faults.append(f"the generator makes {list(fake.shape[1:])} where the data are {list(real.shape[1:])} ({space})")
     if logits is not None and logits.shape[:1] != (2,):
-        faults.append(f"the discriminator gives logits {list(logits.shape)} for a batch of 2; the batch must come first")
+        faults.append(
+            f"the discriminator gives logits {list(logits.shape)} for a batch of 2; the batch must come first"
+        )
     return faults

@@ -37,6 +37,10 @@ class Ledger:
             self.sums[key] = value.to(torch.float64, copy=True)
             self.counts[key] = 1
 
+    def has(self, book: str) -> bool:
+        """True where something was noted in a book since it was taken."""
+        return any(key.startswith(f"{book}/") for key in self.counts)
+
     def take(self, book: str) -> dict[str, float]:
         """Means of a book, `report` or `epoch`, which then starts again.
 

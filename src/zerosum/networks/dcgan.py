@@ -11,7 +11,15 @@ from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.space import Space
 from zerosum.core.values import Count
-from zerosum.networks.layers import conditioned_on, latent_size, make_norm, network_traits, with_label
+from zerosum.networks.layers import (
+    FromPixel,
+    ToPixel,
+    conditioned_on,
+    latent_size,
+    make_norm,
+    network_traits,
+    with_label,
+)
 
 __all__ = ["DCGANDiscriminator", "DCGANGenerator", "supported_sides"]
 
@@ -67,7 +75,8 @@ class _Generator(nn.Module):
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """Latents `[N, latent]` to images `[N, C, H, W]` in [-1, 1]."""
-        return self.body(with_label(x, label, self.classes)[:, :, None, None])
+        # bf16 has too few steps near -1 and 1: the discriminator would know fakes by them
+        return self.body(with_label(x, label, self.classes)[:, :, None, None]).float().tanh()
 
 
 class _Discriminator(nn.Module):
@@ -103,12 +112,12 @@ class DCGANGenerator(Part):
         body: list[nn.Module] = []
         before = latent_size(self.name, space) + classes
         for stage, after in enumerate(widths):
-            kernel, stride, padding = (4, 2, 1) if stage else (base, 1, 0)
-            body += [nn.ConvTranspose2d(before, after, kernel, stride, padding, bias=bias)]
+            up = nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)
+            body += [up if stage else FromPixel(before, after, base, bias=bias)]
             body += [] if bias else [make_norm(self.norm, after, 2)]
             body += [nn.ReLU(inplace=True)]
             before = after
-        body += [nn.ConvTranspose2d(before, space.shape[0], 4, 2, 1, bias=bias), nn.Tanh()]
+        body += [nn.ConvTranspose2d(before, space.shape[0], 4, 2, 1, bias=bias)]
         return _Generator(body, classes)
 
     def traits(self) -> frozenset[str]:
@@ -142,7 +151,7 @@ class DCGANDiscriminator(Part):
             body += [make_norm(self.norm, after, 2)] if stage and not bias else []
             body += [nn.LeakyReLU(0.2, inplace=True)]
             before = after
-        body += [nn.Conv2d(before, 1, base, bias=bias)]
+        body += [ToPixel(before, 1, base, bias=bias)]
         return _Discriminator(body, classes)
 
     def traits(self) -> frozenset[str]:

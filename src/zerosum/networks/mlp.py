@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from zerosum.core.registry import Part, register
 from zerosum.core.space import Space
 from zerosum.core.values import Count, Range
-from zerosum.networks.layers import conditioned_on, latent_size, make_norm, network_traits, with_label
+from zerosum.networks.layers import Dropout, conditioned_on, latent_size, make_norm, network_traits, with_label
 
 __all__ = ["MLPDiscriminator", "MLPGenerator"]
 
 Activation = Literal["leaky-relu", "relu"]
-Dropout = Annotated[float, Range(0, 0.99)]
+Share = Annotated[float, Range(0, 0.99)]
 
 
 def _activation(name: Activation) -> nn.Module:
@@ -25,13 +25,13 @@ def _activation(name: Activation) -> nn.Module:
 
 def _hidden(sizes: list[int], activation: Activation, norm: str, dropout: float) -> list[nn.Module]:
     """Hidden layers: linear, norm, activation, dropout; a norm brings the bias with it."""
-    layers: list[nn.Module] = []
+    body: list[nn.Module] = []
     for before, after in itertools.pairwise(sizes):
-        layers += [nn.Linear(before, after, bias=norm == "none")]
-        layers += [make_norm(norm, after, 0)] if norm != "none" else []
-        layers += [_activation(activation)]
-        layers += [nn.Dropout(dropout)] if dropout else []
-    return layers
+        body += [nn.Linear(before, after, bias=norm == "none")]
+        body += [make_norm(norm, after, 0)] if norm != "none" else []
+        body += [_activation(activation)]
+        body += [Dropout(dropout)] if dropout else []
+    return body
 
 
 class _Generator(nn.Module):
@@ -42,7 +42,7 @@ class _Generator(nn.Module):
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """Latents `[N, latent]` to samples `[N, *shape]`; images in [-1, 1]."""
         x = self.body(with_label(x, label, self.classes)).unflatten(1, self.shape)
-        return x.tanh() if len(self.shape) == 3 else x
+        return x.float().tanh() if len(self.shape) == 3 else x.float()
 
 
 class _Discriminator(nn.Module):
@@ -92,7 +92,7 @@ class MLPDiscriminator(Part):
 
     widths: tuple[Count, ...] = (1024, 512, 256)  # units of each hidden layer, from the sample on
     activation: Activation = "leaky-relu"  # of hidden layers; leaky-relu has slope 0.2
-    dropout: Dropout = 0.3  # share of hidden units switched off at each training pass; off in evaluation
+    dropout: Share = 0.3  # share of hidden units switched off at each training pass; off in evaluation
     labels: bool = False  # true: also takes the class
 
     def build(self, space: Space) -> nn.Module:

@@ -136,7 +136,7 @@ class Training:
             self.save()
 
     def _conclude(self, now: Moment) -> None:
-        if self.engine.ledger.counts:
+        if self.engine.ledger.has("report"):
             self.report(now)
         if not (self.run.samples / f"{now.images:09d}.png").exists():
             self.draw(now.images)
