@@ -125,10 +125,29 @@ def test_a_run_that_died_before_its_first_checkpoint_starts_again(tmp_path, monk
     assert contents(zerosum.resume(tmp_path / "war", quiet=True)) == contents(peace)
 
 
-def test_a_longer_run_continues_a_finished_one(tmp_path):
-    short(tmp_path / "run", "mlp", images=480)
-    with pytest.raises(RunError, match=r"is finished \(480 done\); train it longer with: .* --images 960"):
-        zerosum.resume(tmp_path / "run", quiet=True)
+def test_a_run_that_died_right_after_its_last_checkpoint_is_completed(tmp_path, monkeypatch):
+    peace = short(tmp_path / "peace", "mlp")
+
+    def die(*_):
+        raise ConnectionError("killed")
+
+    with monkeypatch.context() as patch:
+        settle = training.Training._settle
+        patch.setattr(training.Training, "_settle", lambda one, name: die() if int(name) == 480 else settle(one, name))
+        with pytest.raises(RunError, match="killed"):
+            short(tmp_path / "war", "mlp")
+    war = zerosum.resume(tmp_path / "war", quiet=True)
+    assert war.finished
+    assert contents(war) == contents(peace)
+    assert (war.path / "report.html").exists()
+
+
+def test_a_longer_run_continues_a_finished_one(tmp_path, capfd):
+    before = contents(short(tmp_path / "run", "mlp", images=480))
+    assert contents(zerosum.resume(tmp_path / "run")) == before
+    said = " ".join(capfd.readouterr().err.split())
+    assert "is finished (480 done); train it longer with: " in said
+    assert "--images 960" in said
     longer = zerosum.resume(tmp_path / "run", images=960, quiet=True)
     assert (longer.path / "latest").read_text() == "000000960\n"
     whole = short(tmp_path / "whole", "mlp", images=960)

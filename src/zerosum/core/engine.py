@@ -153,5 +153,5 @@ class Engine:
         for name, memory in self.memory.items():
             for key, value in memory.items():
                 value.copy_(tensors[f"memory.{name}"][key])
-        self.ledger.load(tensors["ledger"], numbers["ledger"])
+        self.ledger.load(tensors["ledger"], numbers["ledger"], self.device)
         self.images = numbers["images"]

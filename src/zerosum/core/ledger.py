@@ -58,7 +58,7 @@ class Ledger:
         """Sums as tensors and counts as numbers."""
         return dict(self.sums), dict(self.counts)
 
-    def load(self, sums: dict[str, Tensor], counts: dict[str, int]) -> None:
+    def load(self, sums: dict[str, Tensor], counts: dict[str, int], device: torch.device) -> None:
         """Take back what `state` gave."""
-        self.sums = {key: sums[key].clone() for key in counts}
+        self.sums = {key: sums[key].to(device, copy=True) for key in counts}
         self.counts = dict(counts)

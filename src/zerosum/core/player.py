@@ -90,11 +90,12 @@ class Seat:
                 if key.rpartition(".")[0] == name
             }
             if moments:
-                self.optimizer.state[parameter] = {key: _like(value, parameter) for key, value in moments.items()}
+                fused = bool(self.optimizer.defaults.get("fused"))
+                self.optimizer.state[parameter] = {k: _like(value, parameter, fused) for k, value in moments.items()}
 
 
-def _like(value: Tensor, parameter: Tensor) -> Tensor:
-    """Copy a moment into the parameter's memory format; counters keep their own shape and stay on the CPU."""
+def _like(value: Tensor, parameter: Tensor, fused: bool) -> Tensor:
+    """Copy a moment into the parameter's memory format; counters stay on the CPU unless the optimizer is fused."""
     if value.shape != parameter.shape or value.dim() == 0:
-        return value.clone()
+        return value.to(parameter.device if fused else "cpu", copy=True)
     return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(value)

@@ -61,14 +61,15 @@ class Generator:
 
     @torch.no_grad()
     def decode(self, latent: Tensor, label: Tensor | None, chunk: int = 256) -> Tensor:
-        """Turn latents [N, K] and labels [N] into samples, `chunk` at a time."""
+        """Turn latents [N, K] and labels [N] into samples on the CPU, `chunk` at a time."""
         return torch.cat(list(self._chunks(latent, label, chunk)))
 
     def _chunks(self, latent: Tensor, label: Tensor | None, chunk: int) -> Iterator[Tensor]:
+        device = next(self.module.parameters()).device
         for start in range(0, len(latent), chunk):
             part = slice(start, start + chunk)
-            one = None if label is None else label[part]
-            yield self.recipe.game.sample(self.module, latent[part], one).float()
+            one = None if label is None else label[part].to(device)
+            yield self.recipe.game.sample(self.module, latent[part].to(device), one).float().cpu()
 
 
 def save_generator(path: Path, generator: Generator) -> None:

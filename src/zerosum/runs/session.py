@@ -90,8 +90,10 @@ def resume(
 ) -> Run:
     """Continue a run where its newest whole checkpoint was written; `images` lengthens it.
 
+    A run that is finished stays as it is, so that this may be called again and again.
+
     Raises:
-        RunError: no run, in use, finished, or its recipe or data changed.
+        RunError: no run, in use, or its recipe or data changed.
     """
     display = Display(quiet)
     run = RunDirectory.open(place)
@@ -205,15 +207,12 @@ def _go_on(training: Training, display: Display) -> None:
         return
     training.restore(saved)
     if training.share >= 1.0:
-        raise RunError(
+        longer = Length(training.recipe.length.amount * 2, training.recipe.length.unit)
+        display.say(
             f"{training.run.path} is finished ({training.recipe.length} done); "
-            f"train it longer with: zerosum resume {training.run.path} --images {_twice(training.recipe.length)}"
+            f"train it longer with: zerosum resume {training.run.path} --images {longer}"
         )
     training.run.write_recipe(training.recipe)
-
-
-def _twice(length: Length) -> Length:
-    return Length(length.amount * 2, length.unit)
 
 
 @contextmanager

@@ -25,9 +25,10 @@ from zerosum.runs.directory import RunDirectory
 from zerosum.runs.generator import Generator, save_generator
 from zerosum.runs.interrupt import Interrupt
 from zerosum.runs.logs import Logs, read_lines
-from zerosum.runs.progress import Display, clock
+from zerosum.runs.progress import Display
 
 FORMAT = "zerosum-checkpoint-1"
+QUICK = 5.0  # seconds; shorter epochs are not worth a line each
 PRIMARY = "sliced-wasserstein"  # the metric that `best` follows; lower is better
 
 
@@ -79,7 +80,7 @@ class Training:
         self.logs = Logs(self.run)
         self.saved: int | None = None  # clock of the newest checkpoint
         self._product: tuple[int, nn.Module] | None = None
-        self._last = Moment(0, 0.0)  # at the last report
+        self._last = self._epoch_began = Moment(0, 0.0)  # at the last report, and at the last epoch's end
 
     # ------------------------------------------------------------------ clock
 
@@ -103,7 +104,7 @@ class Training:
             TrainingError: a loss is not finite; what was saved before stays.
         """
         self.display.start(self.share)
-        self._last = before = self.now
+        self._last = self._epoch_began = before = self.now
         try:
             while self.share < 1.0 and not interrupt.asked:
                 self.engine.turn(self.feed)
@@ -162,9 +163,10 @@ class Training:
         epochs = -(-self.total // self.per_epoch) if self.total else 0
         number = now.images // self.per_epoch
         line = self.logs.epoch(number, max(epochs, number), self.engine.ledger.take("epoch"))
-        began = read_seconds(self.run, number - 1)
-        if number % 15 == 0 or number == epochs:
-            self.display.say(f"{line}, time taken for epoch {number} is {clock(now.seconds - began)}")
+        taken = now.seconds - self._epoch_began.seconds
+        self._epoch_began = now
+        if taken >= QUICK or number % 15 == 0 or number == epochs:
+            self.display.say(f"{line}, time taken for epoch {number} is {taken:.1f} sec")
 
     def draw(self, images: int) -> None:
         """Draw the fixed latents into samples/, named by the clock: a row for each class where there are labels."""
@@ -172,8 +174,8 @@ class Training:
         columns = 10 if generator.conditional else 8
         count = classes * columns if generator.conditional else 64 if self.engine.space.is_image else 10_000
         with seeded(self.recipe.seed, "samples"):
-            latent = self.recipe.game.latent(count, self.engine.device)
-        label = torch.arange(count, device=self.engine.device) // columns if generator.conditional else None
+            latent = self.recipe.game.latent(count, "cpu")
+        label = torch.arange(count) // columns if generator.conditional else None
         samples = generator.decode(latent, label)
         pictures.save(self.run.samples / f"{images:09d}.png", pictures.picture(samples, columns))
 
@@ -212,7 +214,8 @@ class Training:
     # ------------------------------------------------------------------ saving
 
     def save(self) -> None:
-        """Write a checkpoint and the generator file, and let `latest` and `best` name the right ones."""
+        """Write the generator file and a checkpoint; killed in between, the run still fits together."""
+        save_generator(self.run.generator, self.generator)
         tensors, numbers = self.engine.state()
         manifest = {
             "format": FORMAT,
@@ -222,12 +225,13 @@ class Training:
             "logs": self.logs.flush(),
             **numbers,
         }
-        name = checkpoint.save(self.run.checkpoints, self.feed.position, tensors, manifest)
+        self._settle(checkpoint.save(self.run.checkpoints, self.feed.position, tensors, manifest))
+
+    def _settle(self, name: str) -> None:
+        """Make a checkpoint the latest, and remove those that are neither recent nor best."""
         self.run.point("latest", name)
-        best = self._best(name)
-        save_generator(self.run.generator, self.generator)
-        checkpoint.prune(self.run.checkpoints, self.recipe.keep, best)
-        self.saved = self.feed.position
+        checkpoint.prune(self.run.checkpoints, self.recipe.keep, self._best(name))
+        self.saved = int(name)
 
     def _best(self, name: str) -> str:
         """The checkpoint with the lowest metric so far; evaluations and checkpoints meet by the clock."""
@@ -262,14 +266,8 @@ class Training:
             if int(picture.stem) > self.feed.position:
                 picture.unlink()
         self.spent, self.began = saved.manifest["seconds"], time.monotonic()
-        self.saved = self.feed.position
+        self._settle(saved.name)
 
 
 def _short(name: str) -> str:
     return {"discriminator": "D", "generator": "G"}.get(name.partition(".")[0], name.partition(".")[0])
-
-
-def read_seconds(run: RunDirectory, epoch: int) -> float:
-    """Seconds of training at the last report of an epoch; 0 at the start."""
-    rows = [row for row in read_lines(run.metrics) if row["epoch"] <= epoch]
-    return rows[-1]["seconds"] if rows else 0.0
