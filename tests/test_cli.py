@@ -71,7 +71,7 @@ def test_sample_writes_arrays_grids_and_files(run, tmp_path):
     assert images.dtype == np.uint8
     assert call("sample", run, "--count", 10, "--out", tmp_path / "s.png").exit_code == 0
     with Image.open(tmp_path / "s.png") as grid:
-        assert grid.size == (4 * 50 + 2, 3 * 50 + 2)
+        assert grid.size == (4 * 66 + 2, 3 * 66 + 2)
     assert call("sample", run / "generator.safetensors", "--count", 10, "--out", f"{tmp_path}/files/").exit_code == 0
     files = sorted((tmp_path / "files").iterdir())
     assert len(files) == 10

@@ -218,7 +218,7 @@ def test_a_directory_in_use_is_refused(tmp_path):
 
 def test_an_existing_place_is_refused_before_anything_happens(tmp_path):
     short(tmp_path / "run", "mlp")
-    with pytest.raises(RunError, match=r"exists; continue it with: zerosum resume .*run; or choose another place"):
+    with pytest.raises(RunError, match=r"exists \(continue it with: zerosum resume .*run\); or choose another place"):
         short(tmp_path / "run", "mlp")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("mine")
@@ -318,7 +318,7 @@ def test_conditional_generators_draw_a_row_for_each_class(tmp_path):
     run = short(tmp_path / "run", "dcgan", "generator.labels=true", "discriminator.labels=true", images=160)
     with Image.open(next((run.path / "samples").glob("*.png"))) as picture:
         size = picture.size
-    assert size == (10 * (48 + 2) + 2, 10 * (48 + 2) + 2)
+    assert size == (10 * (64 + 2) + 2, 10 * (64 + 2) + 2)
     assert run.generator.labels(12).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
     assert run.sample(3, label=7).shape == (3, 1, 8, 8)
 

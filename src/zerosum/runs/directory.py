@@ -47,13 +47,11 @@ class RunDirectory:
         """Make a new run directory, whole or not at all.
 
         Raises:
-            RunError: something is there already.
+            RunError: something is there already (`refuse_existing`).
             OSError: the place cannot be written.
         """
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            hint = f"continue it with: zerosum resume {path}" if is_run(path) else "it is no run"
-            raise RunError(f"{path} exists ({hint}); or choose another place with --out")
+        refuse_existing(path)
         aside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             (aside / "samples").mkdir(parents=True)
@@ -128,6 +126,17 @@ class RunDirectory:
         """Checkpoint that `latest` or `best` names."""
         file = self.path / name
         return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+
+
+def refuse_existing(path: Path) -> None:
+    """Let a new run take a place only where there is nothing.
+
+    Raises:
+        RunError: there is a run, a file, or a folder that is not empty.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        hint = f"continue it with: zerosum resume {path}" if is_run(path) else "it is no run"
+        raise RunError(f"{path} exists ({hint}); or choose another place with --out")
 
 
 def is_run(path: Path) -> bool:

@@ -16,7 +16,7 @@ from zerosum.runs.checkpoint import write_file
 Array = np.ndarray
 
 
-def grid(images: Array, columns: int | None = None, pad: int = 2, tile: int = 48) -> Array:
+def grid(images: Array, columns: int | None = None, pad: int = 2, tile: int = 64) -> Array:
     """Lay uint8 images [N, H, W, C] out in rows; small ones are enlarged by a whole factor towards `tile` pixels.
 
     The result is [rows * (H + pad) + pad, columns * (W + pad) + pad, C] before enlargement.

@@ -16,7 +16,7 @@ from zerosum.core.values import Length
 from zerosum.data import Dataset, Feed, open_data
 from zerosum.recipes import Recipe, read_recipe
 from zerosum.runs import checkpoint
-from zerosum.runs.directory import RunDirectory, free_name
+from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
 from zerosum.runs.environment import choose_device, choose_precision, describe
 from zerosum.runs.interrupt import Interrupt
 from zerosum.runs.progress import Display
@@ -64,8 +64,7 @@ def train(
         registry.use(file)
     chosen = fill_in(recipe, settings, images, seed)
     path = Path(out) if out else free_name(str(data), chosen.recipe)
-    if path.exists() and RunDirectory(path).generator.exists():
-        raise RunError(f"{path} exists; continue it with: zerosum resume {path}; or choose another place with --out")
+    refuse_existing(path)
     origin = {"source": _absolute(data), "root": _absolute(data_root), "skip_bad": skip_bad}
     dataset = _open(chosen, origin, display)
     place = choose_device(device)
