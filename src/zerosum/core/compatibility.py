@@ -61,7 +61,8 @@ def _traits(game: Any, space: Space) -> list[str]:
     for name, player in game.players().items():
         given = player.network.traits() | data
         if name not in player.network.traits() and name in ("generator", "discriminator"):
-            faults.append(f"{name}.network: {player.network.name!r} is no {name}; choose one of the {name} networks")
+            why = f"its traits() do not name {name!r}; `zerosum ls network` has those that do"
+            faults.append(f"{name}.network: {player.network.name!r} is no {name}: {why}")
         judged = [part for part in game.regularizers if part.player == name] + [player.network, *player.rules]
         judged += [game.objective] if name == "discriminator" and hasattr(game, "objective") else []
         for part in judged:
@@ -98,6 +99,8 @@ def _wiring(game: Any, space: Space) -> list[str]:
                 modules[name] = player.network.build(space)
             except RecipeError as error:
                 faults += [f"{name}.network: {fault}" for fault in error.faults]
+            except Exception as error:  # whatever a user's network raises is the user's to mend
+                faults.append(f"{name}.network: {player.network.name!r} cannot be built for {space}: {error!r}")
         if faults:
             return faults
         label = torch.zeros(2, dtype=torch.int64) if space.classes else None
@@ -105,8 +108,8 @@ def _wiring(game: Any, space: Space) -> list[str]:
         try:
             fake = game.sample(modules[game.product], latent, label)
             logits = modules["discriminator"](real, label) if "discriminator" in modules else None
-        except (RuntimeError, ValueError, TypeError) as error:
-            return [f"the networks do not fit {space}: {error}"]
+        except Exception as error:  # as above
+            return [f"the networks do not fit {space}: {type(error).__name__}: {error}"]
     if fake.shape != real.shape:
         faults.append(f"the generator makes {list(fake.shape[1:])} where the data are {list(real.shape[1:])} ({space})")
     if logits is not None and logits.shape[:1] != (2,):
