@@ -1,6 +1,6 @@
 """A crash loses nothing: a training killed with SIGKILL again and again ends bit for bit like one left in peace.
 
-    python benchmarks/crash.py [--recipes mlp dcgan wgan-gp] [--kills 20] [--images 24000] [--seed 0]
+    python benchmarks/crash.py [--recipes mlp dcgan wgan-gp] [--kills 20] [--images 80000] [--seed 0]
 
 For each recipe one training runs undisturbed. Another is killed at random instants, every third time while it
 writes a checkpoint, and resumed each time. Then weights, averages, optimizer states, memory and metrics (without
@@ -51,7 +51,7 @@ def wait_for(process: subprocess.Popen[bytes], run: Path, inside: bool, chance: 
     before = newest(run)
     while process.poll() is None and newest(run) == before:  # let it make progress, or it never ends
         time.sleep(0.01)
-    deadline = time.monotonic() + (60 if inside else chance.uniform(0.0, 1.5))
+    deadline = time.monotonic() + (60 if inside else chance.uniform(0.0, 0.5))
     while process.poll() is None and time.monotonic() < deadline:
         if inside and writing(run):
             time.sleep(chance.uniform(0.0, 0.004))
@@ -99,7 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipes", nargs="+", default=["mlp", "dcgan", "wgan-gp"])
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--images", type=int, default=40_000)
+    parser.add_argument("--images", type=int, default=80_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     failed = False

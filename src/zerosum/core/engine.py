@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zerosum.core import arithmetic
 from zerosum.core.average import reestimate_statistics
 from zerosum.core.clock import reseed, seeded
 from zerosum.core.errors import TrainingError
@@ -41,6 +42,7 @@ class Engine:
         precision: str = "fp32",
         total: int | None = None,
     ) -> None:
+        arithmetic.settle()
         self.game, self.space, self.seed, self.total = game, space, seed, total
         self.device, self.precision = torch.device(device), precision
         self.images = 0  # the clock: images drawn so far

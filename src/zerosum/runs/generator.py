@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from zerosum.core import registry, settings
+from zerosum.core import arithmetic, registry, settings
 from zerosum.core.clock import seeded
 from zerosum.core.errors import RecipeError, RunError
 from zerosum.core.space import Space
@@ -65,6 +65,7 @@ class Generator:
         return torch.cat(list(self._chunks(latent, label, chunk)))
 
     def _chunks(self, latent: Tensor, label: Tensor | None, chunk: int) -> Iterator[Tensor]:
+        arithmetic.settle()
         device = next(self.module.parameters()).device
         for start in range(0, len(latent), chunk):
             part = slice(start, start + chunk)
