@@ -17,7 +17,7 @@ STYLE = """
 :root { color-scheme: light dark; font-family: system-ui, sans-serif; }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; line-height: 1.5; }
 img, svg { max-width: 100%; height: auto; } figure { display: inline-block; margin: 0 1rem 1rem 0; }
-figure img { width: 18rem; image-rendering: pixelated; border: 1px solid #8888; }
+figure img { width: 18rem; border: 1px solid #8888; }
 svg { background: white; } pre { overflow: auto; padding: 1rem; background: #8881; }
 td, th { padding: .1rem .8rem .1rem 0; text-align: left; font-variant-numeric: tabular-nums; }
 """
