@@ -49,7 +49,7 @@ class Part:
                 object.__setattr__(self, name, tuple(value) if isinstance(value, list) else value)
             fault = None if slot_kind(type(self), name) else values.check(getattr(self, name), kind)
             if fault:
-                faults.append(f"{self.kind} {self.name!r}: {name}: {fault}")
+                faults.append(f"{self.kind} {self.name!r}: {name}: {fault}" if self.name else f"{name}: {fault}")
         if faults:
             raise RecipeError(faults)
 

@@ -67,7 +67,7 @@ def resolve(part: Part, key: str) -> Path:
     """
     found = _find(part, tuple(key.split(".")))
     if not found:
-        raise RecipeError(f"there is no field {key!r}; {nearest(key, _all_keys(part))}")
+        raise RecipeError(f"there is no field {key!r}; {nearest(key, _known(part, key))}")
     if len(found) > 1:
         raise RecipeError(f"{key!r} may mean {' or '.join('.'.join(path) for path in found)}; write which")
     return found[0]
@@ -99,14 +99,16 @@ def walk(part: Part) -> list[Part]:
     return [part, *(deep for one in below for deep in walk(one))]
 
 
-def _all_keys(part: Part) -> set[str]:
-    return {name for one in walk(part) for name in registry.field_types(type(one))} | {
-        f"{name}.{field}"
-        for one in walk(part)
-        for name, child in children(one)
-        if isinstance(child, Part)
-        for field in registry.field_types(type(child))
-    }
+def _known(part: Part, key: str) -> set[str]:
+    """Keys that a mistaken key may have meant: those below the same part where it names one, else all."""
+    head = key.rpartition(".")[0]
+    found = _find(part, tuple(head.split("."))) if head else []
+    node: Any = part
+    for step in found[0] if len(found) == 1 else ():
+        node = _step(node, step)
+    prefix = f"{head}." if node is not part else ""
+    below = walk(node) if isinstance(node, Part) else []
+    return {f"{prefix}{name}" for one in below for name in registry.field_types(type(one))}
 
 
 def _kind_at(part: Any, path: Path) -> str | None:
