@@ -205,7 +205,7 @@ def ours(name: str, dataset: Dataset, folder: Path, precision: str) -> Iterator[
     while True:
         training.engine.turn(training.feed)
         now = training.now
-        training._after(before, now)
+        training.after(before, now)
         yield now.images - before.images
         before = now
 
@@ -242,8 +242,8 @@ def matmul_peak(dtype: torch.dtype, size: int = 2048) -> float:
     return 2 * size**3 / best / 1e9
 
 
-def flops(step: Iterator[int], images: int = 1) -> float:
-    """GFLOP of one step for each image, counted by PyTorch."""
+def flops(step: Iterator[int]) -> float:
+    """GFLOP that one image costs, counted by PyTorch over one step."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:

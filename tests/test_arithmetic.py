@@ -6,6 +6,7 @@ import sys
 
 import torch
 
+from tests.small import table
 from zerosum.core import arithmetic
 
 PROGRAM = """
@@ -35,3 +36,9 @@ def test_every_function_exists_and_is_called_once(monkeypatch):
     arithmetic.settle()
     arithmetic.settle()
     assert sorted(name for name, _ in called) == sorted([*arithmetic.FUNCTIONS] * 2)
+
+
+def test_the_engine_settles_it_before_the_first_turn():
+    arithmetic.settle.cache_clear()
+    table("mlp")
+    assert arithmetic.settle.cache_info().currsize == 1

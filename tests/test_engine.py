@@ -213,11 +213,8 @@ def test_bf16_trains_both_players_and_penalties_stay_float32(name):
     means, true = engine.ledger.take("report"), exact.ledger.take("report")
     for key, value in true.items():
         assert means[key] == pytest.approx(value, rel=0.05, abs=0.02), key
-    for penalty in ("discriminator.r1", "discriminator.r2", "discriminator.gradient-penalty"):
-        if penalty in true and name == "wgan-gp":
-            continue  # five updates apart already
-        if penalty == "discriminator.r1" and penalty in true:
-            assert means[penalty] == pytest.approx(true[penalty], rel=1e-5)  # on real images, before any update
+    if name == "rpgan":  # on real images, before any update: bf16 would be off by a hundred times more
+        assert means["discriminator.r1"] == pytest.approx(true["discriminator.r1"], rel=1e-5)
 
 
 def test_bf16_generator_receives_the_gradient_of_its_current_opponent():

@@ -294,7 +294,9 @@ def test_only_the_last_checkpoints_and_the_best_stay(tmp_path):
     assert names[-2:] == ["000000864", "000000960"]
     assert set(names) == {*names[-2:], best}
     scores = {line["images"]: line["value"] for line in run.evaluations}
-    assert min(scores, key=scores.get) >= 0
+    judged = [images for images in (384, 768, 960) if images in scores]  # evaluated and saved at the same clock
+    assert judged == [384, 768, 960]
+    assert int(best) == min(judged, key=scores.get)
 
 
 def test_samples_are_equal_for_equal_seeds_and_the_file_alone_is_enough(tmp_path):
@@ -306,7 +308,6 @@ def test_samples_are_equal_for_equal_seeds_and_the_file_alone_is_enough(tmp_path
     (tmp_path / "alone" / "g.safetensors").write_bytes((run.path / "generator.safetensors").read_bytes())
     generator = load_generator(tmp_path / "alone" / "g.safetensors")
     assert torch.equal(generator.sample(20, seed=3), first)
-    assert torch.equal(generator.sample(300, seed=3, chunk=300)[:5], generator.sample(300, seed=3, chunk=300)[:5])
     torch.testing.assert_close(
         generator.sample(300, seed=3, chunk=7), generator.sample(300, seed=3), rtol=1e-5, atol=1e-5
     )

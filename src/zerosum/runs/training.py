@@ -109,7 +109,7 @@ class Training:
             while self.share < 1.0 and not interrupt.asked:
                 self.engine.turn(self.feed)
                 now = self.now
-                self._after(before, now)
+                self.after(before, now)
                 before = now
         finally:
             self.display.stop()
@@ -120,7 +120,9 @@ class Training:
             self.save()
         return finished
 
-    def _after(self, before: Moment, now: Moment) -> None:
+    def after(self, before: Moment, now: Moment) -> None:
+        """Do what became due between two moments."""
+
         def due(every: Length) -> bool:
             return now.count(every, self.per_epoch) > before.count(every, self.per_epoch)
 
