@@ -48,7 +48,7 @@ def _groups(channels: int) -> int:
 class Dropout(nn.Module):
     """Dropout (Srivastava et al. 2014) from 16 random bits a unit, so the share is exact to 1/65536.
 
-    PyTorch's own draws a double for each unit, which takes a fifth of an MLP's training on a CPU; this a quarter of it.
+    PyTorch's own draws a double for each unit, which takes long on a CPU; this takes about a third of its time.
     """
 
     def __init__(self, share: float) -> None:
@@ -70,7 +70,7 @@ class Dropout(nn.Module):
 
 
 class FromPixel(nn.ConvTranspose2d):
-    """Transposed convolution of maps of one pixel, as the matrix product it is: much faster on a CPU."""
+    """Transposed convolution of maps of one pixel, as the matrix product it is: faster on a CPU."""
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: A002  (torch's name)
         """Maps `[N, in, 1, 1]` to `[N, out, h, w]`, the size of the kernel, channels last."""
@@ -81,7 +81,7 @@ class FromPixel(nn.ConvTranspose2d):
 
 
 class ToPixel(nn.Conv2d):
-    """Convolution whose kernel covers the whole map, as the matrix product it is: much faster on a CPU."""
+    """Convolution whose kernel covers the whole map, as the matrix product it is: faster on a CPU."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
         """Maps `[N, in, h, w]` of the kernel's size to `[N, out, 1, 1]`."""
