@@ -14,7 +14,7 @@ install: .venv/installed
 	touch $@
 
 demo: install
-	$(BIN)/zerosum train digits --recipe rpgan --images 400k generator.labels=true discriminator.labels=true
+	$(BIN)/zerosum train digits --recipe rpgan --images 400k generator.labels=concat discriminator.labels=concat
 
 test: install
 	$(BIN)/pytest -n 2

@@ -2,7 +2,7 @@
 
     python benchmarks/kernels.py [--processes 30]
 
-Dropout and the one-pixel convolutions: median milliseconds of a forward pass, taken in turn. The first tanh: in how
+Dropout and the convolution from one pixel: median milliseconds of a forward pass, taken in turn. The first tanh: in how
 many fresh processes the first parallel call differs from the second, without and with `arithmetic.settle`; the machine
 must be idle, or the two threads never meet.
 """
@@ -18,7 +18,7 @@ import time
 import torch
 from torch import nn
 
-from zerosum.networks.layers import Dropout, FromPixel, ToPixel
+from zerosum.networks.layers import Dropout, FromPixel
 
 FIRST = """
 import sys, torch
@@ -51,9 +51,13 @@ def main() -> None:
     with torch.no_grad():
         race("dropout of [128, 1024]", nn.Dropout(0.3), Dropout(0.3), torch.randn(128, 1024))
         up, pixel = nn.ConvTranspose2d(100, 256, 4, bias=False), FromPixel(100, 256, 4, bias=False)
-        race("transposed convolution, 100x1x1 to 256x4x4", up, pixel, torch.randn(64, 100, 1, 1))
-        maps = torch.randn(64, 256, 4, 4).to(memory_format=torch.channels_last)
-        race("convolution, 256x4x4 to 1x1x1", nn.Conv2d(256, 1, 4, bias=False), ToPixel(256, 1, 4, bias=False), maps)
+        latents = torch.randn(64, 100)
+        race(
+            "transposed convolution, 100x1x1 to 256x4x4",
+            nn.Sequential(nn.Unflatten(1, (100, 1, 1)), up),
+            pixel,
+            latents,
+        )
     for name, extra in (("alone", []), ("after settle", ["settle"])):
         codes = [subprocess.run([sys.executable, "-c", FIRST, *extra]).returncode for _ in range(options.processes)]
         print(

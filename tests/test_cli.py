@@ -80,7 +80,7 @@ def test_sample_writes_arrays_grids_and_files(run, tmp_path):
 
 
 def test_sample_writes_labels_where_there_are_classes(tmp_path):
-    settings = ["generator.labels=true", "discriminator.labels=true"]
+    settings = ["generator.labels=concat", "discriminator.labels=concat"]
     path = zerosum.train("digits", "mlp", [*SMALL, *settings], images=64, out=tmp_path / "run", quiet=True).path
     assert call("sample", path, "--count", 25, "--out", tmp_path / "s.npz").exit_code == 0
     with np.load(tmp_path / "s.npz") as arrays:
@@ -114,7 +114,7 @@ def test_ls_lists_everything_and_show_explains_it(tmp_path):
             assert done.exit_code == 0, name
             assert name in done.stdout
     shown = call("show", "wgan-gp").stdout
-    assert "discriminator_updates = 5  # discriminator updates for each generator update" in shown
+    assert "discriminator_updates = 5  # discriminator updates for each turn of the generator" in shown
     assert "gradient-penalty:weight=10.0" in shown
     assert "gamma = 10.0  #" in call("show", "r1").stdout
 

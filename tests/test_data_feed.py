@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zerosum.core.errors import DataError
+from zerosum.core.registry import parse
 from zerosum.data import Dataset, Feed, to_images
 from zerosum.data import feed as feed_module
+from zerosum.data.preparation import Preparation
 
 
 def images(count=10, held_out=(), labelled=True, shape=(4, 5, 3)):
@@ -133,3 +135,92 @@ def test_impossible_feeds_are_refused():
         Feed(images(), 0)
     with pytest.raises(DataError, match="there is no image to train on"):
         Feed(images(2, held_out=(0, 1)), 1)
+
+
+def lopsided(labels, held_out=()):
+    """Images whose first pixel is their number, with these labels."""
+    data = images(len(labels), held_out, shape=(1, 1, 1))
+    names = tuple(f"class {k}" for k in range(max(labels) + 1))
+    return dataclasses.replace(data, labels=np.array(labels, dtype=np.int64), classes=names)
+
+
+def shown(feed, count):
+    """Numbers and labels of the next images."""
+    drawn = [feed.next() for _ in range(-(-count // feed.batch))]
+    numbers = np.concatenate([to_images(real)[:, 0, 0, 0] for real, _ in drawn])
+    return numbers[:count].astype(int), torch.cat([label for _, label in drawn])[:count].numpy()
+
+
+UNEVEN = [0] * 13 + [1] * 2 + [2] * 5  # 20 images: an epoch is 7 rounds of 3
+
+
+def test_a_balanced_feed_shows_one_of_each_class_in_every_round():
+    numbers, labels = shown(Feed(lopsided(UNEVEN), 4, seed=1, balanced=True), 600)
+    assert (np.sort(labels.reshape(200, 3), axis=1) == [0, 1, 2]).all()
+    assert (np.array(UNEVEN)[numbers] == labels).all()
+    orders = {tuple(row) for row in labels.reshape(200, 3).tolist()}
+    assert len(orders) == 6
+
+
+def test_a_balanced_feed_shows_each_image_of_a_class_once_before_any_again():
+    numbers, labels = shown(Feed(lopsided(UNEVEN), 7, seed=2, balanced=True), 390)
+    for label, size in enumerate((13, 2, 5)):
+        own = numbers[labels == label]
+        assert len(own) == 130
+        passes = own.reshape(-1, size)
+        assert (np.sort(passes, axis=1) == np.flatnonzero(np.array(UNEVEN) == label)).all()
+        assert len({tuple(row) for row in passes.tolist()}) >= {13: 10, 2: 2, 5: 18}[size]
+
+
+def test_classes_of_one_size_have_orders_of_their_own():
+    numbers, labels = shown(Feed(lopsided([0] * 6 + [1] * 6), 12, balanced=True), 120)
+    assert sum((numbers[labels == 0] + 6) == numbers[labels == 1]) < 30
+
+
+@given(start=st.integers(0, 200), batch=st.integers(1, 50))
+def test_a_balanced_stream_goes_on_from_any_position(start, batch):
+    data = lopsided(UNEVEN)
+    whole, _ = shown(Feed(data, 1, seed=3, balanced=True), start + 2 * batch)
+    again = Feed(data, batch, seed=3, balanced=True)
+    again.position = start
+    assert shown(again, 2 * batch)[0].tolist() == whole[start:].tolist()
+    assert again.position == start + 2 * batch
+
+
+def test_a_balanced_order_depends_on_the_seed_alone():
+    data = lopsided(UNEVEN)
+    orders = []
+    for seed, noise in ((0, 1), (0, 2), (1, 1)):
+        torch.manual_seed(noise)
+        numbers, labels = shown(Feed(data, 60, seed=seed, balanced=True), 60)
+        orders.append((numbers.tolist(), labels.tolist()))
+    assert orders[0] == orders[1]
+    assert orders[0][0] != orders[2][0]
+    assert orders[0][1] != orders[2][1]
+
+
+def test_a_balanced_feed_leaves_held_out_images_and_the_plain_order_alone():
+    data = lopsided(UNEVEN, held_out=(0, 1, 13, 15))
+    feed = Feed(data, 16, seed=4, balanced=True)
+    assert feed.per_epoch == 16
+    assert set(shown(feed, 300)[0].tolist()) == set(data.train.tolist())
+    plain = Feed(data, 16, seed=4)
+    assert sorted(shown(plain, 16)[0].tolist()) == data.train.tolist()
+
+
+def test_a_class_that_cannot_be_balanced_is_named():
+    with pytest.raises(DataError, match="toy: without labels there are no classes to balance; leave balanced=false"):
+        Feed(images(labelled=False), 1, balanced=True)
+    with pytest.raises(DataError, match=r"toy: class 'class 1' has no image to train on.*leave balanced=false"):
+        Feed(lopsided(UNEVEN, held_out=(13, 14)), 1, balanced=True)
+    assert Feed(lopsided(UNEVEN, held_out=(13, 14)), 1).per_epoch == 18
+
+
+def test_the_order_of_earlier_versions_is_kept():
+    assert feed_module.permutation(3, 1, 8).tolist() == [0, 7, 3, 6, 1, 5, 4, 2]
+
+
+def test_balance_is_a_field_of_the_preparation_and_changes_no_pixel():
+    assert parse("data", "images:balanced=true").balanced
+    assert not Preparation().balanced
+    assert Preparation(balanced=True).decoding() == Preparation().decoding()

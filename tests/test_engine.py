@@ -188,14 +188,14 @@ def test_memory_of_a_part_is_kept_and_exact():
     engine, feed = fresh()
     engine.turn(feed)
     state, numbers = copy.deepcopy(engine.state())
-    assert state["memory.counting"]["mean"] != 0
+    assert state["memory.discriminator.counting"]["mean"] != 0
     other, other_feed = fresh()
     other.load(state, numbers)
     other_feed.position = numbers["images"]
     for _ in range(2):
         engine.turn(feed)
         other.turn(other_feed)
-    assert torch.equal(engine.memory["counting"]["mean"], other.memory["counting"]["mean"])
+    assert torch.equal(engine.memory["discriminator.counting"]["mean"], other.memory["discriminator.counting"]["mean"])
     assert_equal(weights(engine), weights(other))
 
 

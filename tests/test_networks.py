@@ -1,6 +1,7 @@
-"""Networks: shapes at every size, parameter counts of the papers, true traits; initializations by their spread."""
+"""The simple networks, whatever they are: shapes at every size, ranges, true traits, seeds, second derivatives."""
 
-import math
+import copy
+from typing import get_args
 
 import pytest
 import torch
@@ -8,20 +9,75 @@ from torch import nn
 
 from zerosum import networks
 from zerosum.core.errors import RecipeError
-from zerosum.core.registry import parse, shelf
+from zerosum.core.registry import field_types, parse, shelf
 from zerosum.core.space import Space
-from zerosum.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator
-from zerosum.networks.dcgan import supported_sides
-from zerosum.networks.initialization import Default, Glorot, He, LeCun, Normal, Orthogonal
-from zerosum.networks.layers import make_norm
-
-NORMS = ["batch", "layer", "instance", "group", "none"]
-PARTS = [cls for cls in shelf("network").values() if cls.__module__.startswith("zerosum.networks")]
-every_network = pytest.mark.parametrize("cls", PARTS, ids=lambda cls: cls.name)
-every_initialization = pytest.mark.parametrize(
-    "part", [cls() for cls in shelf("initialization").values()], ids=lambda part: part.name
+from zerosum.networks import (
+    ACGANGenerator,
+    BEGANDiscriminator,
+    BEGANGenerator,
+    DCGANDiscriminator,
+    DCGANEncoder,
+    DCGANGenerator,
+    JointDCGANDiscriminator,
+    JointMLPDiscriminator,
+    MLPDiscriminator,
+    MLPEncoder,
+    MLPGenerator,
 )
-SPACES = [Space((1, 28, 28), 100, 10), Space((3, 32, 32), 64, 2), Space((3, 16, 24), 7, 3), Space((4, 8, 8), 2, 1)]
+from zerosum.networks.minibatch import MinibatchDiscrimination, MinibatchStddev
+
+SMALL = [
+    MLPGenerator(widths=(12, 16)),
+    MLPDiscriminator(widths=(12, 16)),
+    DCGANGenerator(channels=8),
+    DCGANDiscriminator(channels=8),
+    ACGANGenerator(channels=32),
+    BEGANGenerator(channels=6),
+    BEGANDiscriminator(channels=6, hidden=5),
+    MLPEncoder(widths=(12, 16)),
+    DCGANEncoder(channels=8),
+    JointMLPDiscriminator(widths=(12, 16)),
+    JointDCGANDiscriminator(channels=8, units=9),
+]
+EXTRAS = [
+    *[
+        part.replace(labels=labels, **changes)
+        for part, changes in [(MLPDiscriminator(widths=(12, 16)), {}), (DCGANDiscriminator(channels=8), {})]
+        for labels, changes in [
+            ("projection", {"spectral": True, "minibatch": "stddev"}),
+            ("classifier", {"codes": 3, "minibatch": "discrimination", "kernels": 4}),
+        ]
+    ],
+    MLPDiscriminator(widths=(12, 16), activation="maxout", dropout=0),
+    MLPGenerator(widths=(12, 16), activation="tanh", norm="layer"),
+    DCGANGenerator(channels=8, norm="group"),
+    DCGANDiscriminator(channels=8, norm="instance"),
+    DCGANEncoder(channels=8, norm="none"),
+    JointMLPDiscriminator(widths=(12, 16), spectral=True, dropout=0.5),
+    JointDCGANDiscriminator(channels=8, units=9, spectral=True, norm="none"),
+    BEGANDiscriminator(channels=6, hidden=5, power=2),
+]
+
+
+def choices(part):
+    """The part with each way that the class may enter."""
+    for labels in get_args(field_types(type(part)).get("labels")):
+        yield part.replace(labels=labels, **({"norm": "batch"} if labels == "norm" and hasattr(part, "norm") else {}))
+
+
+PARTS = [*SMALL, *EXTRAS, *[part for small in SMALL for part in choices(small) if part.labels != "none"]]
+IDS = [
+    part.name + "".join(f",{k}={v}" for k, v in vars(part).items() if v != getattr(type(part)(), k)) for part in PARTS
+]
+every_part = pytest.mark.parametrize("part", PARTS, ids=IDS)
+every_network = pytest.mark.parametrize("part", SMALL, ids=lambda part: part.name)
+SPACES = [
+    Space((1, 8, 8), 3, 2),
+    Space((1, 28, 28), 20, 10),
+    Space((3, 32, 32), 12, 2),
+    Space((3, 64, 64), 5, 3),
+    Space((4, 16, 24), 7, 3),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -33,22 +89,21 @@ def _settings():
     torch.set_num_threads(threads)
 
 
-def small(cls, **settings):
-    """A part of this class with few units."""
-    return cls(**({"channels": 8} if "dcgan" in cls.name else {"widths": (12, 16)}), **settings)
-
-
-def inputs(part, space, count=4):
-    x = torch.randn(count, space.latent) if "generator" in part.traits() else torch.rand(count, *space.shape) * 2 - 1
-    return x, torch.arange(count) % max(space.classes, 1)
+def inputs(part, space, count=4, **how):
+    """What the network is called with: a latent or a sample, labels, and a latent beside the sample of a pair."""
+    x = torch.randn(count, space.latent, **how)
+    label = torch.arange(count, device=how.get("device")) % max(space.classes, 1)
+    if "generator" in part.traits():
+        return x, label
+    sample = torch.rand(count, *space.shape, **how) * 2 - 1
+    return (sample, label, x) if "joint" in part.traits() else (sample, label)
 
 
 def output_shape(part, space, count=4):
-    return (count, *space.shape) if "generator" in part.traits() else (count,)
-
-
-def count(net):
-    return sum(p.numel() for p in net.parameters())
+    traits = part.traits()
+    return (
+        (count, *space.shape) if "generator" in traits else (count, space.latent) if "encoder" in traits else (count,)
+    )
 
 
 def test_exports_are_the_registered_parts():
@@ -56,455 +111,167 @@ def test_exports_are_the_registered_parts():
     assert set(networks.__all__) == {cls.__name__ for cls in parts if cls.__module__.startswith("zerosum.")}
 
 
-@pytest.mark.parametrize(("part", "space", "parameters"), [
-    (DCGANGenerator(), Space((3, 64, 64), 100), 3_576_704),
-    (DCGANDiscriminator(), Space((3, 64, 64), 100), 2_765_568),
-    (DCGANGenerator(), Space((1, 64, 64), 100), 3_574_656),
-    (DCGANDiscriminator(), Space((1, 64, 64), 100), 2_763_520),
-    (MLPGenerator(), Space((1, 28, 28), 100), 1_486_352),
-    (MLPDiscriminator(), Space((1, 28, 28), 100), 1_460_225),
-    (MLPGenerator(widths=(128, 256, 512, 1024), activation="relu"), Space((1, 28, 28), 100), 1_506_448),
-    (MLPDiscriminator(widths=(512, 256, 128, 64), activation="relu"), Space((1, 28, 28), 100), 574_465),
-], ids=lambda x: str(x) if not isinstance(x, int) else "")  # fmt: skip
-def test_parameter_counts_are_those_of_the_papers(part, space, parameters):
-    with torch.device("meta"):
-        assert count(part.build(space)) == parameters
-
-
-@every_network
-@pytest.mark.parametrize("labels", [False, True])
+@every_part
 @pytest.mark.parametrize("space", SPACES, ids=str)
-def test_shapes_ranges_and_types(cls, labels, space):
-    part = small(cls, labels=labels)
-    net = part.build(space)
-    x, label = inputs(part, space)
-    out = net(x, label)
+def test_shapes_ranges_and_types(part, space):
+    net, given = part.build(space), inputs(part, space)
+    out = net(*given)
     assert out.shape == output_shape(part, space)
     assert out.dtype == torch.float32
+    assert out.isfinite().all()
+    assert out.std() > 1e-5
     if "generator" in part.traits():
         assert out.abs().max() <= 1
         assert out.std() > 1e-3
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        half = net.eval()(x, label)
+        half = net.eval()(*given)
     assert half.shape == out.shape
-    torch.testing.assert_close(half.float(), net(x, label), rtol=0.1, atol=0.05)
+    torch.testing.assert_close(half.float(), net(*given), rtol=0.1, atol=0.05)
+    assert half.dtype == torch.float32 or "logits" in part.traits()
 
 
-@every_network
-@pytest.mark.parametrize("space", SPACES, ids=str)
-def test_networks_wire_on_the_meta_device(cls, space):
-    part = small(cls, labels=True)
+@every_part
+@pytest.mark.parametrize("space", [SPACES[0], SPACES[3]], ids=str)
+def test_networks_wire_on_the_meta_device(part, space):
     with torch.device("meta"):
         net = part.build(space)
-        out = net(
-            torch.empty(2, space.latent) if "generator" in part.traits() else torch.empty(2, *space.shape),
-            torch.zeros(2, dtype=torch.int64),
-        )
+        out = net(*inputs(part, space, 2))
     assert out.shape == output_shape(part, space, 2)
     assert all(tensor.is_meta for tensor in [*net.parameters(), *net.buffers()])
 
 
-@every_network
-def test_text_round_trips(cls):
-    assert parse("network", str(small(cls, labels=True))) == small(cls, labels=True)
-    assert parse("network", cls.name) == cls()
-
-
-@every_network
-def test_traits_are_true(cls):
-    space = SPACES[0]
-    norms = cls.__annotations__.get("norm")
-    for norm in [None] if norms is None else ["none", "batch", "layer"] if "mlp" in cls.name else NORMS:
-        for labels in (False, True):
-            part = small(cls, labels=labels, **({} if norm is None else {"norm": norm}))
-            net = part.build(space)
-            traits = part.traits()
-            assert ("batchnorm" in traits) == any(
-                isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d)) for m in net.modules()
-            )
-            x, label = inputs(part, space)
-            net.eval()
-            assert ("labels" in traits) == (not torch.equal(net(x, label), net(x, label + 1)))
-            assert ("generator" in traits) == cls.name.endswith("generator")
-            assert ({"discriminator", "logits"} <= traits) == cls.name.endswith("discriminator")
-            assert traits <= {"generator", "discriminator", "logits", "labels", "batchnorm"}
-
-
-def test_a_perceptron_without_hidden_layers_has_no_norm():
-    part = MLPGenerator(widths=(), norm="batch")
-    assert "batchnorm" not in part.traits()
-    assert count(part.build(Space((2,), 3))) == 8
+@every_part
+def test_text_round_trips(part):
     assert parse("network", str(part)) == part
+    assert parse("network", part.name) == type(part)()
 
 
-@every_network
-def test_one_seed_gives_one_network(cls):
-    def weights(seed):
+@every_part
+def test_traits_are_true(part):
+    space, traits = SPACES[1], part.traits()
+    net, (x, label, *beside) = part.build(space), inputs(part, SPACES[1])
+    kinds = {type(module) for module in net.modules()}
+    assert ("batchnorm" in traits) == bool(kinds & {nn.BatchNorm1d, nn.BatchNorm2d})
+    assert ("minibatch" in traits) == bool(kinds & {MinibatchStddev, MinibatchDiscrimination})
+    layers = [module for module in net.modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
+    assert {hasattr(layer, "u") for layer in layers} <= {"spectral" in traits}
+    assert ("dropout" in traits) == any(kind.__name__ == "Dropout" for kind in kinds)
+    for role in ("generator", "discriminator", "encoder"):
+        assert (role in traits) == part.name.endswith(role)
+    assert ("logits" in traits) == ("discriminator" in traits and "autoencoder" not in traits)
+    assert ("features" in traits) == hasattr(net, "features") == hasattr(net, "judge")
+    assert ("joint" in traits) == bool(beside)
+    net.eval()
+    if "norm" in getattr(part, "labels", ""):  # scales begin equal
+        nn.init.normal_(next(p for name, p in net.named_parameters() if name.endswith("weight") and p.shape[0] == 10))
+    changed = (label + 1) % 10
+    assert ("labels" in traits) == (not torch.equal(net(x, label, *beside), net(x, changed, *beside)))
+    alone = [tensor[:2] for tensor in (x, label, *beside)]
+    together = net(x, label, *beside)[:2]
+    assert ("minibatch" in traits) == (not torch.allclose(together, net(*alone), atol=1e-5))
+    assert traits <= {
+        *("generator", "discriminator", "encoder", "logits", "features", "labels", "batchnorm", "minibatch"),
+        *("classifier", "codes", "dropout", "spectral", "joint", "autoencoder"),
+    }
+
+
+@every_part
+def test_heads_are_what_the_traits_say(part):
+    traits, (x, label, *beside) = part.traits(), inputs(part, SPACES[1])
+    if "features" not in traits:
+        return
+    net = part.build(SPACES[1]).eval()
+    features = net.features(x, label, *beside)
+    assert features.ndim == 2
+    assert torch.equal(net.judge(features, label), net(x, label, *beside))
+    for trait, head, width in [("classifier", "classify", 10), ("codes", "recover", 3)]:
+        if trait in traits:
+            guess = getattr(net, head)(features)
+            assert guess.shape == (4, width)
+            assert guess.std(0).min() > 0  # each number depends on the sample
+        elif hasattr(net, head):
+            with pytest.raises(ValueError, match="build it with"):
+                getattr(net, head)(features)
+
+
+@every_part
+def test_one_seed_gives_one_network(part):
+    def state(seed):
         torch.manual_seed(seed)
-        return nn.utils.parameters_to_vector(small(cls).build(SPACES[0]).parameters())
+        net = part.build(SPACES[1])
+        return torch.cat([tensor.flatten().float() for tensor in net.state_dict().values()])
 
-    assert torch.equal(weights(5), weights(5))
-    assert not torch.equal(weights(5), weights(6))
+    assert torch.equal(state(5), state(5))
+    assert not torch.equal(state(5), state(6))
+
+
+@every_part
+def test_evaluation_is_deterministic_and_equivariant(part):
+    net, given = part.build(SPACES[1]).eval(), inputs(part, SPACES[1], 6)
+    out = net(*given)
+    assert torch.equal(out, net(*given))
+    if "minibatch" in part.traits():  # the groups of a standard deviation are made by place
+        return
+    order = torch.tensor([4, 0, 5, 2, 1, 3])
+    torch.testing.assert_close(net(*(tensor[order] for tensor in given)), out[order])
+    torch.testing.assert_close(net(*(tensor[:2] for tensor in given)), out[:2])
+
+
+@every_part
+def test_channels_last_gives_the_same(part):
+    net, (x, *others) = part.build(SPACES[2]).eval(), inputs(part, SPACES[2])
+    out = net(x, *others)
+    last = net.to(memory_format=torch.channels_last)
+    again = last(x.to(memory_format=torch.channels_last) if x.ndim == 4 else x, *others)
+    torch.testing.assert_close(again, out, rtol=1e-4, atol=1e-5)
+
+
+@every_part
+def test_inputs_are_left_as_they_are(part):
+    given = inputs(part, SPACES[1])
+    before = copy.deepcopy(given)
+    part.build(SPACES[1])(*given)
+    assert all(torch.equal(a, b) for a, b in zip(given, before, strict=True))
+
+
+@pytest.mark.parametrize("part", [p for p in PARTS if "discriminator" in p.traits()], ids=lambda part: str(part)[:60])
+def test_gradient_penalties_reach_the_weights(part):
+    """The second derivative of every discriminator against differences of the first."""
+    space = Space((2, 16, 16), 3, 2)
+    net, (x, *others) = part.build(space).double().eval(), inputs(part, space, dtype=torch.float64)
+    x.requires_grad_()
+    weights = list(net.parameters())
+
+    def penalty(graph):
+        (slope,) = torch.autograd.grad(net(x, *others).sum(), x, create_graph=graph)
+        return slope.square().sum()
+
+    gradients = torch.autograd.grad(penalty(graph=True), weights, allow_unused=True)  # biases may not matter
+    direction = [torch.randn_like(weight) for weight in weights]
+    expected = sum((g * d).sum() for g, d in zip(gradients, direction, strict=True) if g is not None).item()
+    values = []
+    for step in (1e-8, -1e-8):
+        with torch.no_grad():
+            moved = [weight + step * d for weight, d in zip(weights, direction, strict=True)]
+        kept = [weight.detach().clone() for weight in weights]
+        for weight, value in zip(weights, moved, strict=True):
+            weight.data.copy_(value)
+        values.append(penalty(graph=False).item())
+        for weight, value in zip(weights, kept, strict=True):
+            weight.data.copy_(value)
+    assert abs(expected) > 1e-9
+    assert (values[0] - values[1]) / 2e-8 == pytest.approx(expected, rel=1e-3)
 
 
 @every_network
-def test_evaluation_is_deterministic_and_per_sample(cls):
-    part = small(cls, labels=True)
-    net = part.build(SPACES[0]).eval()
-    x, label = inputs(part, SPACES[0], 6)
-    out = net(x, label)
-    assert torch.equal(out, net(x, label))
-    order = torch.randperm(6)
-    torch.testing.assert_close(net(x[order], label[order]), out[order])
-    torch.testing.assert_close(net(x[:2], label[:2]), out[:2])
-
-
-def test_dropout_is_on_in_training_only():
-    part = MLPDiscriminator(widths=(64, 64))
-    net, (x, _) = part.build(SPACES[0]), inputs(part, SPACES[0])
-    assert not torch.equal(net(x), net(x))
-    assert torch.equal(net.eval()(x), net(x))
-    calm = part.replace(dropout=0).build(SPACES[0])
-    assert torch.equal(calm(x), calm(x))
-
-
-@every_network
-@pytest.mark.parametrize("norm", ["batch", "group"])
-def test_channels_last_gives_the_same(cls, norm):
-    space = SPACES[1]
-    part = small(cls) if cls is MLPDiscriminator or (norm == "group" and "mlp" in cls.name) else small(cls, norm=norm)
-    net, (x, _) = part.build(space).eval(), inputs(part, space)
-    out = net(x)
-    last = net.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last) if x.ndim == 4 else x)
-    torch.testing.assert_close(last, out, rtol=1e-4, atol=1e-5)
-
-
-@every_network
-def test_unconditional_networks_ignore_labels_and_conditional_ones_insist(cls):
-    part = small(cls)
-    net = part.build(SPACES[0]).eval()
-    x, label = inputs(part, SPACES[0])
-    assert torch.equal(net(x), net(x, label))
-    with pytest.raises(
-        ValueError, match=r"this network is conditional: call it with the classes, a label \[N\] of 0 to 9"
-    ):
-        small(cls, labels=True).build(SPACES[0])(x)
-    with pytest.raises(
-        RecipeError, match=f"network '{cls.name}': labels=true needs data with classes.*set labels=false"
-    ):
-        small(cls, labels=True).build(Space((1, 28, 28), 100))
-
-
-@every_network
-def test_label_weights_of_zero_give_the_unconditional_network(cls):
-    space = SPACES[1]
-    part = small(cls, labels=True)
-    conditional, plain = part.build(space).eval(), part.replace(labels=False).build(space).eval()
-    state = conditional.state_dict()
-    for name, value in plain.state_dict().items():
-        if state[name].shape != value.shape:
-            axis = next(i for i in range(value.ndim) if state[name].shape[i] != value.shape[i])
-            head, tail = state[name].split([value.shape[axis], space.classes], axis)
-            tail.zero_()
-            state[name], value = torch.cat([head, tail], axis), head.clone()
-            plain.state_dict()[name].copy_(value)
-        else:
-            plain.state_dict()[name].copy_(state[name])
-    conditional.load_state_dict(state)
-    x, label = inputs(part, space)
-    torch.testing.assert_close(conditional(x, label), plain(x))
-
-
-@pytest.mark.parametrize("cls", [MLPGenerator, DCGANGenerator])
-def test_generators_say_when_they_miss_a_latent(cls):
-    with pytest.raises(RecipeError, match=f"network '{cls.name}' needs a latent; set latent=normal:size=100"):
-        cls().build(Space((1, 32, 32)))
-
-
-@pytest.mark.parametrize("shape", [(2,), (5,), (1, 9, 13), (3, 3, 3)], ids=str)
-def test_perceptrons_take_any_space(shape):
-    space = Space(shape, 6)
-    generator, discriminator = (
-        MLPGenerator(widths=(8,), norm="layer").build(space),
-        MLPDiscriminator(widths=(8,)).build(space),
-    )
-    with torch.no_grad():
-        generator.body[-1].bias += 3
-    fake = generator(torch.randn(3, 6))
-    assert fake.shape == (3, *shape)
-    assert (fake.abs().max() <= 1) == (len(shape) == 3)  # points are not squashed
-    assert discriminator(fake).shape == (3,)
-
-
-def test_hidden_layers_are_what_the_fields_say():
-    kinds = [
-        type(m).__name__
-        for m in MLPGenerator(widths=(8, 8), activation="relu", norm="batch").build(Space((2,), 3)).body
-    ]
-    assert kinds == ["Linear", "BatchNorm1d", "ReLU", "Linear", "BatchNorm1d", "ReLU", "Linear"]
-    kinds = [type(m).__name__ for m in MLPDiscriminator(widths=(8,), dropout=0.5).build(Space((2,))).body]
-    assert kinds == ["Linear", "LeakyReLU", "Dropout", "Linear"]
-    assert MLPDiscriminator(widths=(8,)).build(Space((2,))).body[1].negative_slope == 0.2
-
-
-@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
-def test_a_norm_of_a_perceptron_brings_the_bias(norm):
-    body = MLPGenerator(widths=(8, 8), norm=norm).build(Space((2,), 3)).body
-    *hidden, last = [m.bias is not None for m in body if isinstance(m, nn.Linear)]
-    assert hidden == [norm == "none"] * 2
-    assert last
-
-
-@pytest.mark.parametrize("side", supported_sides())
-def test_dcgan_at_every_square_size(side):
-    space = Space((3, side, side), 5)
-    with torch.device("meta"):
-        fake = DCGANGenerator(channels=2).build(space)(torch.empty(2, 5))
-        logits = DCGANDiscriminator(channels=2).build(space)(fake)
-    assert fake.shape == (2, 3, side, side)
-    assert logits.shape == (2,)
-
-
-def test_supported_sizes():
-    assert supported_sides() == [
-        8,
-        10,
-        12,
-        14,
-        16,
-        20,
-        24,
-        28,
-        32,
-        40,
-        48,
-        56,
-        64,
-        80,
-        96,
-        112,
-        128,
-        160,
-        192,
-        224,
-        256,
-    ]
+def test_unconditional_networks_ignore_labels(part):
+    net, (x, label, *beside) = part.build(SPACES[1]).eval(), inputs(part, SPACES[1])
+    assert torch.equal(net(x, None, *beside), net(x, label, *beside))
 
 
 @pytest.mark.parametrize(
-    ("side", "widths"),
-    [(8, [64]), (28, [128, 64]), (32, [256, 128, 64]), (64, [512, 256, 128, 64]), (128, [512, 512, 256, 128, 64])],
+    "part", [p for p in SMALL if not p.name.endswith("discriminator") or "joint" in p.name], ids=str
 )
-def test_dcgan_widths(side, widths):
-    space = Space((3, side, side), 100)
-    with torch.device("meta"):
-        generator, discriminator = DCGANGenerator().build(space), DCGANDiscriminator().build(space)
-    assert [m.out_channels for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)] == [*widths, 3]
-    assert [m.out_channels for m in discriminator.modules() if isinstance(m, nn.Conv2d)] == [*widths[::-1], 1]
-
-
-def test_dcgan_layers_are_those_of_the_paper():
-    with torch.device("meta"):
-        generator, discriminator = (
-            DCGANGenerator().build(Space((3, 32, 32), 9)),
-            DCGANDiscriminator().build(Space((3, 32, 32))),
-        )
-    stage = ["ConvTranspose2d", "BatchNorm2d", "ReLU"]
-    assert [type(m).__name__ for m in generator.body] == ["FromPixel", *stage[1:], *stage * 2, "ConvTranspose2d"]
-    first, stage = ["Conv2d", "LeakyReLU"], ["Conv2d", "BatchNorm2d", "LeakyReLU"]
-    assert [type(m).__name__ for m in discriminator.body] == [*first, *stage * 2, "ToPixel"]
-    assert discriminator.body[1].negative_slope == 0.2
-    convolutions = [
-        m for net in (generator, discriminator) for m in net.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))
-    ]
-    settings = [(m.kernel_size, m.stride, m.padding) for m in convolutions]
-    inner, outer = ((4, 4), (2, 2), (1, 1)), ((4, 4), (1, 1), (0, 0))
-    assert settings == [outer, inner, inner, inner, inner, inner, inner, outer]
-
-
-@pytest.mark.parametrize("cls", [DCGANGenerator, DCGANDiscriminator])
-@pytest.mark.parametrize("norm", NORMS)
-def test_biases_are_there_where_no_norm_is(cls, norm):
-    net = cls(channels=8, norm=norm).build(Space((3, 32, 32), 4))
-    layers = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))]
-    assert {m.bias is not None for m in layers} == {norm == "none"}
-
-
-@pytest.mark.parametrize("cls", [DCGANGenerator, DCGANDiscriminator])
-@pytest.mark.parametrize(("shape", "message"), [
-    ((3, 30, 30), "does not take 30x30 images with 3 channels.*nearest: 28 and 32; set size=28"),
-    ((1, 31, 31), "nearest: 28 and 32; set size=32"),
-    ((1, 7, 7), "nearest: 8; set size=8"),
-    ((1, 300, 300), "at most 256; nearest: 256; set size=256"),
-    ((1, 32, 36), "does not take 32x36 images.*nearest: 32; set size=32"),
-    ((1, 32, 512), "nearest: 32; set size=32"),
-])  # fmt: skip
-def test_unsupported_sizes_name_the_nearest(cls, shape, message):
-    with pytest.raises(RecipeError, match=f"network '{cls.name}' .*{message}"):
-        cls().build(Space(shape, 10))
-
-
-@pytest.mark.parametrize(
-    ("cls", "instead"), [(DCGANGenerator, "mlp-generator"), (DCGANDiscriminator, "mlp-discriminator")]
-)
-def test_points_are_sent_to_the_perceptrons(cls, instead):
-    with pytest.raises(RecipeError, match=f"works on images, and these are points of 2 dimensions; use {instead}"):
-        cls().build(Space((2,), 10))
-
-
-@pytest.mark.parametrize(("name", "axes"), [("layer", (1, 2, 3)), ("instance", (2, 3)), ("batch", (0, 2, 3))])
-def test_norms_normalise_over_what_they_say(name, axes):
-    x = torch.randn(6, 16, 5, 7) * 3 + torch.randn(6, 16, 1, 1)
-    out = make_norm(name, 16, 2)(x)
-    assert out.mean(axes).abs().max() < 1e-5
-    torch.testing.assert_close(out.var(axes, correction=0), torch.ones_like(out.mean(axes)), atol=1e-4, rtol=0)
-    others = {(1, 2, 3), (2, 3), (0, 2, 3)} - {axes}
-    assert all((out.var(other, correction=0) - 1).abs().max() > 1e-3 for other in others if not set(axes) < set(other))
-    assert {name for name, _ in make_norm(name, 16, 2).named_parameters()} == {"weight", "bias"}
-
-
-@pytest.mark.parametrize(
-    ("channels", "groups"), [(64, 8), (8, 1), (4, 1), (24, 3), (20, 2), (7, 1), (512, 64), (13, 1)]
-)
-def test_groups_divide_the_channels_into_about_eight(channels, groups):
-    assert make_norm("group", channels, 2).num_groups == groups
-
-
-def test_norms_of_vectors():
-    x = torch.randn(5, 16) * 2 + 1
-    assert make_norm("layer", 16, 0)(x).mean(1).abs().max() < 1e-5
-    assert make_norm("batch", 16, 0)(x).mean(0).abs().max() < 1e-5
-    assert torch.equal(make_norm("none", 16, 0)(x), x)
-    for name, dims in (("instance", 0), ("nonsense", 2)):
-        with pytest.raises(ValueError, match=f"there is no norm '{name}' with {dims} dimensions"):
-            make_norm(name, 16, dims)
-
-
-@pytest.mark.parametrize(("part", "std"), [
-    (Glorot(), 0.0680414 / math.sqrt(3)),
-    (He(), 0.0505076),
-    (LeCun(), 0.0357143),
-    (Normal(std=0.02), 0.02),
-    (Orthogonal(gain=2), 2 / math.sqrt(784)),
-], ids=str)  # fmt: skip
-def test_spread_on_a_784_to_512_layer(part, std):
-    layer = nn.Linear(784, 512)
-    part.apply(layer)
-    assert layer.weight.std().item() == pytest.approx(std, rel=0.02)
-    assert layer.weight.mean().item() == pytest.approx(0, abs=5e-4)
-    assert not layer.bias.any()
-
-
-def test_glorot_is_uniform_within_its_bound():
-    layer = nn.Linear(784, 512)
-    Glorot().apply(layer)
-    assert 0.0680 < layer.weight.abs().max() <= 0.0680415
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [nn.ConvTranspose2d(64, 16, 4, 2, 1), nn.Conv2d(64, 16, 4), nn.Conv2d(128, 32, 4, groups=2)],
-    ids=lambda m: type(m).__name__,
-)
-def test_fan_in_counts_the_inputs_of_convolutions_both_ways(layer):
-    He().apply(layer)
-    assert layer.weight.std().item() == pytest.approx(math.sqrt(2 / (64 * 16)), rel=0.02)
-    LeCun().apply(layer)
-    assert layer.weight.std().item() == pytest.approx(math.sqrt(1 / (64 * 16)), rel=0.02)
-    Glorot().apply(layer)
-    assert layer.weight.abs().max().item() == pytest.approx(math.sqrt(6 / (80 * 16)), rel=0.02)
-
-
-@pytest.mark.parametrize(
-    "layer", [nn.Linear(30, 12), nn.Linear(12, 30), nn.Conv2d(3, 8, 2), nn.ConvTranspose2d(6, 4, 2)], ids=str
-)
-def test_orthogonal_rows_or_columns(layer):
-    Orthogonal(gain=1.5).apply(layer)
-    weight = layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight
-    matrix = weight.flatten(1)
-    gram = matrix @ matrix.T if matrix.shape[0] < matrix.shape[1] else matrix.T @ matrix
-    torch.testing.assert_close(gram, 2.25 * torch.eye(len(gram)), atol=1e-5, rtol=0)
-
-
-def test_normal_also_draws_the_scales_of_norms():
-    net = DCGANGenerator().build(Space((3, 32, 32), 100))
-    Normal().apply(net)
-    for layer in net.modules():
-        if isinstance(layer, nn.ConvTranspose2d):
-            assert layer.weight.std().item() == pytest.approx(0.02, abs=1e-3)
-        if isinstance(layer, nn.BatchNorm2d):
-            assert layer.weight.mean().item() == pytest.approx(1, abs=0.01)
-            assert layer.weight.std().item() == pytest.approx(0.02, rel=0.35)
-            assert not layer.bias.any()
-
-
-@every_initialization
-def test_initializations_act_in_place_and_obey_the_seed(part):
-    net = DCGANDiscriminator(channels=8, norm="none").build(Space((1, 16, 16)))
-    before = [p.detach().clone() for p in net.parameters()]
-    pointers = [p.data_ptr() for p in net.parameters()]
-
-    def draw(seed):
-        torch.manual_seed(seed)
-        part.apply(net)
-        return nn.utils.parameters_to_vector(net.parameters()).clone()
-
-    first = draw(1)
-    changed = [not torch.equal(old, new) for old, new in zip(before, net.parameters(), strict=True)]
-    assert all(changed) if part != Default() else not any(changed)
-    assert torch.equal(first, draw(1))
-    assert torch.equal(first, draw(2)) == (part == Default())
-    assert [p.data_ptr() for p in net.parameters()] == pointers
-    assert all(p.requires_grad and p.is_leaf for p in net.parameters())
-    assert parse("initialization", str(part)) == part
-
-
-@every_initialization
-def test_initializations_leave_norms_alone_but_for_normal(part):
-    net = nn.Sequential(nn.Linear(3, 16), nn.GroupNorm(2, 16), nn.LayerNorm(16), nn.InstanceNorm2d(16))
-    part.apply(net)
-    assert torch.equal(net[1].weight, torch.ones(16)) == (part.name != "normal")
-    assert torch.equal(net[2].weight, torch.ones(16)) == (part.name != "normal")
-
-
-@every_initialization
-def test_initializations_work_on_the_meta_device(part):
-    with torch.device("meta"):
-        part.apply(DCGANGenerator(channels=8).build(Space((1, 16, 16), 4)))
-
-
-def test_dropout_drops_its_share_and_keeps_the_mean():
-    from zerosum.networks.layers import Dropout
-
-    torch.manual_seed(0)
-    layer, x = Dropout(0.3), torch.ones(1000, 1001)
-    y = layer(x)
-    dropped = (y == 0).double().mean().item()
-    assert dropped == pytest.approx(0.3, abs=4 * (0.21 / x.numel()) ** 0.5 + 1e-5)
-    assert y.max().item() == pytest.approx(1 / 0.7, rel=1e-4)
-    assert (y == 0).double().mean(0).std().item() == pytest.approx((0.21 / 1000) ** 0.5, rel=0.1)  # units independent
-    assert not torch.equal(y, layer(x))
-    assert layer.eval()(x) is x
-
-
-def test_dropout_passes_gradients_where_it_kept_units():
-    from zerosum.networks.layers import Dropout
-
-    x = torch.randn(7, 3, requires_grad=True)
-    y = Dropout(0.5)(x)
-    y.sum().backward()
-    assert torch.equal(x.grad, (y != 0).float() * 2)
-
-
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("base", [4, (5, 7)])
-def test_maps_of_one_pixel_are_the_convolutions_they_stand_for(bias, base):
-    from zerosum.networks.layers import FromPixel, ToPixel
-
-    torch.manual_seed(0)
-    up, down = FromPixel(6, 3, base, bias=bias).double(), ToPixel(3, 2, base, bias=bias).double()
-    z = torch.randn(5, 6, 1, 1, dtype=torch.float64)
-    maps = nn.functional.conv_transpose2d(z, up.weight, up.bias)
-    torch.testing.assert_close(up(z), maps, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(down(maps), nn.functional.conv2d(maps, down.weight, down.bias), rtol=1e-12, atol=1e-12)
-    assert up(z).is_contiguous(memory_format=torch.channels_last)
+def test_networks_say_when_they_miss_a_latent(part):
+    with pytest.raises(RecipeError, match=f"network '{part.name}' needs a latent; set latent=normal:size=100"):
+        part.build(Space((1, 32, 32)))

@@ -31,7 +31,7 @@ def test_every_field_says_what_it_means(kind, name):
 
 def test_text_sets_fields():
     assert parse("regularizer", "r1:gamma=5,every=16") == R1(gamma=5.0, every=16)
-    assert str(R1(gamma=5, every=16)) == "r1:gamma=5.0,every=16"
+    assert str(R1(gamma=5, every=16)) == "r1:gamma=5.0,final=1.0,until=0,every=16"
 
 
 @pytest.mark.parametrize(

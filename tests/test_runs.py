@@ -316,7 +316,7 @@ def test_samples_are_equal_for_equal_seeds_and_the_file_alone_is_enough(tmp_path
 
 
 def test_conditional_generators_draw_a_row_for_each_class(tmp_path):
-    run = short(tmp_path / "run", "dcgan", "generator.labels=true", "discriminator.labels=true", images=160)
+    run = short(tmp_path / "run", "dcgan", "generator.labels=concat", "discriminator.labels=concat", images=160)
     with Image.open(next((run.path / "samples").glob("*.png"))) as picture:
         size = picture.size
     assert size == (10 * (64 + 2) + 2, 10 * (64 + 2) + 2)
@@ -326,7 +326,7 @@ def test_conditional_generators_draw_a_row_for_each_class(tmp_path):
 
 def test_labels_where_the_data_have_none_are_refused(tmp_path):
     with pytest.raises(RecipeError, match="label"):
-        short(tmp_path / "run", "mixture", "generator.labels=true")
+        short(tmp_path / "run", "mixture", "generator.labels=concat", "discriminator.labels=concat")
 
 
 def test_a_users_loss_is_kept_with_the_run(tmp_path, monkeypatch):

@@ -28,6 +28,7 @@ _HOMES = {
     "train": "zerosum.runs",
 }
 _MODULES = (
+    "augmentations",
     "core",
     "data",
     "games",
@@ -39,6 +40,7 @@ _MODULES = (
     "recipes",
     "regularizers",
     "runs",
+    "selection",
 )
 
 __all__ = sorted([*_HOMES, *_MODULES, "__version__"])

@@ -46,8 +46,16 @@ def reestimate_statistics(module: nn.Module, forward: Callable[[], object], batc
     """Replace BatchNorm statistics by those of the module's own activations, averaged over some batches.
 
     Statistics copied from the current weights do not belong to averaged weights (their activations differ), so they
-    are measured again before the averaged network is used.
+    are measured again before the averaged network is used. Before them, modules that say `follows_weights` (an estimate
+    of their weights' norm) settle on the averaged weights, by passes in training mode.
     """
+    followers = [one for one in module.modules() if getattr(one, "follows_weights", False)]
+    for one in followers:
+        one.train()
+    for _ in range(batches if followers else 0):
+        forward()
+    for one in followers:
+        one.eval()
     norms = [one for one in module.modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
     if not norms:
         return

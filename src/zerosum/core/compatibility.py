@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import nn
 
+from zerosum.core import registry
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError, ZerosumError
-from zerosum.core.game import Feed, Game
+from zerosum.core.game import Feed, Game, role
+from zerosum.core.registry import Part
 from zerosum.core.space import Space
 
+Traits = frozenset[str]
+HEADS = {"classifier": "labels=none", "codes": "codes=0"}  # trait of a head that only a regularizer trains: without it
 
-def check(game: Any, space: Space, total: int | None) -> None:
+
+def check(game: Any, space: Space, total: int | None, batch: int | None = None) -> None:
     """Hold traits, needs and clashes together, then wire the networks without memory or arithmetic.
 
     Raises:
         RecipeError: every problem: what, why, and how to mend it.
     """
-    faults = [*_doubles(game), *_traits(game, space), *_schedules(game, total)]
+    faults = [*_doubles(game), *_roles(game), *_traits(game, space), *_labels(game), *_heads(game)]
+    faults += [*_packs(game, batch), *_schedules(game, total)]
     faults += [] if faults else _wiring(game, space)
     if faults:
         raise RecipeError(faults)
@@ -37,7 +44,7 @@ def trial(game: Any, space: Space, feed: Feed, total: int | None) -> None:
     except ZerosumError:
         raise
     except Exception as error:  # anything that a part raises here is a fault of the recipe
-        raise RecipeError(f"a trial turn on two images failed: {type(error).__name__}: {error}") from error
+        raise RecipeError(f"a trial turn on a few images failed: {type(error).__name__}: {error}") from error
 
 
 def depends_on_length(game: Game) -> bool:
@@ -50,32 +57,101 @@ def depends_on_length(game: Game) -> bool:
     return False
 
 
-def _doubles(game: Game) -> list[str]:
-    names = Counter(part.name for part in game.regularizers)
-    return [f"regularizer {name!r} is given {count} times; give it once" for name, count in names.items() if count > 1]
+def _doubles(game: Any) -> list[str]:
+    parts = Counter(f"{part.kind} {part.name!r}" for part in (*game.regularizers, *game.augmentations))
+    return [f"{part} is given {count} times; give it once" for part, count in parts.items() if count > 1]
+
+
+def _roles(game: Any) -> list[str]:
+    faults = []
+    for name, player in game.players().items():
+        lacking = sorted(game.roles.get(role(name), frozenset()) - player.network.traits())
+        if lacking:
+            why = f"its traits() do not name {lacking[0]!r}; `zerosum ls network` has those that do"
+            faults.append(f"{name}.network: {player.network.name!r} is no {lacking[0]}: {why}")
+    return faults
 
 
 def _traits(game: Any, space: Space) -> list[str]:
-    faults = []
+    """Hold each part beside what it needs and what it clashes with.
+
+    A network and its player's rules are judged by themselves. What acts between players (objective, selection,
+    augmentations, regularizers) may find what it needs with any of them. It clashes with the discriminators, or with
+    the product where that pays for it; an auto-encoder that judges may disturb those too.
+    """
     data = {"images" if space.is_image else "points"} | ({"labels"} if space.classes else set())
-    for name, player in game.players().items():
-        given = player.network.traits() | data
-        if name not in player.network.traits() and name in ("generator", "discriminator"):
-            why = f"its traits() do not name {name!r}; `zerosum ls network` has those that do"
-            faults.append(f"{name}.network: {player.network.name!r} is no {name}: {why}")
-        judged = [part for part in game.regularizers if part.player == name] + [player.network, *player.rules]
-        judged += [game.objective] if name == "discriminator" and hasattr(game, "objective") else []
-        for part in judged:
-            faults += [
-                f"{part.kind} {part.name!r} needs {trait!r}: {why}"
-                for trait, why in part.needs.items()
-                if trait not in given
-            ]
-            faults += [
-                f"{part.kind} {part.name!r} with {trait!r}: {why}"
-                for trait, why in part.clashes.items()
-                if trait in given
-            ]
+    players, judges = game.players(), _judges(game)
+    faults = [
+        fault
+        for player in players.values()
+        for part in (player.network, *player.rules)
+        for fault in _misfits(part, player.network.traits() | data, player.network.traits() | data)
+    ]
+    objective = data | game.objective.traits()
+    present = objective.union(*(player.network.traits() for player in players.values()))
+    made = players[game.product].network.traits() | (judges & {"autoencoder"})
+    for part in (game.objective, game.selection, *game.augmentations, *game.regularizers):
+        near = made if getattr(part, "player", None) == role(game.product) else judges
+        faults += _misfits(part, present, near | objective)
+    return list(dict.fromkeys(faults))  # several players may have one network
+
+
+def _judges(game: Any) -> Traits:
+    """Traits of all discriminators."""
+    networks = [player.network for name, player in game.players().items() if role(name) == "discriminator"]
+    return frozenset().union(*(network.traits() for network in networks))
+
+
+def _misfits(part: Part, present: Iterable[str], near: Iterable[str]) -> list[str]:
+    missing = [(trait, why) for trait, why in part.needs.items() if trait not in present]
+    disturbing = [(trait, why) for trait, why in part.clashes.items() if trait in near]
+    return [f"{part.kind} {part.name!r} needs {trait!r}: {why}" for trait, why in missing] + [
+        f"{part.kind} {part.name!r} with {trait!r}: {why}" for trait, why in disturbing
+    ]
+
+
+def _labels(game: Any) -> list[str]:
+    """Classes must reach who makes samples and who judges them, or neither."""
+    product, judges = game.product, _judges(game)
+    made = "labels" in game.players()[product].network.traits()
+    judged = bool(judges & {"labels", "classifier"})
+    if made and not judged:
+        return [
+            f"the {product} is told a class and no discriminator asks for it, so nothing would tie samples to classes; "
+            f"set discriminator.labels, for example to concat, or {product}.labels=none"
+        ]
+    if judged and not made:
+        return [
+            f"the discriminator asks for a class that the {product} is not told; set {product}.labels, for example to "
+            "concat, or discriminator.labels=none"
+        ]
+    return []
+
+
+def _heads(game: Any) -> list[str]:
+    """A second head of a discriminator that nothing trains would make noise of what it gives."""
+    faults = []
+    for trait, without in HEADS.items():
+        if trait in _judges(game) and not any(trait in part.needs for part in game.regularizers):
+            trainers = [name for name, part in registry.shelf("regularizer").items() if trait in part().needs]
+            faults.append(
+                f"nothing trains the discriminator's second head ({trait}); add regularizers={' or '.join(trainers)}, "
+                f"or set discriminator.{without}"
+            )
+    return faults
+
+
+def _packs(game: Any, batch: int | None) -> list[str]:
+    faults = []
+    alone = sorted(_judges(game) & {"labels", "classifier", "codes", "autoencoder", "joint"})
+    if game.pack > 1 and alone:
+        faults.append(
+            f"pack={game.pack} with {alone[0]!r}: a pack gets one logit, and its samples differ in what this "
+            "discriminator tells of each; set pack=1, or choose a discriminator without it"
+        )
+    if batch is not None and batch % game.pack:
+        nearest = max(1, round(batch / game.pack)) * game.pack
+        faults.append(f"batch={batch} cannot be divided into packs of {game.pack}; set batch={nearest}")
     return faults
 
 
@@ -93,27 +169,27 @@ def _schedules(game: Game, total: int | None) -> list[str]:
 def _wiring(game: Any, space: Space) -> list[str]:
     faults: list[str] = []
     modules: dict[str, nn.Module] = {}
+    count = 2 * game.pack
     with torch.device("meta"):
         for name, player in game.players().items():
             try:
-                modules[name] = player.network.build(space)
+                modules[name] = player.network.build(game.view(name, space))
             except RecipeError as error:
                 faults += [f"{name}.network: {fault}" for fault in error.faults]
             except Exception as error:  # whatever a user's network raises is the user's to mend
                 faults.append(f"{name}.network: {player.network.name!r} cannot be built for {space}: {error!r}")
         if faults:
             return faults
-        label = torch.zeros(2, dtype=torch.int64) if space.classes else None
-        latent, real = torch.zeros(2, space.latent), torch.zeros(2, *space.shape)
+        label = torch.zeros(count, dtype=torch.int64) if space.classes else None
+        latent, real = torch.zeros(count, space.latent), torch.zeros(count, *space.shape)
         try:
-            fake = game.sample(modules[game.product], latent, label)
-            logits = modules["discriminator"](real, label) if "discriminator" in modules else None
+            fake, logits = game.wire(modules, real, latent, label)
         except Exception as error:  # as above
             return [f"the networks do not fit {space}: {type(error).__name__}: {error}"]
     if fake.shape != real.shape:
         faults.append(f"the generator makes {list(fake.shape[1:])} where the data are {list(real.shape[1:])} ({space})")
-    if logits is not None and logits.shape[:1] != (2,):
-        faults.append(
-            f"the discriminator gives logits {list(logits.shape)} for a batch of 2; the batch must come first"
-        )
+    for name, given in logits.items():
+        if given.shape[:1] != (2,):
+            where = f"the {name} gives logits {list(given.shape)} for a batch of 2"
+            faults.append(f"{where}; the batch must come first")
     return faults

@@ -13,7 +13,7 @@ from zerosum.core import arithmetic
 from zerosum.core.average import reestimate_statistics
 from zerosum.core.clock import reseed, seeded
 from zerosum.core.errors import TrainingError
-from zerosum.core.game import Feed, Game
+from zerosum.core.game import Feed, Game, role
 from zerosum.core.ledger import Ledger
 from zerosum.core.player import Seat
 from zerosum.core.round import Round
@@ -48,11 +48,12 @@ class Engine:
         self.images = 0  # the clock: images drawn so far
         self.feed: Feed | None = None  # of the turn under way
         with seeded(seed, "weights"):
-            self.seats = {name: Seat(player, space, self.device) for name, player in game.players().items()}
-        self.memory: dict[str, dict[str, Tensor]] = {
-            part.name: {key: value.to(self.device) for key, value in part.memory().items()}
-            for part in (*game.regularizers, *vars(game).values())
-            if hasattr(part, "memory")
+            self.seats = {
+                name: Seat(player, game.view(name, space), self.device) for name, player in game.players().items()
+            }
+        self.memory = {
+            key: {name: value.to(self.device) for name, value in part.memory().items()}
+            for key, part in self._remembering()
         }
         self.ledger = Ledger()
 
@@ -80,11 +81,40 @@ class Engine:
     def due(self, player: str) -> list[Any]:
         """Regularizers of a player that this update of it has to carry (`every` counts its updates)."""
         updates = self.seats[player].updates
-        return [part for part in self.game.regularizers if part.player == player and updates % part.every == 0]
+        return [part for part in self._regularizers(player) if updates % part.every == 0]
 
     def extras(self, player: str, exchange: Round) -> dict[str, Tensor]:
         """Losses of the due regularizers, by name."""
-        return {part.name: part(exchange, self.memory.get(part.name, {})) for part in self.due(player)}
+        return {part.name: part(exchange, self.memory.get(f"{player}.{part.name}", {})) for part in self.due(player)}
+
+    def recall(self, part: Any) -> dict[str, dict[str, Tensor]]:
+        """Keyword `memory` for a part of the game that remembers, nothing for one that does not."""
+        return {"memory": self.memory[part.name]} if part.name in self.memory else {}
+
+    @torch.no_grad()
+    def adapt(self, exchange: Round) -> None:
+        """End of a turn: parts of the game that follow its course move their memory, and what they watch is noted."""
+        for name, part in self._parts():
+            if hasattr(part, "adapt"):
+                part.adapt(exchange, self.memory[name])
+        for key, part in self._remembering():
+            self.ledger.watch(
+                **{f"{part.name}.{name}": self.memory[key][name] for name in getattr(part, "watched", ())}
+            )
+
+    def _regularizers(self, player: str) -> list[Any]:
+        return [part for part in self.game.regularizers if part.player in (role(player), "both")]
+
+    def _parts(self) -> list[tuple[str, Any]]:
+        """Parts of the game beside players and regularizers, by name."""
+        others = (value for name, value in vars(self.game).items() if name != "regularizers")
+        fields = (value if isinstance(value, tuple) else (value,) for value in others)
+        return [(part.name, part) for parts in fields for part in parts if hasattr(part, "name")]
+
+    def _remembering(self) -> list[tuple[str, Any]]:
+        """Parts with a memory, by its key: a regularizer has one for each player that it acts on."""
+        acting = [(f"{player}.{part.name}", part) for player in self.seats for part in self._regularizers(player)]
+        return [(key, part) for key, part in (*self._parts(), *acting) if hasattr(part, "memory")]
 
     def update(self, player: str, **losses: Tensor) -> None:
         """Move one player: gradients of the sum of losses, optimizer, rules, average.
@@ -153,7 +183,7 @@ class Engine:
             seat.load(groups)
             seat.updates, seat.images = numbers["seats"][name]["updates"], numbers["seats"][name]["images"]
         for name, memory in self.memory.items():
-            for key, value in memory.items():
-                value.copy_(tensors[f"memory.{name}"][key])
+            saved = tensors.get(f"memory.{name}", {})
+            memory.update({key: value.to(self.device, copy=True) for key, value in saved.items()})
         self.ledger.load(tensors["ledger"], numbers["ledger"], self.device)
         self.images = numbers["images"]

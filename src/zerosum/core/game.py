@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from zerosum.core.player import Player
+from zerosum.core.space import Space
 
 if TYPE_CHECKING:
     from zerosum.core.engine import Engine
@@ -29,9 +30,19 @@ class Game(Protocol):
     product: str  # player whose network is what a training is for
     latent: Any  # latent part: latent(count, device) -> [count, size]
     regularizers: tuple[Any, ...]
+    pack: int  # samples that one logit judges; a batch must be a multiple of it
+    roles: dict[str, frozenset[str]]  # traits that the network of a role must have
 
     def players(self) -> dict[str, Player]:
-        """All players by name."""
+        """All players by name; what follows a `-` numbers players of one role, as in `discriminator-2`."""
+        ...
+
+    def view(self, player: str, space: Space) -> Space:
+        """What a player's network is built for, where it is not the space of the data."""
+        ...
+
+    def wire(self, networks: dict[str, nn.Module], real: Tensor, latent: Tensor, label: Tensor | None) -> Any:
+        """Call every network once: the product's output, and logits by the name of the player that gave them."""
         ...
 
     def step(self, feed: Feed, engine: Engine) -> None:
@@ -41,3 +52,8 @@ class Game(Protocol):
     def sample(self, generator: nn.Module, latent: Tensor, label: Tensor | None) -> Tensor:
         """Turn latents [N, K] into data [N, ...]."""
         ...
+
+
+def role(player: str) -> str:
+    """Role of a player: `discriminator` for `discriminator-2`."""
+    return player.partition("-")[0]

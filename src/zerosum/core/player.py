@@ -91,11 +91,11 @@ class Seat:
             }
             if moments:
                 fused = bool(self.optimizer.defaults.get("fused"))
-                self.optimizer.state[parameter] = {k: _like(value, parameter, fused) for k, value in moments.items()}
+                self.optimizer.state[parameter] = {k: _like(k, value, parameter, fused) for k, value in moments.items()}
 
 
-def _like(value: Tensor, parameter: Tensor, fused: bool) -> Tensor:
+def _like(name: str, value: Tensor, parameter: Tensor, fused: bool) -> Tensor:
     """Copy a moment into the parameter's memory format; counters stay on the CPU unless the optimizer is fused."""
-    if value.shape != parameter.shape or value.dim() == 0:
+    if name == "step" or value.shape != parameter.shape:
         return value.to(parameter.device if fused else "cpu", copy=True)
     return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(value)

@@ -7,7 +7,7 @@ A part is a frozen dataclass with a kind and a name: class = configuration = tex
     class R1(Part):
         gamma: Positive = 10.0  # weight of ||gradient||^2 / 2
 
-`str(R1(gamma=5))` is `r1:gamma=5.0,every=1`, and `parse("regularizer", "r1:gamma=5")` gives the part back.
+`str(R1(gamma=5))` is `r1:gamma=5.0`, and `parse("regularizer", "r1:gamma=5")` gives the part back.
 """
 
 from __future__ import annotations
@@ -207,7 +207,8 @@ def is_composite(part: Any) -> bool:
 
 def described_fields(cls: Any) -> Iterator[tuple[str, Any, str]]:
     """Name, type and comment of each field; the comment is what stands on the field's line in the source."""
-    source = inspect.getsource(cls)
+    above = [one for one in cls.__mro__ if one is not Part and "__dataclass_params__" in vars(one)]
+    source = "\n".join(inspect.getsource(one) for one in above)  # a field may be that of a base
     for name, kind in field_types(cls).items():
         found = re.search(rf"^\s+{name}\s*:[^\n]*?#\s*(.+)$", source, re.MULTILINE)
         yield name, kind, found[1].strip() if found else ""

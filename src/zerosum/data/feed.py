@@ -14,17 +14,42 @@ from zerosum.data.dataset import Dataset
 HELD_BYTES = 2 << 30  # sets below this live in memory (or on the device) as one tensor; larger stay memory-mapped
 
 
-def permutation(seed: int, epoch: int, count: int) -> Tensor:
-    """Order of an epoch: int64 [count], the same on every machine and device."""
-    mixed = hashlib.blake2b(f"zerosum feed {seed} {epoch}".encode(), digest_size=8).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(mixed, "little"))
-    return torch.randperm(count, generator=generator)
+def permutation(seed: int, epoch: int, count: int, of: str = "") -> Tensor:
+    """Order of an epoch (of something): int64 [count], the same on every machine and device."""
+    return torch.randperm(count, generator=_generator(f"zerosum feed {seed} {epoch}{of}"))
+
+
+def balanced_order(labels: np.ndarray, seed: int, epoch: int) -> Tensor:
+    """Order of an epoch in which every class comes equally often: int64 indices into `labels` [K * ceil(N / K)].
+
+    Each K images in a row, from the first on, are one of each of the K classes in random order. Within a class the
+    images come by permutations that go on from epoch to epoch: a rare class repeats, and no image is left out.
+    """
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    rounds = -(-len(labels) // len(members))
+    draw = torch.rand(rounds, len(members), generator=_generator(f"zerosum feed {seed} {epoch} classes"))
+    turns = torch.arange(epoch * rounds, (epoch + 1) * rounds)
+    chosen = [torch.from_numpy(own)[_stream(seed, turns, len(own), f" class {k}")] for k, own in enumerate(members)]
+    return torch.stack(chosen, dim=1).gather(1, draw.argsort(dim=1, stable=True)).flatten()
+
+
+def _stream(seed: int, places: Tensor, count: int, of: str) -> Tensor:
+    """Places of an endless row of permutations; the places are consecutive."""
+    first, last = int(places[0]) // count, int(places[-1]) // count
+    row = torch.cat([permutation(seed, epoch, count, of) for epoch in range(first, last + 1)])
+    return row[places - first * count]
+
+
+def _generator(words: str) -> torch.Generator:
+    mixed = hashlib.blake2b(words.encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(mixed, "little"))
 
 
 class Feed:
     """Endless batches: image number t is `permutation(seed, t // N)[t % N]`, so batches may straddle epochs.
 
-    `position`, the images drawn so far, is the only state: set it to go on anywhere.
+    `position`, the images drawn so far, is the only state: set it to go on anywhere. A balanced feed goes by
+    `balanced_order` in place of the permutation, and N is rounded up to a multiple of the classes.
     """
 
     def __init__(
@@ -34,6 +59,7 @@ class Feed:
         *,
         seed: int = 0,
         flip: bool = False,
+        balanced: bool = False,
         device: str | torch.device = "cpu",
     ) -> None:
         if batch < 1:
@@ -47,7 +73,10 @@ class Feed:
         self.per_epoch = len(dataset.train)
         self.is_image = dataset.is_image
         self._train, self._values = dataset.train, dataset.values
-        self._order: tuple[int, Tensor] | None = None  # epoch and its permutation
+        self._classes = _balanceable(dataset) if balanced else None
+        kinds = 1 if self._classes is None else len(np.unique(self._classes))
+        self._length = self.per_epoch + -self.per_epoch % kinds  # of an order: whole rounds of the classes
+        self._order: tuple[int, Tensor] | None = None  # epoch and its order
         row = dataset.values.itemsize * int(np.prod(dataset.values.shape[1:]))
         self._held = self._hold(dataset.values) if row * self.per_epoch < HELD_BYTES else None
         self._labels = None if dataset.labels is None else self._hold(dataset.labels)
@@ -65,7 +94,7 @@ class Feed:
     def _next_index(self) -> Tensor:
         parts, missing = [], self.batch
         while missing:
-            epoch, start = divmod(self.position, self.per_epoch)
+            epoch, start = divmod(self.position, self._length)
             part = self._epoch(epoch)[start : start + missing]
             self.position += len(part)
             missing -= len(part)
@@ -74,8 +103,13 @@ class Feed:
 
     def _epoch(self, epoch: int) -> Tensor:
         if self._order is None or self._order[0] != epoch:
-            self._order = epoch, permutation(self.seed, epoch, self.per_epoch).to(self.device)
+            self._order = epoch, self._draw_order(epoch).to(self.device)
         return self._order[1]
+
+    def _draw_order(self, epoch: int) -> Tensor:
+        if self._classes is None:
+            return permutation(self.seed, epoch, self.per_epoch)
+        return balanced_order(self._classes, self.seed, epoch)
 
     def _gather(self, index: Tensor) -> Tensor:
         if self._held is not None:
@@ -93,3 +127,15 @@ class Feed:
         mirrored = torch.rand(count, device=self.device) < 0.5
         rows = torch.arange(count, device=self.device) + count * mirrored
         return torch.cat([raw, raw.flip(2)]).index_select(0, rows)
+
+
+def _balanceable(dataset: Dataset) -> np.ndarray:
+    """Labels of what trains, with at least one image of every class."""
+    if dataset.labels is None:
+        raise DataError(f"{dataset.name}: without labels there are no classes to balance; leave balanced=false")
+    labels = dataset.labels[dataset.train]
+    absent = np.setdiff1d(np.arange(dataset.num_classes), labels)
+    if len(absent):
+        name = dataset.classes[absent[0]]
+        raise DataError(f"{dataset.name}: class {name!r} has no image to train on to balance; leave balanced=false")
+    return labels

@@ -29,6 +29,7 @@ class Preparation(Part):
     resample: Literal["lanczos", "bicubic", "box", "nearest"] = "lanczos"  # filter of every change of size
     background: Literal["white", "black"] = "white"  # what shows through transparency
     flip: bool = False  # mirror left to right with probability 1/2, each time an image is shown
+    balanced: bool = False  # show every class equally often, however often it occurs; needs labels
     held_out: Fraction = 0.1  # share kept from training for judgement, where a set has no test part of its own
 
     def __post_init__(self) -> None:

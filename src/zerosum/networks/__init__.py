@@ -1,23 +1,49 @@
 """Networks: parts that build `nn.Module`s for a space, and initializations of their weights.
 
 Every network is called as `network(x, label=None)`. Generators take latents `[N, latent]` and give samples
-`[N, *shape]`, images through tanh; discriminators take samples and give logits `[N]`. Those with `labels=true` need the
-classes, `[N]`.
+`[N, *shape]`, images in [-1, 1]; discriminators take samples and give logits `[N]`. The field `labels` says how the
+class `[N]` enters; all but labels=none and labels=classifier need it.
 """
 
+from zerosum.networks.acgan import ACGANGenerator
+from zerosum.networks.began import BEGANDiscriminator, BEGANGenerator
+from zerosum.networks.biggan import BigGANDiscriminator, BigGANGenerator
 from zerosum.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from zerosum.networks.dirac import DiracDiscriminator, DiracGenerator
 from zerosum.networks.initialization import Default, Glorot, He, LeCun, Normal, Orthogonal
+from zerosum.networks.joint import DCGANEncoder, JointDCGANDiscriminator, JointMLPDiscriminator, MLPEncoder
 from zerosum.networks.mlp import MLPDiscriminator, MLPGenerator
+from zerosum.networks.r3gan import R3GANDiscriminator, R3GANGenerator
+from zerosum.networks.resnet import ResNetDiscriminator, ResNetGenerator
+from zerosum.networks.stylegan2 import StyleGAN2Generator
+from zerosum.networks.stylegan2_discriminator import StyleGAN2Discriminator
 
 __all__ = [
+    "ACGANGenerator",
+    "BEGANDiscriminator",
+    "BEGANGenerator",
+    "BigGANDiscriminator",
+    "BigGANGenerator",
     "DCGANDiscriminator",
+    "DCGANEncoder",
     "DCGANGenerator",
     "Default",
+    "DiracDiscriminator",
+    "DiracGenerator",
     "Glorot",
     "He",
+    "JointDCGANDiscriminator",
+    "JointMLPDiscriminator",
     "LeCun",
     "MLPDiscriminator",
+    "MLPEncoder",
     "MLPGenerator",
     "Normal",
     "Orthogonal",
+    "R3GANDiscriminator",
+    "R3GANGenerator",
+    "ResNetDiscriminator",
+    "ResNetGenerator",
+    "StyleGAN2Discriminator",
+    "StyleGAN2Generator",
 ]

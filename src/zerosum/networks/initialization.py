@@ -1,7 +1,8 @@
 """Initial weights. Each scheme acts in place on the tensors that a network already has.
 
 It sets the weights of linear, convolution and transposed convolution layers, and their biases to 0; norms keep scale 1
-and shift 0, except under "normal". Fan-in is the number of input channels (of a group) times the taps of the kernel,
+and shift 0, except under "normal". Embeddings keep the N(0, 1) that they were made with, the spread of latents, beside
+which they stand. Fan-in is the number of input channels (of a group) times the taps of the kernel,
 for transposed convolutions too, whose weight is stored as [in, out, ...] instead of [out, in, ...].
 """
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Positive
+from zerosum.networks.normalization import ConditionalBatchNorm
 
 __all__ = ["Default", "Glorot", "He", "LeCun", "Normal", "Orthogonal"]
 
@@ -30,6 +32,7 @@ _Norm = (
     nn.InstanceNorm3d,
     nn.GroupNorm,
     nn.LayerNorm,
+    ConditionalBatchNorm,
 )
 
 

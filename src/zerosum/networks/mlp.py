@@ -3,56 +3,61 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from zerosum.core.registry import Part, register
 from zerosum.core.space import Space
-from zerosum.core.values import Count, Range
-from zerosum.networks.layers import Dropout, conditioned_on, latent_size, make_norm, network_traits, with_label
+from zerosum.core.values import Count, Natural, Range
+from zerosum.networks.conditioning import DiscriminatorLabels, GeneratorLabels, JoinLabel, conditioned_on
+from zerosum.networks.judge import Discriminator, Head
+from zerosum.networks.layers import Dropout, Maxout, network_traits
+from zerosum.networks.minibatch import Minibatch, MinibatchDiscrimination, MinibatchStddev
+from zerosum.networks.normalization import conditional_classes, make_norm
+from zerosum.networks.sizes import latent_size
+from zerosum.networks.spectral import linear
+from zerosum.networks.stack import StackedDiscriminator, StackedGenerator
 
 __all__ = ["MLPDiscriminator", "MLPGenerator"]
 
-Activation = Literal["leaky-relu", "relu"]
+Activation = Literal["leaky-relu", "relu", "tanh"]
+DiscriminatorActivation = Literal["leaky-relu", "relu", "tanh", "maxout"]
+VectorNorm = Literal["none", "batch", "layer"]
 Share = Annotated[float, Range(0, 0.99)]
+_PIECES = 5  # of maxout, as in PacGAN's discriminators
 
 
-def _activation(name: Activation) -> nn.Module:
-    return nn.ReLU() if name == "relu" else nn.LeakyReLU(0.2)
+def _activation(name: str) -> nn.Module:
+    match name:
+        case "relu":
+            return nn.ReLU()
+        case "tanh":
+            return nn.Tanh()
+        case "maxout":
+            return Maxout(_PIECES)
+    return nn.LeakyReLU(0.2)
 
 
-def _hidden(sizes: list[int], activation: Activation, norm: str, dropout: float) -> list[nn.Module]:
-    """Hidden layers: linear, norm, activation, dropout; a norm brings the bias with it."""
+def hidden(
+    sizes: list[int], activation: str, norm: str = "none", dropout: float = 0, classes: int = 0, spectral: bool = False
+) -> list[nn.Module]:
+    """Hidden layers from sizes[0] units to sizes[-1]: linear, norm, activation, dropout; a norm brings the bias."""
     body: list[nn.Module] = []
+    pieces = _PIECES if activation == "maxout" else 1
     for before, after in itertools.pairwise(sizes):
-        body += [nn.Linear(before, after, bias=norm == "none")]
-        body += [make_norm(norm, after, 0)] if norm != "none" else []
+        body += [linear(before, pieces * after, bias=norm == "none", spectral=spectral)]
+        body += [make_norm(norm, pieces * after, 0, classes)] if norm != "none" else []
         body += [_activation(activation)]
         body += [Dropout(dropout)] if dropout else []
     return body
 
 
-class _Generator(nn.Module):
-    def __init__(self, body: list[nn.Module], shape: tuple[int, ...], classes: int) -> None:
-        super().__init__()
-        self.body, self.shape, self.classes = nn.Sequential(*body), shape, classes
-
-    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Latents `[N, latent]` to samples `[N, *shape]`; images in [-1, 1]."""
-        x = self.body(with_label(x, label, self.classes)).unflatten(1, self.shape)
-        return x.float().tanh() if len(self.shape) == 3 else x.float()
-
-
-class _Discriminator(nn.Module):
-    def __init__(self, body: list[nn.Module], classes: int) -> None:
-        super().__init__()
-        self.body, self.classes = nn.Sequential(*body), classes
-
-    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Samples `[N, *shape]` to logits `[N]`."""
-        return self.body(with_label(x.flatten(1), label, self.classes)).squeeze(1)
+def join_flat(labels: str, classes: int, space: Space) -> JoinLabel:
+    """Join the class to a flattened sample; an embedding has one number a pixel of images, one a value of points."""
+    return JoinLabel(labels, classes, (math.prod(space.shape[1:]) if space.is_image else space.values,))
 
 
 @register("network", "mlp-generator")
@@ -60,25 +65,32 @@ class _Discriminator(nn.Module):
 class MLPGenerator(Part):
     """Fully connected generator: widening layers, tanh at the end for images.
 
-    Goodfellow et al. 2014; with `labels` the one-hot class joins the latent (Mirza & Osindero 2014). For 28x28 images
-    and latents of 100: 1,486,352 parameters.
+    Goodfellow et al. 2014; labels=concat joins the one-hot class to the latent (Mirza & Osindero 2014), embed a learned
+    vector as wide as the latent, norm gives every class a scale and shift of each batch norm. For 28x28 images and
+    latents of 100: 1,486,352 parameters; with widths 128/256/512/1024 1,506,448.
     """
 
     widths: tuple[Count, ...] = (256, 512, 1024)  # units of each hidden layer, from the latent on
     activation: Activation = "leaky-relu"  # of hidden layers; leaky-relu has slope 0.2
-    norm: Literal["none", "batch", "layer"] = "none"  # of hidden layers, before the activation
-    labels: bool = False  # true: also takes the class
+    norm: VectorNorm = "none"  # of hidden layers, before the activation
+    labels: GeneratorLabels = "none"  # how the class enters; norm needs norm=batch
 
     def build(self, space: Space) -> nn.Module:
         """Make the network; its forward takes `[N, latent]` and gives `[N, *shape]`."""
-        classes = conditioned_on(self.name, self.labels, space)
-        sizes = [latent_size(self.name, space) + classes, *self.widths]
-        body = _hidden(sizes, self.activation, self.norm, dropout=0)
-        return _Generator([*body, nn.Linear(sizes[-1], space.values)], space.shape, classes)
+        classes, latent = conditioned_on(self.name, self.labels, space), latent_size(self.name, space)
+        join = JoinLabel(self.labels, classes, (latent,))
+        sizes = [latent + join.width, *self.widths]
+        conditional = conditional_classes(self.name, self.labels, self._norm(), classes)
+        body = hidden(sizes, self.activation, self.norm, classes=conditional)
+        last = nn.Linear(sizes[-1], space.values), nn.Unflatten(1, space.shape)
+        return StackedGenerator([join, *body, *last])
+
+    def _norm(self) -> str:
+        return self.norm if self.widths else "none"
 
     def traits(self) -> frozenset[str]:
         """What the network brings."""
-        return network_traits("generator", norm=self.norm if self.widths else "none", labels=self.labels)
+        return network_traits("generator", norm=self._norm(), labels=self.labels)
 
 
 @register("network", "mlp-discriminator")
@@ -86,22 +98,45 @@ class MLPGenerator(Part):
 class MLPDiscriminator(Part):
     """Fully connected discriminator: narrowing layers with dropout, one logit.
 
-    Goodfellow et al. 2014; with `labels` the one-hot class joins the sample (Mirza & Osindero 2014). For 28x28 images:
-    1,460,225 parameters.
+    Goodfellow et al. 2014; labels=concat joins the one-hot class to the sample (Mirza & Osindero 2014), embed a learned
+    map, projection is Miyato & Koyama 2018, classifier the second head of Odena et al. 2017. Maxout takes the largest
+    of 5 units (Goodfellow et al. 2013), as in PacGAN, Lin et al. 2018. For 28x28 images: 1,460,225 parameters; with
+    widths 512/256/128/64 574,465.
     """
 
     widths: tuple[Count, ...] = (1024, 512, 256)  # units of each hidden layer, from the sample on
-    activation: Activation = "leaky-relu"  # of hidden layers; leaky-relu has slope 0.2
+    activation: DiscriminatorActivation = "leaky-relu"  # of hidden layers; leaky-relu has slope 0.2
     dropout: Share = 0.3  # share of hidden units switched off at each training pass; off in evaluation
-    labels: bool = False  # true: also takes the class
+    labels: DiscriminatorLabels = "none"  # how the class enters, or classifier: the classes are told apart
+    codes: Natural = 0  # numbers of the latent code that a further head recovers
+    spectral: bool = False  # true: divide every weight by its largest singular value
+    minibatch: Minibatch = "none"  # what the last layer sees of the other samples
+    kernels: Count = 100  # features that minibatch=discrimination adds
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, space: Space) -> Discriminator:
         """Make the network; its forward takes `[N, *shape]` and gives `[N]`."""
-        classes = conditioned_on(self.name, self.labels, space)
-        sizes = [space.values + classes, *self.widths]
-        body = _hidden(sizes, self.activation, "none", self.dropout)
-        return _Discriminator([*body, nn.Linear(sizes[-1], 1)], classes)
+        classes, spectral = conditioned_on(self.name, self.labels, space), self.spectral
+        join = join_flat(self.labels, classes, space)
+        sizes = [space.values + join.width, *self.widths]
+        body = [nn.Flatten(), join, *hidden(sizes, self.activation, dropout=self.dropout, spectral=spectral)]
+        features = sizes[-1]
+        if self.minibatch == "stddev":
+            body, features = [*body, MinibatchStddev()], features + 1
+        elif self.minibatch == "discrimination":
+            body += [MinibatchDiscrimination(features, self.kernels, spectral=spectral)]
+            features += self.kernels
+        head = Head(features, labels=self.labels, classes=classes, codes=self.codes, spectral=spectral)
+        return StackedDiscriminator(body, head)
 
     def traits(self) -> frozenset[str]:
         """What the network brings."""
-        return network_traits("discriminator", "logits", labels=self.labels)
+        return network_traits(
+            "discriminator",
+            "logits",
+            "features",
+            labels=self.labels,
+            codes=self.codes,
+            minibatch=self.minibatch,
+            dropout=self.dropout if self.widths else 0,
+            spectral=self.spectral,
+        )

@@ -7,7 +7,37 @@ A regularizer is called as `regularizer(round, memory)` and gives a loss `[]`, a
 """
 
 from zerosum.regularizers.clip import WeightClip
-from zerosum.regularizers.gradient import R1, R2, GradientPenalty
+from zerosum.regularizers.consistency import BCR, CR, ZCR
+from zerosum.regularizers.gradient import DRAGAN, R1, R2, GradientPenalty
+from zerosum.regularizers.jacobian import JacobianClamping
+from zerosum.regularizers.labels import AuxiliaryClassifier, MutualInformation
+from zerosum.regularizers.orthogonal import Orthogonal
+from zerosum.regularizers.path_length import PathLength
 from zerosum.regularizers.protocol import Round
+from zerosum.regularizers.smoothness import ALR, VAT
+from zerosum.regularizers.statistics import Content, FeatureMatching, LeCam, PullingAway
+from zerosum.regularizers.successive import SuccessiveConsistency
 
-__all__ = ["R1", "R2", "GradientPenalty", "Round", "WeightClip"]
+__all__ = [
+    "ALR",
+    "BCR",
+    "CR",
+    "DRAGAN",
+    "R1",
+    "R2",
+    "VAT",
+    "ZCR",
+    "AuxiliaryClassifier",
+    "Content",
+    "FeatureMatching",
+    "GradientPenalty",
+    "JacobianClamping",
+    "LeCam",
+    "MutualInformation",
+    "Orthogonal",
+    "PathLength",
+    "PullingAway",
+    "Round",
+    "SuccessiveConsistency",
+    "WeightClip",
+]

@@ -1,43 +1,71 @@
 """Penalties on the gradient of the discriminator's logit with respect to the sample it looks at.
 
-The gradient is per sample, over all its numbers (summed over pixels, not averaged). A patch map counts as one logit a
-sample, its mean. All of it is float32; the penalty itself is differentiable, which needs second derivatives of D.
+The gradient is per logit, over all numbers of what it judges (summed over pixels, not averaged): of a sample, or of a
+whole pack. A patch map counts as one logit, its mean. Gradients go through augmentations to the sample before them. All
+of it is float32; the penalty itself is differentiable, which needs second derivatives of D.
 """
-# ruff: noqa: ARG002 - every regularizer takes a memory, none of these remembers anything
+# ruff: noqa: A002, ARG002 - the round of the game; every regularizer takes a memory, none of these remembers anything
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
-from zerosum.core.values import Count, NonNegative
-from zerosum.regularizers.protocol import Round
+from zerosum.core.values import Count, Fraction, Images, NonNegative
+from zerosum.regularizers.passes import per_sample, seen
+from zerosum.regularizers.protocol import AUTOENCODER, Round
 
-_BATCHNORM = (
-    "penalises the gradient of each sample's own logit, and BatchNorm makes a logit depend on the whole batch "
-    "(Gulrajani et al. 2017, section 4); set discriminator.norm=layer, group or none"
-)
+_CLASHES = {
+    "batchnorm": (
+        "it penalises the gradient of each sample's own logit, and BatchNorm makes a logit depend on the whole batch "
+        "(Gulrajani et al. 2017, section 4); set discriminator.norm=layer, group or none"
+    ),
+    "autoencoder": AUTOENCODER,
+}
 
 
 def _gradient(logits: Tensor, x: Tensor) -> Tensor:
-    """Gradient of each sample's logit at that sample, `[N, numbers in a sample]`, float32 and differentiable."""
-    per_sample = logits.float().flatten(1).mean(1) if logits.ndim > 1 else logits.float()
+    """Gradient of each logit at what it judges, `[logits, numbers judged]`, float32 and differentiable."""
     with torch.autocast(x.device.type, enabled=False):  # the graph of this gradient stays in float32
-        (gradient,) = torch.autograd.grad(per_sample.sum(), x, create_graph=True)
-    return gradient.float().flatten(1)
+        (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+    return gradient.float().reshape(len(logits), -1)
 
 
-def _square_norm(name: str, what: str, logits: Tensor | None, x: Tensor) -> Tensor:
-    """Mean over samples of the squared gradient norm."""
-    if logits is None:
-        raise ValueError(f"{name}: the round has no {what}_logits; let the discriminator look at {what} first")
+def _square_norm(round: Round, name: str, part: str) -> Tensor:
+    """Mean over logits of the squared gradient norm at the real or the generated samples."""
+    x: Tensor = getattr(round, name)
     if not x.requires_grad:
-        raise ValueError(f"{name}: call {what}.requires_grad_() before the discriminator looks at {what}")
-    return _gradient(logits, x).square().sum(1).mean()
+        raise ValueError(f"{part}: call {name}.requires_grad_() before the discriminator looks at {name}")
+    return _gradient(seen(round, name), x).square().sum(1).mean()
+
+
+def _excess(round: Round, x: Tensor, target: float) -> Tensor:
+    """Gradient norm at x less the target, for each logit; x gets the real labels."""
+    x.requires_grad_()
+    with torch.autocast(x.device.type, enabled=False):
+        logits = per_sample(round.judge(x, round.label))
+    # The sub-gradient of this norm at 0 is 0, so a discriminator that is flat somewhere keeps finite gradients.
+    return torch.linalg.vector_norm(_gradient(logits, x), dim=1) - target
+
+
+def _check_course(part: Any) -> None:
+    if part.final != 1 and not part.until:
+        raise RecipeError(
+            f"regularizer {part.name!r}: final={part.final:g} is reached after `until` images; set until, for example "
+            "until=20M, or final=1"
+        )
+
+
+def _course(part: Any, images: int) -> float:
+    """Gamma at a clock: half a cosine from gamma to final * gamma over `until` images, then constant."""
+    done = min(1.0, images / part.until) if part.until else 0.0
+    return part.gamma * (part.final + (1 - part.final) * (1 + math.cos(math.pi * done)) / 2)
 
 
 @register("regularizer", "r1")
@@ -45,21 +73,28 @@ def _square_norm(name: str, what: str, logits: Tensor | None, x: Tensor) -> Tens
 class R1(Part):
     """Keeps the discriminator flat around real samples: gamma/2 * E ||grad s(x)||^2.
 
-    Mescheder et al. 2018, eq. 9. The gradient goes through an augmentation to the sample before it.
+    Mescheder et al. 2018, eq. 9. R3GAN lowers gamma to a tenth along half a cosine: `final` and `until`.
 
     Raises:
+        RecipeError: `final` without `until`.
         ValueError: `round.real` required no gradient when the discriminator looked at it.
     """
 
     player: ClassVar[str] = "discriminator"
     tracks: ClassVar[frozenset[str]] = frozenset({"real"})
-    clashes: ClassVar[dict[str, str]] = {"batchnorm": f"R1 {_BATCHNORM}"}
+    clashes: ClassVar[dict[str, str]] = _CLASHES
     gamma: NonNegative = 10.0  # weight of ||gradient||^2 / 2
+    final: Fraction = 1.0  # factor on gamma from `until` on
+    until: Images = 0  # images over which gamma moves to final * gamma; 0: it stays
     every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_course(self)
+
+    def __call__(self, round: Round, memory: Any = None) -> Tensor:
         """Penalty of a round, `[]`."""
-        return self.gamma / 2 * self.every * _square_norm("r1", "real", round.real_logits, round.real)
+        return _course(self, round.images) / 2 * self.every * _square_norm(round, "real", self.name)
 
 
 @register("regularizer", "r2")
@@ -70,18 +105,25 @@ class R2(Part):
     Mescheder et al. 2018, eq. 10. With R1 and the relativistic objective this is R3GAN's loss (Huang et al. 2024).
 
     Raises:
+        RecipeError: `final` without `until`.
         ValueError: `round.fake` required no gradient when the discriminator looked at it.
     """
 
     player: ClassVar[str] = "discriminator"
     tracks: ClassVar[frozenset[str]] = frozenset({"fake"})
-    clashes: ClassVar[dict[str, str]] = {"batchnorm": f"R2 {_BATCHNORM}"}
+    clashes: ClassVar[dict[str, str]] = _CLASHES
     gamma: NonNegative = 10.0  # weight of ||gradient||^2 / 2
+    final: Fraction = 1.0  # factor on gamma from `until` on
+    until: Images = 0  # images over which gamma moves to final * gamma; 0: it stays
     every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_course(self)
+
+    def __call__(self, round: Round, memory: Any = None) -> Tensor:
         """Penalty of a round, `[]`."""
-        return self.gamma / 2 * self.every * _square_norm("r2", "fake", round.fake_logits, round.fake)
+        return _course(self, round.images) / 2 * self.every * _square_norm(round, "fake", self.name)
 
 
 @register("regularizer", "gradient-penalty")
@@ -89,8 +131,8 @@ class R2(Part):
 class GradientPenalty(Part):
     """Pulls the gradient norm between real and fake samples to a target: weight * E (||grad s(x_hat)|| - target)^2.
 
-    WGAN-GP, Gulrajani et al. 2017, eq. 3: x_hat = e*x + (1-e)*G(z), one e ~ U(0, 1) a sample, judged with the real
-    label. One-sided (WGAN-LP, Petzka et al. 2018, eq. 8) only punishes norms above the target; target 0 gives the
+    WGAN-GP, Gulrajani et al. 2017, eq. 3: x_hat = e*x + (1-e)*G(z), one e ~ U(0, 1) a sample (a pack), judged with the
+    real label. One-sided (WGAN-LP, Petzka et al. 2018, eq. 8) only punishes norms above the target; target 0 gives the
     zero-centred penalty of Thanh-Tung et al. 2019. The generator receives nothing from it.
 
     Raises:
@@ -99,31 +141,51 @@ class GradientPenalty(Part):
 
     player: ClassVar[str] = "discriminator"
     tracks: ClassVar[frozenset[str]] = frozenset()
-    clashes: ClassVar[dict[str, str]] = {"batchnorm": f"the gradient penalty {_BATCHNORM}"}
+    clashes: ClassVar[dict[str, str]] = _CLASHES
     weight: NonNegative = 10.0  # weight of (norm - target)^2
     target: NonNegative = 1.0  # gradient norm that costs nothing
     one_sided: bool = False  # true: norms below the target cost nothing either
     every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
+    def __call__(self, round: Round, memory: Any = None) -> Tensor:
         """Penalty of a round, `[]`."""
-        x = _between(round.real, round.fake).requires_grad_()
-        with torch.autocast(x.device.type, enabled=False):
-            logits = round.discriminator(x, round.label)
-        # The sub-gradient of this norm at 0 is 0, so a discriminator that is flat somewhere keeps finite gradients.
-        excess = torch.linalg.vector_norm(_gradient(logits, x), dim=1) - self.target
+        excess = _excess(round, _between(round.real, round.fake, round.pack), self.target)
         if self.one_sided:
             excess = excess.clamp_min(0)
         return self.weight * self.every * excess.square().mean()
 
 
-def _between(real: Tensor, fake: Tensor) -> Tensor:
-    """Random points on the lines between pairs, detached from both, float32."""
+def _between(real: Tensor, fake: Tensor, pack: int) -> Tensor:
+    """Random points on the lines between pairs, one share a pack, detached from both, float32."""
     if real.shape != fake.shape:
         raise ValueError(
             f"gradient-penalty: real samples {tuple(real.shape)} and generated ones {tuple(fake.shape)} "
             "are joined in pairs and must have one shape"
         )
     real, fake = real.detach().float(), fake.detach().float()
-    share = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device)
-    return torch.lerp(fake, real, share)
+    share = torch.rand(len(real) // pack, *[1] * (real.ndim - 1), device=real.device)
+    return torch.lerp(fake, real, share.repeat_interleave(pack, 0))
+
+
+@register("regularizer", "dragan")
+@dataclass(frozen=True)
+class DRAGAN(Part):
+    """Pulls the gradient norm around real samples to a target: weight * E (||grad s(x + d)|| - target)^2.
+
+    DRAGAN, Kodali et al. 2017. The noise d is uniform in +-spread * (standard deviation of all numbers of the batch);
+    the authors' code draws it from 0 to that bound, which moves the data, here it is centred. x + d is not clipped.
+    """
+
+    player: ClassVar[str] = "discriminator"
+    tracks: ClassVar[frozenset[str]] = frozenset()
+    clashes: ClassVar[dict[str, str]] = _CLASHES
+    weight: NonNegative = 10.0  # weight of (norm - target)^2
+    target: NonNegative = 1.0  # gradient norm that costs nothing
+    spread: NonNegative = 0.5  # largest noise, in standard deviations of the batch
+    every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
+
+    def __call__(self, round: Round, memory: Any = None) -> Tensor:
+        """Penalty of a round, `[]`."""
+        real = round.real.detach().float()
+        noise = self.spread * real.std(correction=0) * (2 * torch.rand_like(real) - 1)
+        return self.weight * self.every * _excess(round, real + noise, self.target).square().mean()

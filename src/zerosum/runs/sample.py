@@ -53,7 +53,9 @@ def find_label(generator: Generator, label: str) -> int:
         RunError: the generator takes no labels, or has no such class.
     """
     if not generator.conditional:
-        raise RunError("this generator takes no labels; train one with generator.labels=true discriminator.labels=true")
+        raise RunError(
+            "this generator takes no labels; train one with generator.labels=concat discriminator.labels=concat"
+        )
     if label in generator.classes:
         return generator.classes.index(label)
     if label.isdecimal() and int(label) < len(generator.classes):

@@ -128,14 +128,14 @@ def fill_in(recipe: str | Recipe, words: Sequence[str], images: str | int | None
 
 
 def prove(recipe: Recipe, dataset: Dataset) -> None:
-    """Check that everything fits, ending with one real turn on two images.
+    """Check that everything fits, ending with one real turn on a few images.
 
     Raises:
         RecipeError: every problem: what, why and how to mend it.
     """
     space, total = make_space(recipe, dataset), recipe.length.images(len(dataset.train))
-    compatibility.check(recipe.game, space, total)
-    feed = Feed(dataset, 2, seed=recipe.seed)
+    compatibility.check(recipe.game, space, total, recipe.batch)
+    feed = Feed(dataset, 2 * recipe.game.pack, seed=recipe.seed, balanced=recipe.data.balanced)
     compatibility.trial(recipe.game, space, feed, total)
 
 

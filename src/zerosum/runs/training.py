@@ -66,7 +66,14 @@ class Training:
 
     def __post_init__(self) -> None:
         recipe, device = self.recipe, torch.device(self.environment["device"])
-        self.feed = Feed(self.dataset, recipe.batch, seed=recipe.seed, flip=recipe.data.flip, device=device)
+        self.feed = Feed(
+            self.dataset,
+            recipe.batch,
+            seed=recipe.seed,
+            flip=recipe.data.flip,
+            balanced=recipe.data.balanced,
+            device=device,
+        )
         self.per_epoch = self.feed.per_epoch
         self.total = recipe.length.images(self.per_epoch)
         self.engine = Engine(

@@ -1,0 +1,73 @@
+"""How the class of a sample enters a network at its input."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from zerosum.core.errors import RecipeError
+from zerosum.core.space import Space
+
+GeneratorLabels = Literal["none", "concat", "embed", "norm"]
+DiscriminatorLabels = Literal["none", "concat", "embed", "projection", "classifier"]
+
+
+def conditioned_on(name: str, labels: str, space: Space) -> int:
+    """Number of classes that the network takes in or tells apart; 0 for labels=none.
+
+    Raises:
+        RecipeError: labels are asked for and the data have none.
+    """
+    if labels == "none":
+        return 0
+    if not space.classes:
+        raise RecipeError(
+            f"network {name!r}: labels={labels} needs data with classes, and these have none; "
+            "set labels=none, or sort the images into one sub-folder a class"
+        )
+    return space.classes
+
+
+def given(label: Tensor | None, classes: int) -> Tensor:
+    """The label, which a conditional network cannot do without.
+
+    Raises:
+        ValueError: no label came.
+    """
+    if label is None:
+        raise ValueError(f"this network is conditional: call it with the classes, a label [N] of 0 to {classes - 1}")
+    return label.long()
+
+
+class JoinLabel(nn.Module):
+    """Joins the class to the input as further channels, `[N, C, ...]` to `[N, C + width, ...]`.
+
+    "concat" joins the one-hot class (Mirza & Osindero 2014, section 3.2); on maps every class is one constant map.
+    "embed" joins a learned tensor a class, drawn from N(0, 1) as latents are. Any other kind joins nothing.
+
+    Args:
+        labels: how the class enters.
+        classes: number of classes.
+        shape: of an embedding: `(width,)` beside vectors, `(1, H, W)` beside images.
+    """
+
+    def __init__(self, labels: str, classes: int, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.classes, self.shape = classes, shape
+        self.width = {"concat": classes, "embed": shape[0]}.get(labels, 0)  # channels that join
+        self.embedding = nn.Embedding(classes, math.prod(shape)) if labels == "embed" else None
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """Samples or latents `[N, C, ...]` and labels `[N]` to `[N, C + width, ...]`."""
+        if not self.width:
+            return x
+        label = given(label, self.classes)
+        if self.embedding is not None:
+            code = self.embedding(label).unflatten(1, self.shape)
+        else:
+            code = one_hot(label, self.classes).reshape(-1, self.classes, *[1] * (x.ndim - 2))
+        return torch.cat([x, code.to(x.dtype).expand(-1, -1, *x.shape[2:])], 1)

@@ -1,0 +1,305 @@
+"""Residual networks of WGAN-GP, SNGAN and SAGAN, for every size that halves down to a base of 4 to 7."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from zerosum.core.registry import Part, register
+from zerosum.core.space import Space
+from zerosum.core.values import Count, Natural
+from zerosum.networks.attention import attentions
+from zerosum.networks.conditioning import GeneratorLabels, JoinLabel, conditioned_on
+from zerosum.networks.judge import Discriminator, Head
+from zerosum.networks.layers import network_traits
+from zerosum.networks.normalization import conditional_classes, make_norm
+from zerosum.networks.sizes import latent_size, plan
+from zerosum.networks.spectral import convolution, linear
+
+__all__ = [
+    "DownBlock",
+    "ResNetDiscriminator",
+    "ResNetGenerator",
+    "ResidualDiscriminator",
+    "UpBlock",
+    "halved_sides",
+    "halving_blocks",
+    "is_small",
+]
+
+_SMALL = 32  # pixels
+_WIDEST = 16  # times the narrowest block
+_EACH = 2  # blocks of a small discriminator that halve, if there is room, and as many that do not
+
+
+def glorot(module: nn.Module, gain: float = 1.0) -> None:
+    """Draw all linear layers and convolutions uniformly (Glorot & Bengio 2010, eq. 16), and set their biases to 0."""
+    for layer in module.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            nn.init.xavier_uniform_(layer.weight, gain)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def is_small(space: Space) -> bool:
+    """Whether all blocks are equally wide: up to 32 px, as in SNGAN's networks for CIFAR-10."""
+    return max(space.shape[1:]) <= _SMALL
+
+
+class UpBlock(nn.Module):
+    """Residual block that doubles the side: norm, ReLU, nearest upsampling, 3x3, norm, ReLU, 3x3; a 1x1 beside it.
+
+    Gulrajani et al. 2017; Miyato et al. 2018. The 1x1 convolution comes before the upsampling, not after it as drawn in
+    the papers: the two commute, and there it costs a quarter.
+
+    Args:
+        before: channels in.
+        after: channels out.
+        norm: makes the norm of so many channels; it is called with the condition if the block is.
+        spectral: normalise every convolution.
+    """
+
+    def __init__(self, before: int, after: int, norm: Callable[[int], nn.Module], *, spectral: bool = False) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList([norm(before), norm(after)])
+        self.branch = nn.ModuleList(
+            [
+                convolution(before, after, 3, padding=1, spectral=spectral),
+                convolution(after, after, 3, padding=1, spectral=spectral),
+            ]
+        )
+        self.skip = convolution(before, after, 1, spectral=spectral)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Maps `[N, before, H, W]`, and what the norms depend on, to `[N, after, 2 H, 2 W]`."""
+        extra = () if condition is None else (condition,)
+        y = self.branch[0](_doubled(self.norms[0](x, *extra).relu()))
+        y = self.branch[1](self.norms[1](y, *extra).relu())
+        return y + _doubled(self.skip(x))
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return interpolate(x, scale_factor=2, mode="nearest")
+
+
+class DownBlock(nn.Module):
+    """Residual block of discriminators: norm, ReLU, 3x3, norm, ReLU, 3x3, and a mean over 2x2 where it halves.
+
+    Gulrajani et al. 2017; Miyato et al. 2018. Beside it the mean and a 1x1 convolution, which commute too; nothing
+    where neither width nor size changes. The first block of a network begins with its convolution, as a ReLU would cut
+    off half of the image, and has no norm.
+
+    Args:
+        before: channels in.
+        after: channels out.
+        hidden: channels between the two convolutions.
+        norm: by name, of both places.
+        halve: halve the side.
+        first: the input is the image.
+        spectral: normalise every convolution.
+    """
+
+    def __init__(
+        self,
+        before: int,
+        after: int,
+        hidden: int,
+        *,
+        norm: str = "none",
+        halve: bool = True,
+        first: bool = False,
+        spectral: bool = False,
+    ) -> None:
+        super().__init__()
+        shrink = [nn.AvgPool2d(2)] if halve else []
+        self.branch = nn.Sequential(
+            *([] if first else [make_norm(norm, before, 2), nn.ReLU()]),
+            convolution(before, hidden, 3, padding=1, spectral=spectral),
+            *([] if first else [make_norm(norm, hidden, 2)]),
+            nn.ReLU(inplace=True),
+            convolution(hidden, after, 3, padding=1, spectral=spectral),
+            *shrink,
+        )
+        same = before == after and not halve
+        self.skip = nn.Identity() if same else nn.Sequential(*shrink, convolution(before, after, 1, spectral=spectral))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `[N, before, H, W]` to `[N, after, h, w]`."""
+        return self.branch(x) + self.skip(x)
+
+
+def halving_blocks(halvings: int, space: Space) -> list[bool]:
+    """Whether each block of a discriminator halves: two, then two do not; above 32 px all but the last do."""
+    if is_small(space):
+        return [True] * min(halvings, _EACH) + [False] * _EACH
+    return [True] * halvings + [False]
+
+
+def halved_sides(side: int, halves: list[bool]) -> list[int]:
+    """Side of each block's map, where some blocks halve it."""
+    return [side >> halvings for halvings in itertools.accumulate(halves)]
+
+
+class ResidualDiscriminator(Discriminator):
+    """Residual blocks, each with what follows it, ReLU, the sum over all places, and a head."""
+
+    def __init__(self, blocks: list[DownBlock], followers: list[nn.Module], head: Head) -> None:
+        super().__init__()
+        self.blocks, self.attentions, self.head = nn.ModuleList(blocks), nn.ModuleList(followers), head
+
+    def features(self, x: Tensor, label: Tensor | None = None) -> Tensor:  # noqa: ARG002  (the head takes the label)
+        """Images `[N, C, H, W]` to `[N, F]`, in float32."""
+        for block, attention in zip(self.blocks, self.attentions, strict=True):
+            x = attention(block(x))
+        return x.relu().sum((2, 3), dtype=torch.promote_types(x.dtype, torch.float32))
+
+
+class _Generator(nn.Module):
+    """The latent becomes the base, residual blocks double it, and `image` makes it an image."""
+
+    def __init__(
+        self,
+        join: JoinLabel,
+        dense: nn.Module,
+        blocks: list[UpBlock],
+        followers: list[nn.Module],
+        image: nn.Module,
+        *,
+        conditional: bool,
+    ) -> None:
+        super().__init__()
+        self.join, self.dense, self.image, self.conditional = join, dense, image, conditional
+        self.blocks, self.attentions = nn.ModuleList(blocks), nn.ModuleList(followers)
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """Latents `[N, latent]` to images `[N, C, H, W]` in [-1, 1]."""
+        x = self.dense(self.join(x, label))
+        for block, attention in zip(self.blocks, self.attentions, strict=True):
+            x = attention(block(x, label if self.conditional else None))
+        return self.image(x).float().tanh()
+
+
+def _draw(network: nn.Module) -> nn.Module:
+    """Draw the weights as SNGAN's: Glorot's, times sqrt(2) in the residual branches."""
+    glorot(network)
+    for block in network.modules():
+        if isinstance(block, (UpBlock, DownBlock)):
+            glorot(block.branch, math.sqrt(2))
+    return network
+
+
+@register("network", "resnet-generator")
+@dataclass(frozen=True)
+class ResNetGenerator(Part):
+    """Residual generator: a linear map makes a 4 to 7 pixel map of the latent, blocks double it to the image.
+
+    WGAN-GP, Gulrajani et al. 2017, and SNGAN, Miyato et al. 2018, tables of appendix B; `attention` and `spectral` as
+    in SAGAN, Zhang et al. 2019. Up to 32 px all blocks have `channels`. Above, the last has a quarter and each before
+    it twice as many, up to 4 times `channels`: with 256 the widths of SNGAN from 48 to 128 px, 64 in the last block and
+    1024 at a 4 pixel base. Weights are drawn by Glorot's formula, times sqrt(2) in the branches.
+    """
+
+    channels: Count = 256  # of every block up to 32 px; above, a quarter in the last block, doubling towards the base
+    norm: Literal["batch", "none"] = "batch"  # before the ReLUs
+    spectral: bool = False  # true: divide every weight by its largest singular value
+    attention: Natural = 0  # pixels: side of the map that carries self-attention, 8, 16, 32 ...; 0 for none
+    labels: GeneratorLabels = "none"  # how the class enters; norm needs norm=batch
+
+    def build(self, space: Space) -> nn.Module:
+        """Make the network; its forward takes `[N, latent]` and gives `[N, C, H, W]`."""
+        halvings, base = plan(self.name, space)
+        classes, latent = conditioned_on(self.name, self.labels, space), latent_size(self.name, space)
+        widths, spectral = self._widths(halvings, space), self.spectral
+        join = JoinLabel(self.labels, classes, (latent,))
+        dense = linear(latent + join.width, widths[0] * math.prod(base), spectral=spectral)
+        inside = conditional_classes(self.name, self.labels, self.norm, classes)
+        inner = partial(make_norm, self.norm, dims=2, classes=inside)
+        blocks = [UpBlock(*pair, inner, spectral=spectral) for pair in itertools.pairwise(widths)]
+        sides = [min(base) << doublings for doublings in range(1, halvings + 1)]
+        image = nn.Sequential(
+            make_norm(self.norm, widths[-1], 2),
+            nn.ReLU(inplace=True),
+            convolution(widths[-1], space.shape[0], 3, padding=1, spectral=spectral),
+        )
+        return _draw(
+            _Generator(
+                join,
+                nn.Sequential(dense, nn.Unflatten(1, (widths[0], *base))),
+                blocks,
+                attentions(self.name, self.attention, sides, widths[1:], spectral=spectral),
+                image,
+                conditional=inside > 0,
+            )
+        )
+
+    def _widths(self, halvings: int, space: Space) -> list[int]:
+        """Channels from the base to the image, one more than blocks."""
+        if is_small(space):
+            return [self.channels] * (halvings + 1)
+        return [max(1, self.channels * min(1 << stage, _WIDEST) // 4) for stage in range(halvings, -1, -1)]
+
+    def traits(self) -> frozenset[str]:
+        """What the network brings."""
+        return network_traits("generator", norm=self.norm, labels=self.labels, spectral=self.spectral)
+
+
+@register("network", "resnet-discriminator")
+@dataclass(frozen=True)
+class ResNetDiscriminator(Part):
+    """Residual discriminator: blocks halve the image, then ReLU, the sum over all places, and a linear head.
+
+    SNGAN, Miyato et al. 2018, tables of appendix B; with spectral=false the critic of WGAN-GP, Gulrajani et al. 2017;
+    `labels=projection` is Miyato & Koyama 2018. Up to 32 px all blocks have `channels`, two halve the side and two do
+    not. Above, the first has half of `channels` and each next one twice as many, up to 8 times `channels`; they
+    halve to the base of 4 to 7 pixels, where one more does not halve: for 128 px the published network. Weights are
+    drawn by Glorot's formula, times sqrt(2) in the branches. For 32x32 colour images: 1,053,825 parameters.
+    """
+
+    channels: Count = 128  # of every block up to 32 px; above, half of it in the first block, then doubling
+    norm: Literal["none", "layer", "instance", "group", "batch"] = "none"  # before the ReLUs, but for the first block
+    spectral: bool = True  # divide every weight by its largest singular value
+    attention: Natural = 0  # pixels: side of the map that carries self-attention, 16, 32 ...; 0 for none
+    labels: Literal["none", "projection", "classifier"] = "none"  # how the class enters, or is told
+
+    def build(self, space: Space) -> nn.Module:
+        """Make the network; its forward takes `[N, C, H, W]` and gives `[N]`."""
+        halvings, _ = plan(self.name, space)
+        halves = halving_blocks(halvings, space)
+        widths, spectral = self._widths(len(halves), space), self.spectral
+        blocks = [
+            DownBlock(
+                before,
+                after,
+                before if place else after,
+                norm=self.norm,
+                halve=halve,
+                first=not place,
+                spectral=spectral,
+            )
+            for place, (before, after, halve) in enumerate(zip([space.shape[0], *widths], widths, halves, strict=False))
+        ]
+        head = Head(
+            widths[-1], labels=self.labels, classes=conditioned_on(self.name, self.labels, space), spectral=spectral
+        )
+        sides = halved_sides(min(space.shape[1:]), halves)
+        followers = attentions(self.name, self.attention, sides, widths, spectral=spectral)
+        return _draw(ResidualDiscriminator(blocks, followers, head))
+
+    def _widths(self, blocks: int, space: Space) -> list[int]:
+        """Channels of the blocks' maps, from the image on."""
+        if is_small(space):
+            return [self.channels] * blocks
+        return [max(1, self.channels * min(1 << stage, _WIDEST) // 2) for stage in range(blocks)]
+
+    def traits(self) -> frozenset[str]:
+        """What the network brings."""
+        always = "discriminator", "logits", "features"
+        return network_traits(*always, norm=self.norm, labels=self.labels, spectral=self.spectral)

@@ -1,0 +1,47 @@
+"""Networks that are one layer after the other."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from zerosum.networks.conditioning import JoinLabel
+from zerosum.networks.judge import Discriminator, Head
+from zerosum.networks.normalization import ConditionalBatchNorm
+from zerosum.networks.precision import at_least_float32
+
+
+class Stack(nn.Sequential):
+    """Layers one after the other; those that take the class get it."""
+
+    def forward(self, input: Tensor, label: Tensor | None = None) -> Tensor:  # noqa: A002  (torch's name)
+        """What the last layer gives."""
+        x = input
+        for layer in self:
+            x = layer(x, label) if isinstance(layer, (JoinLabel, ConditionalBatchNorm)) else layer(x)
+        return x
+
+
+class StackedGenerator(nn.Module):
+    """Layers one after the other; images end in tanh."""
+
+    def __init__(self, body: list[nn.Module]) -> None:
+        super().__init__()
+        self.body = Stack(*body)
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """Latents `[N, latent]` to samples `[N, *shape]`; images in [-1, 1]."""
+        # bf16 has too few steps near -1 and 1: the discriminator would know fakes by them
+        x = at_least_float32(self.body(x, label))
+        return x.tanh() if x.ndim == 4 else x
+
+
+class StackedDiscriminator(Discriminator):
+    """Layers one after the other, then the head."""
+
+    def __init__(self, body: list[nn.Module], head: Head) -> None:
+        super().__init__()
+        self.body, self.head = Stack(*body), head
+
+    def features(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """Samples `[N, *shape]` to what the body gives, `[N, F]`."""
+        return self.body(x, label)

@@ -1,0 +1,45 @@
+"""The zero-sum game of the first GAN."""
+# ruff: noqa: ARG002 - all generators take the real logits, those with `pairs` alone use them
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from zerosum.core.registry import Part, register
+from zerosum.objectives.cross_entropy import Probability, cross_entropy
+from zerosum.objectives.logits import REFUSES_AUTOENCODER, ZERO_LEVEL
+
+
+@register("objective", "minimax")
+@dataclass(frozen=True)
+class Minimax(Part):
+    """The original zero-sum game; the generator's gradient vanishes where the discriminator is sure.
+
+    Goodfellow et al. 2014, eq. 1. Discriminator: E[sp(-s_r)] + E[sp(s_f)]; generator: -E[sp(s_f)].
+    Smoothing (Salimans et al. 2016, section 3.4) is one-sided: it changes the real target of the discriminator only.
+    Reward: sp(s) = -log(1 - D), above 0 (GAIL, Ho & Ermon 2016).
+    """
+
+    pairs: ClassVar[bool] = False
+    clashes: ClassVar[dict[str, str]] = REFUSES_AUTOENCODER
+    real_target: Probability = 1.0  # probability of "real" that the discriminator should give real samples; 0.9 smooths
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Binary cross-entropy of telling real from fake."""
+        return cross_entropy(real, fake, self.real_target)
+
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        """E[log(1 - D)]: the discriminator's fake term with the other sign."""
+        return -softplus(fake.float()).mean()
+
+    def reward(self, logit: Tensor) -> Tensor:
+        """-log(1 - D), above 0."""
+        return softplus(logit.float())
+
+    def traits(self) -> frozenset[str]:
+        """The sign of a logit says real or fake."""
+        return ZERO_LEVEL

@@ -1,0 +1,55 @@
+"""A generator whose steps are neither too small nor too large."""
+# ruff: noqa: A002, ARG002 - the round of the game; it remembers nothing
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from zerosum.core.errors import RecipeError
+from zerosum.core.registry import Part, register
+from zerosum.core.values import Count, NonNegative, Positive
+from zerosum.regularizers.passes import STYLES, still
+from zerosum.regularizers.protocol import Round
+
+
+@register("regularizer", "jacobian-clamping")
+@dataclass(frozen=True)
+class JacobianClamping(Part):
+    """Keeps Q = ||G(z) - G(z')|| / ||z - z'|| between two bounds: weight * E (max(0, Q - high)^2 + max(0, low - Q)^2).
+
+    Jacobian clamping, Odena et al. 2018, algorithm 1: z' is z plus a step of length `epsilon` in a random direction.
+    The norms are over all numbers of an image, so the bounds grow with its size. Inside the bounds it costs nothing.
+    The discriminator receives nothing from it.
+
+    Raises:
+        RecipeError: `low` is above `high`.
+    """
+
+    player: ClassVar[str] = "generator"
+    tracks: ClassVar[frozenset[str]] = frozenset()
+    clashes: ClassVar[dict[str, str]] = {"styles": STYLES}
+    weight: NonNegative = 1.0  # weight of the squared excess
+    low: NonNegative = 1.0  # smallest quotient that costs nothing
+    high: Positive = 20.0  # largest quotient that costs nothing
+    epsilon: Positive = 1.0  # length of the step from z to z'
+    every: Count = 1  # generator updates from one penalty to the next; each then counts that many times
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low > self.high:
+            raise RecipeError(f"regularizer {self.name!r}: low={self.low:g} is above high={self.high:g}; lower low")
+
+    def __call__(self, round: Round, memory: Any = None) -> Tensor:
+        """Penalty of a round, `[]`."""
+        assert round.latent is not None
+        step = torch.nn.functional.normalize(torch.randn_like(round.latent), dim=1) * self.epsilon
+        with still(round.generator):
+            moved = round.generator(round.latent + step, round.label)
+        distance = torch.linalg.vector_norm((moved.float() - round.fake.float()).flatten(1), dim=1)
+        quotient = distance / self.epsilon
+        excess = (quotient - self.high).clamp_min(0).square() + (self.low - quotient).clamp_min(0).square()
+        return self.weight * self.every * excess.mean()

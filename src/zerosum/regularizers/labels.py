@@ -1,0 +1,122 @@
+"""Second heads of the discriminator, which tell the class or the latent code from the sample alone."""
+# ruff: noqa: ARG002 - every regularizer takes a memory, none of these remembers anything
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from zerosum.core.errors import RecipeError
+from zerosum.core.registry import Part, register
+from zerosum.core.values import Count, Natural, NonNegative
+from zerosum.regularizers.protocol import Round
+from zerosum.regularizers.statistics import features
+
+
+@register("regularizer", "auxiliary-classifier")
+@dataclass(frozen=True)
+class AuxiliaryClassifier(Part):
+    """The discriminator names the class of what it sees, and the generator makes samples whose class it can name.
+
+    ACGAN, Odena, Olah & Shlens 2017, eq. 3: L_C = CE(l(x), c) + CE(l(G(z, c)), c), with l the class logits of the
+    discriminator's second head, which sees the image alone. Both players minimise it, the generator its second term.
+
+    Raises:
+        ValueError: the data have no classes.
+    """
+
+    player: ClassVar[str] = "both"
+    tracks: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[dict[str, str]] = {
+        "classifier": "it trains the discriminator's class head; set discriminator.labels=classifier",
+        "labels": "it needs the class of every sample; choose data with classes",
+    }
+    weight: NonNegative = 1.0  # weight of the cross-entropy in the discriminator's loss
+    generator_weight: NonNegative = 1.0  # weight of the cross-entropy in the generator's loss; 0.1 beside wasserstein
+    fakes: bool = True  # true: the discriminator learns the classes of fakes too, as in the paper; false: of real alone
+    every: Count = 1  # updates of a player from one penalty to the next; each then counts that many times
+
+    def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
+        """Cross-entropy in a round, `[]`."""
+        if round.label is None:
+            raise ValueError("auxiliary-classifier: the round has no label; choose data with classes")
+        if round.player == "generator":
+            return self.generator_weight * self.every * self._loss(round, "fake")
+        loss = self._loss(round, "real")
+        return self.weight * self.every * (loss + self._loss(round, "fake") if self.fakes else loss)
+
+    def _loss(self, round: Round, name: Any) -> Tensor:  # noqa: A002
+        assert round.label is not None
+        logits = round.discriminator.classify(features(self, round, name))
+        return cross_entropy(logits.float(), round.label[:: round.pack])
+
+
+@register("regularizer", "mutual-information")
+@dataclass(frozen=True)
+class MutualInformation(Part):
+    """The generator must show its latent code in the image, from which a head of the discriminator recovers it.
+
+    InfoGAN, Chen et al. 2016, eq. 5: minus the variational bound on I(c; G(z, c)), up to the constant entropy of c. The
+    code is the end of the latent, as the latent `infogan` draws it: a one-hot category, then continuous numbers.
+    weight * CE(category) + continuous_weight * |c - mean|^2 / 2, a Gaussian of unit variance. Both players minimise it
+    on the fakes.
+
+    Raises:
+        RecipeError: there is no code.
+        ValueError: the head or the latent has another size than the code.
+    """
+
+    player: ClassVar[str] = "both"
+    tracks: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[dict[str, str]] = {
+        "codes": "a head of the discriminator recovers the latent code; set discriminator.codes to categories + "
+        "continuous, and latent=infogan with the same two"
+    }
+    categories: Natural = 10  # values of the categorical code; 0 for none
+    continuous: Natural = 2  # continuous codes
+    weight: NonNegative = 1.0  # weight of the categorical code's cross-entropy
+    continuous_weight: NonNegative = 0.1  # weight of the continuous codes' half squared error, summed over codes
+    every: Count = 1  # updates of a player from one penalty to the next; each then counts that many times
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.categories + self.continuous:
+            raise RecipeError("regularizer 'mutual-information': categories and continuous are both 0; set one of them")
+
+    def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
+        """Negative log-likelihood of the codes in a round, `[]`."""
+        guess = round.discriminator.recover(features(self, round, "fake")).float()
+        code = self._code(guess, round.latent)
+        loss = torch.zeros((), device=guess.device)
+        if self.categories:
+            found, drawn = guess[:, : self.categories], code[:, : self.categories]
+            loss = loss + self.weight * cross_entropy(found, drawn)
+        if self.continuous:
+            error = (guess[:, self.categories :] - code[:, self.categories :]).square().sum(1).mean()
+            loss = loss + self.continuous_weight * error / 2
+        return self.every * loss
+
+    def _code(self, guess: Tensor, latent: Tensor | None) -> Tensor:
+        """Columns of the latent that are the code, `[N, categories + continuous]`."""
+        size = self.categories + self.continuous
+        wanted = f"the code of {self.categories} categories and {self.continuous} continuous numbers"
+        if guess.shape[1] != size:
+            raise ValueError(
+                f"mutual-information: the discriminator recovers {guess.shape[1]} numbers, {wanted} has {size}; set "
+                f"discriminator.codes={size}"
+            )
+        if latent is None or latent.shape[1] < size:
+            raise ValueError(
+                f"mutual-information: {wanted} is not in the latent; set "
+                f"latent=infogan:categories={self.categories},continuous={self.continuous}"
+            )
+        if len(guess) != len(latent):
+            raise ValueError(
+                f"mutual-information: the discriminator recovers {len(guess)} codes from {len(latent)} samples; set "
+                "pack=1"
+            )
+        return latent[:, latent.shape[1] - size :].float()

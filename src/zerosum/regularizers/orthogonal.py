@@ -1,0 +1,66 @@
+"""A penalty on weights: filters of a layer should not repeat each other."""
+# ruff: noqa: ARG002 - every regularizer takes a memory, this one remembers nothing
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils.parametrize import is_parametrized
+
+from zerosum.core.registry import Part, register
+from zerosum.core.values import Count, NonNegative
+from zerosum.regularizers.protocol import Round
+
+
+@register("regularizer", "orthogonal")
+@dataclass(frozen=True)
+class Orthogonal(Part):
+    """Keeps the filters of each layer at right angles without touching their size: strength * |W W^T * (1 - I)|^2.
+
+    BigGAN, Brock et al. 2019, eq. 3, on the generator; a row of W is one filter, all its weights. With `norms` the
+    diagonal counts too, strength * |W W^T - I|^2, as in Brock et al. 2017. Weights of linear and convolutional layers,
+    summed over layers; under spectral normalisation those that are learnt. Embeddings and biases are left alone.
+
+    Raises:
+        ValueError: the network has no such weights.
+    """
+
+    tracks: ClassVar[frozenset[str]] = frozenset()
+    player: Literal["generator", "discriminator", "both"] = "generator"  # whose filters
+    strength: NonNegative = 1e-4  # weight of the sum of squared products of filters
+    norms: bool = False  # true: also draws the norm of every filter to 1
+    every: Count = 1  # updates of the player from one penalty to the next; each then counts that many times
+
+    def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
+        """Penalty of the weights of the player that moves, `[]`."""
+        network: nn.Module = round.generator if round.player == "generator" else round.discriminator
+        costs = [self._cost(filters) for filters in _filters(network)]
+        if not costs:
+            raise ValueError(f"orthogonal: the {round.player} has no linear or convolutional layers; leave it out")
+        return self.strength * self.every * torch.stack(costs).sum()
+
+    def _cost(self, filters: Tensor) -> Tensor:
+        with torch.autocast(filters.device.type, enabled=False):
+            products = filters @ filters.T
+        own = products.diagonal()
+        others = products.square().sum() - own.square().sum()
+        return others + (own - 1).square().sum() if self.norms else others
+
+
+def _filters(network: nn.Module) -> Iterator[Tensor]:
+    """Weights of every layer, `[filters, weights of one]`, float32."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | _ConvNd):
+            weight = _learnt(layer)
+            turned = isinstance(layer, _ConvNd) and layer.transposed  # its filters are the second dimension
+            yield (weight.transpose(0, 1) if turned else weight).float().flatten(1)
+
+
+def _learnt(layer: Any) -> Tensor:
+    """The weight as the optimizer sees it; asking for a normalised one would move its power iteration."""
+    return layer.parametrizations.weight.original if is_parametrized(layer, "weight") else layer.weight

@@ -1,0 +1,60 @@
+"""Logits for the regularizers, and how to pass samples through a network without leaving a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from zerosum.core.values import Range
+from zerosum.regularizers.protocol import Round
+
+STYLES = (
+    "it calls the generator twice and compares, and style mixing and noise inputs differ between the calls; remove "
+    "this regularizer, or take path-length, which is made for such a generator"
+)
+Share = Annotated[float, Range(0, 1, open_low=True)]  # of a batch; some of it at least
+
+
+def per_sample(logits: Tensor) -> Tensor:
+    """One float32 logit a sample, `[N]`: a patch map counts as its mean."""
+    return logits.float().flatten(1).mean(1) if logits.ndim > 1 else logits.float()
+
+
+def seen(round: Round, name: str) -> Tensor:  # noqa: A002 - the round of the game
+    """Logits of "real" or "fake", one a sample, looked at now if they have not been yet."""
+    if getattr(round, f"{name}_logits") is None:
+        round.look(name)
+    return per_sample(getattr(round, f"{name}_logits"))
+
+
+def steady(round: Round) -> Callable[[Tensor], Tensor]:  # noqa: A002
+    """The discriminator's logits as a plain function of the samples, `[N, ...]` to `[N / pack]`.
+
+    Each call draws the same dropout and the same augmentation, so that logits differ only where samples do.
+    """
+    source = torch if round.real.device.type == "cpu" else torch.get_device_module(round.real.device)
+    state = source.get_rng_state()
+
+    def logits(x: Tensor) -> Tensor:
+        source.set_rng_state(state)
+        return per_sample(round.judge(x, round.label))
+
+    return logits
+
+
+@contextmanager
+def still(network: Any) -> Iterator[None]:
+    """Batch norms still normalise by their batch, but do not count it in their running statistics."""
+    modules = network.modules() if isinstance(network, nn.Module) else ()
+    norms = [m for m in modules if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True

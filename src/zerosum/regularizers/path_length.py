@@ -1,0 +1,73 @@
+"""A generator whose images move equally far for equal steps of the latent, everywhere."""
+# ruff: noqa: A002 - the round of the game
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from zerosum.core.registry import Part, register
+from zerosum.core.values import Count, Fraction, NonNegative
+from zerosum.regularizers.passes import Share
+from zerosum.regularizers.protocol import Round
+
+
+@register("regularizer", "path-length")
+@dataclass(frozen=True)
+class PathLength(Part):
+    """Pulls the length of the generator's Jacobian to its own running mean a: weight * E (||J^T y|| - a)^2.
+
+    StyleGAN2, Karras et al. 2020, eq. 4, with y ~ N(0, I) / sqrt(H W) shaped like an image. J is taken with respect to
+    w where the generator has styles (`mapping` and `synthesis`), and flows on into the mapping; else to z. Where
+    `mapping` gives one w a layer, `[N, L, d]`, the length is sqrt(mean over layers of ||.||^2). The mean a moves by
+    `decay` towards the lengths of this batch before it is used, and, as in the authors' code, the new a is not detached
+    inside the penalty; only what is remembered is. The discriminator receives nothing from it.
+    """
+
+    player: ClassVar[str] = "generator"
+    tracks: ClassVar[frozenset[str]] = frozenset()
+    watched: ClassVar[tuple[str, ...]] = ("mean",)
+    clashes: ClassVar[dict[str, str]] = {
+        "batchnorm": (
+            "it measures how each image follows its own latent, and BatchNorm makes an image depend on the whole "
+            "batch; set generator.norm=layer, group or none"
+        )
+    }
+    weight: NonNegative = 2.0  # weight of (length - mean)^2
+    decay: Fraction = 0.01  # share by which the mean moves to the lengths of a batch
+    share: Share = 0.5  # part of the batch that is used
+    every: Count = 4  # generator updates from one penalty to the next; each then counts that many times
+
+    def memory(self) -> dict[str, Tensor]:
+        """The running mean of the lengths, 0 at first."""
+        return {"mean": torch.zeros(())}
+
+    def __call__(self, round: Round, memory: dict[str, Tensor]) -> Tensor:
+        """Penalty of a round, `[]`; moves the mean."""
+        assert round.latent is not None
+        count = math.ceil(self.share * len(round.latent))
+        label = None if round.label is None else round.label[:count]
+        with torch.autocast(round.latent.device.type, enabled=False):
+            lengths = _lengths(round.generator, round.latent[:count].detach().float(), label)
+        mean = memory["mean"].lerp(lengths.mean(), self.decay)
+        with torch.no_grad():
+            memory["mean"].copy_(mean)
+        return self.weight * self.every * (lengths - mean).square().mean()
+
+
+def _lengths(G: Any, z: Tensor, label: Tensor | None) -> Tensor:
+    """||J^T y|| for one random y a sample, `[N]`, differentiable."""
+    if hasattr(G, "synthesis"):
+        start = G.mapping(z, label)
+        images = G.synthesis(start)
+    else:
+        start = z.requires_grad_()
+        images = G(start, label)
+    y = torch.randn_like(images) / math.sqrt(images[0, 0].numel())
+    (gradient,) = torch.autograd.grad((images * y).sum(), start, create_graph=True)
+    layers = gradient.shape[1] if gradient.ndim == 3 else 1
+    return torch.linalg.vector_norm(gradient.flatten(1), dim=1) / math.sqrt(layers)

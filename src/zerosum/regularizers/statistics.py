@@ -1,0 +1,193 @@
+"""Regularizers that compare what the discriminator says of whole batches: averages of logits, features of samples.
+
+Features are what the discriminator's last layer looks at, `[N, F]`, flattened and float32. Differences of features are
+means over the F features, so that a weight does not depend on the width of a layer.
+"""
+# ruff: noqa: ARG002 - every regularizer takes a memory, only LeCam remembers
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from zerosum.core.registry import Part, register
+from zerosum.core.values import Count, Fraction, Images, NonNegative
+from zerosum.regularizers.protocol import AUTOENCODER, Round
+
+_FEATURES = (
+    "it compares features of the discriminator, which this one does not show; set discriminator.network to one with "
+    "features, such as dcgan-discriminator"
+)
+Distance = Literal["squares", "absolute"]
+
+
+def features(part: Part, round: Round, name: Literal["real", "fake"]) -> Tensor:  # noqa: A002 - the round of the game
+    """Features `[N, F]` of "real" or "fake", float32; the discriminator looks first if it has not.
+
+    Raises:
+        ValueError: the discriminator has no features.
+    """
+    if name not in round.features:
+        round.look(name)
+    if name not in round.features:
+        raise ValueError(f"{part.name}: {_FEATURES}")
+    return round.features[name].float().flatten(1)
+
+
+def _distance(difference: Tensor, kind: Distance) -> Tensor:
+    """Mean square, or mean magnitude, of all differences."""
+    return (difference.square() if kind == "squares" else difference.abs()).mean()
+
+
+@register("regularizer", "lecam")
+@dataclass(frozen=True)
+class LeCam(Part):
+    """Holds logits near the running average of the other kind's, which keeps a discriminator modest on few data.
+
+    LeCam, Tseng et al. 2021, eq. 4: weight * (E (s_r - a_f)^2 + E (s_f - a_r)^2), with a_r and a_f the exponential
+    moving averages of real and fake logits, this batch included. `one-sided` is the form of the authors' code, which
+    leaves logits alone on the wrong side of the other average: E max(0, s_r - a_f)^2 + E max(0, a_r - s_f)^2.
+    The averages are plain means at first, so they do not lean to where they begin.
+
+    Raises:
+        ValueError: the discriminator has not looked at both batches.
+    """
+
+    player: ClassVar[str] = "discriminator"
+    tracks: ClassVar[frozenset[str]] = frozenset()
+    watched: ClassVar[tuple[str, ...]] = ("real", "fake")  # of the memory, for the log
+    clashes: ClassVar[dict[str, str]] = {"autoencoder": AUTOENCODER}
+    weight: NonNegative = 0.3  # weight of the squared distances
+    decay: Fraction = 0.99  # share of an average that one update leaves
+    form: Literal["squared", "one-sided"] = "squared"  # the paper's formula, or that of the authors' code
+    after: Images = 50_000  # images at the start during which it costs nothing, while the averages follow
+    every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
+
+    def memory(self) -> dict[str, Tensor]:
+        """Averages of `real` and `fake` logits [], and the number of `looks` [] behind them."""
+        return {name: torch.zeros(()) for name in ("real", "fake", "looks")}
+
+    def __call__(self, round: Round, memory: Any) -> Tensor:  # noqa: A002 - the round of the game
+        """Penalty of a round, `[]`."""
+        if round.real_logits is None or round.fake_logits is None:
+            raise ValueError("lecam: the round has no logits; let the discriminator look at real and fake first")
+        real, fake = round.real_logits.float(), round.fake_logits.float()
+        self._follow(real, fake, memory)
+        if round.images < self.after:
+            return torch.zeros((), device=real.device)
+        above, below = real - memory["fake"], memory["real"] - fake
+        if self.form == "one-sided":
+            above, below = above.clamp_min(0), below.clamp_min(0)
+        return self.weight * self.every * (above.square().mean() + below.square().mean())
+
+    @torch.no_grad()
+    def _follow(self, real: Tensor, fake: Tensor, memory: Any) -> None:
+        memory["looks"].add_(1)
+        step = memory["looks"].reciprocal().clamp_min(1 - self.decay)
+        memory["real"].lerp_(real.mean(), step)
+        memory["fake"].lerp_(fake.mean(), step)
+
+
+@register("regularizer", "feature-matching")
+@dataclass(frozen=True)
+class FeatureMatching(Part):
+    """The generator matches the mean features of its batch to those of the real batch.
+
+    Salimans et al. 2016, section 3.1: weight * |E f(x) - E f(G(z))|^2, f the discriminator's features, here a mean over
+    them. With `pixels` f is the identity: first moments of the images themselves, a weak but cheap statistic.
+    """
+
+    player: ClassVar[str] = "generator"
+    tracks: ClassVar[frozenset[str]] = frozenset()
+    weight: NonNegative = 1.0  # weight of the distance
+    of: Literal["features", "pixels"] = "features"  # whose batch means are matched
+    distance: Distance = "squares"  # of the two means, averaged over features or pixels
+    every: Count = 1  # generator updates from one penalty to the next; each then counts that many times
+
+    @property
+    def needs(self) -> dict[str, str]:  # type: ignore[override]
+        """Features, unless it matches pixels."""
+        return {"features": f"{_FEATURES}, or feature-matching:of=pixels"} if self.of == "features" else {}
+
+    def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
+        """Penalty of a round, `[]`."""
+        if self.of == "pixels":
+            real, fake = round.real.float(), round.fake.float()
+        else:
+            real, fake = features(self, round, "real"), features(self, round, "fake")
+        return self.weight * self.every * _distance(fake.mean(0) - real.detach().mean(0), self.distance)
+
+
+@register("regularizer", "content")
+@dataclass(frozen=True)
+class Content(Part):
+    """Draws every fake, in the discriminator's features, to one real sample of the batch.
+
+    The content loss of Johnson et al. 2016 in features that are learnt along, as Larsen et al. 2016 do it:
+    weight * E |f(G(z_i)) - f(x_i)|^2. It compares sample with sample, so it needs to know which belong together. Where
+    the game makes fake i from real sample i, that is their `place`. Where nothing belongs together, a random partner
+    would only draw all fakes to the mean: the reference is then the `nearest` real sample, of the same class where
+    there are classes. The discriminator receives nothing from it.
+    """
+
+    player: ClassVar[str] = "generator"
+    tracks: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[dict[str, str]] = {"features": _FEATURES}
+    weight: NonNegative = 1.0  # weight of the distance
+    reference: Literal["nearest", "place"] = "nearest"  # which real sample: closest in features, or of the same place
+    distance: Distance = "squares"  # of two samples' features, averaged over them
+    every: Count = 1  # generator updates from one penalty to the next; each then counts that many times
+
+    def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
+        """Penalty of a round, `[]`."""
+        real, fake = features(self, round, "real").detach(), features(self, round, "fake")
+        if self.reference == "nearest":
+            label = None if round.label is None else round.label[:: round.pack]
+            real = real[self._nearest(fake, real, label)]
+        return self.weight * self.every * _distance(fake - real, self.distance)
+
+    @torch.no_grad()
+    def _nearest(self, fake: Tensor, real: Tensor, label: Tensor | None) -> Tensor:
+        order = 2.0 if self.distance == "squares" else 1.0
+        far = torch.cdist(fake, real, p=order, compute_mode="donot_use_mm_for_euclid_dist")
+        if label is not None:
+            far = far.masked_fill(label[:, None] != label, torch.inf)
+        return far.argmin(1)
+
+
+@register("regularizer", "pulling-away")
+@dataclass(frozen=True)
+class PullingAway(Part):
+    """Pushes what the discriminator sees in different fakes to right angles, against a batch of one picture.
+
+    EBGAN's repelling regularizer, Zhao, Mathieu & LeCun 2017, eq. 4: weight * the mean over pairs of different fakes of
+    the squared cosine between their vectors. The paper takes the code of the auto-encoder and weight 0.1.
+    """
+
+    player: ClassVar[str] = "generator"
+    tracks: ClassVar[frozenset[str]] = frozenset()
+    weight: NonNegative = 0.1  # weight of the mean squared cosine
+    of: Literal["code", "features"] = "code"  # vectors: code of an auto-encoder, or features of another discriminator
+    every: Count = 1  # generator updates from one penalty to the next; each then counts that many times
+
+    @property
+    def needs(self) -> dict[str, str]:  # type: ignore[override]
+        """What gives the vectors."""
+        if self.of == "features":
+            return {"features": _FEATURES}
+        why = "it compares codes of an auto-encoder; set discriminator.network=began-discriminator, or"
+        return {"autoencoder": f"{why} pulling-away:of=features"}
+
+    def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
+        """Penalty of a round, `[]`; 0 for a single fake."""
+        seen = round.discriminator.encode(round.fake) if self.of == "code" else features(self, round, "fake")
+        direction = normalize(seen.float().flatten(1), dim=1)
+        count = len(direction)
+        with torch.autocast(direction.device.type, enabled=False):
+            cosine = direction @ direction.T
+        others = cosine.square().sum() - cosine.diagonal().square().sum()
+        return self.weight * self.every * others / max(1, count * (count - 1))

@@ -1,0 +1,55 @@
+"""A generator that does not jump between its updates."""
+# ruff: noqa: A002 - the round of the game
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from zerosum.core.registry import Part, register
+from zerosum.core.values import Count, NonNegative
+from zerosum.regularizers.passes import STYLES, still
+from zerosum.regularizers.protocol import Round
+
+
+@register("regularizer", "successive-consistency")
+@dataclass(frozen=True)
+class SuccessiveConsistency(Part):
+    """Holds the generator to what it made of the same latents before its last update: weight * E |G_t(z) - G_t-1(z)|.
+
+    The mean absolute difference, over samples and pixels, between successive outputs for one latent; a new batch of
+    latents is taken at each penalty, and the first penalty of a training is 0. The older output is a constant. Whole
+    batches are remembered, because BatchNorm would normalise a part of one differently.
+
+    It is a proximal term: it slows the generator down where its outputs would swing. It is not consistency
+    regularization (cr, bcr, zcr act on the discriminator's logits under a change of the sample), it compares nothing
+    with real samples (feature-matching does), and successive samples of one batch are never compared, which would
+    punish their diversity. The discriminator receives nothing from it.
+    """
+
+    player: ClassVar[str] = "generator"
+    tracks: ClassVar[frozenset[str]] = frozenset()
+    clashes: ClassVar[dict[str, str]] = {"styles": STYLES}
+    weight: NonNegative = 1.0  # weight of the mean absolute difference
+    every: Count = 1  # generator updates from one penalty to the next; each then counts that many times
+
+    def memory(self) -> dict[str, Tensor]:
+        """Nothing at first; then the last latents, labels and outputs, whose sizes the first round tells."""
+        return {}
+
+    def __call__(self, round: Round, memory: dict[str, Tensor]) -> Tensor:
+        """Penalty of a round, `[]`; remembers its latents and outputs."""
+        difference = _difference(round.generator, memory) if memory else round.fake.new_zeros((), dtype=torch.float32)
+        assert round.latent is not None
+        kept = {"latent": round.latent, "fake": round.fake.float(), "label": round.label}
+        memory.update({name: x.detach().clone() for name, x in kept.items() if x is not None})
+        return self.weight * self.every * difference
+
+
+def _difference(G: Any, memory: dict[str, Tensor]) -> Tensor:
+    with still(G):
+        now = G(memory["latent"], memory.get("label"))
+    return (now.float() - memory["fake"]).abs().mean()

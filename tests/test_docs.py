@@ -1,0 +1,275 @@
+"""Pages say what the code says: generated tables are up to date, commands can be run, links lead somewhere."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from zerosum import recipes  # noqa: F401  (puts every part on the shelf)
+from zerosum.core import compatibility, registry, settings
+from zerosum.core.errors import RecipeError
+from zerosum.core.space import Space
+from zerosum.data import Preparation
+from zerosum.data import names as named_sets
+from zerosum.recipes import read_recipe
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+METHODS = sorted((DOCS / "methods").glob("*.md"))
+GUIDES = [*METHODS, DOCS / "tutorials.md", DOCS / "choosing.md"]
+SHAPES = {  # of the data that commands name: shape, classes
+    "digits": ((1, 8, 8), 10),
+    "mnist": ((1, 28, 28), 10),
+    "fashion-mnist": ((1, 28, 28), 10),
+    "cifar10": ((3, 32, 32), 10),
+    "ring8": ((2,), 0),
+    "grid25": ((2,), 0),
+    "photos/": ((3, 64, 64), 2),
+}
+
+
+def load_generate():
+    spec = importlib.util.spec_from_file_location("zerosum_docs_generate", DOCS / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+generate = load_generate()
+
+
+def text(page):
+    return page.read_text(encoding="utf-8")
+
+
+def train_commands(page):
+    """Arguments of every `zerosum train ...` of a page: on an indented line, or as code within one."""
+    lines = re.findall(r"^    (zerosum train .*?)(?:\s+#.*)?$", text(page), re.MULTILINE)
+    lines += [one for one in re.findall(r"`(zerosum train [^`]+)`", text(page)) if "NAME" not in one]
+    return [shlex.split(line)[2:] for line in lines]
+
+
+def split(words):
+    """Data, recipe and settings of a command."""
+    words, name = list(words), "dcgan"
+    for option in ("--recipe", "-r"):
+        if option in words:
+            place = words.index(option)
+            name = words[place + 1]
+            del words[place : place + 2]
+    if "--images" in words:
+        place = words.index("--images")
+        words[place : place + 2] = [f"length={words[place + 1]}"]
+    plain = [word for word in words if "=" not in word]
+    return (plain or ["digits"])[0], name, [word for word in words if "=" in word]
+
+
+COMMANDS = sorted({(page.name, *map(str, words)) for page in GUIDES for words in train_commands(page)})
+SETTINGS = sorted(
+    {
+        (page.name, word)
+        for page in GUIDES
+        for word in re.findall(r"`([a-z][a-z_.]*=[^`\s]+)`", generate.BLOCK.sub("", text(page)))
+        if word != "field=value"
+    }
+)
+PARTS = sorted(
+    {
+        (page.name, word)
+        for page in GUIDES
+        for word in re.findall(r"`([a-z0-9-]+:[a-z_]+=[^`\s]+)`", generate.BLOCK.sub("", text(page)))
+    }
+)
+
+
+# ---------------------------------------------------------------------------- generated blocks
+
+
+def test_generated_blocks_are_up_to_date(capsys):
+    status = generate.main(["--check"])
+    assert status == 0, capsys.readouterr().out
+
+
+def test_a_stale_page_is_found_and_mended(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(generate, "DOCS", tmp_path)
+    page = tmp_path / "methods" / "clip.md"
+    page.parent.mkdir()
+    page.write_text("Before.\n<!-- generated: part rule clip -->\n<!-- end -->\nAfter.\n", encoding="utf-8")
+    assert generate.main([]) == 0
+    good = text(page)
+    assert "| `limit` | `0.01` | largest magnitude of a parameter |" in good
+    assert good.startswith("Before.\n")
+    assert good.endswith("\nAfter.\n")
+    assert generate.main([]) == 0
+    assert text(page) == good  # idempotent
+    assert generate.main(["--check"]) == 0
+
+    page.write_text(good.replace("0.01", "0.02"), encoding="utf-8")
+    stale = text(page)
+    capsys.readouterr()
+    assert generate.main(["--check"]) == 1
+    assert capsys.readouterr().out == "stale: methods/clip.md; run python docs/generate.py\n"
+    assert text(page) == stale  # --check changes nothing
+    assert generate.main([]) == 0
+    assert text(page) == good
+
+
+def test_unknown_options_are_refused(capsys):
+    assert generate.main(["--chek"]) == 2
+    assert capsys.readouterr().out == "usage: generate.py [--check]\n"
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [
+        ("recipe wgan-gpp", "page.md, line 2: there is no recipe 'wgan-gpp'; .*wgan-gp"),
+        ("part regularizer r7", "page.md, line 2: there is no regularizer 'r7'; .*r1"),
+        ("part regularisation r1", "there is no kind of part called 'regularisation'"),
+        ("table r1", "'generated: table r1' is no marker; write 'recipe NAME' or 'part KIND NAME'"),
+    ],
+)
+def test_unknown_names_in_markers_are_errors(marker, message):
+    page = f"Text.\n<!-- generated: {marker} -->\nOld.\n<!-- end -->\n"
+    same, (fault,) = generate.render(page, "page.md")
+    assert same == page
+    assert re.search(message, fault)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<!-- generated: part rule clip -->\n",
+        "<!-- end -->\n",
+        "<!-- generated: part rule clip -->\n<!-- generated: part rule clip -->\n<!-- end -->\n",
+    ],
+    ids=["open", "closed twice", "nested"],
+)
+def test_markers_come_in_pairs(page):
+    same, (fault,) = generate.render(page)
+    assert same == page
+    assert "needs its own '<!-- end -->'" in fault
+
+
+def test_an_error_is_told_and_the_other_blocks_are_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(generate, "DOCS", tmp_path)
+    wrong, right = (
+        "<!-- generated: recipe nothing -->\n<!-- end -->\n",
+        "<!-- generated: part rule clip -->\n<!-- end -->\n",
+    )
+    (tmp_path / "a.md").write_text(wrong + right)
+    assert generate.main([]) == 1
+    assert re.match(r"error: a.md, line 1: there is no recipe 'nothing';.*\nrewrote a.md\n", capsys.readouterr().out)
+    assert "| `limit` | `0.01` | largest magnitude of a parameter |" in text(tmp_path / "a.md")
+    assert generate.main(["--check"]) == 1  # an error is an error, also where nothing is stale
+    assert "stale" not in capsys.readouterr().out
+
+
+def test_a_part_block_says_what_the_part_says():
+    block, _ = generate.render("<!-- generated: part regularizer r1 -->\n<!-- end -->")
+    part = registry.lookup("regularizer", "r1")
+    assert registry.summary(part) in block
+    for trait, why in part.clashes.items():
+        assert f"- clashes with `{trait}`: {why}" in block
+    assert re.findall(r"^\| `(\w+)`", block, re.MULTILINE) == list(registry.field_types(part))
+
+
+def test_every_row_of_a_generated_table_says_what_it_is():
+    for page in GUIDES:
+        for block in generate.BLOCK.finditer(text(page)):
+            empty = [line for line in block["body"].splitlines() if re.search(r"\|\s*\|$", line)]
+            assert not empty, f"{page.name}: {empty}"
+
+
+def test_a_recipe_block_rebuilds_the_recipe():
+    """The table is complete and each row can be typed: gan with the rows as settings is the recipe."""
+    block, _ = generate.render("<!-- generated: recipe wgan-gp -->\n<!-- end -->")
+    rows = [f"{field}={value}" for field, value in re.findall(r"^\| `([\w.]+)` \| `([^`]*)` \|", block, re.MULTILINE)]
+    rebuilt = read_recipe(generate.BASE, [*rows, "recipe=wgan-gp"])
+    assert not settings.differences(read_recipe("wgan-gp"), rebuilt)
+    assert len(rows) < 20
+
+
+# ---------------------------------------------------------------------------- coverage
+
+
+def test_every_recipe_is_named_by_a_page():
+    pages = "\n".join(text(page) for page in METHODS)
+    named = set(re.findall(r"`([a-z0-9-]+)`", pages)) | set(re.findall(r"--recipe ([a-z0-9-]+)", pages))
+    recipes_ = registry.shelf("recipe")
+    missing = [name for name in recipes_ if name not in named and name.removesuffix("-small") not in named]
+    assert not missing, f"no page names the recipes {missing}"
+
+
+def test_the_index_has_every_page():
+    index = text(DOCS / "methods" / "README.md")
+    linked = set(re.findall(r"\]\(([a-z0-9-]+\.md)\)", index))
+    assert linked == {page.name for page in METHODS} - {"README.md"}
+
+
+def test_pages_have_the_same_build():
+    for page in METHODS:
+        if page.name == "README.md":
+            continue
+        found = re.findall(r"^(#+ .*)$", text(page), re.MULTILINE)
+        assert found[0].startswith("# "), page
+        assert found[-2:] == ["## Details that matter", "## What the logged values mean"], page
+        assert "```text" in text(page), page
+        assert re.search(r"arXiv\s+\d{4}\.\d{4,5}\b", text(page)), page
+
+
+def test_links_lead_somewhere():
+    for page in [*GUIDES, *DOCS.glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text(page)):
+            if not link.startswith("http"):
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+# ---------------------------------------------------------------------------- commands and settings
+
+
+def test_commands_were_found():
+    assert len(COMMANDS) > 40
+    assert len(SETTINGS) > 15
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_commands_can_be_run(command):
+    """Recipe and settings are read; the recipe fits the data: traits, schedules, networks on the meta device."""
+    data, name, words = split(command[1:])
+    recipe = read_recipe(name, words)
+    known = set(named_sets()) | {"photos/"}
+    assert data in known
+    shape, classes = SHAPES.get(data, (None, None))
+    if shape is None:  # a set whose shape belongs to its own tests
+        return
+    if recipe.data != Preparation() and len(shape) == 3 and recipe.data.size != "auto":
+        side = int(recipe.data.size.split("x")[0])
+        shape = (shape[0], side, side)
+    space = Space(shape, recipe.game.latent.size, classes)
+    compatibility.check(recipe.game, space, recipe.length.images(1_000))
+
+
+@pytest.mark.parametrize(("page", "word"), SETTINGS, ids=lambda one: one)
+def test_settings_are_read_by_a_recipe(page, word):
+    """Recipes that the page runs are tried first, then all."""
+    own = [split(command[1:])[1] for command in COMMANDS if command[0] == page]
+    faults = []
+    for name in [*own, *registry.shelf("recipe")]:
+        try:
+            read_recipe(name, [word])
+        except RecipeError as error:
+            faults.append(f"{name}: {error}")
+        else:
+            return
+    pytest.fail("\n".join(faults[:3]))
+
+
+@pytest.mark.parametrize(("page", "word"), PARTS, ids=lambda one: one)
+def test_texts_of_parts_are_parsed(page, word):
+    name = word.partition(":")[0]
+    kinds = [kind for kind in registry.kinds() if name in registry.shelf(kind)]
+    assert kinds, f"{page}: no part is called {name!r}"
+    for kind in kinds:
+        assert registry.parse(kind, word).name == name
