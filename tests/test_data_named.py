@@ -64,7 +64,9 @@ def test_the_seed_and_the_share_make_the_split():
         open_data("digits", Preparation(held_out=1))
 
 
-@pytest.mark.parametrize(("name", "modes", "spread"), [("ring8", 8, 0.01), ("grid25", 25, 0.0177)])
+@pytest.mark.parametrize(
+    ("name", "modes", "spread"), [("ring8", 8, 0.01), ("ring8-wide", 8, 0.05), ("grid25", 25, 0.0177)]
+)
 def test_mixtures(name, modes, spread):
     found = open_data(name, seed=3)
     assert found.values.shape == (100_000, 2)

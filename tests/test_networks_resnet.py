@@ -154,6 +154,12 @@ def test_attention_takes_few_channels(channels):
     assert SelfAttention(channels)(torch.randn(2, channels, 4, 4)).shape == (2, channels, 4, 4)
 
 
+@pytest.mark.parametrize(("attention", "place"), [(8, 1), (15, 1), (16, 0), (64, 0)])
+def test_attention_takes_the_largest_map_that_is_small_enough(attention, place):
+    followers = attentions("resnet-discriminator", attention, [16, 8, 8], [4, 16, 24], spectral=False)
+    assert [isinstance(one, SelfAttention) for one in followers] == [place == index for index in range(3)]
+
+
 def test_attention_follows_the_first_map_of_its_side():
     followers = attentions("resnet-discriminator", 8, [16, 8, 8], [4, 16, 24], spectral=True)
     assert [type(m).__name__ for m in followers] == ["Identity", "SelfAttention", "Identity"]
@@ -188,10 +194,10 @@ def test_attention_on_wide_images_goes_by_the_height(part):
     (PARTS["resnet-generator"], "8 or 16 or 32"), (PARTS["biggan-generator"], "8 or 16 or 32"),
     (PARTS["resnet-discriminator"], "8 or 16"), (PARTS["biggan-discriminator"], "8 or 16"),
 ], ids=lambda x: getattr(x, "name", ""))  # fmt: skip
-def test_attention_at_no_map_names_the_maps(part, sides):
-    message = f"network '{part.name}': no block gives maps of 12 pixels; set attention=0 or {sides}$"
+def test_attention_below_every_map_names_the_maps(part, sides):
+    message = f"network '{part.name}': no block gives maps of 3 pixels or fewer; set attention=0 or {sides}$"
     with pytest.raises(RecipeError, match=message):
-        part.replace(attention=12).build(SPACES[2])
+        part.replace(attention=3).build(SPACES[2])
 
 
 # --- blocks

@@ -27,7 +27,7 @@ def check(game: Any, space: Space, total: int | None, batch: int | None = None) 
         RecipeError: every problem: what, why, and how to mend it.
     """
     faults = [*_doubles(game), *_roles(game), *_traits(game, space), *_labels(game), *_heads(game)]
-    faults += [*_packs(game, batch), *_schedules(game, total)]
+    faults += [*_packs(game, batch), *_schedules(game, total), *_own(game, space)]
     faults += [] if faults else _wiring(game, space)
     if faults:
         raise RecipeError(faults)
@@ -114,7 +114,7 @@ def _labels(game: Any) -> list[str]:
     """Classes must reach who makes samples and who judges them, or neither."""
     product, judges = game.product, _judges(game)
     made = "labels" in game.players()[product].network.traits()
-    judged = bool(judges & {"labels", "classifier"})
+    judged = bool(judges & {"labels", "classifier", "pairs"})  # a pair is judged as two of one class
     if made and not judged:
         return [
             f"the {product} is told a class and no discriminator asks for it, so nothing would tie samples to classes; "
@@ -143,7 +143,7 @@ def _heads(game: Any) -> list[str]:
 
 def _packs(game: Any, batch: int | None) -> list[str]:
     faults = []
-    alone = sorted(_judges(game) & {"labels", "classifier", "codes", "autoencoder", "joint"})
+    alone = sorted(_judges(game) & {"labels", "classifier", "codes", "autoencoder", "joint", "pairs"})
     if game.pack > 1 and alone:
         faults.append(
             f"pack={game.pack} with {alone[0]!r}: a pack gets one logit, and its samples differ in what this "
@@ -153,6 +153,11 @@ def _packs(game: Any, batch: int | None) -> list[str]:
         nearest = max(1, round(batch / game.pack)) * game.pack
         faults.append(f"batch={batch} cannot be divided into packs of {game.pack}; set batch={nearest}")
     return faults
+
+
+def _own(game: Any, space: Space) -> list[str]:
+    """What only the game knows of itself, where it says so."""
+    return game.faults(space) if hasattr(game, "faults") else []
 
 
 def _schedules(game: Game, total: int | None) -> list[str]:

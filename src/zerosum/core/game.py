@@ -25,7 +25,10 @@ class Feed(Protocol):
 
 @runtime_checkable
 class Game(Protocol):
-    """Who plays and in which order. A game is a value; the live players sit at the engine's table."""
+    """Who plays and in which order. A game is a value; the live players sit at the engine's table.
+
+    A game that must refuse what fits others may also have `faults(space) -> list[str]`: what, why, and how to mend it.
+    """
 
     product: str  # player whose network is what a training is for
     latent: Any  # latent part: latent(count, device) -> [count, size]

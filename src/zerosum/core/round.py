@@ -65,7 +65,10 @@ class Round:
         """
         real, fake = self.beside.get("real"), self.beside.get("fake")
         if real is not fake:
-            raise ValueError("this game's discriminator judges pairs, so a part cannot show it single samples")
+            raise ValueError(
+                "this game's discriminator judges pairs, so a part cannot show it single samples; remove the "
+                "regularizer that judges samples of its own making"
+            )
         return self._examine(x, label, real)[0]
 
     def _examine(self, x: Tensor, label: Tensor | None, beside: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -35,7 +35,9 @@ def _grid(sides: list[float]) -> np.ndarray:
 
 
 MIXTURES = {
+    "dirac": Mixture("100,000 points, all at 0 of one dimension", np.zeros((1, 1), np.float32), 0.0),
     "ring8": Mixture("100,000 points: 8 Gaussians on a circle of radius 1, deviation 0.01", _ring(8), 0.01),
+    "ring8-wide": Mixture("100,000 points: 8 Gaussians on a circle of radius 1, deviation 0.05", _ring(8), 0.05),
     "grid25": Mixture(
         "100,000 points: 25 Gaussians on a 5x5 grid, deviation 0.0177",
         _grid([side / 2.828 for side in (-4, -2, 0, 2, 4)]),

@@ -15,7 +15,7 @@ from zerosum.core.player import Player
 from zerosum.core.registry import Part, slot
 from zerosum.core.round import Round
 from zerosum.core.space import Space
-from zerosum.core.values import Count
+from zerosum.core.values import Count, NonNegative
 from zerosum.selection import All
 
 
@@ -36,6 +36,7 @@ class Adversarial(Part):
     regularizers: tuple[Any, ...] = slot("regularizer", ())  # further losses of either player
     augmentations: tuple[Any, ...] = slot("augmentation", ())  # what happens to images, in their order
     selection: Any = slot("selection", All())  # which fakes of a batch the generator learns from
+    adversarial: NonNegative = 1.0  # weight of the objective in the generator's loss; 0: regularizers alone teach it
     pack: Count = 1  # samples that the discriminator judges together, joined along their channels
     discriminator_updates: Count = 1  # discriminator updates for each turn of the generator
 
@@ -101,13 +102,16 @@ class Adversarial(Part):
         r.look("real", "fake")
         assert r.real_logits is not None
         assert r.fake_logits is not None
-        engine.ledger.watch(real_logit=r.real_logits.mean(), fake_logit=r.fake_logits.mean())
+        number = player.removeprefix(role(player))  # one of several has its own line: real_logit-2
+        engine.ledger.watch(
+            **{f"real_logit{number}": r.real_logits.mean(), f"fake_logit{number}": r.fake_logits.mean()}
+        )
         loss = self.objective.discriminator(r.real_logits, r.fake_logits, **engine.recall(self.objective))
         engine.update(player, adversarial=loss, **engine.extras(player, r))
         return r
 
     def generator_loss(self, engine: Engine, r: Round) -> Tensor:
-        """What the generator pays to the objective: for the selected fakes, beside real logits where pairs count."""
+        """What the generator pays to the objective for the selected fakes, beside real logits where pairs count."""
         r.look("fake")
         if self.objective.pairs:
             r.look("real")
@@ -116,7 +120,7 @@ class Adversarial(Part):
         chosen = self.selection(fake, engine.images)
         if chosen is not None:
             fake, real = fake[chosen], real if real is None else real[chosen]
-        return self.objective.generator(fake, real, **engine.recall(self.objective))
+        return self.adversarial * self.objective.generator(fake, real, **engine.recall(self.objective))
 
     def train_generator(self, engine: Engine, r: Round) -> Round:
         """One update of the generator: it pays the objective and its regularizers."""

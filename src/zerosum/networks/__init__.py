@@ -8,6 +8,7 @@ class `[N]` enters; all but labels=none and labels=classifier need it.
 from zerosum.networks.acgan import ACGANGenerator
 from zerosum.networks.began import BEGANDiscriminator, BEGANGenerator
 from zerosum.networks.biggan import BigGANDiscriminator, BigGANGenerator
+from zerosum.networks.dagan import DAGANDiscriminator, DAGANGenerator
 from zerosum.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from zerosum.networks.dirac import DiracDiscriminator, DiracGenerator
 from zerosum.networks.initialization import Default, Glorot, He, LeCun, Normal, Orthogonal
@@ -24,6 +25,8 @@ __all__ = [
     "BEGANGenerator",
     "BigGANDiscriminator",
     "BigGANGenerator",
+    "DAGANDiscriminator",
+    "DAGANGenerator",
     "DCGANDiscriminator",
     "DCGANEncoder",
     "DCGANGenerator",

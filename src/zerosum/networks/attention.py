@@ -46,23 +46,25 @@ def _pooled(x: Tensor) -> Tensor:
 
 
 def attentions(name: str, attention: int, sides: list[int], widths: list[int], *, spectral: bool) -> list[nn.Module]:
-    """Make what follows each block: self-attention after the first whose map has that side, elsewhere nothing.
+    """Make what follows each block: self-attention after the largest map that is small enough (the first such block).
 
     Args:
         name: of the network, for the message.
-        attention: side in pixels; 0 for none.
+        attention: largest side in pixels; 0 for none.
         sides: of each block's map, in pixels.
         widths: channels of each block's map.
         spectral: normalise every weight.
 
     Raises:
-        RecipeError: no block's map has that side.
+        RecipeError: every block's map is larger.
     """
     followers: list[nn.Module] = [nn.Identity() for _ in sides]
-    if attention and attention not in sides:
+    if attention and attention < min(sides):
         choices = " or ".join(map(str, sorted(set(sides))))
-        raise RecipeError(f"network {name!r}: no block gives maps of {attention} pixels; set attention=0 or {choices}")
+        raise RecipeError(
+            f"network {name!r}: no block gives maps of {attention} pixels or fewer; set attention=0 or {choices}"
+        )
     if attention:
-        place = sides.index(attention)
+        place = sides.index(max(side for side in sides if side <= attention))
         followers[place] = SelfAttention(widths[place], spectral=spectral)
     return followers

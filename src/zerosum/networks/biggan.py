@@ -103,7 +103,7 @@ class BigGANGenerator(Part):
     """
 
     channels: Count = 64  # unit of the widths; all blocks have 4 times as many up to 32 px
-    attention: Natural = 0  # pixels: side of the map that carries self-attention, 8, 16, 32, 64; 0 for none
+    attention: Natural = 0  # pixels: the largest map of at most this side carries self-attention; 0: none does
     labels: Literal["none", "norm"] = "none"  # norm: the class modulates the batch norms beside the latent
 
     def build(self, space: Space) -> nn.Module:
@@ -163,7 +163,7 @@ class BigGANDiscriminator(Part):
     """
 
     channels: Count = 64  # unit of the widths; all blocks have twice as many up to 32 px
-    attention: Natural = 0  # pixels: side of the map that carries self-attention, 16, 32, 64; 0 for none
+    attention: Natural = 0  # pixels: the largest map of at most this side carries self-attention; 0: none does
     labels: Literal["none", "projection", "classifier"] = "none"  # how the class enters, or is told
 
     def build(self, space: Space) -> nn.Module:

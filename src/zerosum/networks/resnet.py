@@ -210,7 +210,7 @@ class ResNetGenerator(Part):
     channels: Count = 256  # of every block up to 32 px; above, a quarter in the last block, doubling towards the base
     norm: Literal["batch", "none"] = "batch"  # before the ReLUs
     spectral: bool = False  # true: divide every weight by its largest singular value
-    attention: Natural = 0  # pixels: side of the map that carries self-attention, 8, 16, 32 ...; 0 for none
+    attention: Natural = 0  # pixels: the largest map of at most this side carries self-attention; 0: none does
     labels: GeneratorLabels = "none"  # how the class enters; norm needs norm=batch
 
     def build(self, space: Space) -> nn.Module:
@@ -266,7 +266,7 @@ class ResNetDiscriminator(Part):
     channels: Count = 128  # of every block up to 32 px; above, half of it in the first block, then doubling
     norm: Literal["none", "layer", "instance", "group", "batch"] = "none"  # before the ReLUs, but for the first block
     spectral: bool = True  # divide every weight by its largest singular value
-    attention: Natural = 0  # pixels: side of the map that carries self-attention, 16, 32 ...; 0 for none
+    attention: Natural = 0  # pixels: the largest map of at most this side carries self-attention; 0: none does
     labels: Literal["none", "projection", "classifier"] = "none"  # how the class enters, or is told
 
     def build(self, space: Space) -> nn.Module:

@@ -1,4 +1,8 @@
-"""Optimizers: PyTorch's own, with GAN defaults and the fastest kernel that the device has."""
+"""Optimizers: PyTorch's own, with GAN defaults and the fastest kernel that the device has.
+
+Each also has one step of one weight as a formula that gradients flow through: `ahead(weight, gradient, moments, lr)`.
+The moments are what PyTorch's optimizer remembers of that weight, under its names; none before the first step.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,29 @@ from zerosum.core.values import NonNegative, Positive, Range
 __all__ = ["SGD", "Adam", "AdamW", "RMSprop"]
 
 Decay = Annotated[float, Range(0, 0.999999)]  # 1 would remember the first gradient for ever
+Moments = dict[str, Tensor]
 
 
 def _kernel(params: list[Tensor]) -> dict[str, bool]:
     """One kernel for all parameters where there is one (same mathematics, fewer passes), else lists of tensors."""
     fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in params)
     return {"fused": True} if fused else {"foreach": True}
+
+
+def _root(square: Tensor) -> Tensor:
+    """Square root with derivative 0 at 0, where it has none: a weight without any gradient must not make NaN."""
+    positive = square > 0
+    return torch.where(positive, torch.where(positive, square, 1).sqrt(), 0)
+
+
+def _adam(part: Adam | AdamW, weight: Tensor, gradient: Tensor, moments: Moments, lr: float) -> tuple[Tensor, Moments]:
+    step = moments.get("step", torch.zeros(())) + 1
+    mean = part.beta1 * moments.get("exp_avg", 0) + (1 - part.beta1) * gradient
+    square = part.beta2 * moments.get("exp_avg_sq", 0) + (1 - part.beta2) * gradient.square()
+    time = step.double()  # float32 would leave four digits of 1 - 0.999
+    root = _root(square / (1 - part.beta2**time)) + part.eps
+    moved = weight - lr * mean / (1 - part.beta1**time) / root
+    return moved, {"step": step, "exp_avg": mean, "exp_avg_sq": square}
 
 
 @register("optimizer", "adam")
@@ -39,6 +60,10 @@ class Adam(Part):
         """Make the optimizer of these parameters."""
         betas = (self.beta1, self.beta2)
         return torch.optim.Adam(params, lr=self.lr, betas=betas, eps=self.eps, **_kernel(params))
+
+    def ahead(self, weight: Tensor, gradient: Tensor, moments: Moments, lr: float) -> tuple[Tensor, Moments]:
+        """One step as a formula: the weight and the moments after it; nothing is changed in place."""
+        return _adam(self, weight, gradient, moments, lr)
 
 
 @register("optimizer", "adamw")
@@ -66,6 +91,10 @@ class AdamW(Part):
             **_kernel(params),
         )
 
+    def ahead(self, weight: Tensor, gradient: Tensor, moments: Moments, lr: float) -> tuple[Tensor, Moments]:
+        """One step as a formula: the weight and the moments after it; nothing is changed in place."""
+        return _adam(self, (1 - lr * self.weight_decay) * weight, gradient, moments, lr)
+
 
 @register("optimizer", "rmsprop")
 @dataclass(frozen=True)
@@ -86,6 +115,12 @@ class RMSprop(Part):
             params, lr=self.lr, alpha=self.alpha, eps=self.eps, momentum=self.momentum, foreach=True
         )
 
+    def ahead(self, weight: Tensor, gradient: Tensor, moments: Moments, lr: float) -> tuple[Tensor, Moments]:
+        """One step as a formula: the weight and the moments after it; nothing is changed in place."""
+        square = self.alpha * moments.get("square_avg", 0) + (1 - self.alpha) * gradient.square()
+        change = self.momentum * moments.get("momentum_buffer", 0) + gradient / (_root(square) + self.eps)
+        return weight - lr * change, {"square_avg": square, "momentum_buffer": change}
+
 
 @register("optimizer", "sgd")
 @dataclass(frozen=True)
@@ -101,3 +136,8 @@ class SGD(Part):
     def build(self, params: list[Tensor]) -> torch.optim.Optimizer:
         """Make the optimizer of these parameters."""
         return torch.optim.SGD(params, lr=self.lr, momentum=self.momentum, **_kernel(params))
+
+    def ahead(self, weight: Tensor, gradient: Tensor, moments: Moments, lr: float) -> tuple[Tensor, Moments]:
+        """One step as a formula: the weight and the moments after it; nothing is changed in place."""
+        change = self.momentum * moments.get("momentum_buffer", 0) + gradient
+        return weight - lr * change, {"momentum_buffer": change}

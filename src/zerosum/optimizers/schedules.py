@@ -13,7 +13,7 @@ from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Fraction, Images, write_images
 
-__all__ = ["Constant", "Cosine", "Linear"]
+__all__ = ["Constant", "Cosine", "Halving", "Linear"]
 
 
 def _warm(images: int, warmup: int) -> float:
@@ -103,3 +103,22 @@ class Cosine(Part):
         """Factor on the learning rate, 0 to 1."""
         done = _progress(self.name, images, self.start, self.end, total)
         return _warm(images, self.warmup) * (self.final + (1 - self.final) * (1 + math.cos(math.pi * done)) / 2)
+
+
+@register("schedule", "halving")
+@dataclass(frozen=True)
+class Halving(Part):
+    """The learning rate is halved again and again, as BEGAN's authors' code does on a fixed clock."""
+
+    every: Images = 1_600_000  # images from one halving to the next; 100,000 updates of 16 images for BEGAN
+    final: Fraction = 0.02  # the factor falls no lower
+    warmup: Images = 0  # images over which it rises from 0; 0: no warm-up
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.every:
+            raise RecipeError("schedule 'halving': every=0 would halve for ever; set every=1600k, or schedule=constant")
+
+    def factor(self, images: int, total: int | None) -> float:  # noqa: ARG002 - it has no end
+        """Factor on the learning rate, 0 to 1."""
+        return _warm(images, self.warmup) * max(self.final, 0.5 ** (images // self.every))

@@ -70,7 +70,8 @@ class Generator:
         for start in range(0, len(latent), chunk):
             part = slice(start, start + chunk)
             one = None if label is None else label[part].to(device)
-            yield self.recipe.game.sample(self.module, latent[part].to(device), one).float().cpu()
+            samples = self.recipe.game.sample(self.module, latent[part].to(device), one).float().cpu()
+            yield samples.clamp(-1, 1) if self.space.is_image else samples  # the output of some networks is linear
 
 
 def save_generator(path: Path, generator: Generator) -> None:

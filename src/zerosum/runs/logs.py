@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from zerosum.core.game import role
 from zerosum.runs.directory import RunDirectory
 
 TIMES = ("seconds", "images_per_second")  # fields of a line that differ between equal runs
@@ -32,7 +33,9 @@ class Logs:
 
     def epoch(self, number: int, epochs: int, losses: dict[str, float]) -> str:
         """Append the mean losses of an epoch in the tutorial's format; return the line."""
-        line = f"[{number}/{epochs}]: loss_d: {losses['discriminator']:.3f}, loss_g: {losses['generator']:.3f}"
+        panel = [loss for player, loss in losses.items() if role(player) == "discriminator"]
+        loss_d = sum(panel) / len(panel)
+        line = f"[{number}/{epochs}]: loss_d: {loss_d:.3f}, loss_g: {losses['generator']:.3f}"
         _append(self.run.losses, line)
         return line
 

@@ -1,4 +1,4 @@
-"""Pictures of samples: a grid of images, or a scatter of points, as uint8 arrays and PNG files."""
+"""Pictures of samples: a grid of images, a histogram or scatter of points, as uint8 arrays and PNG files."""
 
 from __future__ import annotations
 
@@ -41,11 +41,22 @@ def scatter(points: Array, side: int = 512) -> Array:
     return shade.round().astype(np.uint8).repeat(4, axis=0).repeat(4, axis=1)[..., None]
 
 
+def histogram(points: Array, side: int = 512) -> Array:
+    """Bars over [-2, 2] for points [N, 1], the fullest as high as the picture, over a line at 0; [side, side, 1]."""
+    counts, _ = np.histogram(points[:, 0], bins=side // 4, range=(-2, 2))
+    heights = np.round(side * counts / max(counts.max(), 1)).astype(int).repeat(4)
+    sheet = np.full((side, side), 255, np.uint8)
+    sheet[:, side // 2] = 192
+    sheet[np.arange(side)[::-1, None] < heights] = 0
+    return sheet[..., None]
+
+
 def picture(samples: Tensor, columns: int | None = None) -> Array:
-    """A grid of images [N, C, H, W], or a scatter of points [N, D]."""
+    """A grid of images [N, C, H, W], a histogram of points [N, 1], or a scatter of points [N, D]."""
     if samples.dim() == 4:
         return grid(to_images(samples), columns)
-    return scatter(samples.float().cpu().numpy())
+    points = samples.float().cpu().numpy()
+    return histogram(points) if points.shape[1] == 1 else scatter(points)
 
 
 def encode(image: Array) -> bytes:

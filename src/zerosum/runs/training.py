@@ -200,7 +200,7 @@ class Training:
         count, seed, dataset = len(self.reference), self.recipe.seed, self.dataset
         fake = self.generator.sample(count, seed=seed)
         found = {PRIMARY: sliced_wasserstein(self.reference, fake)}
-        if dataset.centres is not None and dataset.spread is not None:
+        if dataset.centres is not None and dataset.spread:  # modes without spread have no width to hit
             coverage = mode_coverage(fake, torch.from_numpy(dataset.centres), dataset.spread)
             found |= {name.replace("_", "-"): float(value) for name, value in coverage.items()}
         split = "held-out" if len(dataset.held_out) else "train"
@@ -279,4 +279,4 @@ class Training:
 
 
 def _short(name: str) -> str:
-    return {"discriminator": "D", "generator": "G"}.get(name.partition(".")[0], name.partition(".")[0])
+    return name.partition(".")[0].replace("discriminator", "D").replace("generator", "G")

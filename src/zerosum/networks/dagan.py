@@ -1,0 +1,223 @@
+"""Networks of games over pairs of images of one class: a generator that starts from an image, and who judges pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from zerosum.core.errors import RecipeError
+from zerosum.core.registry import Part, register
+from zerosum.core.space import Space
+from zerosum.core.values import Count
+from zerosum.networks.dcgan import Norm, halve, widths
+from zerosum.networks.judge import Discriminator, Head
+from zerosum.networks.layers import FlatMaps, FromPixel, network_traits
+from zerosum.networks.normalization import make_norm
+from zerosum.networks.precision import at_least_float32
+from zerosum.networks.sizes import latent_size, plan
+from zerosum.networks.stack import Stack
+
+__all__ = ["DAGANDiscriminator", "DAGANGenerator"]
+
+_PRIME = 1_000_003
+
+
+class Bank(nn.Module):
+    """The last real images of each class, as 8-bit pixels: buffers, so they travel with the weights.
+
+    Args:
+        shape: of an image, (channels, height, width).
+        classes: number of classes.
+        size: images in all, as many of each class; at least one of each.
+    """
+
+    images: Tensor  # uint8 [classes * each, C, H, W], those of one class side by side
+    seen: Tensor  # int64 [classes], images of each class so far
+
+    def __init__(self, shape: tuple[int, ...], classes: int, size: int) -> None:
+        super().__init__()
+        self.each = max(1, size // classes)
+        self.register_buffer("images", torch.zeros(classes * self.each, *shape, dtype=torch.uint8))
+        self.register_buffer("seen", torch.zeros(classes, dtype=torch.int64))
+
+    @torch.no_grad()
+    def keep(self, images: Tensor, label: Tensor) -> None:
+        """Keep real images `[N, C, H, W]` in [-1, 1] of classes `[N]`, each in place of its class's oldest.
+
+        Every place asks which image of the batch comes to lie there last: nothing waits for the device, and the result
+        does not depend on the order in which a device writes.
+        """
+        order = label.argsort(stable=True)
+        row, classes = label[order], torch.arange(len(self.seen), device=label.device)
+        first = torch.searchsorted(row, classes)
+        count = torch.searchsorted(row, classes, right=True) - first
+        places, last = torch.arange(self.each, device=label.device), (count - 1)[:, None]
+        which = last - (last - (places - self.seen[:, None])) % self.each  # of its class's in the batch; < 0: none
+        newest = order[(first[:, None] + which).flatten().clamp(0, len(label) - 1)]
+        pixels = images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+        came = (which >= 0).flatten()[:, None, None, None]
+        self.images.copy_(torch.where(came, pixels[newest], self.images))
+        self.seen.add_(count)
+
+    def draw(self, label: Tensor, key: Tensor, otherwise: Tensor | float = 0.0) -> Tensor:
+        """Images `[N, C, H, W]` in [-1, 1] of classes `[N]`; equal keys (whole numbers >= 0, `[N]`) draw equal images.
+
+        `otherwise` stands in for an image of a class that was never seen.
+        """
+        seen = self.seen[label]
+        drawn = self.images[label * self.each + key % seen.clamp(1, self.each)].float().div(127.5).sub(1)
+        return torch.where((seen > 0)[:, None, None, None], drawn, otherwise)
+
+    def start(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        """Images `[N, C, H, W]` that samples start from: a function of the latents `[N, K]`, and of their classes.
+
+        The bits of a latent are the key, so a sample does not depend on what is drawn beside it.
+        """
+        key = latent.float().contiguous().view(torch.int32).sum(1) % _PRIME  # a prime: some latents have no odd bits
+        if label is None:
+            key, label = key // len(self.seen), key % len(self.seen)
+        return self.draw(label, key)
+
+
+class SourcedGenerator(nn.Module):
+    """Generator that starts from an image: an encoder, whose maps join the decoder at their size.
+
+    Args:
+        encoder: stages that halve an image to the base.
+        inlet: latents `[N, latent]` to maps of the base.
+        decoder: as many stages that double; each takes what came and the encoder's maps of that size.
+        bank: real images to start from where no other is given.
+    """
+
+    def __init__(self, encoder: list[nn.Module], inlet: nn.Module, decoder: list[nn.Module], bank: Bank) -> None:
+        super().__init__()
+        self.encoder, self.inlet, self.decoder = nn.ModuleList(encoder), inlet, nn.ModuleList(decoder)
+        self.bank = bank
+
+    def forward(self, x: Tensor, label: Tensor | None = None, source: Tensor | None = None) -> Tensor:
+        """Latents `[N, latent]` and sources `[N, C, H, W]` to images `[N, C, H, W]` in [-1, 1].
+
+        Without a source it is one from the bank: of the class in `label`, or of any.
+        """
+        maps = [self.bank.start(x, label) if source is None else source]
+        maps[0] = maps[0].to(x.dtype)
+        for stage in self.encoder:
+            maps.append(stage(maps[-1]))
+        x = self.inlet(x)
+        for stage in self.decoder:
+            x = stage(torch.cat([x, maps.pop()], 1))
+        # bf16 has too few steps near -1 and 1: the discriminator would know fakes by them
+        return at_least_float32(x).tanh()
+
+
+class PairDiscriminator(Discriminator):
+    """Discriminator of pairs of images, one behind the other along their channels.
+
+    Args:
+        body: pairs `[N, 2 * C, H, W]` to features `[N, F]`.
+        head: features to logits.
+    """
+
+    def __init__(self, body: list[nn.Module], head: Head) -> None:
+        super().__init__()
+        self.body, self.head = Stack(*body), head
+
+    def features(self, x: Tensor, label: Tensor | None = None, source: Tensor | None = None) -> Tensor:
+        """Samples and the sources beside them, both `[N, C, H, W]`, to what the head looks at, `[N, F]`.
+
+        Raises:
+            ValueError: no source came.
+        """
+        if source is None:
+            raise ValueError(
+                "this discriminator judges pairs: call it with sample, label or None, and source [N, C, H, W]"
+            )
+        return self.body(torch.cat([x, source.to(x.dtype)], 1), label)
+
+    def forward(self, x: Tensor, label: Tensor | None = None, source: Tensor | None = None) -> Tensor:
+        """Samples and the sources beside them, both `[N, C, H, W]`, to logits `[N]`."""
+        return self.judge(self.features(x, label, source), label)
+
+
+@register("network", "dagan-generator")
+@dataclass(frozen=True)
+class DAGANGenerator(Part):
+    """Generator of further images of a class: it takes an image of the class and a latent, and makes another.
+
+    DAGAN, Antoniou, Storkey & Edwards 2018. Their UNet of residual blocks is here the plain one: strided convolutions
+    halve the source to 4 to 7 pixels (the first has no norm), the latent joins that map as one of equal size, and
+    transposed convolutions double it back, each beside the encoder's map of its size. No residual blocks, no dropout.
+    The class itself enters nowhere but by the source, so images of new classes can be sources too.
+
+    It samples without data because it keeps the last real images of each class, `bank` in all, and starts from those
+    where it is called without a source. So its weights, and a file that holds them, CONTAIN TRAINING IMAGES: do not
+    give them away where the data may not be given away. A class that no batch had yet starts from grey.
+
+    Raises:
+        RecipeError: the data have no classes, are points, or have a size that does not halve to 4 to 7 pixels.
+    """
+
+    channels: Count = 64  # channels of the first stage and the last hidden one, those at half the image's size
+    norm: Norm = "batch"  # of hidden stages, before their activation
+    bank: Count = 256  # real images kept in the network, as many of each class (at least one)
+
+    def build(self, space: Space) -> nn.Module:
+        """Make the network; its forward takes `[N, latent]`, labels and `[N, C, H, W]`, and gives `[N, C, H, W]`."""
+        halvings, base = plan(self.name, space)
+        latent, bias = latent_size(self.name, space), self.norm == "none"
+        if not space.classes:
+            raise RecipeError(
+                f"network {self.name!r} makes further images of a class, and these data have no classes; sort the "
+                "images into one sub-folder a class, or choose dcgan-generator and game=image"
+            )
+        stages = widths(self.channels, halvings)
+        sizes = [space.shape[0], *stages]
+        encoder: list[nn.Module] = []
+        decoder: list[nn.Module] = [nn.ConvTranspose2d(2 * stages[0], sizes[0], 4, 2, 1, bias=bias)]
+        for stage, width in enumerate(stages):
+            down = nn.Conv2d(sizes[stage], width, 4, 2, 1, bias=bias)
+            encoder += [nn.Sequential(down, *self._hidden(width if stage else 0, nn.LeakyReLU(0.2, inplace=True)))]
+        for width, after in zip(stages[1:], stages, strict=False):
+            up = nn.ConvTranspose2d(2 * width, after, 4, 2, 1, bias=bias)
+            decoder.insert(0, nn.Sequential(up, *self._hidden(after, nn.ReLU(inplace=True))))
+        inlet = FromPixel(latent, stages[-1], base, bias=bias)
+        inward = nn.Sequential(inlet, *self._hidden(stages[-1], nn.ReLU(inplace=True)))
+        return SourcedGenerator(encoder, inward, decoder, Bank(space.shape, space.classes, self.bank))
+
+    def _hidden(self, normed: int, activation: nn.Module) -> list[nn.Module]:
+        norms = [make_norm(self.norm, normed, 2)] if normed and self.norm != "none" else []
+        return [*norms, activation]
+
+    def traits(self) -> frozenset[str]:
+        """What the network brings."""
+        return network_traits("generator", "source", "labels", norm=self.norm)
+
+
+@register("network", "dagan-discriminator")
+@dataclass(frozen=True)
+class DAGANDiscriminator(Part):
+    """Discriminator of pairs of images of one class: DCGAN's stages look at both, one behind the other.
+
+    DAGAN, Antoniou, Storkey & Edwards 2018, who take a DenseNet with layer norm; the stages here are those of Radford
+    et al. 2016. The first stage has no norm, so images of 8 to 14 pixels meet none. A batch norm would break the
+    gradient penalty.
+    """
+
+    channels: Count = 64  # channels of the first stage, the one at half the image's size
+    norm: Norm = "layer"  # of all stages but the first, before the LeakyReLU of slope 0.2
+    spectral: bool = False  # true: divide every weight by its largest singular value
+
+    def build(self, space: Space) -> Discriminator:
+        """Make the network; its forward takes `[N, C, H, W]`, labels and `[N, C, H, W]`, and gives `[N]`."""
+        halvings, (height, width) = plan(self.name, space)
+        stages = widths(self.channels, halvings)
+        body = [*halve(2 * space.shape[0], stages, self.norm, spectral=self.spectral), FlatMaps()]
+        bias = self.norm == "none"
+        return PairDiscriminator(body, Head(stages[-1] * height * width, bias=bias, spectral=self.spectral))
+
+    def traits(self) -> frozenset[str]:
+        """What the network brings."""
+        always = "discriminator", "logits", "features", "pairs"
+        return network_traits(*always, norm=self.norm, spectral=self.spectral)

@@ -1,0 +1,154 @@
+"""Recipes on DCGAN's networks, each at its published setting; what differs between them lines up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zerosum import latents
+from zerosum.core.registry import Part
+from zerosum.games import ImageGame
+from zerosum.networks import ACGANGenerator, DCGANDiscriminator, DCGANGenerator
+from zerosum.objectives import LeastSquares, NonSaturating, Relativistic, Wasserstein
+from zerosum.optimizers import Adam, RMSprop
+from zerosum.recipes.building import pair
+from zerosum.recipes.recipe import Recipe, recipe
+from zerosum.regularizers import (
+    DRAGAN,
+    R1,
+    R2,
+    VAT,
+    AuxiliaryClassifier,
+    FeatureMatching,
+    GradientPenalty,
+    MutualInformation,
+    WeightClip,
+)
+
+ADAM = Adam(lr=2e-4, beta1=0.5)
+
+
+def convolutional(
+    name: str,
+    objective: Part,
+    optimizers: tuple[Part, Part] = (ADAM, ADAM),
+    discriminator: Part | None = None,
+    *,
+    generator: Part | None = None,
+    rules: tuple[Part, ...] = (),
+    batch: int = 64,
+    **others: Any,
+) -> Recipe:
+    """A DCGAN pair under an objective; optimizers of (generator, discriminator); others are fields of the game."""
+    networks = generator or DCGANGenerator(), discriminator or DCGANDiscriminator()
+    others = {"latent": latents.Normal(100), "fresh_fakes": False} | others
+    game = ImageGame(**pair(networks, optimizers, rules=rules), objective=objective, **others)
+    return Recipe(recipe=name, batch=batch, game=game)
+
+
+@recipe("dcgan")
+def dcgan() -> Recipe:
+    """Deep convolutional GAN: batch norm, Adam 2e-4 with beta1 0.5, N(0, 0.02) weights (Radford et al. 2016)."""
+    return convolutional("dcgan", NonSaturating())
+
+
+@recipe("lsgan")
+def lsgan() -> Recipe:
+    """Least squares instead of cross-entropy, 0-1 coding (Mao et al. 2017) on the DCGAN pair."""
+    return convolutional("lsgan", LeastSquares())
+
+
+@recipe("wgan")
+def wgan() -> Recipe:
+    """Wasserstein critic with weights clipped to 0.01, RMSprop 5e-5, five critic updates (Arjovsky et al. 2017)."""
+    rmsprop = RMSprop(lr=5e-5)
+    rules = (WeightClip(0.01),)
+    return convolutional(
+        "wgan", Wasserstein(), (rmsprop, rmsprop), discriminator_updates=5, rules=rules, fresh_fakes=True
+    )
+
+
+@recipe("wgan-gp")
+def wgan_gp() -> Recipe:
+    """Wasserstein critic with gradient penalty 10, layer norm, Adam 1e-4, five updates (Gulrajani et al. 2017)."""
+    adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
+    critic = DCGANDiscriminator(norm="layer")
+    penalty = (GradientPenalty(weight=10.0),)
+    return convolutional(
+        "wgan-gp",
+        Wasserstein(),
+        (adam, adam),
+        critic,
+        discriminator_updates=5,
+        regularizers=penalty,
+        fresh_fakes=True,
+    )
+
+
+@recipe("dragan")
+def dragan() -> Recipe:
+    """The usual loss with a gradient penalty of 10 around real images (Kodali et al. 2017), layer norm in D."""
+    return convolutional(
+        "dragan", NonSaturating(), discriminator=DCGANDiscriminator(norm="layer"), regularizers=(DRAGAN(),)
+    )
+
+
+@recipe("rpgan")
+def rpgan() -> Recipe:
+    """Relativistic pairing with R1 and R2, no norm in D (losses of R3GAN, Huang et al. 2024, on the DCGAN pair)."""
+    adam = Adam(lr=2e-4, beta1=0.0, beta2=0.99)
+    penalties = (R1(gamma=0.1, every=4), R2(gamma=0.1, every=4))
+    plain = DCGANDiscriminator(norm="none")
+    return convolutional("rpgan", Relativistic(), (adam, adam), plain, regularizers=penalties)
+
+
+@recipe("acgan")
+def acgan() -> Recipe:
+    """The discriminator also names the class, which the generator is told: two heads (Odena et al. 2017)."""
+    return convolutional(
+        "acgan",
+        NonSaturating(),
+        generator=ACGANGenerator(labels="concat"),
+        discriminator=DCGANDiscriminator(labels="classifier"),
+        regularizers=(AuxiliaryClassifier(),),
+        batch=100,
+    )
+
+
+@recipe("infogan")
+def infogan() -> Recipe:
+    """A ten-way and two continuous codes that the image must show, without labels (Chen et al. 2016, for MNIST)."""
+    return convolutional(
+        "infogan",
+        NonSaturating(),
+        (Adam(lr=1e-3, beta1=0.5), ADAM),
+        DCGANDiscriminator(codes=12),
+        latent=latents.InfoGAN(noise=62, categories=10, continuous=2),
+        regularizers=(MutualInformation(categories=10, continuous=2),),
+        batch=100,
+    )
+
+
+@recipe("minibatch")
+def minibatch() -> Recipe:
+    """The discriminator sees how alike the samples of a batch are: 100 kernels, Adam 3e-4 (Salimans et al. 2016)."""
+    adam = Adam(lr=3e-4, beta1=0.5)
+    judge = DCGANDiscriminator(minibatch="discrimination", kernels=100)
+    return convolutional("minibatch", NonSaturating(), (adam, adam), judge, batch=100)
+
+
+@recipe("feature-matching")
+def feature_matching() -> Recipe:
+    """The generator only matches the mean features of real batches, Adam 3e-4 (Salimans et al. 2016, section 3.1)."""
+    adam = Adam(lr=3e-4, beta1=0.5)
+    return convolutional(
+        "feature-matching", NonSaturating(), (adam, adam), adversarial=0.0, regularizers=(FeatureMatching(),), batch=100
+    )
+
+
+@recipe("vat")
+def vat() -> Recipe:
+    """DCGAN whose discriminator is smooth in the direction of the largest change (VAT of Miyato et al. 2018).
+
+    VAT was published for classifiers; in the discriminator of a GAN it is our combination, at its published radius.
+    """
+    return convolutional("vat", NonSaturating(), regularizers=(VAT(epsilon=8.0),))

@@ -1,0 +1,75 @@
+"""Recipes for points: mixtures whose modes can be counted, and the game that can be solved on paper."""
+
+from __future__ import annotations
+
+from zerosum import latents, networks
+from zerosum.core.average import NoAverage
+from zerosum.core.values import Length
+from zerosum.games import ImageGame
+from zerosum.networks import DiracDiscriminator, DiracGenerator, MLPDiscriminator, MLPGenerator
+from zerosum.objectives import NonSaturating, Relativistic
+from zerosum.optimizers import SGD, Adam, Linear
+from zerosum.recipes.building import pair
+from zerosum.recipes.recipe import Recipe, recipe
+from zerosum.regularizers import R1, R2
+
+
+@recipe("mixture")
+def mixture() -> Recipe:
+    """Relativistic pairing with R1 and R2 between small fully connected networks: for 2-D mixtures such as grid25."""
+    adam = Adam(lr=1e-3, beta1=0.0, beta2=0.99)
+    widths = (128, 128, 128)
+    sizes = MLPGenerator(widths=widths, activation="relu"), MLPDiscriminator(widths=widths, dropout=0.0)
+    return Recipe(
+        recipe="mixture",
+        length=Length(384_000),
+        batch=128,
+        game=ImageGame(
+            **pair(sizes, (adam, adam), networks.Default(), Linear()),
+            objective=Relativistic(),
+            latent=latents.Normal(2),
+            regularizers=(R1(gamma=0.1), R2(gamma=0.1)),
+        ),
+    )
+
+
+@recipe("dirac")
+def dirac() -> Recipe:
+    """The Dirac-GAN with R1: two numbers, plain gradient descent (Mescheder et al. 2018); without R1 it circles."""
+    sgd = SGD(lr=0.1)
+    return Recipe(
+        recipe="dirac",
+        length=Length(2_000),
+        batch=1,
+        game=ImageGame(
+            **pair((DiracGenerator(), DiracDiscriminator()), (sgd, sgd), networks.Default(), average=NoAverage()),
+            objective=NonSaturating(),
+            latent=latents.Normal(1),
+            regularizers=(R1(gamma=0.3),),
+        ),
+        report=Length(50),
+        samples=Length(500),
+        evaluation=Length(500),
+        checkpoint=Length(500),
+    )
+
+
+@recipe("pacgan")
+def pacgan() -> Recipe:
+    """The discriminator judges pairs of samples, on mixtures: maxout, Adam 1e-4 with beta1 0.8 (Lin et al. 2018)."""
+    adam = Adam(lr=1e-4, beta1=0.8)
+    sizes = (
+        MLPGenerator(widths=(400, 400, 400, 400), activation="relu", norm="batch"),
+        MLPDiscriminator(widths=(200, 200, 200), activation="maxout", dropout=0.0),
+    )
+    return Recipe(
+        recipe="pacgan",
+        length=Length(40_000_000),
+        batch=200,
+        game=ImageGame(
+            **pair(sizes, (adam, adam), networks.Default()),
+            objective=NonSaturating(),
+            latent=latents.Normal(2),
+            pack=2,
+        ),
+    )

@@ -1,0 +1,205 @@
+"""Recipes on residual networks, each at its published setting and at a size for a CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zerosum import latents
+from zerosum.core.average import ExponentialAverage
+from zerosum.core.registry import Part
+from zerosum.core.values import Length
+from zerosum.games import ImageGame
+from zerosum.networks import (
+    BigGANDiscriminator,
+    BigGANGenerator,
+    Default,
+    ResNetDiscriminator,
+    ResNetGenerator,
+)
+from zerosum.objectives import Hinge, Wasserstein
+from zerosum.optimizers import Adam, Linear
+from zerosum.recipes.building import AVERAGE, LONG, pair, small
+from zerosum.recipes.recipe import Recipe, recipe
+from zerosum.regularizers import ALR, BCR, CR, ZCR, LeCam, Orthogonal
+
+SMALL = ("generator.channels=64", "discriminator.channels=64")
+
+
+def residual(
+    name: str,
+    networks: tuple[Part, Part],
+    optimizers: tuple[Part, Part],
+    length: int,
+    *,
+    objective: Part | None = None,
+    schedule: Part | None = None,
+    average: Part = AVERAGE,
+    batch: int = 64,
+    latent: int = 128,
+    **others: Any,
+) -> Recipe:
+    """A pair of residual networks, with the hinge unless another objective is given; others are fields of the game."""
+    players = pair(networks, optimizers, Default(), schedule, average)
+    game = ImageGame(**players, objective=objective or Hinge(), latent=latents.Normal(latent), **others)
+    return Recipe(recipe=name, length=Length(length), batch=batch, game=game, **LONG)
+
+
+def spectral(name: str, labels: tuple[Any, Any] = ("none", "none"), **others: Any) -> Recipe:
+    """SNGAN's pair and schedule: 50,000 generator updates of five discriminator updates each."""
+    adam = Adam(lr=2e-4, beta1=0.0, beta2=0.9)
+    networks = ResNetGenerator(channels=256, labels=labels[0]), ResNetDiscriminator(channels=128, labels=labels[1])
+    decay = Linear()
+    return residual(name, networks, (adam, adam), 16_000_000, schedule=decay, discriminator_updates=5, **others)
+
+
+@recipe("sngan")
+def sngan() -> Recipe:
+    """Spectral norm and hinge on residual networks, five updates, Adam 2e-4 (Miyato et al. 2018, CIFAR-10).
+
+    The generator's batch is as large as the discriminator's, 64; theirs is 128.
+    """
+    return spectral("sngan")
+
+
+@recipe("sngan-small")
+def sngan_small() -> Recipe:
+    """SNGAN for a CPU: 64 channels."""
+    return small(sngan(), *SMALL)
+
+
+@recipe("projection")
+def projection() -> Recipe:
+    """SNGAN with classes: projection in D, conditional batch norm in G (Miyato & Koyama 2018)."""
+    return spectral("projection", ("norm", "projection"))
+
+
+@recipe("projection-small")
+def projection_small() -> Recipe:
+    """Projection discriminator for a CPU: 64 channels."""
+    return small(projection(), *SMALL)
+
+
+@recipe("crgan")
+def crgan() -> Recipe:
+    """SNGAN whose logits stay where a real image is flipped or shifted: weight 10 (Zhang et al. 2020)."""
+    return spectral("crgan", regularizers=(CR(weight=10.0),))
+
+
+@recipe("crgan-small")
+def crgan_small() -> Recipe:
+    """Consistency regularization for a CPU: 64 channels."""
+    return small(crgan(), *SMALL)
+
+
+@recipe("icrgan")
+def icrgan() -> Recipe:
+    """SNGAN with balanced and latent consistency regularization (Zhao et al. 2021)."""
+    return spectral("icrgan", regularizers=(BCR(real=10.0, fake=10.0), ZCR(discriminator=20.0, generator=0.5)))
+
+
+@recipe("icrgan-small")
+def icrgan_small() -> Recipe:
+    """Improved consistency regularization for a CPU: 64 channels."""
+    return small(icrgan(), *SMALL)
+
+
+@recipe("alr")
+def alr() -> Recipe:
+    """Wasserstein critic held to slope 1 in the worst direction, five updates, Adam 2e-4 (Terjék 2020, their code)."""
+    adam = Adam(lr=2e-4, beta1=0.0, beta2=0.9)
+    return residual(
+        "alr",
+        (ResNetGenerator(channels=128), ResNetDiscriminator(channels=128, spectral=False)),
+        (adam, adam),
+        32_000_000,
+        objective=Wasserstein(),
+        schedule=Linear(),
+        discriminator_updates=5,
+        regularizers=(ALR(weight=10.0),),
+    )
+
+
+@recipe("alr-small")
+def alr_small() -> Recipe:
+    """Adversarial Lipschitz regularization for a CPU: 64 channels."""
+    return small(alr(), *SMALL)
+
+
+@recipe("sagan")
+def sagan() -> Recipe:
+    """Self-attention at 32 pixels, spectral norm in both, D learns four times as fast, classes (Zhang et al. 2019)."""
+    return residual(
+        "sagan",
+        (
+            ResNetGenerator(channels=256, spectral=True, attention=32, labels="norm"),
+            ResNetDiscriminator(channels=128, attention=32, labels="projection"),
+        ),
+        (Adam(lr=1e-4, beta1=0.0, beta2=0.9), Adam(lr=4e-4, beta1=0.0, beta2=0.9)),
+        256_000_000,
+        batch=256,
+    )
+
+
+@recipe("sagan-small")
+def sagan_small() -> Recipe:
+    """SAGAN for a CPU: 64 channels, attention at 16 pixels at most."""
+    return small(sagan(), *SMALL, "generator.attention=16", "discriminator.attention=16")
+
+
+@recipe("biggan")
+def biggan() -> Recipe:
+    """Large batches, hierarchical latents, shared class embedding, orthogonal weights (Brock et al. 2019, 128 px).
+
+    The latent has 120 numbers; sample with `latent=truncated` for fewer faults and less variety.
+    """
+    return residual(
+        "biggan",
+        (
+            BigGANGenerator(channels=96, attention=64, labels="norm"),
+            BigGANDiscriminator(channels=96, attention=64, labels="projection"),
+        ),
+        (Adam(lr=5e-5, beta1=0.0, eps=1e-6), Adam(lr=2e-4, beta1=0.0, eps=1e-6)),
+        500_000_000,
+        batch=2048,
+        latent=120,
+        average=ExponentialAverage(half_life=28_000_000, ramp=0.05),
+        discriminator_updates=2,
+        regularizers=(Orthogonal(strength=1e-4),),
+    )
+
+
+@recipe("biggan-small")
+def biggan_small() -> Recipe:
+    """BigGAN for a CPU: 32 channels, batches of 64 at the learning rates of its authors' CIFAR-10 setting."""
+    return small(
+        biggan(),
+        "generator.channels=32",
+        "discriminator.channels=32",
+        "generator.attention=16",
+        "discriminator.attention=16",
+        "generator.lr=2e-4",
+        "generator.half_life=10k",
+    )
+
+
+@recipe("lecam")
+def lecam() -> Recipe:
+    """BigGAN held by averages of its own logits, weight 0.3 after 1,000 updates (Tseng et al. 2021, CIFAR-10 code)."""
+    adam = Adam(lr=2e-4, beta1=0.0, eps=1e-6)
+    return residual(
+        "lecam",
+        (BigGANGenerator(channels=64, labels="norm"), BigGANDiscriminator(channels=64, labels="projection")),
+        (adam, adam),
+        50_000_000,
+        batch=50,
+        average=ExponentialAverage(half_life=1_400_000, ramp=0.05),
+        discriminator_updates=4,
+        regularizers=(LeCam(weight=0.3, after=200_000),),
+    )
+
+
+@recipe("lecam-small")
+def lecam_small() -> Recipe:
+    """LeCam regularization for a CPU: 32 channels, from 10,000 images on."""
+    words = "generator.channels=32", "discriminator.channels=32", "generator.half_life=10k", "lecam.after=10k"
+    return small(lecam(), *words)
