@@ -45,6 +45,7 @@ AWAKE = {  # parts whose default does nothing on the first images
     "mutual-information": {"categories": SIZE["categories"], "continuous": SIZE["continuous"]},
 }
 ABSENT = "-"  # of a field: the network has none of this name
+PLAIN = {"dcgan-generator", "dcgan-discriminator", "non-saturating", "normal", "adam"}  # first of their axes
 DATA = ("digits", "digits-unlabelled", "ring8", "line")
 PLAYERS = ("generator", "discriminator")
 
@@ -106,7 +107,7 @@ def axes(wide: bool = False) -> Axes:
     found |= {"average": ("none", "ema"), "precision": ("fp32", "bf16")}
     found |= dict.fromkeys(("pack", "discriminator_updates", "generator_updates"), ("1", "2"))
     found |= {"fresh_fakes": ("True", "False")}
-    return {name: tuple(listed) for name, listed in found.items()}
+    return {name: tuple(sorted(listed, key=lambda v: v.split(":")[0] not in PLAIN)) for name, listed in found.items()}
 
 
 # ---------------------------------------------------------------------- matrix
@@ -261,23 +262,39 @@ class Product:
         return [cell for cell in self.cells if cell.holds(row)]
 
     def complete(self, given: Row, order: Order = plain, but: Cell | None = None) -> Row | None:
-        """A whole row around some values in which no cell holds (but one); None where there is none."""
-        if any(cell is not but for cell in self.holding(given)):
-            return None
-        return self._fill(dict(given), [axis for axis in self.axes if axis not in given], order, but)
+        """A whole row around some values in which no cell holds (but those of one line); None where there is none."""
+        domains = self.axes | {axis: (value,) for axis, value in given.items()}
+        cells = [cell for cell in self.cells if but is None or cell.line != but.line]
+        narrowed = self._narrow(domains, cells, but)
+        return narrowed and self._fill(narrowed, [axis for axis in self.axes if axis not in given], order, but)
 
-    def _fill(self, row: Row, left: list[str], order: Order, but: Cell | None) -> Row | None:
+    def _fill(self, domains: Axes, left: list[str], order: Order, but: Cell | None) -> Row | None:
         if not left:
-            return {axis: row[axis] for axis in self.axes}
-        axis, *rest = left
-        for value in order(axis, self.axes[axis], row):
-            row[axis] = value
-            held = any(cell is not but and not _same(cell, but) and cell.holds(row) for cell in self._about[axis])
-            found = None if held else self._fill(row, rest, order, but)
-            if found is not None:
+            return {axis: value for axis, (value,) in domains.items()}
+        axis, *left = left
+        row = {name: listed[0] for name, listed in domains.items() if len(listed) == 1}
+        for value in order(axis, domains[axis], row):
+            narrowed = self._narrow(domains | {axis: (value,)}, self._about[axis], but)
+            found = narrowed and self._fill(narrowed, left, order, but)
+            if found:
                 return found
-            del row[axis]
         return None
+
+    def _narrow(self, domains: Axes, waiting: list[Cell], but: Cell | None) -> Axes | None:
+        """Values that are left to each axis once a cell may hold nowhere; None where an axis has none left."""
+        domains, waiting = dict(domains), list(waiting)
+        while waiting:
+            cell = waiting.pop()
+            if but is not None and cell.line == but.line:
+                continue
+            free = [axis for axis, matched in cell.patterns.items() if not matched.issuperset(domains[axis])]
+            if not free:
+                return None
+            if len(free) == 1:
+                kept = tuple(value for value in domains[free[0]] if value not in cell.patterns[free[0]])
+                waiting += self._about[free[0]] if len(kept) < len(domains[free[0]]) else []
+                domains[free[0]] = kept
+        return domains
 
     def singles(self) -> Iterator[Row]:
         """Each value of each axis once, all else as plain as can be."""
@@ -323,10 +340,6 @@ class Product:
                 if row is not None and tuple(row.values()) not in seen:
                     seen.add(tuple(row.values()))
                     yield cell, row
-
-
-def _same(cell: Cell, but: Cell | None) -> bool:
-    return but is not None and cell.line == but.line
 
 
 # ---------------------------------------------------------------------- play

@@ -38,16 +38,22 @@ NAMES = ("discriminator", "reconstructor", "generator")
 
 
 class Pair(nn.Module):
-    """s(x, z) = u.x + v.z; remembers what it was shown."""
+    """s(x, z) = u.x + v.z with its addends as features; remembers what it was shown."""
 
     def __init__(self):
         super().__init__()
         self.u, self.v = nn.Parameter(torch.randn(D)), nn.Parameter(torch.randn(K))
         self.shown = []
 
-    def forward(self, x, label=None, latent=None):
+    def features(self, x, label=None, latent=None):
         self.shown.append((x.detach().clone(), latent.detach().clone()))
-        return x @ self.u + latent @ self.v
+        return torch.cat([x * self.u, latent * self.v], 1)
+
+    def judge(self, features, label=None):
+        return features.sum(1)
+
+    def forward(self, x, label=None, latent=None):
+        return self.judge(self.features(x, label, latent))
 
 
 class Linear(nn.Module):
@@ -70,7 +76,7 @@ class Made(Part):
         return made[self.role]()
 
     def traits(self):
-        return frozenset({self.role, "logits", "joint"} if self.role == "discriminator" else {self.role})
+        return frozenset({self.role, "logits", "features", "joint"} if self.role == "discriminator" else {self.role})
 
 
 @dataclass(frozen=True)
@@ -253,6 +259,25 @@ def test_the_generator_may_live_on_the_reconstruction_alone():
     assert_weights(engine, {"generator": [A], "reconstructor": [B]})
 
 
+def test_a_regularizer_of_the_generator_compares_features_of_pairs():
+    engine, feed = linear(regularizers=(registry.parse("regularizer", "feature-matching:weight=3"),))
+    paper = Algorithm(engine)
+    x, z = X[0].double().numpy(), Z[1].double().numpy()
+    real = np.concatenate([x, x @ paper.B.T], 1).mean(0)  # latents of real samples are those that the others saw
+    paper.discriminate(x, Z[0].double().numpy())
+    gap = np.concatenate([z @ paper.A.T, z], 1).mean(0) - real
+    penalty = 3 * ((gap * np.concatenate([paper.u, paper.v])) ** 2).mean()
+    engine.turn(feed)
+    assert engine.ledger.take("report")["generator.feature-matching"] == pytest.approx(penalty, rel=1e-5)
+    paper.reconstruct(z, 1.0)
+    slope = 3 * 2 * (gap[:D] * paper.u**2) / (D + K)
+    expected = paper.A - RATE * np.outer(slope, z.mean(0))
+    paper.generate(z, 1.0)
+    np.testing.assert_allclose(
+        engine.network("generator").weight.detach(), expected + paper.A - Algorithm(linear()[0]).A, rtol=2e-5, atol=1e-6
+    )
+
+
 # ---------------------------------------------------------------------- what all games must hold
 
 
@@ -377,28 +402,29 @@ def test_the_class_reaches_generator_and_discriminator():
     assert len(labels) == 2
     assert [label is not None for label in told["reconstructor"]] == [True] * 4
     for name, moves in {"generator": [0, 1, 1], "discriminator": [0, 0, 1, 1, 1]}.items():
-        assert [torch.equal(label, labels[i]) for label, i in zip(told[name], moves, strict=True)] == [True] * len(moves)
+        assert [torch.equal(label, labels[i]) for label, i in zip(told[name], moves, strict=True)] == [True] * len(
+            moves
+        )
 
 
-def test_the_discriminator_sees_augmented_samples_and_the_reconstructor_those_as_they_are(monkeypatch):
-    engine, feed = linear()
-
+@pytest.mark.parametrize("where", ["real", "both"])
+def test_the_reconstructor_sees_what_is_learnt_and_no_change_that_is_the_discriminators_alone(where):
     @dataclass(frozen=True)
     class Double(Part):
-        where = "both"
+        where: str
         name = "double"
         kind = "augmentation"
 
         def __call__(self, x):
             return 2 * x
 
-    engine.game = engine.game.replace(augmentations=(Double(),))
+    engine, feed = linear(augmentations=(Double(where),))
     A, B = engine.network("generator").weight.detach().clone(), engine.network("reconstructor").weight.detach().clone()
     engine.turn(feed)
     (real, code), (fake, z), _ = engine.network("discriminator").shown
     torch.testing.assert_close(real, 2 * X[0])
-    torch.testing.assert_close(code, X[0] @ B.T)
-    torch.testing.assert_close(fake, 2 * Z[0] @ A.T)
+    torch.testing.assert_close(code, (2 if where == "real" else 1) * X[0] @ B.T)
+    torch.testing.assert_close(fake, (1 if where == "real" else 2) * Z[0] @ A.T)
     assert torch.equal(z, Z[0])
 
 

@@ -177,3 +177,72 @@ def test_schedules_say_what_is_wrong(cls):
         cls(start=50_000).factor(0, 20_000)
     with pytest.raises(RecipeError, match="start=3k is not before the end at 3k images"):
         cls(start=3000, end=3000)
+
+
+AHEAD = (
+    Adam(beta1=0.5, beta2=0.9, eps=1e-3),
+    Adam(beta1=0.0),
+    AdamW(beta1=0.8, weight_decay=0.5),
+    RMSprop(alpha=0.9, eps=1e-3),
+    RMSprop(alpha=0.8, momentum=0.7),
+    SGD(),
+    SGD(momentum=0.9),
+)
+every_step_ahead = pytest.mark.parametrize("part", AHEAD, ids=str)
+
+
+def gradients(steps, kind):
+    """Gradients of very different sizes and both signs; one weight never has any."""
+    drawn = torch.randn(steps, 6, generator=torch.Generator().manual_seed(1), dtype=kind)
+    return drawn * torch.tensor([1e-4, 1e-2, 1, 30, -5, 0], dtype=kind)
+
+
+@every_step_ahead
+@pytest.mark.parametrize("warm", [0, 3])
+@pytest.mark.parametrize(("kind", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
+def test_steps_ahead_are_those_of_the_optimizer(part, warm, kind, tolerance):
+    weight = nn.Parameter(torch.linspace(-2, 3, 6, dtype=kind))
+    optimizer = part.build([weight])
+    optimizer.param_groups[0]["lr"] = 0.05  # a schedule's, not the part's
+    coming = gradients(warm + 5, kind)
+    for gradient in coming[:warm]:
+        weight.grad = gradient.clone()
+        optimizer.step()
+    ahead, moments = weight.detach().clone(), {key: one.clone() for key, one in optimizer.state.get(weight, {}).items()}
+    for gradient in coming[warm:]:
+        given, kept = ahead.clone(), {key: one.clone() for key, one in moments.items()}
+        after, found = part.ahead(ahead, gradient, moments, 0.05)
+        assert torch.equal(ahead, given)  # nothing in place
+        assert all(torch.equal(one, kept[key]) for key, one in moments.items())
+        ahead, moments = after, found
+        weight.grad = gradient.clone()
+        optimizer.step()
+        torch.testing.assert_close(ahead, weight.detach(), rtol=tolerance, atol=tolerance)
+    remembered = {key: one for key, one in optimizer.state.get(weight, {}).items() if torch.is_tensor(one)}
+    for key in remembered.keys() & moments.keys():
+        torch.testing.assert_close(moments[key], remembered[key], rtol=10 * tolerance, atol=tolerance)
+    assert remembered.keys() - moments.keys() <= {"step"}  # where the formula does not depend on it
+
+
+@every_step_ahead
+def test_gradients_flow_through_steps_ahead(part):
+    def steps(weight, *coming):
+        moments = {}
+        for gradient in coming:
+            weight, moments = part.ahead(weight, gradient, moments, 0.05)
+        return weight
+
+    weight = torch.tensor([0.3, -2.0, 1.5], dtype=torch.float64, requires_grad=True)
+    coming = [torch.tensor(one, dtype=torch.float64, requires_grad=True) for one in ([0.2, -3, 1], [1, 0.5, -2])]
+    assert torch.autograd.gradcheck(steps, (weight, *coming))
+
+
+@every_step_ahead
+def test_a_weight_without_gradient_stays_and_makes_no_nan(part):
+    weight, gradient = torch.tensor([1.0, -2.0], requires_grad=True), torch.zeros(2, requires_grad=True)
+    moved, moments = part.ahead(weight, gradient, {}, 0.05)
+    moved, _ = part.ahead(moved, gradient, moments, 0.05)
+    shrunk = (1 - 0.05 * getattr(part, "weight_decay", 0)) ** 2
+    torch.testing.assert_close(moved, weight * shrunk)
+    found = torch.autograd.grad(moved.sum(), (weight, gradient))
+    assert all(one.isfinite().all() for one in found)

@@ -35,6 +35,7 @@ class Round:
     fake_logits: Tensor | None = None
     features: dict[str, Tensor] = field(default_factory=dict)  # of "real" and "fake", where the discriminator has them
     tracked: bool = False  # a regularizer takes gradients with respect to what the discriminator sees
+    ahead: bool = False  # the discriminator is one that the generator's samples made, by steps that carry gradients
 
     def track(self, due: Iterable[Any]) -> Round:
         """Follow gradients of the tensors that due regularizers ask for (their `tracks`)."""
@@ -46,11 +47,11 @@ class Round:
     def look(self, *names: str) -> Round:
         """Let the discriminator look at "real", at "fake", or at both: sets their logits and features.
 
-        In the generator's move nothing flows back through the look at real samples.
+        In the generator's move nothing flows back through the look at real samples, unless the discriminator is ahead.
         """
         for name in names or ("real", "fake"):
-            follow = torch.is_grad_enabled() and (name == "fake" or self.player == "discriminator")
-            with torch.set_grad_enabled(follow), self._precision():
+            follow = name == "fake" or self.player == "discriminator" or self.ahead
+            with torch.set_grad_enabled(torch.is_grad_enabled() and follow), self._precision():
                 logits, features = self._examine(getattr(self, name), self.label, self.beside.get(name))
             setattr(self, f"{name}_logits", logits)
             if features is not None:

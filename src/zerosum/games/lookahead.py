@@ -54,7 +54,7 @@ class LookaheadGame(Adversarial):
         z, fake = self.generate(engine, len(real), label)
         r = self.open(engine, "generator", real=real, fake=fake, label=label, latent=z)
         if self.depth:
-            r.discriminator = self.unroll(engine, r)
+            r.discriminator, r.ahead = self.unroll(engine, r), True
         made = self.train_generator(engine, r)
 
         self.close(engine, judged, made)

@@ -14,6 +14,7 @@ from zerosum.core.values import Count
 from zerosum.networks.dcgan import Norm, halve, widths
 from zerosum.networks.judge import Discriminator, Head
 from zerosum.networks.layers import FlatMaps, FromPixel, network_traits
+from zerosum.networks.mlp import hidden
 from zerosum.networks.normalization import make_norm
 from zerosum.networks.precision import at_least_float32
 from zerosum.networks.sizes import latent_size, plan
@@ -86,15 +87,23 @@ class SourcedGenerator(nn.Module):
 
     Args:
         encoder: stages that halve an image to the base.
-        inlet: latents `[N, latent]` to maps of the base.
+        code: maps of the base to vectors `[N, units]`.
+        inlet: latents and vectors side by side, `[N, latent + units]`, to maps of the base.
         decoder: as many stages that double; each takes what came and the encoder's maps of that size.
         bank: real images to start from where no other is given.
     """
 
-    def __init__(self, encoder: list[nn.Module], inlet: nn.Module, decoder: list[nn.Module], bank: Bank) -> None:
+    def __init__(
+        self,
+        encoder: list[nn.Module],
+        code: list[nn.Module],
+        inlet: list[nn.Module],
+        decoder: list[nn.Module],
+        bank: Bank,
+    ) -> None:
         super().__init__()
-        self.encoder, self.inlet, self.decoder = nn.ModuleList(encoder), inlet, nn.ModuleList(decoder)
-        self.bank = bank
+        self.encoder, self.decoder, self.bank = nn.ModuleList(encoder), nn.ModuleList(decoder), bank
+        self.code, self.inlet = nn.Sequential(*code), nn.Sequential(*inlet)
 
     def forward(self, x: Tensor, label: Tensor | None = None, source: Tensor | None = None) -> Tensor:
         """Latents `[N, latent]` and sources `[N, C, H, W]` to images `[N, C, H, W]` in [-1, 1].
@@ -105,7 +114,7 @@ class SourcedGenerator(nn.Module):
         maps[0] = maps[0].to(x.dtype)
         for stage in self.encoder:
             maps.append(stage(maps[-1]))
-        x = self.inlet(x)
+        x = self.inlet(torch.cat([x, self.code(maps[-1])], 1))
         for stage in self.decoder:
             x = stage(torch.cat([x, maps.pop()], 1))
         # bf16 has too few steps near -1 and 1: the discriminator would know fakes by them
@@ -147,9 +156,10 @@ class DAGANGenerator(Part):
     """Generator of further images of a class: it takes an image of the class and a latent, and makes another.
 
     DAGAN, Antoniou, Storkey & Edwards 2018. Their UNet of residual blocks is here the plain one: strided convolutions
-    halve the source to 4 to 7 pixels (the first has no norm), the latent joins that map as one of equal size, and
-    transposed convolutions double it back, each beside the encoder's map of its size. No residual blocks, no dropout.
-    The class itself enters nowhere but by the source, so images of new classes can be sources too.
+    halve the source to 4 to 7 pixels (the first has no norm), a linear layer makes a vector of that map, vector and
+    latent together become a map of the same size, and transposed convolutions double it back, each beside the encoder's
+    map of its size. No residual blocks, no dropout. The class itself enters nowhere but by the source, so images of new
+    classes can be sources too.
 
     It samples without data because it keeps the last real images of each class, `bank` in all, and starts from those
     where it is called without a source. So its weights, and a file that holds them, CONTAIN TRAINING IMAGES: do not
@@ -160,6 +170,7 @@ class DAGANGenerator(Part):
     """
 
     channels: Count = 64  # channels of the first stage and the last hidden one, those at half the image's size
+    units: Count = 128  # numbers of the vector that says of the source what the latent shall vary
     norm: Norm = "batch"  # of hidden stages, before their activation
     bank: Count = 256  # real images kept in the network, as many of each class (at least one)
 
@@ -182,9 +193,11 @@ class DAGANGenerator(Part):
         for width, after in zip(stages[1:], stages, strict=False):
             up = nn.ConvTranspose2d(2 * width, after, 4, 2, 1, bias=bias)
             decoder.insert(0, nn.Sequential(up, *self._hidden(after, nn.ReLU(inplace=True))))
-        inlet = FromPixel(latent, stages[-1], base, bias=bias)
-        inward = nn.Sequential(inlet, *self._hidden(stages[-1], nn.ReLU(inplace=True)))
-        return SourcedGenerator(encoder, inward, decoder, Bank(space.shape, space.classes, self.bank))
+        flat = nn.Linear(stages[-1] * base[0] * base[1], self.units)
+        inlet = FromPixel(latent + self.units, stages[-1], base, bias=bias)
+        inward = [inlet, *self._hidden(stages[-1], nn.ReLU(inplace=True))]
+        code = [FlatMaps(), flat, nn.LeakyReLU(0.2, inplace=True)]
+        return SourcedGenerator(encoder, code, inward, decoder, Bank(space.shape, space.classes, self.bank))
 
     def _hidden(self, normed: int, activation: nn.Module) -> list[nn.Module]:
         norms = [make_norm(self.norm, normed, 2)] if normed and self.norm != "none" else []
@@ -198,7 +211,7 @@ class DAGANGenerator(Part):
 @register("network", "dagan-discriminator")
 @dataclass(frozen=True)
 class DAGANDiscriminator(Part):
-    """Discriminator of pairs of images of one class: DCGAN's stages look at both, one behind the other.
+    """Discriminator of pairs of images: DCGAN's stages look at both, one behind the other, and a hidden layer compares.
 
     DAGAN, Antoniou, Storkey & Edwards 2018, who take a DenseNet with layer norm; the stages here are those of Radford
     et al. 2016. The first stage has no norm, so images of 8 to 14 pixels meet none. A batch norm would break the
@@ -206,6 +219,7 @@ class DAGANDiscriminator(Part):
     """
 
     channels: Count = 64  # channels of the first stage, the one at half the image's size
+    units: Count = 512  # units of the layer that compares both images as wholes
     norm: Norm = "layer"  # of all stages but the first, before the LeakyReLU of slope 0.2
     spectral: bool = False  # true: divide every weight by its largest singular value
 
@@ -214,8 +228,8 @@ class DAGANDiscriminator(Part):
         halvings, (height, width) = plan(self.name, space)
         stages = widths(self.channels, halvings)
         body = [*halve(2 * space.shape[0], stages, self.norm, spectral=self.spectral), FlatMaps()]
-        bias = self.norm == "none"
-        return PairDiscriminator(body, Head(stages[-1] * height * width, bias=bias, spectral=self.spectral))
+        body += hidden([stages[-1] * height * width, self.units], "leaky-relu", spectral=self.spectral)
+        return PairDiscriminator(body, Head(self.units, spectral=self.spectral))
 
     def traits(self) -> frozenset[str]:
         """What the network brings."""

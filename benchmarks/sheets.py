@@ -1,0 +1,131 @@
+"""Contact sheets: every image recipe at a size for a CPU, trained on MNIST and Fashion-MNIST.
+
+    ZEROSUM_DATA=... python benchmarks/sheets.py [--recipes dcgan,sngan-small] [--data mnist,fashion-mnist]
+                                                 [--images 300k] [--out runs/sheets] [--pictures]
+
+A training that was interrupted continues, one that is finished is not repeated. Each writes a line to
+benchmarks/results/sheets.jsonl, with its command, and docs/sheets/RECIPE.png: samples of the averaged generator from
+fixed latents, one block of five rows for each data set; where the recipe knows classes, a column is a class.
+`--pictures` only draws those of finished trainings again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import zerosum
+from zerosum.core import registry
+from zerosum.core.clock import seeded
+from zerosum.recipes import read_recipe
+from zerosum.runs import pictures
+from zerosum.runs.directory import RunDirectory
+from zerosum.runs.run import Run
+
+ROOT = Path(__file__).resolve().parents[1]
+SHEETS, RESULTS = ROOT / "docs" / "sheets", ROOT / "benchmarks" / "results" / "sheets.jsonl"
+POINTS = {"mixture", "dirac", "pacgan", "unrolled", "veegan"}  # recipes for points: benchmarks/toys.py
+ROWS, COLUMNS = 5, 10
+
+
+def candidates() -> list[str]:
+    """Image recipes; the small one where there is one."""
+    names = list(registry.shelf("recipe"))
+    return [name for name in names if f"{name}-small" not in names and name not in POINTS]
+
+
+def words(name: str) -> list[str]:
+    """Settings of a recipe's CPU size: DCGAN's networks with half their channels, everything else as it is."""
+    game = read_recipe(name).game
+    if name.endswith("-small"):
+        return []
+    fields = ("generator", "discriminator")
+    wide = [field for field in fields if getattr(getattr(game, field).network, "channels", 0) == 64]
+    return [f"{field}.channels=32" for field in wide]
+
+
+def run_of(name: str, data: str, out: Path, images: str) -> tuple[Run, float]:
+    """Train, continue or find a run; seconds that this call took."""
+    path, began = out / f"{data}-{name}", time.monotonic()
+    if (path / "recipe.toml").exists():
+        run = zerosum.resume(path, quiet=True)
+    else:
+        every = ["evaluation=100k", "samples=100k", "checkpoint=50k", "keep=1"]
+        run = zerosum.train(data, name, [*words(name), *every], images=images, out=path, quiet=True)
+    return run, time.monotonic() - began
+
+
+def block(run: Run) -> np.ndarray:
+    """Samples of a run as one picture: ROWS x COLUMNS, a class in each column where there are classes."""
+    generator = run.generator
+    with seeded(0, "sheet"):
+        latent = run.recipe.game.latent(ROWS * COLUMNS, "cpu")
+    label = torch.arange(ROWS * COLUMNS) % COLUMNS if generator.conditional else None
+    return pictures.picture(generator.decode(latent, label), COLUMNS)
+
+
+def draw(name: str, data: list[str], out: Path) -> None:
+    """The sheet of a recipe, from all its finished runs."""
+    found = [Run(out / f"{one}-{name}") for one in data if (out / f"{one}-{name}" / "generator.safetensors").exists()]
+    if found:
+        SHEETS.mkdir(parents=True, exist_ok=True)
+        pictures.save(SHEETS / f"{name}.png", np.concatenate([block(run) for run in found]))
+
+
+def note(name: str, data: str, images: str, run: Run, seconds: float) -> None:
+    """Write a line of results."""
+    environment, last = RunDirectory.open(run.path).environment(), run.evaluations[-1]
+    line = {
+        "recipe": name,
+        "data": data,
+        "images": images,
+        "command": " ".join(["zerosum train", data, "--recipe", name, "--images", images, *words(name)]),
+        last["metric"]: round(last["value"], 4),
+        "images_per_second": round(float(np.median([one["images_per_second"] for one in run.metrics])), 1),
+        "seconds": round(seconds),
+        "date": time.strftime("%Y-%m-%d"),
+        "threads": environment["threads"],
+        "torch": torch.__version__,
+        "zerosum": zerosum.__version__,
+        "machine": platform.machine(),
+        "seed": run.recipe.seed,
+    }
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    with RESULTS.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    print(line, flush=True)
+
+
+def main() -> None:
+    """Train what is missing, draw what is there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipes", default=",".join(candidates()))
+    parser.add_argument("--data", default="mnist,fashion-mnist")
+    parser.add_argument("--images", default="300k")
+    parser.add_argument("--out", type=Path, default=Path("runs/sheets"))
+    parser.add_argument("--pictures", action="store_true")
+    options = parser.parse_args()
+    data = options.data.split(",")
+    done = (
+        {(line["recipe"], line["data"]) for line in map(json.loads, RESULTS.read_text().splitlines())}
+        if RESULTS.exists()
+        else set()
+    )
+    for one in data:
+        for name in options.recipes.split(","):
+            if not options.pictures and (name, one) not in done:
+                run, seconds = run_of(name, one, options.out, options.images)
+                if not run.finished:
+                    return  # Ctrl-C: the next call goes on here
+                note(name, one, options.images, run, seconds)
+            draw(name, ["mnist", "fashion-mnist"], options.out)
+
+
+if __name__ == "__main__":
+    main()
