@@ -1,4 +1,4 @@
-"""Would a test notice? Breaks every objective, regularizer, layer, augmentation, selection and latent, a line at a time.
+"""Would a test notice? Breaks objectives, regularizers, layers, augmentations, selections and latents, line by line.
 
     python benchmarks/mutate.py [--each 5 | --all] [--only gradient] [--processes 2] [--seed 0] [--fresh]
 
@@ -31,7 +31,9 @@ from mutate_operators import Mutant, mutants
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "zerosum"
-LAYERS = "attention conditioning equalized judge layers minibatch modulation normalization resampling spectral"  # no networks
+LAYERS = (  # not the networks, which are made of them
+    "attention conditioning equalized judge layers minibatch modulation normalization resampling spectral"
+)
 FILES = (
     *(f"{name}/*.py" for name in ("objectives", "regularizers", "augmentations")),
     *(f"networks/{name}.py" for name in LAYERS.split()),
@@ -76,12 +78,11 @@ def follow(
                 yield name, said, trial.seconds
 
 
-def traces(tree: Path, tests: list[str], processes: int) -> dict[str, Record]:
-    """Which functions the tests of each file reach; measured once for each state of the tree."""
+def traces(tree: Path, tests: list[str], processes: int, fresh: bool) -> dict[str, Record]:
+    """Which functions the tests of each file reach; measured once for each text of the file."""
     cache = Path(tempfile.gettempdir()) / "zerosum-mutate-traces.json"
-    known: dict[str, Record] = json.loads(cache.read_text()) if cache.is_file() else {}
-    sources = sorted({path for pattern in FILES for path in (tree / "src" / "zerosum").glob(pattern)})
-    keys = {test: digest([tree / test, *sources]) for test in tests}
+    known: dict[str, Record] = json.loads(cache.read_text()) if cache.is_file() and not fresh else {}
+    keys = {test: digest([tree / test]) for test in tests}
     new = [test for test in tests if keys[test] not in known]
     work = ((test, lambda test=test: mutate_trial.Trial(tree, 600, mutate_trial.trace, test)) for test in new)
     for test, said, _ in follow(work, processes):
@@ -186,7 +187,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of the name of a file, class or function (file:name)")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fresh", action="store_true", help="forget earlier results")
+    parser.add_argument("--fresh", action="store_true", help="forget earlier results, and which tests reach what")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results" / "mutate")
     options = parser.parse_args()
     began = time.monotonic()
@@ -205,7 +206,7 @@ def main() -> None:
         ]
         possible = Counter(f"{one.file}: {one.unit}" for one in found)
         tests = sorted(str(p.relative_to(tree)) for name in TESTS for p in (tree / "tests").glob(f"test_{name}*.py"))
-        traced = traces(tree, tests, options.processes)
+        traced = traces(tree, tests, options.processes, options.fresh)
         chosen = draw(found, 0 if options.all else options.each, options.seed)
         records = try_all(tree, chosen, traced, log, options.processes)
     few = {unit: count for unit, count in possible.items() if count < 3}

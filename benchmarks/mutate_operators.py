@@ -34,6 +34,7 @@ _EXCHANGED = {"mean": "sum", "sum": "mean"} | {
     for low, high in (("min", "max"), ("minimum", "maximum"), ("clamp_min", "clamp_max"), ("argmin", "argmax"))
     for one, other in ((low, high), (high, low))
 }
+_SYMMETRIC = ("max", "min", "maximum", "minimum", "promote_types")
 _KIND = re.compile(r"(?<![a-z])(real|fake)(?![a-z])")
 
 Change = tuple[int, int, str]  # first byte, byte behind the last, what stands there instead
@@ -148,9 +149,10 @@ def factor(node: ast.AST, text: Text) -> Iterator[Change]:
 
 def dropped_call(node: ast.AST, text: Text) -> Iterator[Change]:
     """No `.detach()`, no `.square()` ..."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _DROPPED:
-        if not node.args and not node.keywords:
-            yield text.source.rindex(b".", 0, text.end(node.func)), text.end(node), ""
+    if not isinstance(node, ast.Call) or node.args or node.keywords:
+        return
+    if isinstance(node.func, ast.Attribute) and node.func.attr in _DROPPED:
+        yield text.source.rindex(b".", 0, text.end(node.func)), text.end(node), ""
 
 
 def exchanged_call(node: ast.AST, text: Text) -> Iterator[Change]:
@@ -162,8 +164,8 @@ def exchanged_call(node: ast.AST, text: Text) -> Iterator[Change]:
 
 
 def swapped_arguments(node: ast.AST, text: Text) -> Iterator[Change]:
-    """The first two arguments of a call in the other order, where both are of one kind."""
-    if isinstance(node, ast.Call) and len(node.args) >= 2:
+    """The first two arguments of a call in the other order, where both are of one kind and their order matters."""
+    if isinstance(node, ast.Call) and len(node.args) >= 2 and text.of(node.func).split(".")[-1] not in _SYMMETRIC:
         one, other = node.args[:2]
         if type(one) is type(other) and not isinstance(one, ast.Starred) and text.of(one) != text.of(other):
             between = text.source[text.end(one) : text.start(other)].decode()

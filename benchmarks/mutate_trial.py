@@ -3,6 +3,7 @@
 The parent has imported torch and pytest but never zerosum, so a trial costs its tests and little else. The changed
 module exists in the memory of its process alone.
 """
+# ruff: noqa: ARG002 - finders, loaders and profilers are called with more than these look at
 
 from __future__ import annotations
 
@@ -21,15 +22,16 @@ from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
-import numpy  # noqa: F401  (imported here once for all trials, as are PIL, rich and torch)
+import numpy  # noqa: F401  (imported once for all trials, as are PIL, rich and torch)
 import PIL.Image  # noqa: F401
 import pytest
+import pytest_timeout  # noqa: F401
 import rich  # noqa: F401
 import torch
 from mutate_operators import Mutant
 
 _FORK = multiprocessing.get_context("fork")
-_PYTEST = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov", "-p", "no:hypothesispytest")
+_PYTEST = ("-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "pytest_timeout")
 
 
 class _Changed(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader):
@@ -130,7 +132,8 @@ def _inside(tree: Path, answer: Connection, work: Callable[..., Any], *arguments
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     os.chdir(tree)
-    os.environ |= {"PYTHONPATH": str(tree / "src"), "TMPDIR": str(tree / "tmp")}
+    os.environ |= {"PYTHONPATH": str(tree / "src"), "TMPDIR": str(tree / "tmp"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    sys.dont_write_bytecode = False  # the next trial reads what this one compiled; the changed module is never written
     sys.path[:0] = [str(tree / "src"), str(tree)]
     answer.send(work(tree, *arguments))
     os._exit(0)

@@ -35,16 +35,16 @@ def changed(line, operator):
         ("arithmetic", "x += 'ä' * y", ["x -= 'ä' * y", "x += 'ä' / y"]),
         ("comparison", "return a < b", ["a >= b", "a <= b"]),
         ("comparison", "return a >= b", ["a < b", "a > b"]),
-        ("comparison", "return (a == b, c is not d, e in f)", ["(a != b, c is not d, e in f)"] + [
-            "(a == b, c is d, e in f)", "(a == b, c is not d, e not in f)"
+        ("comparison", "return (a == b, c is not d, e in f)", [
+            "(a != b, c is not d, e in f)", "(a == b, c is d, e in f)", "(a == b, c is not d, e not in f)"
         ]),
         ("connective", "return a and b and c", ["a or b and c"]),
-        ("constant", "return a[0, 1, 3, 1e-8]", ["a[1, 1, 3, 1e-8]", "a[0, 2, 3, 1e-8]", "a[0, 1, 6, 1e-8]"] + [
-            "a[0, 1, 3, 2e-08]"
+        ("constant", "return a[0, 1, 3, 1e-8]", [
+            "a[1, 1, 3, 1e-8]", "a[0, 2, 3, 1e-8]", "a[0, 1, 6, 1e-8]", "a[0, 1, 3, 2e-08]"
         ]),
         ("truth", "return f(a=True, b=False)", ["f(a=False, b=False)", "f(a=True, b=True)"]),
-        ("sign", "return -a.mean() + (~b) * (not c)", ["a.mean() + (~b) * (not c)", "-a.mean() + (b) * (not c)"] + [
-            "-a.mean() + (~b) * (c)"
+        ("sign", "return -a.mean() + (~b) * (not c)", [
+            "a.mean() + (~b) * (not c)", "-a.mean() + (b) * (not c)", "-a.mean() + (~b) * (c)"
         ]),
         ("factor", "return (a + b) * c / d", ["(a + b) * c", "(a + b) / d", "c / d"]),
         ("dropped_call", "return (a - b).square().mean() + c.detach()", [
@@ -52,7 +52,7 @@ def changed(line, operator):
         ]),
         ("exchanged_call", "return max(a, b).sum(1)", ["max(a, b).mean(1)", "min(a, b).sum(1)"]),
         ("swapped_arguments", "return f(a, b, c)", ["f(b, a, c)"]),
-        ("swapped_arguments", "return f(a, 1) + f(a, a) + f(*a, *b)", []),
+        ("swapped_arguments", "return f(a, 1) + f(a, a) + f(*a, *b) + x.maximum(a, b)", []),
         ("axis", "return f(a, dim=1) + f(b, dim=0) + f(c, dim=-1)", [
             "f(a, dim=0) + f(b, dim=0) + f(c, dim=-1)",
             "f(a, dim=1) + f(b, dim=1) + f(c, dim=-1)",
@@ -112,9 +112,8 @@ def test_every_operator_is_tested():
 
 
 def test_the_draw_is_fixed_and_takes_of_every_class():
-    from mutate_operators import mutants
-
     from mutate import draw
+    from mutate_operators import mutants
 
     found = list(mutants("file.py", b"def f(a=2, b=3, c=4, d=5):\n    return -a\n\ndef g():\n    return 7\n"))
     drawn = draw(found, 3, seed=0)

@@ -28,12 +28,12 @@ SPACES = [
     Space((4, 16, 24), 7, 3),
 ]
 PARTS = [
-    DAGANGenerator(channels=4, bank=6),
-    DAGANGenerator(channels=8, norm="group", bank=1),
+    DAGANGenerator(channels=4, units=6, bank=6),
+    DAGANGenerator(channels=8, units=6, norm="group", bank=1),
     DAGANGenerator(channels=4, norm="none"),
-    DAGANDiscriminator(channels=4),
+    DAGANDiscriminator(channels=4, units=9),
     DAGANDiscriminator(channels=4, norm="none", spectral=True),
-    DAGANDiscriminator(channels=4, norm="batch"),
+    DAGANDiscriminator(channels=4, units=9, norm="batch"),
 ]
 every_part = pytest.mark.parametrize("part", PARTS, ids=str)
 
@@ -152,26 +152,28 @@ def test_what_does_not_fit_is_refused(part, space, message):
 
 
 def test_the_logit_belongs_to_the_pair_in_its_order():
-    net = DAGANDiscriminator(channels=4).build(SPACE).eval()
+    net = DAGANDiscriminator(channels=4, units=9).build(SPACE).eval()
     a, b = torch.rand(5, 1, 16, 16), torch.rand(5, 1, 16, 16)
     out = net(a, None, b)
     assert (net(a, None, b[[1, 2, 3, 4, 0]]) - out).abs().min() > 1e-6
     assert (net(b, None, a) - out).abs().min() > 1e-6
     features = net.features(a, None, b)
-    assert features.shape == (5, net.head.logit.in_features) == (5, 8 * 4 * 4)
+    assert features.shape == (5, net.head.logit.in_features) == (5, 9)
     assert torch.equal(net.judge(features), out)
     with pytest.raises(ValueError, match=r"judges pairs: call it with sample, label or None, and source \[N,"):
         net(a)
 
 
-def test_the_logit_is_a_sum_over_one_stage_for_8x8():
-    net = DAGANDiscriminator(channels=3, norm="none").build(Space((2, 8, 8), 4, 2)).double()
+def test_the_logit_is_that_of_a_stage_and_a_layer_for_8x8():
+    net = DAGANDiscriminator(channels=3, units=7, norm="none").build(Space((2, 8, 8), 4, 2)).double()
     (first,) = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
     x, source = torch.randn(4, 2, 8, 8).double(), torch.randn(4, 2, 8, 8).double()
     one, two = first.weight[:, :2], first.weight[:, 2:]  # of the sample and of the source
     maps = conv2d(x, one, stride=2, padding=1) + conv2d(source, two, stride=2, padding=1) + first.bias[:, None, None]
-    weight = net.head.logit.weight.reshape(4, 4, 3)  # channels last
-    expected = torch.einsum("nchw,hwc->n", leaky_relu(maps, 0.2), weight) + net.head.logit.bias
+    (layer,) = [module for module in net.body if isinstance(module, nn.Linear)]
+    weight = layer.weight.reshape(7, 4, 4, 3)  # channels last
+    units = leaky_relu(torch.einsum("nchw,uhwc->nu", leaky_relu(maps, 0.2), weight) + layer.bias, 0.2)
+    expected = units @ net.head.logit.weight[0] + net.head.logit.bias
     torch.testing.assert_close(net(x, None, source), expected)
 
 
@@ -179,20 +181,23 @@ def test_published_widths():
     net = DAGANDiscriminator().build(Space((3, 64, 64), 100, 10))
     convolutions = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
     assert [(m.in_channels, m.out_channels) for m in convolutions] == [(6, 64), (64, 128), (128, 256), (256, 512)]
+    (layer,) = [m for m in net.body if isinstance(m, nn.Linear)]
+    assert (layer.in_features, layer.out_features) == (512 * 16, 512)
     assert [m.num_groups for m in net.modules() if isinstance(m, nn.GroupNorm)] == [1, 1, 1]
     made = DAGANGenerator().build(Space((3, 64, 64), 100, 10))
+    assert [(m.in_features, m.out_features) for m in made.modules() if isinstance(m, nn.Linear)] == [(512 * 16, 128)]
     assert [(m.in_channels, m.out_channels) for m in made.modules() if isinstance(m, nn.Conv2d)] == [
         (3, 64), (64, 128), (128, 256), (256, 512)
     ]  # fmt: skip
     assert [(m.in_channels, m.out_channels) for m in made.modules() if isinstance(m, nn.ConvTranspose2d)] == [
-        (100, 512), (1024, 256), (512, 128), (256, 64), (128, 3)
+        (228, 512), (1024, 256), (512, 128), (256, 64), (128, 3)
     ]  # fmt: skip
     assert len([m for m in made.modules() if isinstance(m, nn.BatchNorm2d)]) == 3 + 1 + 3  # down, latent, up
 
 
 def test_the_gradient_penalty_reaches_the_weights():
     """Second derivative, sample against weights, beside differences of the first."""
-    net = DAGANDiscriminator(channels=3).build(SPACE).double()
+    net = DAGANDiscriminator(channels=3, units=5).build(SPACE).double()
     x, _, source = inputs(DAGANDiscriminator(), SPACE, dtype=torch.float64)
     x.requires_grad_()
 
@@ -217,28 +222,33 @@ def test_the_gradient_penalty_reaches_the_weights():
 # ---------------------------------------------------------------------------- generator
 
 
-@pytest.mark.parametrize("path", ["bottleneck", "skip"])
-def test_the_source_reaches_the_image_by_the_bottleneck_and_by_the_skips(path):
+WAYS = {  # that the source takes, and the weights that they need
+    "vector": lambda net: net.code[1].weight,
+    "map": lambda net: net.decoder[0][0].weight[8:],
+    "skip": lambda net: net.decoder[1].weight[4:],
+}
+
+
+@pytest.mark.parametrize("way", [*WAYS, None])
+def test_the_source_reaches_the_image_as_vector_as_map_and_by_the_skips(way):
     net = DAGANGenerator(channels=4, norm="none").build(SPACE)
     z, _, source = inputs(DAGANGenerator(), SPACE)
     with torch.no_grad():
-        if path == "skip":
-            net.encoder[1][0].weight.zero_()  # nothing of the source below half the size
-        else:
-            net.decoder[-1].weight[4:].zero_()  # nothing of the first stage's maps beside the last one's
+        for other in WAYS.keys() - {way}:
+            WAYS[other](net).zero_()
         change = (net(z, None, source) - net(z, None, source.flip(0))).abs().flatten(1).amax(1)
-        assert change.min() > 1e-6
-        net.encoder[1][0].weight.zero_()
-        net.decoder[-1].weight[4:].zero_()
-        assert torch.equal(net(z, None, source), net(z, None, source.flip(0)))  # and by no other way
+    assert change.min() > 1e-6 if way else change.max() == 0
 
 
-def test_the_latent_enters_at_the_base():
-    net = DAGANGenerator(channels=4, norm="none").build(SPACE)
+def test_latent_and_vector_together_make_a_map_of_the_base():
+    net = DAGANGenerator(channels=4, units=3, norm="none").build(SPACE)
     z, _, source = inputs(DAGANGenerator(), SPACE)
-    assert net.inlet(z).shape == net.encoder[1](net.encoder[0](source)).shape == (4, 8, 4, 4)
+    maps = net.encoder[1](net.encoder[0](source))
+    vector = net.code(maps)
+    assert vector.shape == (4, 3)
+    assert net.inlet(torch.cat([z, vector], 1)).shape == maps.shape == (4, 8, 4, 4)
     with torch.no_grad():
-        net.inlet[0].weight.zero_()
+        net.inlet[0].weight[:5].zero_()  # the latent's
     assert torch.equal(net(z, None, source), net(z.flip(0), None, source))
 
 

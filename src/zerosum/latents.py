@@ -88,6 +88,10 @@ class InfoGAN(Part):
         """Numbers in a latent."""
         return self.noise + self.categories + self.continuous
 
+    def traits(self) -> frozenset[str]:
+        """The code that a regularizer may recover."""
+        return frozenset({f"code of {self.categories} categories and {self.continuous} numbers"})
+
     def __call__(self, count: int, device: torch.device | str = "cpu") -> Tensor:
         """Draw `[count, size]` from torch's default generator of the device: noise, category, continuous."""
         columns = [torch.randn(count, self.noise, device=device)]

@@ -75,24 +75,25 @@ def _roles(game: Any) -> list[str]:
 def _traits(game: Any, space: Space) -> list[str]:
     """Hold each part beside what it needs and what it clashes with.
 
-    A network and its player's rules are judged by themselves. What acts between players (objective, selection,
-    augmentations, regularizers) may find what it needs with any of them. It clashes with the discriminators, or with
-    the product where that pays for it; an auto-encoder that judges may disturb those too.
+    A network and its player's rules are judged by themselves, beside the data and what the game's roles are made for: a
+    role that demands "joint" offers "joint game". What acts between players (objective, selection, augmentations,
+    regularizers) may find what it needs with any of them, or in the latent. It clashes with the discriminators, or with
+    the product where that pays for it, or with both; an auto-encoder that judges may disturb those too.
     """
     data = {"images" if space.is_image else "points"} | ({"labels"} if space.classes else set())
     players, judges = game.players(), _judges(game)
-    faults = [
-        fault
-        for player in players.values()
-        for part in (player.network, *player.rules)
-        for fault in _misfits(part, player.network.traits() | data, player.network.traits() | data)
-    ]
-    objective = data | game.objective.traits()
+    faults = []
+    for name, player in players.items():
+        near = player.network.traits() | data
+        offered = {f"{trait} game" for trait in game.roles.get(role(name), ())}
+        for part in (player.network, *player.rules):
+            faults += _misfits(part, near | offered, near)
+    objective = data | game.objective.traits() | game.latent.traits()
     present = objective.union(*(player.network.traits() for player in players.values()))
-    made = players[game.product].network.traits() | (judges & {"autoencoder"})
+    made = players[game.product].network.traits()
+    paid = {role(game.product): made | (judges & {"autoencoder"}), "both": made | judges}
     for part in (game.objective, game.selection, *game.augmentations, *game.regularizers):
-        near = made if getattr(part, "player", None) == role(game.product) else judges
-        faults += _misfits(part, present, near | objective)
+        faults += _misfits(part, present, paid.get(getattr(part, "player", ""), judges) | objective)
     return list(dict.fromkeys(faults))  # several players may have one network
 
 

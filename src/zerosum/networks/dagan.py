@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -94,16 +96,11 @@ class SourcedGenerator(nn.Module):
     """
 
     def __init__(
-        self,
-        encoder: list[nn.Module],
-        code: list[nn.Module],
-        inlet: list[nn.Module],
-        decoder: list[nn.Module],
-        bank: Bank,
+        self, encoder: list[nn.Module], code: nn.Module, inlet: nn.Module, decoder: list[nn.Module], bank: Bank
     ) -> None:
         super().__init__()
-        self.encoder, self.decoder, self.bank = nn.ModuleList(encoder), nn.ModuleList(decoder), bank
-        self.code, self.inlet = nn.Sequential(*code), nn.Sequential(*inlet)
+        self.encoder, self.code, self.inlet = nn.ModuleList(encoder), code, inlet
+        self.decoder, self.bank = nn.ModuleList(decoder), bank
 
     def forward(self, x: Tensor, label: Tensor | None = None, source: Tensor | None = None) -> Tensor:
         """Latents `[N, latent]` and sources `[N, C, H, W]` to images `[N, C, H, W]` in [-1, 1].
@@ -169,6 +166,10 @@ class DAGANGenerator(Part):
         RecipeError: the data have no classes, are points, or have a size that does not halve to 4 to 7 pixels.
     """
 
+    needs: ClassVar[dict[str, str]] = {
+        "source game": "it starts from real images, which only a game such as pairs gives it; choose a recipe of that "
+        "game, or set generator.network=dcgan-generator"
+    }
     channels: Count = 64  # channels of the first stage and the last hidden one, those at half the image's size
     units: Count = 128  # numbers of the vector that says of the source what the latent shall vary
     norm: Norm = "batch"  # of hidden stages, before their activation
@@ -184,24 +185,26 @@ class DAGANGenerator(Part):
                 "images into one sub-folder a class, or choose dcgan-generator and game=image"
             )
         stages = widths(self.channels, halvings)
-        sizes = [space.shape[0], *stages]
-        encoder: list[nn.Module] = []
-        decoder: list[nn.Module] = [nn.ConvTranspose2d(2 * stages[0], sizes[0], 4, 2, 1, bias=bias)]
-        for stage, width in enumerate(stages):
-            down = nn.Conv2d(sizes[stage], width, 4, 2, 1, bias=bias)
-            encoder += [nn.Sequential(down, *self._hidden(width if stage else 0, nn.LeakyReLU(0.2, inplace=True)))]
-        for width, after in zip(stages[1:], stages, strict=False):
-            up = nn.ConvTranspose2d(2 * width, after, 4, 2, 1, bias=bias)
-            decoder.insert(0, nn.Sequential(up, *self._hidden(after, nn.ReLU(inplace=True))))
-        flat = nn.Linear(stages[-1] * base[0] * base[1], self.units)
-        inlet = FromPixel(latent + self.units, stages[-1], base, bias=bias)
-        inward = [inlet, *self._hidden(stages[-1], nn.ReLU(inplace=True))]
-        code = [FlatMaps(), flat, nn.LeakyReLU(0.2, inplace=True)]
-        return SourcedGenerator(encoder, code, inward, decoder, Bank(space.shape, space.classes, self.bank))
+        encoder: list[nn.Module] = [
+            self._stage(nn.Conv2d(before, after, 4, 2, 1, bias=bias), nn.LeakyReLU(0.2, inplace=True), normed=place > 0)
+            for place, (before, after) in enumerate(itertools.pairwise([space.shape[0], *stages]))
+        ]
+        code = nn.Linear(stages[-1] * base[0] * base[1], self.units)
+        inlet = self._stage(FromPixel(latent + self.units, stages[-1], base, bias=bias), nn.ReLU(inplace=True))
+        decoder: list[nn.Module] = [
+            self._stage(nn.ConvTranspose2d(2 * before, after, 4, 2, 1, bias=bias), nn.ReLU(inplace=True))
+            for before, after in itertools.pairwise(stages[::-1])
+        ]
+        decoder += [nn.ConvTranspose2d(2 * stages[0], space.shape[0], 4, 2, 1, bias=bias)]
+        vector = nn.Sequential(FlatMaps(), code, nn.LeakyReLU(0.2, inplace=True))
+        return SourcedGenerator(encoder, vector, inlet, decoder, Bank(space.shape, space.classes, self.bank))
 
-    def _hidden(self, normed: int, activation: nn.Module) -> list[nn.Module]:
-        norms = [make_norm(self.norm, normed, 2)] if normed and self.norm != "none" else []
-        return [*norms, activation]
+    def _stage(
+        self, layer: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module, *, normed: bool = True
+    ) -> nn.Sequential:
+        """A convolution, its norm, and what follows."""
+        norms = [make_norm(self.norm, layer.out_channels, 2)] if normed and self.norm != "none" else []
+        return nn.Sequential(layer, *norms, activation)
 
     def traits(self) -> frozenset[str]:
         """What the network brings."""
@@ -218,6 +221,10 @@ class DAGANDiscriminator(Part):
     gradient penalty.
     """
 
+    needs: ClassVar[dict[str, str]] = {
+        "pairs game": "it judges two images together, which only a game such as pairs shows it; choose a recipe of "
+        "that game, or set discriminator.network=dcgan-discriminator"
+    }
     channels: Count = 64  # channels of the first stage, the one at half the image's size
     units: Count = 512  # units of the layer that compares both images as wholes
     norm: Norm = "layer"  # of all stages but the first, before the LeakyReLU of slope 0.2

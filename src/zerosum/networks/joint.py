@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,10 @@ from zerosum.networks.stack import Stack
 __all__ = ["DCGANEncoder", "JointDCGANDiscriminator", "JointMLPDiscriminator", "MLPEncoder"]
 
 Labels = Literal["none", "concat"]
+_NEEDS = {
+    "joint game": "it judges a sample beside a latent, which only a game such as joint shows it; choose a recipe of that "
+    "game, or set discriminator.network=mlp-discriminator or dcgan-discriminator"
+}
 
 
 class Encoder(nn.Module):
@@ -117,6 +121,7 @@ class JointMLPDiscriminator(Part):
     BiGAN, Donahue, Krähenbühl & Darrell 2017, section 3; VEEGAN, Srivastava et al. 2017.
     """
 
+    needs: ClassVar[dict[str, str]] = _NEEDS
     widths: tuple[Count, ...] = (1024, 512, 256)  # units of each hidden layer, from the pair on
     activation: DiscriminatorActivation = "leaky-relu"  # of hidden layers; leaky-relu has slope 0.2
     dropout: Share = 0.0  # share of hidden units switched off at each training pass; off in evaluation
@@ -146,6 +151,7 @@ class JointDCGANDiscriminator(Part):
     map and latent together. As with DCGAN's, images of 8 to 14 pixels meet no norm.
     """
 
+    needs: ClassVar[dict[str, str]] = _NEEDS
     channels: Count = 64  # channels of the first stage, the one at half the image's size
     units: Count = 512  # units of the layer that weighs image and latent together
     norm: Norm = "batch"  # of all stages but the first, before the LeakyReLU of slope 0.2

@@ -6,11 +6,12 @@ from typing import Any
 
 from zerosum import latents
 from zerosum.core.registry import Part
-from zerosum.games import ImageGame
-from zerosum.networks import ACGANGenerator, DCGANDiscriminator, DCGANGenerator
+from zerosum.core.values import Length
+from zerosum.games import ImageGame, PairsGame, PanelGame
+from zerosum.networks import ACGANGenerator, DAGANDiscriminator, DAGANGenerator, DCGANDiscriminator, DCGANGenerator
 from zerosum.objectives import LeastSquares, NonSaturating, Relativistic, Wasserstein
 from zerosum.optimizers import Adam, RMSprop
-from zerosum.recipes.building import pair
+from zerosum.recipes.building import LONG, pair, small
 from zerosum.recipes.recipe import Recipe, recipe
 from zerosum.regularizers import (
     DRAGAN,
@@ -152,3 +153,40 @@ def vat() -> Recipe:
     VAT was published for classifiers; in the discriminator of a GAN it is our combination, at its published radius.
     """
     return convolutional("vat", NonSaturating(), regularizers=(VAT(epsilon=8.0),))
+
+
+@recipe("gman")
+def gman() -> Recipe:
+    """Three discriminators, mixed by a softmax of the generator's losses against them (Durugkar et al. 2017)."""
+    game = PanelGame(
+        **pair((DCGANGenerator(), DCGANDiscriminator()), (ADAM, ADAM)),
+        objective=NonSaturating(),
+        latent=latents.Normal(100),
+        discriminators=3,
+        aggregation="softmax",
+        sharpness=1.0,
+    )
+    return Recipe(recipe="gman", batch=64, game=game)
+
+
+@recipe("dagan")
+def dagan() -> Recipe:
+    """Further images of a class from one of them, judged in pairs: critic with penalty 10 (Antoniou et al. 2018).
+
+    Its generator file holds some of the real images, from which it starts.
+    """
+    adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
+    game = PairsGame(
+        **pair((DAGANGenerator(), DAGANDiscriminator()), (adam, adam)),
+        objective=Wasserstein(),
+        latent=latents.Normal(100),
+        regularizers=(GradientPenalty(weight=10.0),),
+        discriminator_updates=5,
+    )
+    return Recipe(recipe="dagan", length=Length(20_000_000), batch=64, game=game, **LONG)
+
+
+@recipe("dagan-small")
+def dagan_small() -> Recipe:
+    """DAGAN for a CPU: 24 channels."""
+    return small(dagan(), "generator.channels=24", "discriminator.channels=24")

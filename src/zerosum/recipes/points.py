@@ -5,11 +5,18 @@ from __future__ import annotations
 from zerosum import latents, networks
 from zerosum.core.average import NoAverage
 from zerosum.core.values import Length
-from zerosum.games import ImageGame
-from zerosum.networks import DiracDiscriminator, DiracGenerator, MLPDiscriminator, MLPGenerator
-from zerosum.objectives import NonSaturating, Relativistic
+from zerosum.games import ImageGame, JointGame, LookaheadGame
+from zerosum.networks import (
+    DiracDiscriminator,
+    DiracGenerator,
+    JointMLPDiscriminator,
+    MLPDiscriminator,
+    MLPEncoder,
+    MLPGenerator,
+)
+from zerosum.objectives import Minimax, NonSaturating, Relativistic
 from zerosum.optimizers import SGD, Adam, Linear
-from zerosum.recipes.building import pair
+from zerosum.recipes.building import pair, player
 from zerosum.recipes.recipe import Recipe, recipe
 from zerosum.regularizers import R1, R2
 
@@ -71,5 +78,45 @@ def pacgan() -> Recipe:
             objective=NonSaturating(),
             latent=latents.Normal(2),
             pack=2,
+        ),
+    )
+
+
+@recipe("unrolled")
+def unrolled() -> Recipe:
+    """The generator plays against the discriminator of five steps ahead, on mixtures (Metz et al. 2017, their demo)."""
+    widths = (128, 128)
+    sizes = (
+        MLPGenerator(widths=widths, activation="tanh"),
+        MLPDiscriminator(widths=widths, activation="tanh", dropout=0.0),
+    )
+    return Recipe(
+        recipe="unrolled",
+        length=Length(12_800_000),
+        batch=512,
+        game=LookaheadGame(
+            **pair(sizes, (Adam(lr=1e-3, beta1=0.5), Adam(lr=1e-4, beta1=0.5)), networks.Orthogonal(gain=1.4)),
+            objective=Minimax(),
+            latent=latents.Normal(256),
+            depth=5,
+        ),
+    )
+
+
+@recipe("veegan")
+def veegan() -> Recipe:
+    """A reconstructor finds the latent of each sample, D judges both together, on mixtures (Srivastava et al. 2017)."""
+    adam = Adam(lr=1e-3, beta1=0.5)
+    widths = (128, 128)
+    sizes = MLPGenerator(widths=widths, activation="relu"), JointMLPDiscriminator(widths=(128,))
+    return Recipe(
+        recipe="veegan",
+        length=Length(10_000_000),
+        batch=500,
+        game=JointGame(
+            **pair(sizes, (adam, adam), networks.Default()),
+            reconstructor=player(MLPEncoder(widths=(128,), activation="relu"), adam, networks.Default()),
+            objective=NonSaturating(),
+            latent=latents.Normal(254),
         ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,12 @@ class WeightClip(Part):
     WGAN, Arjovsky et al. 2017, algorithm 1, line 7. All parameters are clamped: biases and scales of norms too.
     """
 
+    clashes: ClassVar[dict[str, str]] = {
+        "spectral": (
+            "spectral normalization divides every weight by its largest singular value, so limits on the weights bound "
+            "no slope and only bend their ratios; remove the rule, or set spectral=false or a network without it"
+        )
+    }
     limit: Positive = 0.01  # largest magnitude of a parameter
 
     @torch.no_grad()

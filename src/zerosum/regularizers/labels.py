@@ -72,10 +72,6 @@ class MutualInformation(Part):
 
     player: ClassVar[str] = "both"
     tracks: ClassVar[frozenset[str]] = frozenset()
-    needs: ClassVar[dict[str, str]] = {
-        "codes": "a head of the discriminator recovers the latent code; set discriminator.codes to categories + "
-        "continuous, and latent=infogan with the same two"
-    }
     categories: Natural = 10  # values of the categorical code; 0 for none
     continuous: Natural = 2  # continuous codes
     weight: NonNegative = 1.0  # weight of the categorical code's cross-entropy
@@ -86,6 +82,18 @@ class MutualInformation(Part):
         super().__post_init__()
         if not self.categories + self.continuous:
             raise RecipeError("regularizer 'mutual-information': categories and continuous are both 0; set one of them")
+
+    @property
+    def needs(self) -> dict[str, str]:  # type: ignore[override]
+        """A head that recovers the code, and a latent that ends in it."""
+        sizes = f"categories={self.categories},continuous={self.continuous}"
+        return {
+            "codes": "a head of the discriminator recovers the latent code; set discriminator.codes="
+            f"{self.categories + self.continuous}",
+            f"code of {self.categories} categories and {self.continuous} numbers": "that is what it takes for the code "
+            f"at the end of the latent; set latent=infogan:{sizes}, or the sizes of this regularizer to those of the "
+            "latent",
+        }
 
     def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
         """Negative log-likelihood of the codes in a round, `[]`."""

@@ -16,6 +16,10 @@ STYLES = (
     "it calls the generator twice and compares, and style mixing and noise inputs differ between the calls; remove "
     "this regularizer, or take path-length, which is made for such a generator"
 )
+SOURCE = (
+    "it calls the generator for other samples than those of the move, and this one starts from the images of the move; "
+    "remove this regularizer, or take jacobian-clamping"
+)
 Share = Annotated[float, Range(0, 1, open_low=True)]  # of a batch; some of it at least
 
 

@@ -12,8 +12,13 @@ from torch import Tensor
 
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, Fraction, NonNegative
-from zerosum.regularizers.passes import Share
+from zerosum.regularizers.passes import SOURCE, Share
 from zerosum.regularizers.protocol import Round
+
+_CONSTANT = (
+    "the generator makes the same of every latent, so there is no path to measure; remove this regularizer, or choose "
+    "a generator.network that uses its latents"
+)
 
 
 @register("regularizer", "path-length")
@@ -26,6 +31,9 @@ class PathLength(Part):
     `mapping` gives one w a layer, `[N, L, d]`, the length is sqrt(mean over layers of ||.||^2). The mean a moves by
     `decay` towards the lengths of this batch before it is used, and, as in the authors' code, the new a is not detached
     inside the penalty; only what is remembered is. The discriminator receives nothing from it.
+
+    Raises:
+        ValueError: the generator's images do not depend on its latents.
     """
 
     player: ClassVar[str] = "generator"
@@ -35,7 +43,8 @@ class PathLength(Part):
         "batchnorm": (
             "it measures how each image follows its own latent, and BatchNorm makes an image depend on the whole "
             "batch; set generator.norm=layer, group or none"
-        )
+        ),
+        "source": SOURCE,
     }
     weight: NonNegative = 2.0  # weight of (length - mean)^2
     decay: Fraction = 0.01  # share by which the mean moves to the lengths of a batch
@@ -68,6 +77,8 @@ def _lengths(G: Any, z: Tensor, label: Tensor | None) -> Tensor:
         start = z.requires_grad_()
         images = G(start, label)
     y = torch.randn_like(images) / math.sqrt(images[0, 0].numel())
-    (gradient,) = torch.autograd.grad((images * y).sum(), start, create_graph=True)
+    (gradient,) = torch.autograd.grad((images * y).sum(), start, create_graph=True, allow_unused=True)
+    if gradient is None:
+        raise ValueError(f"path-length: {_CONSTANT}")
     layers = gradient.shape[1] if gradient.ndim == 3 else 1
     return torch.linalg.vector_norm(gradient.flatten(1), dim=1) / math.sqrt(layers)
