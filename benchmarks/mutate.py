@@ -42,6 +42,7 @@ FILES = (
 )
 TESTS = ("objectives", "regularizers", "augmentations", "layers", "networks", "selection", "latents")
 ALLOWED = 0.03  # share of changes that may survive without a reason
+NAMED = ("file", "function", "before", "after")  # what names a change as long as its line stays
 Record = dict[str, Any]
 
 
@@ -93,12 +94,11 @@ def traces(tree: Path, tests: list[str], processes: int, fresh: bool) -> dict[st
     return {test: known[keys[test]] for test in tests}
 
 
-def covering(mutant: Mutant, traced: dict[str, Record]) -> tuple[list[str], list[str]]:
-    """Files whose tests reach a change, the quickest first, and those tests."""
+def covering(mutant: Mutant, traced: dict[str, Record]) -> list[str]:
+    """Tests that reach a change, those of the quickest file first."""
     place = f"{mutant.file}:{mutant.function}"
-    files = [test for test in traced if place in traced[test]["reached"]]
-    files.sort(key=lambda test: traced[test]["seconds"])
-    return files, [node for test in files for node in traced[test]["reached"][place]]
+    files = sorted(traced, key=lambda file: traced[file]["seconds"])
+    return [test for file in files for test in traced[file]["reached"].get(place, [])]
 
 
 def key(record: Record) -> tuple[Any, ...]:
@@ -108,27 +108,28 @@ def key(record: Record) -> tuple[Any, ...]:
 
 def try_all(tree: Path, chosen: list[Mutant], traced: dict[str, Record], path: Path, processes: int) -> list[Record]:
     """Try every change that has no result yet; what is killed stays so, survivors get another try when tests change."""
-    plans: dict[tuple[Any, ...], tuple[Mutant, list[str], list[str], Record]] = {}
+    plans: dict[tuple[Any, ...], tuple[Mutant, list[str], Record]] = {}
     for mutant in chosen:
-        files, nodes = covering(mutant, traced)
+        tests = covering(mutant, traced)
+        files = dict.fromkeys(test.partition("::")[0] for test in tests)
         source = digest([tree / "src" / "zerosum" / mutant.file])
         record = dataclasses.asdict(mutant) | {"source": source, "tests": digest(tree / test for test in files)}
-        plans[key(record)] = mutant, files, nodes, record
+        plans[key(record)] = mutant, tests, record
     old = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
     done = {key(record): record for record in old if key(record) in plans}
-    done = {name: one for name, one in done.items() if one["killed"] or one["tests"] == plans[name][3]["tests"]}
+    done = {name: one for name, one in done.items() if one["killed"] or one["tests"] == plans[name][2]["tests"]}
     open_plans = {name: plan for name, plan in plans.items() if name not in done}
     print(f"{len(plans)} changes, {len(open_plans)} of them to try", flush=True)
 
-    def start(mutant: Mutant, files: list[str], nodes: list[str]) -> mutate_trial.Trial:
-        limit = 30 + 5 * sum(traced[test]["seconds"] for test in files)
-        return mutate_trial.Trial(tree, limit, mutate_trial.judge, mutant, files, nodes)
+    def start(mutant: Mutant, tests: list[str]) -> mutate_trial.Trial:
+        limit = 30 + 5 * sum(traced[file]["seconds"] for file in {test.partition("::")[0] for test in tests})
+        return mutate_trial.Trial(tree, limit, mutate_trial.judge, mutant, tests)
 
-    work = ((name, lambda plan=plan: start(*plan[:3])) for name, plan in open_plans.items() if plan[1])
+    work = ((name, lambda plan=plan: start(*plan[:2])) for name, plan in open_plans.items() if plan[1])
     with path.open("a") as log:
         for name, said, seconds in follow(work, processes):
             verdict, by = (said, "") if isinstance(said, str) else said
-            done[name] = plans[name][3] | {
+            done[name] = plans[name][2] | {
                 "killed": verdict != "survived",
                 "by": by or verdict,
                 "seconds": round(seconds, 2),
@@ -137,7 +138,7 @@ def try_all(tree: Path, chosen: list[Mutant], traced: dict[str, Record], path: P
             if verdict == "survived":
                 print(line(done[name]), flush=True)
     for name in plans.keys() - done.keys():
-        done[name] = plans[name][3] | {"killed": False, "by": "no test reaches it", "seconds": 0}
+        done[name] = plans[name][2] | {"killed": False, "by": "no test reaches it", "seconds": 0}
     return [done[name] for name in plans]
 
 
@@ -146,20 +147,20 @@ def line(record: Record) -> str:
     return f"{record['file']}:{record['line']}  {record['before']}  ->  {record['after']}"
 
 
-def reasons(path: Path) -> dict[tuple[str, str, str], str]:
-    """Why a change cannot be noticed, by file, old and new line."""
-    return {
-        (one["file"], one["before"], one["after"]): one["why"] for one in tomllib.loads(path.read_text())["equivalent"]
-    }
+def reasons(path: Path) -> dict[tuple[str, ...], str]:
+    """Why a change cannot be noticed, by file, function, old and new line."""
+    return {tuple(one[name] for name in NAMED): one["why"] for one in tomllib.loads(path.read_text())["equivalent"]}
 
 
-def report(records: list[Record], why: dict[tuple[str, str, str], str], few: dict[str, int]) -> tuple[str, float]:
+def report(records: list[Record], why: dict[tuple[str, ...], str], few: dict[str, int]) -> tuple[str, float]:
     """The results as a page, and the share of survivors without a reason."""
-    name = {id(record): (record["file"], record["before"], record["after"]) for record in records}
+    name = {id(record): tuple(record[part] for part in NAMED) for record in records}
     equal = [record for record in records if not record["killed"] and name[id(record)] in why]
     alive = [record for record in records if not record["killed"] and name[id(record)] not in why]
-    package = lambda record: record["file"].partition("/")[0].removesuffix(".py")  # noqa: E731
-    counts = [Counter(map(package, some)) for some in (records, equal, alive)]
+    counts = [
+        Counter(record["file"].partition("/")[0].removesuffix(".py") for record in some)
+        for some in (records, equal, alive)
+    ]
     share = len(alive) / max(1, len(records))
     rows = [*sorted(counts[0]), "all"]
     for count in counts:
@@ -175,7 +176,7 @@ def report(records: list[Record], why: dict[tuple[str, str, str], str], few: dic
     page += ["", "Fewer than three changes are possible:", ""]
     page += [f"- {unit}: {count}" for unit, count in few.items()]
     dead = {name[id(record)] for record in records if record["killed"]} - {name[id(record)] for record in equal}
-    page += [f"\nA reason for a change that is killed: {' -> '.join(one)}" for one in sorted(dead & why.keys())]
+    page += [f"\nA reason for a change that is killed: {', '.join(one)}" for one in sorted(dead & why.keys())]
     return "\n".join(page) + "\n", share
 
 
@@ -209,6 +210,8 @@ def main() -> None:
         traced = traces(tree, tests, options.processes, options.fresh)
         chosen = draw(found, 0 if options.all else options.each, options.seed)
         records = try_all(tree, chosen, traced, log, options.processes)
+    if not options.only:  # without what was tried on sources or draws of another day
+        log.write_text("".join(json.dumps(record) + "\n" for record in records))
     few = {unit: count for unit, count in possible.items() if count < 3}
     text, share = report(records, reasons(Path(__file__).with_name("mutate_equivalent.toml")), few)
     page.write_text(text)

@@ -63,8 +63,9 @@ class Mutant:
 class Text:
     """A source, and where its nodes are."""
 
-    def __init__(self, source: bytes) -> None:
+    def __init__(self, source: bytes, tree: ast.Module) -> None:
         self.source = source
+        self.names = {getattr(node, "id", getattr(node, "arg", "")) for node in ast.walk(tree)}
         self._lines = [0]
         for line in source.splitlines(keepends=True):
             self._lines.append(self._lines[-1] + len(line))
@@ -187,7 +188,7 @@ def real_fake(node: ast.AST, text: Text) -> Iterator[Change]:
     else:
         return
     new = _KIND.sub(lambda found: {"real": "fake", "fake": "real"}[found[0]], name)
-    if new != name:
+    if new != name and (not isinstance(node, ast.Name) or new in text.names):
         yield text.end(node) - len(name), text.end(node), new
 
 
@@ -229,8 +230,8 @@ OPERATORS: dict[str, Callable[[ast.AST, Text], Iterator[Change]]] = {
 
 def mutants(file: str, source: bytes) -> Iterator[Mutant]:
     """Every change of a file that gives another program, in the order of the lines."""
-    text, tree, seen = Text(source), ast.parse(source), set()
-    program = ast.dump(tree)
+    tree: ast.Module = ast.parse(source)
+    text, program, seen = Text(source, tree), ast.dump(tree), set()
     for unit in tree.body:
         if not isinstance(unit, ast.ClassDef | ast.FunctionDef):
             continue

@@ -52,10 +52,10 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoade
 class _Tracer:
     """Notes which functions of the tree run, in all and in each test."""
 
-    def __init__(self, package: Path) -> None:
+    def __init__(self, package: Path, file: str) -> None:
         self.package = f"{package}{os.sep}"
         self.current: set[str] = set()
-        self.tests: dict[str, set[str]] = {"": self.current}
+        self.tests: dict[str, set[str]] = {file: self.current}
         self.names: dict[int, tuple[CodeType, str]] = {}  # the code is kept, or its number would be given away again
 
     def see(self, frame: FrameType, event: str, argument: object) -> None:
@@ -70,10 +70,14 @@ class _Tracer:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
         self.current = self.tests[item.nodeid] = set()
+        for name, module in list(sys.modules.items()):
+            if name.startswith("zerosum."):  # what a test before this one left in a cache would not be reached again
+                for function in vars(module).values():
+                    getattr(function, "cache_clear", bool)()
         return (yield)
 
     def found(self) -> dict[str, list[str]]:
-        """Tests by the function that they reach; what runs at import is reached by no test in particular."""
+        """Tests by the function that they reach; what runs at the import of a file is reached by all of its tests."""
         reached: dict[str, list[str]] = {}
         for test, functions in self.tests.items():
             for function in functions - {""}:
@@ -82,15 +86,15 @@ class _Tracer:
 
 
 class _Judge:
-    """Runs those tests first that reach the change, and remembers which one failed."""
+    """Runs the tests that reach the change alone, and remembers which one failed."""
 
-    def __init__(self, first: Sequence[str]) -> None:
-        self.first = set(first)
+    def __init__(self, tests: Sequence[str]) -> None:
+        self.tests = set(tests)
         self.failed = ""
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items.sort(key=lambda item: item.nodeid not in self.first)
+        items[:] = [item for item in items if {item.nodeid, item.nodeid.partition("::")[0]} & self.tests]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and not self.failed:
@@ -150,7 +154,7 @@ def _pytest(tree: Path, files: Sequence[str], plugin: object) -> int:
 
 def trace(tree: Path, file: str) -> dict[str, Any]:
     """Run one file of tests as it is: which of its tests reach which functions, and the seconds that it takes."""
-    began, tracer = time.monotonic(), _Tracer(tree / "src" / "zerosum")
+    began, tracer = time.monotonic(), _Tracer(tree / "src" / "zerosum", file)
     sys.setprofile(tracer.see)
     code = _pytest(tree, [file], tracer)
     sys.setprofile(None)
@@ -159,13 +163,13 @@ def trace(tree: Path, file: str) -> dict[str, Any]:
     return {"seconds": time.monotonic() - began, "reached": tracer.found()}
 
 
-def judge(tree: Path, mutant: Mutant, files: Sequence[str], first: Sequence[str]) -> tuple[str, str]:
-    """Import a changed module and run tests: ("killed", the test that failed) or ("survived", "")."""
+def judge(tree: Path, mutant: Mutant, tests: Sequence[str]) -> tuple[str, str]:
+    """Import a changed module and run tests, or files of them: ("killed", which one failed) or ("survived", "")."""
     path = tree / "src" / "zerosum" / mutant.file
     name = ".".join(("zerosum", *path.relative_to(tree / "src" / "zerosum").with_suffix("").parts))
     sys.meta_path.insert(0, _Changed(name, path, mutant.apply(path.read_bytes())))
-    watch = _Judge(first)
-    code = _pytest(tree, files, watch)
+    watch = _Judge(tests)
+    code = _pytest(tree, list(dict.fromkeys(test.partition("::")[0] for test in tests)), watch)
     return ("survived", "") if code == 0 else ("killed", watch.failed or "its import")
 
 

@@ -30,7 +30,12 @@ NUMBERS = {  # numbers that are walked like choices, where a part has such a fie
 AWAKE = {"ada": {"p": 0.5}, "lecam": {"after": 0}, "top-k": {"until": 0}}  # at their defaults they do nothing at first
 PLAIN = {"image", "dcgan-generator", "dcgan-discriminator", "non-saturating", "normal", "adam"}  # first of their axes
 PLAYERS = ("generator", "discriminator")
-TOLD = {"pack": ("1", "2"), "discriminator_updates": ("1", "2"), "average": ("none", "ema"), "precision": ("fp32", "bf16")}
+TOLD = {
+    "pack": ("1", "2"),
+    "discriminator_updates": ("1", "2"),
+    "average": ("none", "ema"),
+    "precision": ("fp32", "bf16"),
+}
 DATA = ("digits", "digits-unlabelled", "ring8", "line")
 ABSENT = "-"  # of a field: the network has none of this name; of a player: the game has none
 

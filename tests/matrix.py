@@ -62,7 +62,12 @@ MATRIX: tuple[tuple[str, ...], ...] = (
     # limits on weights that are divided by their largest singular value
     *((f"{player}.rule clip", f"{player}.spectral True") for player in PLAYERS),
     *((f"{player}.rule clip", f"{player} biggan-{player}") for player in PLAYERS),
-    ("regularizer orthogonal:player=generator", "generator dirac-generator"),
+    # filters in layers of torch's
+    ("regularizer orthogonal:player=generator orthogonal:player=both", "generator stylegan2-generator dirac-generator"),
+    (
+        "regularizer orthogonal:player=discriminator orthogonal:player=both",
+        "discriminator stylegan2-discriminator dirac-discriminator",
+    ),
     # points
     ("data ring8 line", "not augmentation none"),
     ("data ring8 line", f"not generator {FLAT[0]}"),
@@ -78,7 +83,8 @@ MATRIX: tuple[tuple[str, ...], ...] = (
     ("game pairs", "not discriminator dagan-discriminator"),
     ("not game pairs", "discriminator dagan-discriminator"),
     ("game pairs", "not data digits"),
-    (f"regularizer {OWN_LOOKS}", "game joint pairs"),
+    (f"regularizer {OWN_LOOKS}", "game joint"),
+    ("regularizer path-length successive-consistency", "game pairs"),
 )
 
 
@@ -146,7 +152,9 @@ def _unsaid(product: Axes) -> Iterator[Cell]:
         for name in product[player]:
             part = registry.lookup("network", name)
             for axis in (axis for axis in product if axis.startswith(f"{player}.") and not axis.endswith(".rule")):
-                known = {str(value) for value in choices(part, axis.partition(".")[2])} if _has(part, axis) else {ABSENT}
+                known = (
+                    {str(value) for value in choices(part, axis.partition(".")[2])} if _has(part, axis) else {ABSENT}
+                )
                 yield Cell(("unsaid",), {player: frozenset([name]), axis: frozenset(product[axis]) - known}, said=False)
     for game in product["game"]:
         has = "reconstructor" in registry.lookup("game", game.partition(":")[0]).__dataclass_fields__

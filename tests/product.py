@@ -142,7 +142,9 @@ def game(row: Row) -> Any:
     name, _, told = row["game"].partition(":")
     cls = registry.lookup("game", name)
     types = registry.field_types(cls)
-    settings = {key: values.read(value, types[key]) for key, _, value in (one.partition("=") for one in told.split(",")) if key}
+    settings = {
+        key: values.read(value, types[key]) for key, _, value in (one.partition("=") for one in told.split(",")) if key
+    }
     return cls(
         **{name: player(name) for name in (*PLAYERS, "reconstructor") if row[name] != ABSENT},
         **{kind: parts(kind, kind)[0] for kind in ("objective", "latent", "selection")},
@@ -163,7 +165,7 @@ def _network(row: Row, player: str) -> Any:
 
 # ---------------------------------------------------------------------- from games to turns
 
-MEND = re.compile(r"[a-z_]+=\S|\b(choose|set|remove|leave|take|give|add|zerosum ls)\b")
+MEND = re.compile(r"[a-z_]+=\S|\b(choose|set|remove|leave|take|use|give|add|zerosum ls)\b")
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,16 @@ def test_each_change_of_geometry_has_its_own_chance_and_two_turns_share_one():
     assert abs(np.corrcoef(turned, shifted)[0, 1]) < 4.5 / math.sqrt(MANY)
 
 
+def test_a_single_turn_is_by_any_angle_alike():
+    maps = forward(general_maps(canvas(8, 8).repeat(8, 1, 1, 1), torch.tensor(0.1)))
+    sizes = np.linalg.svd(maps[:, :2, :2], compute_uv=False)
+    plain = maps[sizes[:, 0] / sizes[:, 1] < 1 + 1e-5]  # not stretched, so the turn can be read off
+    angles = np.arctan2(plain[:, 1, 0], plain[:, 0, 0])
+    angles = angles[abs(angles) > 1e-5]  # of two turns in one of 39
+    counts = np.histogram(angles, bins=8, range=(-math.pi, math.pi))[0]
+    assert abs(counts - len(angles) / 8).max() < 4.5 * math.sqrt(len(angles) * 7 / 64)
+
+
 def test_pixels_move_before_geometry():
     y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
     dot = torch.exp(-((x - 36) ** 2 + (y - 27) ** 2) / 18).expand(32, 1, -1, -1)

@@ -8,6 +8,7 @@ import torch
 
 from zerosum import augmentations
 from zerosum.augmentations import Crop, Flip, Rotation, Scale, Shift
+from zerosum.augmentations.augmentation import keep_some, sometimes
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import parse, shelf
 
@@ -222,3 +223,13 @@ def test_impossible_values_are_refused(text, fault):
     with pytest.raises(RecipeError) as raised:
         parse("augmentation", text)
     assert fault in str(raised.value)
+
+
+@pytest.mark.parametrize("drawn", [0.0, 0.999])
+def test_what_has_no_chance_never_happens_whatever_is_drawn(drawn, monkeypatch):
+    values, images = torch.tensor([3.0, -2.0]), torch.ones(2, 1, 2, 2)
+    monkeypatch.setattr(torch, "rand", lambda *size, device=None: torch.full(torch.empty(*size).shape, drawn))
+    assert torch.equal(sometimes(0.0, values), torch.zeros(2))
+    assert torch.equal(keep_some(0.0, 2 * images, images), images)
+    assert torch.equal(sometimes(1.0, values), values)
+    assert torch.equal(keep_some(1.0, 2 * images, images), 2 * images)

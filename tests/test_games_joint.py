@@ -118,7 +118,7 @@ def player(network, optimizer=None):
 def linear(**fields):
     Given.drawn[0] = 0
     trio = dict(zip(NAMES, map(player, map(Made, ("discriminator", "encoder", "generator"))), strict=True))
-    game = JointGame(**{**trio, "objective": NonSaturating(), "latent": Given(), **fields})
+    game = JointGame(**{**trio, "objective": NonSaturating(), "latent": Given(), "noise": 0.0, **fields})
     return Engine(game, Space((D,), K), seed=1), Points()
 
 
@@ -288,7 +288,6 @@ def points():
         reconstructor=player(MLPEncoder(widths=(12,)), Adam()),
         objective=NonSaturating(),
         latent=latents.Normal(5),
-        noise=1.0,
     )
 
 
@@ -383,28 +382,32 @@ def test_bf16_agrees_with_float32_roughly(which):
         assert found["discriminator.r1"] == pytest.approx(true["discriminator.r1"], rel=0.02)
 
 
-def test_the_class_reaches_generator_and_discriminator():
+def test_the_class_reaches_every_player(monkeypatch):
     engine, feed = table("images")
-    told = {name: [] for name in engine.seats}
-    for name, seat in engine.seats.items():
-        for method in ("forward", "features"):
-            if hasattr(seat.module, method):
-                original = getattr(seat.module, method)
+    told, drawn, draw = {name: [] for name in engine.seats}, [], feed.next
 
-                def listen(*args, original=original, name=name):
-                    told[name].append(args[1])
-                    return original(*args)
+    def following():
+        drawn.append(draw())
+        return drawn[-1]
 
-                setattr(seat.module, method, listen)
-    labels, draw = [], feed.next
-    feed.next = lambda: (lambda batch: (labels.append(batch[1]), batch)[1])(draw())
+    def listening(name, call):
+        def called(x, label=None, *beside):
+            told[name].append(label)
+            return call(x, label, *beside)
+
+        return called
+
+    monkeypatch.setattr(feed, "next", following)
+    for name, method in {"generator": "forward", "reconstructor": "forward", "discriminator": "features"}.items():
+        module = engine.network(name)
+        monkeypatch.setattr(module, method, listening(name, getattr(module, method)))
     engine.turn(feed)
-    assert len(labels) == 2
-    assert [label is not None for label in told["reconstructor"]] == [True] * 4
-    for name, moves in {"generator": [0, 1, 1], "discriminator": [0, 0, 1, 1, 1]}.items():
-        assert [torch.equal(label, labels[i]) for label, i in zip(told[name], moves, strict=True)] == [True] * len(
-            moves
-        )
+    turns = {"generator": [0, 1, 1], "reconstructor": [0, 1, 1, 1], "discriminator": [0, 0, 1, 1, 1]}
+    assert len(drawn) == 2
+    assert not torch.equal(drawn[0][1], drawn[1][1])
+    for name, batches in turns.items():
+        assert len(told[name]) == len(batches), name
+        assert all(torch.equal(label, drawn[i][1]) for label, i in zip(told[name], batches, strict=True)), name
 
 
 @pytest.mark.parametrize("where", ["real", "both"])
@@ -449,15 +452,18 @@ def test_it_is_written_and_read_again(which):
     assert changed.game.reconstructor.optimizer == Adam(lr=1e-3)
     assert changed.game.reconstructor.network.norm == "none"
     assert changed.game.generator == game.generator
+    assert (game.reconstruction, game.noise) == (1.0, 1.0)
     assert list(game.players()) == ["discriminator", "generator", "reconstructor"]
 
 
 def refused(game, which="points", batch=2):
     engine, feed = table(which, batch=batch)
-    with pytest.raises(RecipeError) as raised:
+    try:
         compatibility.check(game, engine.space, 1000, batch)
         compatibility.trial(game, engine.space, feed, 1000)
-    return raised.value.faults
+    except RecipeError as error:
+        return error.faults
+    pytest.fail("it was not refused")
 
 
 def test_players_must_be_able_to_play_their_role():
@@ -465,7 +471,7 @@ def test_players_must_be_able_to_play_their_role():
     plain = player(networks.MLPDiscriminator(widths=(8,)))
     assert refused(game.replace(discriminator=plain)) == [
         "discriminator.network: 'mlp-discriminator' is no joint: its traits() do not name 'joint'; `zerosum ls "
-        "network` has those that do"
+        "network` has those that do, such as discriminator.network=joint-dcgan-discriminator"
     ]
     (fault,) = refused(game.replace(reconstructor=player(MLPGenerator())))
     assert "reconstructor.network: 'mlp-generator' is no encoder" in fault

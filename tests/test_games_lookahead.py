@@ -23,7 +23,7 @@ from zerosum.data import Feed, open_data
 from zerosum.games import LookaheadGame
 from zerosum.games.ahead import Ahead
 from zerosum.networks import DiracDiscriminator, DiracGenerator
-from zerosum.objectives import LeastSquares, NonSaturating, Wasserstein
+from zerosum.objectives import LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
 from zerosum.optimizers import SGD, Adam, Constant
 
 LABELS = "generator.labels=concat", "discriminator.labels=concat"
@@ -32,7 +32,7 @@ GAMES = {  # recipe and settings
     "dropout": ("mlp",),
     "labels": ("mlp", *LABELS),
     "packs": ("mlp", "pack=2", "discriminator.dropout=0"),
-    "several updates": ("wgan-gp", "discriminator_updates=2"),
+    "several updates": ("wgan-gp", "discriminator_updates=2", "generator_updates=3"),
     "penalties": ("rpgan", "fresh_fakes=true"),
     "augmentations": ("dcgan", "fresh_fakes=true", "augmentations=diffaugment+ada"),
     "spectral": ("dcgan", "fresh_fakes=true", "discriminator.norm=none", "discriminator.spectral=true"),
@@ -41,11 +41,11 @@ GAMES = {  # recipe and settings
 every_game = pytest.mark.parametrize("case", GAMES)
 
 
-def table(case, depth=2, **options):
+def table(case, depth=2, zero_sum=False, **options):
     """An engine and a feed for the lookahead game of a case."""
     image, feed = small.table(*GAMES[case])
     fields = {name: getattr(image.game, name) for name in field_types(LookaheadGame) if hasattr(image.game, name)}
-    return Engine(LookaheadGame(**fields, depth=depth), image.space, total=10_000, **options), feed
+    return Engine(LookaheadGame(**fields, depth=depth, zero_sum=zero_sum), image.space, total=10_000, **options), feed
 
 
 def tensors(engine):
@@ -260,6 +260,8 @@ class Seen:
             self.game.objective.discriminator(D(real, label), D(fake, label)).backward()
             optimizer.step()
         with torch.no_grad():
+            if self.game.zero_sum:
+                return -self.game.objective.discriminator(D(real, label), D(fake, label)).item()
             return self.game.objective.generator(D(fake, label), D(real, label)).item()
 
     def slope(self, direction, size=1e-7):
@@ -284,20 +286,27 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize(("case", "optimizer"), [*(("labels", one) for one in OPTIMIZERS), *OTHERS])
-def test_gradient_of_networks(case, optimizer, monkeypatch):
-    engine, feed = table(case, depth=3)
+def steady(engine, optimizer):
+    """The engine with a discriminator that judges equal samples equally, under an optimizer."""
     network = engine.game.discriminator.network
     changes = {"dropout": 0.0} if "dropout" in field_types(type(network)) else {}
     player = engine.game.discriminator.replace(
         network=network.replace(**changes), optimizer=parse("optimizer", optimizer)
     )
-    engine = Engine(engine.game.replace(discriminator=player), engine.space)
+    return Engine(engine.game.replace(discriminator=player), engine.space)
+
+
+def generator_gradient(engine):
+    return [weight.grad.clone() for weight in engine.seats["generator"].parameters]
+
+
+def assert_gradient(engine, feed, monkeypatch):
+    """The generator's gradient is the derivative of what real optimizer steps lead to."""
     for _ in range(2):
         engine.turn(feed)
     seen = Seen(engine, monkeypatch)
     engine.turn(feed)
-    gradient = [weight.grad for weight in engine.seats["generator"].parameters]
+    gradient = generator_gradient(engine)
     size = math.sqrt(sum(one.square().sum().item() for one in gradient))
     along = [one / size for one in gradient]
     assert seen.slope(along) == pytest.approx(size, rel=1e-4)
@@ -305,6 +314,32 @@ def test_gradient_of_networks(case, optimizer, monkeypatch):
     across = [one * torch.randn_like(one).sign() + 0.3 * one for one in along]
     expected = sum((one * other).sum().item() for one, other in zip(gradient, across, strict=True))
     assert seen.slope(across) == pytest.approx(expected, rel=1e-4, abs=1e-4 * size)
+
+
+@pytest.mark.parametrize(("case", "optimizer"), [*(("labels", one) for one in OPTIMIZERS), *OTHERS])
+def test_gradient_of_networks(case, optimizer, monkeypatch):
+    engine, feed = table(case, depth=3)
+    assert_gradient(steady(engine, optimizer), feed, monkeypatch)
+
+
+@pytest.mark.parametrize("objective", [Minimax(), Relativistic()])
+def test_gradient_of_a_generator_that_pays_what_the_discriminator_gains(objective, monkeypatch):
+    engine, feed = table("labels", depth=3, zero_sum=True)
+    engine.game = engine.game.replace(objective=objective)
+    assert_gradient(steady(engine, OPTIMIZERS[0]), feed, monkeypatch)
+
+
+def test_real_samples_count_only_for_a_generator_that_looks_ahead():
+    def gradient(depth, zero_sum):
+        engine, feed = table("packs", depth=depth, zero_sum=zero_sum)
+        engine.game = engine.game.replace(objective=Minimax(), adversarial=3.0)
+        engine = steady(engine, "sgd:lr=0.3")
+        engine.turn(feed)
+        return torch.cat([one.flatten() for one in generator_gradient(engine)])
+
+    torch.testing.assert_close(gradient(0, True), gradient(0, False))
+    whole, half = gradient(3, True), gradient(3, False)
+    assert (whole - half).norm() > 0.05 * half.norm()
 
 
 def test_gradient_of_adam_from_its_formula():
@@ -335,13 +370,10 @@ def test_gradient_of_adam_from_its_formula():
 @pytest.mark.parametrize("case", ["batch norm", "dropout", "penalties"])
 def test_bf16_looks_ahead_about_as_float32_does(case):
     def gradient(precision):
-        engine, feed = table(case, precision=precision)
-        network = engine.game.discriminator.network
-        if "dropout" in field_types(type(network)):
-            player = engine.game.discriminator.replace(network=network.replace(dropout=0.0))
-            engine = Engine(engine.game.replace(discriminator=player), engine.space, precision=precision)
+        engine, feed = table(case)
+        engine = Engine(steady(engine, OPTIMIZERS[0]).game, engine.space, precision=precision)
         engine.turn(feed)
-        found = [weight.grad for weight in engine.seats["generator"].parameters]
+        found = generator_gradient(engine)
         assert all(one.dtype == torch.float32 for one in found)
         return torch.cat([one.flatten() for one in found])
 
@@ -393,6 +425,17 @@ def test_an_optimizer_without_a_formula_is_refused_before_the_first_image():
     compatibility.check(engine.game, engine.space, 1000)
     player = engine.game.generator.replace(optimizer=Plain())  # only the discriminator is looked ahead
     compatibility.check(engine.game.replace(generator=player), engine.space, 1000)
+
+
+def test_a_selection_is_refused_where_all_samples_count():
+    engine, _ = table("packs", zero_sum=True)
+    game = engine.game.replace(selection=parse("selection", "top-k"))
+    with pytest.raises(
+        RecipeError, match=r"selection 'top-k' with zero_sum=true: .*; set selection=all, or zero_sum=f"
+    ):
+        compatibility.check(game, engine.space, 1000)
+    compatibility.check(game.replace(zero_sum=False), engine.space, 1000)
+    compatibility.check(engine.game, engine.space, 1000)
 
 
 def test_the_game_is_a_value():

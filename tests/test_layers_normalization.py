@@ -43,6 +43,9 @@ def test_norms_of_vectors():
     for name in ("none", "layer", "group", "instance"):
         with pytest.raises(ValueError, match=f"there is no norm '{name}' with 2 dimensions and classes"):
             make_norm(name, 16, 2, 10)
+    for name in ("none", "layer", "group"):
+        with pytest.raises(ValueError, match=f"there is no norm '{name}' with 0 dimensions and classes"):
+            make_norm(name, 16, 0, 10)
 
 
 @pytest.mark.parametrize("shape", [(7, 3), (7, 3, 4, 2)], ids=["vectors", "maps"])

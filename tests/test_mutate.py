@@ -59,10 +59,9 @@ def changed(line, operator):
             "f(a, dim=1) + f(b, dim=0) + f(c, dim=0)",
         ]),
         ("real_fake", "return real - x.fake_logits + y['fake'] + really", [
-            "fake - x.fake_logits + y['fake'] + really",
-            "real - x.real_logits + y['fake'] + really",
-            "real - x.fake_logits + y['real'] + really",
+            "real - x.real_logits + y['fake'] + really", "real - x.fake_logits + y['real'] + really"
         ]),
+        ("real_fake", "return real(fake)", ["fake(fake)", "real(real)"]),
         ("guard", "return a if b else c", ["a if True else c", "a if False else c"]),
         ("guard", "return [a for a in b if a]", ["[a for a in b if True]", "[a for a in b if False]"]),
     ],
@@ -127,15 +126,25 @@ def test_the_report_counts_what_nobody_explains():
     from mutate import report
 
     def record(before, killed):
-        return {"file": "latents.py", "line": 5, "before": before, "after": "y", "killed": killed, "by": "survived"}
+        return {
+            "file": "latents.py",
+            "function": "f",
+            "line": 5,
+            "before": before,
+            "after": "y",
+            "killed": killed,
+            "by": "survived",
+        }
 
     records = [record("a", True), record("b", False), record("c", False), record("d", True)]
-    page, share = report(records, {("latents.py", "b", "y"): "the same", ("latents.py", "d", "y"): "wrong"}, {})
+    page, share = report(
+        records, {("latents.py", "f", "b", "y"): "the same", ("latents.py", "f", "d", "y"): "wrong"}, {}
+    )
     assert share == 1 / 4
     assert "| latents | 4 | 2 | 1 | 1 |" in page
     assert "- latents.py:5  c  ->  y\n" in page
     assert "- latents.py:5  b  ->  y: the same\n" in page
-    assert "A reason for a change that is killed: latents.py -> d -> y" in page
+    assert "A reason for a change that is killed: latents.py, f, d, y" in page
 
 
 TRIALS = """
@@ -149,7 +158,7 @@ def verdict(old, new, limit):
     source = (tree / "src/zerosum" / file).read_bytes()
     start = source.index(old)
     mutant = Mutant(file, "Wasserstein", "f", 1, "by hand", start, start + len(old), new, "", "")
-    trial = mutate_trial.Trial(tree, limit, mutate_trial.judge, mutant, ["tests/test_objectives_points.py"], [])
+    trial = mutate_trial.Trial(tree, limit, mutate_trial.judge, mutant, ["tests/test_objectives_points.py"])
     while (said := trial.result()) is None:
         time.sleep(0.01)
     return said

@@ -150,7 +150,7 @@ def test_path_length_in_the_space_of_styles(layers):
 
 
 def test_path_length_refuses_batch_norm_in_the_generator():
-    assert "set generator.norm=layer, group or none" in PathLength.clashes["batchnorm"]
+    assert "set generator.norm=none, layer or group, or" in PathLength.clashes["batchnorm"]
     assert "batchnorm" not in JacobianClamping.clashes
 
 

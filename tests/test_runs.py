@@ -16,9 +16,11 @@ import zerosum
 from tests.small import EAGER, words
 from zerosum.core import registry
 from zerosum.core.errors import DataError, RecipeError, RunError, TrainingError
+from zerosum.latents import Truncated
 from zerosum.runs import checkpoint, session, training
 from zerosum.runs.generator import load_generator
 from zerosum.runs.logs import TIMES
+from zerosum.runs.sample import with_latent
 
 RECIPES = list(registry.shelf("recipe"))
 
@@ -322,6 +324,17 @@ def test_conditional_generators_draw_a_row_for_each_class(tmp_path):
     assert size == (10 * (64 + 2) + 2, 10 * (64 + 2) + 2)
     assert run.generator.labels(12).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
     assert run.sample(3, label=7).shape == (3, 1, 8, 8)
+
+
+def test_samples_can_come_of_another_latent_of_that_size(tmp_path):
+    run = short(tmp_path / "run", images=160)
+    narrow = with_latent(run.generator, "truncated:threshold=0.01")
+    assert narrow.recipe.game.latent == Truncated(size=100, threshold=0.01)
+    assert 0 < narrow.sample(20).std(0).mean() < 0.1 * run.sample(20).std(0).mean()
+    with pytest.raises(RunError, match=r"latents of 7 numbers, and this generator takes 100"):
+        with_latent(run.generator, "normal:size=7")
+    with pytest.raises(RunError, match=r"latents of 74 numbers"):
+        with_latent(run.generator, "infogan")
 
 
 def test_labels_where_the_data_have_none_are_refused(tmp_path):

@@ -147,6 +147,9 @@ def sample(
         str, typer.Option("--out", "-o", help="FILE.npz (arrays), FILE.png (a grid) or FOLDER/ (a file each).")
     ] = "samples.png",
     label: Annotated[str | None, typer.Option("--label", help="One class only, by number or name.")] = None,
+    latent: Annotated[
+        str | None, typer.Option("--latent", help="Other latents of that size, as truncated:threshold=0.7.")
+    ] = None,
     use: Use = None,
     as_json: Json = False,
 ) -> None:
@@ -156,7 +159,7 @@ def sample(
 
     for file in use or []:
         registry.use(file)
-    written = write_samples(place, out, count=count, seed=seed, label=label)
+    written = write_samples(place, out, count=count, seed=seed, label=label, latent=latent)
     say(f"{count} samples in {written}")
     if as_json:
         answer({"samples": str(written), "count": count, "seed": seed})

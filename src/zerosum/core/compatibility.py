@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import nn
@@ -26,8 +26,9 @@ def check(game: Any, space: Space, total: int | None, batch: int | None = None) 
     Raises:
         RecipeError: every problem: what, why, and how to mend it.
     """
-    faults = [*_doubles(game), *_roles(game), *_traits(game, space), *_labels(game), *_heads(game)]
-    faults += [*_packs(game, batch), *_schedules(game, total), *_own(game, space)]
+    misplaced = _seats(game, space)
+    faults = [*_doubles(game), *misplaced, *_traits(game, space), *_heads(game), *_packs(game, batch)]
+    faults += [*([] if misplaced else _labels(game)), *_schedules(game, total), *_own(game, space)]
     faults += [] if faults else _wiring(game, space)
     if faults:
         raise RecipeError(faults)
@@ -44,7 +45,19 @@ def trial(game: Any, space: Space, feed: Feed, total: int | None) -> None:
     except ZerosumError:
         raise
     except Exception as error:  # anything that a part raises here is a fault of the recipe
-        raise RecipeError(f"a trial turn on a few images failed: {type(error).__name__}: {error}") from error
+        what = f"{type(error).__name__}: {error}{_culprit(error, game)}"
+        raise RecipeError(f"a trial turn on a few images failed: {what}") from error
+
+
+def _culprit(error: BaseException, game: Any) -> str:
+    """Which part of a game raised an error, where one did."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        part = trace.tb_frame.f_locals.get("self")
+        if isinstance(part, Part) and part is not game:
+            found = f" (raised by {part.kind} {part.name!r})"
+        trace = trace.tb_next
+    return found
 
 
 def depends_on_length(game: Game) -> bool:
@@ -62,33 +75,39 @@ def _doubles(game: Any) -> list[str]:
     return [f"{part} is given {count} times; give it once" for part, count in parts.items() if count > 1]
 
 
-def _roles(game: Any) -> list[str]:
+def _seats(game: Any, space: Space) -> list[str]:
+    """Hold each network beside its role and the data; a role that demands "joint" offers "joint game"."""
     faults = []
     for name, player in game.players().items():
-        lacking = sorted(game.roles.get(role(name), frozenset()) - player.network.traits())
+        network, demanded = player.network, game.roles.get(role(name), frozenset())
+        lacking = sorted(demanded - network.traits())
         if lacking:
-            why = f"its traits() do not name {lacking[0]!r}; `zerosum ls network` has those that do"
-            faults.append(f"{name}.network: {player.network.name!r} is no {lacking[0]}: {why}")
-    return faults
+            others = [one for one, part in registry.shelf("network").items() if demanded <= part().traits()]
+            like = f", such as {name}.network={others[0]}" if others else ""
+            why = f"its traits() do not name {lacking[0]!r}; `zerosum ls network` has those that do{like}"
+            faults.append(f"{name}.network: {network.name!r} is no {lacking[0]}: {why}")
+        near = network.traits() | _data(space)
+        faults += _misfits(network, near | {f"{trait} game" for trait in demanded}, near)
+    return list(dict.fromkeys(faults))  # several players may have one network
+
+
+def _data(space: Space) -> Traits:
+    return frozenset({"images" if space.is_image else "points"} | ({"labels"} if space.classes else set()))
 
 
 def _traits(game: Any, space: Space) -> list[str]:
     """Hold each part beside what it needs and what it clashes with.
 
-    A network and its player's rules are judged by themselves, beside the data and what the game's roles are made for: a
-    role that demands "joint" offers "joint game". What acts between players (objective, selection, augmentations,
+    A player's rules are judged beside its network. What acts between players (objective, selection, augmentations,
     regularizers) may find what it needs with any of them, or in the latent. It clashes with the discriminators, or with
     the product where that pays for it, or with both; an auto-encoder that judges may disturb those too.
     """
-    data = {"images" if space.is_image else "points"} | ({"labels"} if space.classes else set())
     players, judges = game.players(), _judges(game)
     faults = []
-    for name, player in players.items():
-        near = player.network.traits() | data
-        offered = {f"{trait} game" for trait in game.roles.get(role(name), ())}
-        for part in (player.network, *player.rules):
-            faults += _misfits(part, near | offered, near)
-    objective = data | game.objective.traits() | game.latent.traits()
+    for player in players.values():
+        near = player.network.traits() | _data(space)
+        faults += [fault for rule in player.rules for fault in _misfits(rule, near, near)]
+    objective = _data(space) | game.objective.traits() | game.latent.traits()
     present = objective.union(*(player.network.traits() for player in players.values()))
     made = players[game.product].network.traits()
     paid = {role(game.product): made | (judges & {"autoencoder"}), "both": made | judges}
@@ -119,14 +138,22 @@ def _labels(game: Any) -> list[str]:
     if made and not judged:
         return [
             f"the {product} is told a class and no discriminator asks for it, so nothing would tie samples to classes; "
-            f"set discriminator.labels, for example to concat, or {product}.labels=none"
+            f"set {_ways(game, 'discriminator')}, or {product}.labels=none"
         ]
     if judged and not made:
         return [
-            f"the discriminator asks for a class that the {product} is not told; set {product}.labels, for example to "
-            "concat, or discriminator.labels=none"
+            f"the discriminator asks for a class that the {product} is not told; set {_ways(game, product)}, or "
+            "discriminator.labels=none"
         ]
     return []
+
+
+def _ways(game: Any, of: str) -> str:
+    """How the class may enter the network of a role."""
+    network = next(player.network for name, player in game.players().items() if role(name) == of)
+    kind = registry.field_types(type(network)).get("labels")
+    ways = [way for way in get_args(kind) if way not in ("none", "classifier")]
+    return f"{of}.labels={' or '.join(ways)}" if ways else f"{of}.network to one that can be told the class"
 
 
 def _heads(game: Any) -> list[str]:

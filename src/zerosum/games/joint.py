@@ -21,17 +21,20 @@ from zerosum.games.adversarial import Adversarial
 class JointGame(Adversarial):
     """A reconstructor finds the latent of every sample, and the discriminator judges samples beside latents.
 
-    VEEGAN, Srivastava et al. 2017, algorithm 1. Real is the pair of a real sample x and what the reconstructor F says
-    of it, fake the pair of G(z) and z; the paper gives fakes the high logit, here they have the low one. Generator and
-    reconstructor share a goal, adversarial + reconstruction * E |z - F(G(z))|^2, the square summed over the numbers of
-    a latent. F has no part in its adversarial term, which looks at G(z) and z alone, so F learns from the
-    reconstruction only; the discriminator's loss, in which F does occur, is not F's to pay.
+    VEEGAN, Srivastava et al. 2017, algorithm 1. Real is the pair of a sample x and a latent drawn from
+    N(F(x), noise^2 I), with F the reconstructor; fake is the pair of G(z) and z. (The paper gives fakes the high logit,
+    here as everywhere they have the low one.) Generator and reconstructor share a goal: the objective's generator loss
+    plus reconstruction * E |z - F(G(z))|^2, the square summed over the numbers of a latent. The first term looks at
+    G(z) and z alone, so F learns from the second only; that F occurs in the discriminator's loss is not F's to mind.
 
-    The paper moves all players at once. Here the discriminator moves first, then the reconstructor, then the generator,
-    which meets them as they are by then, with the latents and samples of the reconstructor's move.
+    In the authors' code noise is 1 and the reconstruction the log-likelihood of that normal, so its weight is 0.5; the
+    generator's loss is minus its logit. Without noise the latents of real samples lie on a surface, which tells them
+    from those of fakes.
 
-    The reconstructor sees samples as they are, the discriminator through the augmentations. Penalties on gradients are
-    those at the sample beside a fixed latent.
+    The paper moves all players at once. Here the discriminator moves first, then the reconstructor, then the generator:
+    each meets the others as they are by then, the last two with the same latents and fakes. The reconstructor sees
+    samples as they are, the discriminator sees them through the augmentations. Gradient penalties hold the latent
+    fixed and are about the sample.
     """
 
     roles: ClassVar[dict[str, frozenset[str]]] = {
@@ -42,7 +45,7 @@ class JointGame(Adversarial):
 
     reconstructor: Player = slot("player")  # turns samples into latents
     reconstruction: NonNegative = 1.0  # weight of |z - F(G(z))|^2, in the loss of generator and reconstructor
-    noise: NonNegative = 0.0  # deviation of normal noise on latents of real samples; 1 makes F the mean of N(F(x), I)
+    noise: NonNegative = 1.0  # standard deviation of the latents that it gives real samples, around its output
 
     def players(self) -> dict[str, Player]:
         """The players by name."""
@@ -80,7 +83,7 @@ class JointGame(Adversarial):
     # ------------------------------------------------------------------ parts of a step
 
     def infer(self, engine: Engine, real: Tensor, label: Tensor | None) -> Tensor:
-        """Latents of real samples, [N, K]."""
+        """Latents of real samples, [N, K], noise and all."""
         latent = engine.network("reconstructor")(real, label)
         return latent + self.noise * torch.randn_like(latent) if self.noise else latent
 

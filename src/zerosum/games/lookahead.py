@@ -12,9 +12,10 @@ from zerosum.core.game import Feed
 from zerosum.core.registry import register
 from zerosum.core.round import Round
 from zerosum.core.space import Space
-from zerosum.core.values import Natural
+from zerosum.core.values import Count, Natural
 from zerosum.games.adversarial import Adversarial
 from zerosum.games.ahead import Ahead
+from zerosum.selection import All
 
 
 @register("game", "lookahead")
@@ -28,22 +29,32 @@ class LookaheadGame(Adversarial):
     see the batch of the generator's move, and begin at the discriminator's weights, moments and learning rate of that
     moment. They follow the objective alone: the discriminator's regularizers and rules stay outside. Augmentations and
     dropout draw afresh for each. The live discriminator, its buffers and its optimizer do not notice them.
+
+    The paper's f is the whole value of the minimax game. Its term of the real samples has no gradient for a generator
+    that plays the discriminator of the moment, but it has one through the steps: `zero_sum` with objective=minimax.
     """
 
     depth: Natural = 5  # steps of the discriminator that the generator looks ahead; 0: the image game
+    generator_updates: Count = 1  # generator updates in a turn, each looking ahead anew
+    zero_sum: bool = False  # true: the generator pays minus all that the discriminator pays there, for real samples too
 
     def faults(self, space: Space) -> list[str]:  # noqa: ARG002 - true of any space
         """What speaks against this game before it begins."""
-        optimizer = self.discriminator.optimizer
-        if not self.depth or hasattr(optimizer, "ahead"):
-            return []
-        return [
-            f"game {self.name!r} differentiates the discriminator's steps, and optimizer {optimizer.name!r} has no "
-            "ahead(weight, gradient, moments, lr); set discriminator.optimizer=adam, or depth=0"
-        ]
+        optimizer, faults = self.discriminator.optimizer, []
+        if self.depth and not hasattr(optimizer, "ahead"):
+            faults.append(
+                f"game {self.name!r} differentiates the discriminator's steps, and optimizer {optimizer.name!r} has no "
+                "ahead(weight, gradient, moments, lr); set discriminator.optimizer=adam, or depth=0"
+            )
+        if self.zero_sum and not isinstance(self.selection, All):
+            faults.append(
+                f"selection {self.selection.name!r} with zero_sum=true: the discriminator pays for all samples, the "
+                "generator minus that; set selection=all, or zero_sum=false"
+            )
+        return faults
 
     def step(self, feed: Feed, engine: Engine) -> None:
-        """Several moves of the discriminator, then one of the generator against what the discriminator would become."""
+        """Several moves of the discriminator, then those of the generator against what that would become."""
         for _ in range(self.discriminator_updates):
             real, label = self.draw(feed)
             with torch.no_grad():
@@ -51,13 +62,23 @@ class LookaheadGame(Adversarial):
             r = self.open(engine, "discriminator", real=real, fake=fake, label=label, latent=z)
             judged = self.train_discriminator(engine, r)
 
-        z, fake = self.generate(engine, len(real), label)
-        r = self.open(engine, "generator", real=real, fake=fake, label=label, latent=z)
-        if self.depth:
-            r.discriminator, r.ahead = self.unroll(engine, r), True
-        made = self.train_generator(engine, r)
+        for _ in range(self.generator_updates):
+            z, fake = self.generate(engine, len(real), label)
+            r = self.open(engine, "generator", real=real, fake=fake, label=label, latent=z)
+            if self.depth:
+                r.discriminator, r.ahead = self.unroll(engine, r), True
+            made = self.train_generator(engine, r)
 
         self.close(engine, judged, made)
+
+    def generator_loss(self, engine: Engine, r: Round) -> Tensor:
+        """What the generator pays at the discriminator of the round."""
+        if not self.zero_sum:
+            return super().generator_loss(engine, r)
+        r.look("real", "fake")
+        return -self.adversarial * self.objective.discriminator(
+            r.real_logits, r.fake_logits, **engine.recall(self.objective)
+        )
 
     def unroll(self, engine: Engine, r: Round) -> Ahead:
         """The discriminator after `depth` differentiable steps on a round of the generator."""

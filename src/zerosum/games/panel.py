@@ -23,15 +23,16 @@ class PanelGame(Adversarial):
     """Several discriminators, each with a loss of its own; the generator pays a mixture of what they charge.
 
     GMAN, Durugkar, Gemp & Mahadevan 2017. With L_i the generator's loss against discriminator i, the generator pays
-    the mean, the largest, or sum_i w_i L_i with w = softmax(sharpness * L), which is the mean at 0 and tends to the
-    largest. As in the paper the weights are differentiated too: dF/dL_i = w_i (1 + sharpness (L_i - F)), so a
-    discriminator whose loss is more than 1 / sharpness below F has its say reversed. The paper's V_i also holds the
-    discriminator's real term; here, as in the authors' code, weights follow the generator's losses alone.
+    F = the mean, the largest, or sum_i w_i L_i with w = softmax(sharpness * L), which leads from the one to the other.
+    Weights are differentiated too, dF/dL_i = w_i (1 + sharpness (L_i - F)), so a discriminator whose loss is more than
+    1 / sharpness below F has its say reversed. The paper's V_i also has the discriminator's real term; here, as in the
+    authors' code, weights follow the generator's losses alone.
 
-    All discriminators are made after one description and differ by their first weights, their batches and their
-    dropout. The generator shows one batch of fakes to all of them. A regularizer of the generator is charged once for
-    each discriminator and averaged, one that remembers something only for the first. An objective or an augmentation
-    that adapts sees the logits of all of them, one after the other; it remembers one state for the whole panel.
+    All discriminators are made after one description and differ by their first weights, their dropout and, unless
+    `shared`, their batches. The generator shows one batch of fakes to all of them; the authors' code divides one, which
+    would leave it to chance who is the strictest. A regularizer of the generator counts as its mean over the panel,
+    but one that remembers is asked once, before the first discriminator. What adapts (an objective, an augmentation)
+    has one state for the panel and sees the logits of all, one after the other.
     """
 
     discriminators: Count = 3  # members of the panel

@@ -160,4 +160,4 @@ class StyleGAN2Generator(Part):
 
     def traits(self) -> frozenset[str]:
         """What the network brings."""
-        return network_traits("generator", "styles", labels=self.labels)
+        return network_traits("generator", "styles", "equalized", labels=self.labels)

@@ -112,4 +112,5 @@ class StyleGAN2Discriminator(Part):
 
     def traits(self) -> frozenset[str]:
         """What the network brings."""
-        return network_traits("discriminator", "logits", "features", labels=self.labels, minibatch=self.minibatch)
+        always = "discriminator", "logits", "features", "equalized"
+        return network_traits(*always, labels=self.labels, minibatch=self.minibatch)

@@ -31,7 +31,7 @@ def pair(
     schedule: Part | None = None,
     average: Part = AVERAGE,
     rules: tuple[Part, ...] = (),
-) -> dict[str, Player]:
+) -> dict[str, Any]:
     """Fields `generator` and `discriminator` of a game, from parts of (generator, discriminator).
 
     Weights begin as N(0, 0.02), DCGAN's, unless another initialization is given; `rules` are the discriminator's.

@@ -41,7 +41,7 @@ def convolutional(
 ) -> Recipe:
     """A DCGAN pair under an objective; optimizers of (generator, discriminator); others are fields of the game."""
     networks = generator or DCGANGenerator(), discriminator or DCGANDiscriminator()
-    others = {"latent": latents.Normal(100), "fresh_fakes": False} | others
+    others = {"latent": latents.Normal(100), "fresh_fakes": False, **others}
     game = ImageGame(**pair(networks, optimizers, rules=rules), objective=objective, **others)
     return Recipe(recipe=name, batch=batch, game=game)
 

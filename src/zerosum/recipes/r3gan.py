@@ -24,7 +24,6 @@ def r3gan() -> Recipe:
     beta2 is 0.99 from the start, where theirs rises from 0.9. Both players meet the same real images in a turn.
     """
     adam = Adam(lr=2e-4, beta1=0.0, beta2=0.99)
-    gamma = {"gamma": 0.05, "final": 0.1, "until": RISE}
     average = ExponentialAverage(half_life=5_000_000, ramp=0.25)
     rate = Cosine(end=RISE, final=0.25)
     augmentation = ADA(control="ramp", p=0.55, until=RISE, colour=0.5, cutout=1.0)
@@ -36,7 +35,7 @@ def r3gan() -> Recipe:
             **pair((R3GANGenerator(), R3GANDiscriminator()), (adam, adam), Default(), rate, average),
             objective=Relativistic(),
             latent=latents.Normal(64),
-            regularizers=(R1(**gamma), R2(**gamma)),
+            regularizers=(R1(gamma=0.05, final=0.1, until=RISE), R2(gamma=0.05, final=0.1, until=RISE)),
             augmentations=(augmentation,),
         ),
         **LONG,

@@ -150,7 +150,7 @@ def sagan_small() -> Recipe:
 def biggan() -> Recipe:
     """Large batches, hierarchical latents, shared class embedding, orthogonal weights (Brock et al. 2019, 128 px).
 
-    The latent has 120 numbers; sample with `latent=truncated` for fewer faults and less variety.
+    `zerosum sample --latent truncated:threshold=0.7` gives fewer faults and less variety.
     """
     return residual(
         "biggan",

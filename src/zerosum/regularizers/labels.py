@@ -32,7 +32,8 @@ class AuxiliaryClassifier(Part):
     player: ClassVar[str] = "both"
     tracks: ClassVar[frozenset[str]] = frozenset()
     needs: ClassVar[dict[str, str]] = {
-        "classifier": "it trains the discriminator's class head; set discriminator.labels=classifier",
+        "classifier": "it trains the discriminator's class head; set discriminator.labels=classifier, and a network that can "
+        "have one, such as discriminator.network=dcgan-discriminator",
         "labels": "it needs the class of every sample; choose data with classes",
     }
     weight: NonNegative = 1.0  # weight of the cross-entropy in the discriminator's loss
@@ -89,7 +90,8 @@ class MutualInformation(Part):
         sizes = f"categories={self.categories},continuous={self.continuous}"
         return {
             "codes": "a head of the discriminator recovers the latent code; set discriminator.codes="
-            f"{self.categories + self.continuous}",
+            f"{self.categories + self.continuous}, and a network that can have one, such as "
+            "discriminator.network=dcgan-discriminator",
             f"code of {self.categories} categories and {self.continuous} numbers": "that is what it takes for the code "
             f"at the end of the latent; set latent=infogan:{sizes}, or the sizes of this regularizer to those of the "
             "latent",

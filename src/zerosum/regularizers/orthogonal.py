@@ -31,6 +31,12 @@ class Orthogonal(Part):
     """
 
     tracks: ClassVar[frozenset[str]] = frozenset()
+    clashes: ClassVar[dict[str, str]] = {
+        "equalized": (
+            "it weighs the stored numbers of plain layers, and equalized layers store theirs at another size than they "
+            "use them, in layers of their own; remove this regularizer, or choose a network without them"
+        )
+    }
     player: Literal["generator", "discriminator", "both"] = "generator"  # whose filters
     strength: NonNegative = 1e-4  # weight of the sum of squared products of filters
     norms: bool = False  # true: also draws the norm of every filter to 1

@@ -42,7 +42,7 @@ class PathLength(Part):
     clashes: ClassVar[dict[str, str]] = {
         "batchnorm": (
             "it measures how each image follows its own latent, and BatchNorm makes an image depend on the whole "
-            "batch; set generator.norm=layer, group or none"
+            "batch; set generator.norm=none, layer or group, or a network without it: generator.network=r3gan-generator"
         ),
         "source": SOURCE,
     }

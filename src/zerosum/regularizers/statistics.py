@@ -19,8 +19,8 @@ from zerosum.core.values import Count, Fraction, Images, NonNegative
 from zerosum.regularizers.protocol import AUTOENCODER, Round
 
 _FEATURES = (
-    "it compares features of the discriminator, which this one does not show; set discriminator.network to one with "
-    "features, such as dcgan-discriminator"
+    "it compares features of the discriminator, which this one does not show; set a network with features, such as "
+    "discriminator.network=dcgan-discriminator"
 )
 Distance = Literal["squares", "absolute"]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from zerosum.core import registry
 from zerosum.core.errors import RunError, nearest
 from zerosum.data import to_images
 from zerosum.runs import pictures
@@ -17,17 +19,26 @@ from zerosum.runs.generator import Generator, find_generator, load_generator
 
 
 def write_samples(
-    place: str | Path, out: str | Path, *, count: int = 64, seed: int = 0, label: str | None = None
+    place: str | Path,
+    out: str | Path,
+    *,
+    count: int = 64,
+    seed: int = 0,
+    label: str | None = None,
+    latent: str | None = None,
 ) -> Path:
     """Draw samples from a run or generator file and write them; return where.
 
     `out` decides the form: `.npz` holds `images` uint8 [N, H, W, C] (or `points` float32 [N, D]) and, where the
     generator takes labels, `labels` int64 [N]; `.png` is a grid; anything else is a folder with a file for each.
+    `latent` names another latent of the same size, for example `truncated:threshold=0.7`.
 
     Raises:
-        RunError: no generator, no such class, or a form that cannot be written.
+        RunError: no generator, no such class, a latent of another size, or a form that cannot be written.
     """
     generator = load_generator(find_generator(place))
+    if latent is not None:
+        generator = with_latent(generator, latent)
     chosen = None if label is None else find_label(generator, label)
     samples, labels = generator.sample(count, seed=seed, label=chosen), generator.labels(count, chosen)
     path, form = Path(out), Path(out).suffix.lower()
@@ -44,6 +55,22 @@ def write_samples(
     except OSError as error:
         raise RunError(f"cannot write {error.filename or path}: {error.strerror}; choose another --out") from error
     return path
+
+
+def with_latent(generator: Generator, text: str) -> Generator:
+    """The generator with other latents, which have its own's size unless they say another.
+
+    Raises:
+        RunError: the size is another than the generator was trained with.
+        RecipeError: there is no such latent.
+    """
+    wanted, game = generator.space.latent, generator.recipe.game
+    latent = registry.parse("latent", text)
+    if "size" in registry.field_types(type(latent)) and "size=" not in text:
+        latent = latent.replace(size=wanted)
+    if latent.size != wanted:
+        raise RunError(f"--latent {text}: latents of {latent.size} numbers, and this generator takes {wanted}")
+    return replace(generator, recipe=generator.recipe.replace(game=game.replace(latent=latent)))
 
 
 def find_label(generator: Generator, label: str) -> int:
