@@ -32,7 +32,6 @@ from zerosum.core import registry, settings
 from zerosum.core.clock import seeded
 from zerosum.core.engine import Engine
 from zerosum.core.errors import TrainingError
-from zerosum.core.values import Count
 from zerosum.data import Dataset, Feed, open_data
 from zerosum.data.mixtures import MIXTURES
 from zerosum.games import ImageGame, JointGame, LookaheadGame, PanelGame
@@ -61,31 +60,6 @@ class Toy:
 
 
 @dataclass(frozen=True)
-class SeveralLookaheads(LookaheadGame):
-    """Several updates of the generator a turn, each against a discriminator that is unrolled anew."""
-
-    generator_updates: Count = 1  # generator updates in a turn, after those of the discriminator
-
-    def step(self, feed: Any, engine: Engine) -> None:
-        """Like the game's own, with the generator's move repeated."""
-        for _ in range(self.discriminator_updates):
-            real, label = self.draw(feed)
-            with torch.no_grad():
-                z, fake = self.generate(engine, len(real), label)
-            r = self.open(engine, "discriminator", real=real, fake=fake, label=label, latent=z)
-            judged = self.train_discriminator(engine, r)
-
-        for _ in range(self.generator_updates):
-            z, fake = self.generate(engine, len(real), label)
-            r = self.open(engine, "generator", real=real, fake=fake, label=label, latent=z)
-            if self.depth:
-                r.discriminator = self.unroll(engine, r)
-            made = self.train_generator(engine, r)
-
-        self.close(engine, judged, made)
-
-
-@dataclass(frozen=True)
 class Method:
     """Settings of a method, and those that differ on one toy."""
 
@@ -101,7 +75,7 @@ def both(words: str) -> str:
 
 
 PLAIN = both("beta1=0.5 beta2=0.999")
-PENALIZED = both("beta1=0 beta2=0.99")  # nothing else was steady with a gradient penalty
+PENALIZED = both("beta1=0 beta2=0.99")
 TOYS = {
     "ring": Toy("ring8", f"length=384k regularizers=none objective=non-saturating {PLAIN}"),
     "grid": Toy("grid25", f"length=1920k regularizers=none objective=non-saturating {PLAIN}"),
@@ -128,6 +102,7 @@ def steered(words: str, **beside: str) -> Method:
 
 OBJECTIVES = ("minimax", "non-saturating", "least-squares", "hinge", "relativistic", "relativistic-average")
 CRITIC = both("beta1=0.5 beta2=0.9")
+SPECTRAL = both("beta1=0 beta2=0.9")
 METHODS = {
     **{name: Method(f"objective={name}") for name in OBJECTIVES},
     **{
@@ -140,10 +115,10 @@ METHODS = {
         ring="discriminator_updates=5", grid="discriminator_updates=5",
     ),
     "wasserstein-gp": steered(
-        f"objective=wasserstein regularizers=gradient-penalty:weight=0.1 {CRITIC}",
-        ring="discriminator_updates=5", grid="discriminator_updates=5",
+        "objective=wasserstein regularizers=gradient-penalty:weight=0.1",
+        ring=f"discriminator_updates=5 {CRITIC}", grid=f"discriminator_updates=5 {CRITIC}",
     ),
-    "hinge-spectral": Method(f"objective=hinge discriminator.spectral=true {both('beta1=0 beta2=0.9')}"),
+    "hinge-spectral": steered("objective=hinge discriminator.spectral=true", ring=SPECTRAL, grid=SPECTRAL),
     "smoothing": Method("real_target=0.9"),
     "dragan": Method("regularizers=dragan:weight=0.1"),
     "lecam": Method("regularizers=lecam:weight=0.3,after=10k"),
@@ -151,8 +126,11 @@ METHODS = {
     "bcr": Method("regularizers=bcr:jitter=0.005"),
     "zcr": Method("regularizers=zcr"),
     "vat": Method("regularizers=vat:epsilon=0.05"),
-    "alr": Method(f"objective=wasserstein regularizers=alr:shortest=0.01,longest=0.1,xi=0.1 {CRITIC}"),
+    "alr": steered(
+        "objective=wasserstein regularizers=alr:shortest=0.01,longest=0.1,xi=0.1", ring=CRITIC, grid=CRITIC
+    ),
     "feature-matching": Method("regularizers=feature-matching"),
+    "content": Method("regularizers=content"),
     "pulling-away": Method("regularizers=pulling-away:of=features"),
     "jacobian-clamping": Method("regularizers=jacobian-clamping"),
     "orthogonal": Method("regularizers=orthogonal"),
@@ -163,7 +141,7 @@ METHODS = {
     "minibatch": Method("discriminator.minibatch=discrimination discriminator.kernels=16"),
     "pacgan-2": Method("pack=2"),
     "pacgan-4": Method("pack=4"),
-    "unrolled-5": Method("depth=5", game=SeveralLookaheads),
+    "unrolled-5": Method("depth=5", game=LookaheadGame),
     "veegan": Method(
         "discriminator.network=joint-mlp-discriminator:widths=128/128/128 "
         "reconstructor.network=mlp-encoder:widths=128/128/128",
@@ -177,7 +155,7 @@ NOT_HERE = {
     "began, ebgan": "their auto-encoders are networks of images",
     "flip, shift, crop, rotation, scale, diffaugment, ada": "augmentations of images",
     "path-length": "it needs a generator with styles",
-    "content, dagan": "they join each fake to one real sample, and nothing belongs together here",
+    "dagan": "it needs pairs of one class",
     "veegan, gman on imbalance": "their games have one generator update a turn",
 }
 

@@ -85,6 +85,7 @@ MATRIX: tuple[tuple[str, ...], ...] = (
     ("game pairs", "not data digits"),
     (f"regularizer {OWN_LOOKS}", "game joint"),
     ("regularizer path-length successive-consistency", "game pairs"),
+    ("regularizer content:reference=place", "not game pairs"),
 )
 
 

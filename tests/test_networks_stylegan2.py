@@ -654,10 +654,10 @@ def test_parts_are_seeded_and_have_text(part):
 
 
 def test_traits_are_what_the_networks_bring():
-    assert generator().traits() == {"generator", "styles"}
-    assert generator(labels="embed").traits() == {"generator", "styles", "labels"}
-    assert discriminator().traits() == {"discriminator", "logits", "features", "minibatch"}
-    both = {"discriminator", "logits", "features"}
+    assert generator().traits() == {"generator", "styles", "equalized"}
+    assert generator(labels="embed").traits() == {"generator", "styles", "equalized", "labels"}
+    assert discriminator().traits() == {"discriminator", "logits", "features", "equalized", "minibatch"}
+    both = {"discriminator", "logits", "features", "equalized"}
     assert discriminator(labels="projection", minibatch="none").traits() == both | {"labels"}
     assert discriminator(labels="classifier", minibatch="none").traits() == both | {"classifier"}
 

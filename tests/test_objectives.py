@@ -20,6 +20,7 @@ from zerosum.objectives import (
     NonSaturating,
     Relativistic,
     RelativisticAverage,
+    ReverseKL,
     Wasserstein,
 )
 
@@ -57,6 +58,8 @@ def smoothed(target):
 LOSSES = [  # part, its discriminator's loss, its generator's loss, its reward
     (Minimax(), smoothed(1), lambda r, f: log_fake(f).mean(), lambda s: -log_fake(s)),
     (Minimax(0.8), smoothed(0.8), lambda r, f: log_fake(f).mean(), lambda s: -log_fake(s)),
+    (ReverseKL(), smoothed(1), lambda r, f: -f.mean(), identity),
+    (ReverseKL(0.7), smoothed(0.7), lambda r, f: -f.mean(), identity),
     (NonSaturating(), smoothed(1), lambda r, f: -log_real(f).mean(), log_real),
     (NonSaturating(0.9), smoothed(0.9), lambda r, f: -log_real(f).mean(), log_real),
     (
@@ -148,7 +151,14 @@ def test_text_round_trips(objective):
 def test_traits_say_what_a_logit_means():
     traits = {part.name: set(part.traits()) for part in OBJECTIVES if part.traits()}
     zero, errors = {"zero-level"}, {"reconstruction"}
-    assert traits == {"minimax": zero, "non-saturating": zero, "hinge": zero, "began": errors, "ebgan": errors}
+    assert traits == {
+        "minimax": zero,
+        "non-saturating": zero,
+        "reverse-kl": zero,
+        "hinge": zero,
+        "began": errors,
+        "ebgan": errors,
+    }
     assert LeastSquares(1, -1, 0).traits() == zero
     assert LeastSquares(1, -2, 0).traits() == set()
 

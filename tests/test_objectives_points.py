@@ -15,6 +15,7 @@ from zerosum.objectives import (
     NonSaturating,
     Relativistic,
     RelativisticAverage,
+    ReverseKL,
     Wasserstein,
 )
 
@@ -158,3 +159,15 @@ def test_smoothed_optimum_over_a_known_pair_of_distributions():
     np.testing.assert_allclose(best, [0.75, 0.54, 0.2], atol=1e-6)
     logit = torch.tensor(np.log(best / (1 - best)), dtype=torch.float32, requires_grad=True)
     assert gradient(NonSaturating(0.9).discriminator(*repeated(logit)), logit).abs().max() < 1e-6
+
+
+def test_reverse_kl_is_the_divergence_of_samples_from_data_at_the_best_discriminator():
+    p, q = np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.3, 0.6])
+    best = torch.tensor(np.log(p / q), requires_grad=True)
+    part, counts = ReverseKL(), (torch.tensor([5, 3, 2]), torch.tensor([1, 3, 6]))
+    real, fake = (best.repeat_interleave(count) for count in counts)
+    assert part.generator(fake).item() == pytest.approx((q * np.log(q / p)).sum(), rel=1e-6)
+    assert gradient(part.discriminator(real, fake), best).abs().max() < 1e-7
+    logits = torch.tensor([-9.0, 0.0, 30.0])
+    whole = Minimax().generator(logits) + NonSaturating().generator(logits)
+    assert part.generator(logits).item() == pytest.approx(whole.item(), rel=1e-6)

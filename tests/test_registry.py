@@ -1,6 +1,7 @@
 """The shelf of parts: text <-> part <-> Python."""
 
 import dataclasses
+import inspect
 from dataclasses import dataclass
 
 import pytest
@@ -27,6 +28,11 @@ def test_every_field_says_what_it_means(kind, name):
     cls = shelf(kind)[name]
     assert registry.summary(cls)
     assert [field for field, _, comment in registry.described_fields(cls) if not comment] == []
+
+
+@pytest.mark.parametrize(("kind", "name"), [(k, n) for k, n in PARTS if hasattr(shelf(k)[n], "memory")])
+def test_a_part_that_remembers_says_what_that_means_on_several_ranks(kind, name):
+    assert "On several ranks" in inspect.getdoc(shelf(kind)[name])
 
 
 def test_text_sets_fields():

@@ -57,7 +57,11 @@ def test_text_round_trips_and_the_class_says_who(part):
 def test_needs_name_the_option():
     assert set(AuxiliaryClassifier.needs) == {"classifier", "labels"}
     assert "set discriminator.labels=classifier" in AuxiliaryClassifier.needs["classifier"]
-    assert "set discriminator.codes" in MutualInformation.needs["codes"]
+    needs = MutualInformation(categories=3, continuous=1).needs
+    assert list(needs) == ["codes", "code of 3 categories and 1 numbers"]
+    assert "set discriminator.codes=4" in needs["codes"]
+    assert "set latent=infogan:categories=3,continuous=1" in needs["code of 3 categories and 1 numbers"]
+    assert InfoGAN(categories=3, continuous=1).traits() == {"code of 3 categories and 1 numbers"}
 
 
 # Auxiliary classifier
@@ -196,7 +200,7 @@ def test_they_work_on_a_network_of_the_library():
         sum(part(r) for part in parts).backward()
         grads = [p.grad for one in moved for p in one.parameters()]
         assert all(grad.isfinite().all() and grad.abs().sum() > 0 for grad in grads)
-    given = network.traits() | {"labels"}  # which the data bring
+    given = network.traits() | latent.traits() | {"labels"}  # which the data bring
     assert all(given >= set(part.needs) for part in parts)
 
 

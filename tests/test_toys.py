@@ -8,16 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from zerosum.core import compatibility, registry
-from zerosum.core.engine import Engine
+from zerosum.core import compatibility
 from zerosum.core.errors import RecipeError, TrainingError
-from zerosum.core.space import Space
 from zerosum.core.values import Length
-from zerosum.data import Feed, open_data
+from zerosum.data import open_data
 from zerosum.data.mixtures import MIXTURES
-from zerosum.games import LookaheadGame
 from zerosum.runs.training import make_space
 
 FILE = Path(__file__).parents[1] / "benchmarks" / "toys.py"
@@ -130,24 +126,6 @@ def test_the_imbalance_is_measured_in_its_second_half(toys):
     line = toys.play(("imbalance", "hinge", 0), (*TINY, "length=7680"))  # 120 turns
     assert line["measurements"] == 3  # after turns 80, 100, 120
     assert 0 <= line["reverse_kl"] <= math.log(8)
-
-
-def test_the_generator_may_look_ahead_several_times_a_turn(toys, data):
-    def played(game, turns):
-        engine, feed = Engine(game, Space((2,), 8, 0), seed=3, total=10**4), Feed(data["imbalance"], 16)
-        for _ in range(turns):
-            engine.turn(feed)
-        return engine
-
-    game = toys.recipe("imbalance", "unrolled-5", *TINY[1:], "depth=2").game
-    seats = played(game, 2).seats
-    assert (seats["discriminator"].updates, seats["generator"].updates) == (2, 10)
-    once = game.replace(generator_updates=1)
-    plain = LookaheadGame(**{name: getattr(once, name) for name in registry.field_types(LookaheadGame)})
-    ours, theirs = (played(one, 2).network("generator").state_dict() for one in (once, plain))
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    flat = played(once.replace(depth=0), 2).network("generator").state_dict()
-    assert any(not torch.equal(ours[name], flat[name]) for name in flat)
 
 
 def test_a_broken_training_is_a_result(toys, monkeypatch):

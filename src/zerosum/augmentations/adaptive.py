@@ -31,7 +31,8 @@ class ADA(Augmentation):
 
     r = E[sign s] over real images; every `interval` turns p += sign(r - target) * batch * interval / speed, the batch
     being the last one of a turn. p never falls below 0. Above 1 it acts as 1 (every change for every image) but goes on
-    rising, as in the published training, so it takes as long to come back.
+    rising, as in the published training, so it takes as long to come back. On several ranks r is taken over the logits
+    of all, and the batch is theirs together: one p for all.
 
     Where logits have no zero level (Wasserstein, relativistic) r has no meaning; signal=pairs takes the sign of real
     minus fake logits in its place. A ramp needs no signal: p rises to its end over the first `until` images (R3GAN,

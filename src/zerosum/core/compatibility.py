@@ -31,7 +31,7 @@ def check(game: Any, space: Space, total: int | None, batch: int | None = None) 
     faults += [*([] if misplaced else _labels(game)), *_schedules(game, total), *_own(game, space)]
     faults += [] if faults else _wiring(game, space)
     if faults:
-        raise RecipeError(faults)
+        raise RecipeError(list(dict.fromkeys(faults)))  # players of one description have the same ones
 
 
 def trial(game: Any, space: Space, feed: Feed, total: int | None) -> None:
@@ -85,7 +85,7 @@ def _seats(game: Any, space: Space) -> list[str]:
             others = [one for one, part in registry.shelf("network").items() if demanded <= part().traits()]
             like = f", such as {name}.network={others[0]}" if others else ""
             why = f"its traits() do not name {lacking[0]!r}; `zerosum ls network` has those that do{like}"
-            faults.append(f"{name}.network: {network.name!r} is no {lacking[0]}: {why}")
+            faults.append(f"{role(name)}.network: {network.name!r} is no {lacking[0]}: {why}")
         near = network.traits() | _data(space)
         faults += _misfits(network, near | {f"{trait} game" for trait in demanded}, near)
     return list(dict.fromkeys(faults))  # several players may have one network
@@ -194,7 +194,7 @@ def _schedules(game: Game, total: int | None) -> list[str]:
         try:
             player.schedule.factor(0, total)
         except RecipeError as error:
-            faults += [f"{name}.schedule: {fault}" for fault in error.faults]
+            faults += [f"{role(name)}.schedule: {fault}" for fault in error.faults]
     return faults
 
 
@@ -208,9 +208,9 @@ def _wiring(game: Any, space: Space) -> list[str]:
             try:
                 modules[name] = player.network.build(game.view(name, space))
             except RecipeError as error:
-                faults += [f"{name}.network: {fault}" for fault in error.faults]
+                faults += [f"{role(name)}.network: {fault}" for fault in error.faults]
             except Exception as error:  # whatever a user's network raises is the user's to mend
-                faults.append(f"{name}.network: {player.network.name!r} cannot be built for {space}: {error!r}")
+                faults.append(f"{role(name)}.network: {player.network.name!r} cannot be built for {space}: {error!r}")
         if faults:
             return faults
         label = torch.zeros(count, dtype=torch.int64) if space.classes else None

@@ -144,7 +144,7 @@ class Engine:
             found = ", ".join(f"{name} {float(loss.detach()):g}" for name, loss in losses.items())
             raise TrainingError(
                 f"the loss of the {player} is not finite after {self.images:,} images ({found}); its weights were not "
-                f"changed. Lower {player}.lr, or add a regularizer such as r1"
+                f"changed. Lower {role(player)}.lr, or add a regularizer such as r1"
             )
 
     def product(self) -> nn.Module:

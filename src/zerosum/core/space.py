@@ -28,4 +28,4 @@ class Space:
         if self.is_image:
             channels, height, width = self.shape
             return f"{height}x{width} images with {channels} channel{'s' if channels > 1 else ''}"
-        return f"points of {self.shape[0]} dimensions"
+        return f"points of {self.shape[0]} dimension{'s' if self.shape[0] > 1 else ''}"

@@ -21,6 +21,7 @@ from zerosum.objectives.minimax import Minimax
 from zerosum.objectives.non_saturating import NonSaturating
 from zerosum.objectives.relativistic import Relativistic
 from zerosum.objectives.relativistic_average import RelativisticAverage
+from zerosum.objectives.reverse_kl import ReverseKL
 from zerosum.objectives.wasserstein import Wasserstein
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "NonSaturating",
     "Relativistic",
     "RelativisticAverage",
+    "ReverseKL",
     "Wasserstein",
 ]

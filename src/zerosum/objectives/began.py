@@ -22,6 +22,7 @@ class BEGAN(Part):
     BEGAN, Berthelot, Schumm & Metz 2017, section 3.3-3.4. With L = -logit, the mean absolute error of a reconstruction:
     discriminator L(x) - k L(y), generator L(y), then k <- clip(k + lambda_k (gamma L(x) - L(y)), 0, 1) from k = 0, so
     that L(y) / L(x) settles at gamma. Convergence is measured by M = L(x) + |gamma L(x) - L(y)|. Reward: -L.
+    On several ranks k moves by the mean errors over all ranks, so that each holds the same k.
     """
 
     pairs: ClassVar[bool] = False

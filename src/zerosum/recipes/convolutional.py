@@ -9,7 +9,7 @@ from zerosum.core.registry import Part
 from zerosum.core.values import Length
 from zerosum.games import ImageGame, PairsGame, PanelGame
 from zerosum.networks import ACGANGenerator, DAGANDiscriminator, DAGANGenerator, DCGANDiscriminator, DCGANGenerator
-from zerosum.objectives import LeastSquares, NonSaturating, Relativistic, Wasserstein
+from zerosum.objectives import LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
 from zerosum.optimizers import Adam, RMSprop
 from zerosum.recipes.building import LONG, pair, small
 from zerosum.recipes.recipe import Recipe, recipe
@@ -157,16 +157,16 @@ def vat() -> Recipe:
 
 @recipe("gman")
 def gman() -> Recipe:
-    """Three discriminators, mixed by a softmax of the generator's losses against them (Durugkar et al. 2017)."""
+    """Five discriminators, mixed by a softmax of the generator's losses against them (Durugkar et al. 2017)."""
     game = PanelGame(
-        **pair((DCGANGenerator(), DCGANDiscriminator()), (ADAM, ADAM)),
-        objective=NonSaturating(),
-        latent=latents.Normal(100),
-        discriminators=3,
+        **pair((DCGANGenerator(), DCGANDiscriminator(norm="none")), (ADAM, ADAM)),
+        objective=Minimax(),
+        latent=latents.Uniform(100),
+        discriminators=5,
         aggregation="softmax",
         sharpness=1.0,
     )
-    return Recipe(recipe="gman", batch=64, game=game)
+    return Recipe(recipe="gman", batch=100, game=game)
 
 
 @recipe("dagan")

@@ -47,10 +47,7 @@ class Orthogonal(Part):
         network: nn.Module = round.generator if round.player == "generator" else round.discriminator
         costs = [self._cost(filters) for filters in _filters(network)]
         if not costs:
-            raise ValueError(
-                f"orthogonal: none of the {round.player}'s layers is a linear or convolutional one of torch; remove this "
-                f"regularizer, or choose another {round.player}.network"
-            )
+            raise ValueError(f"orthogonal: the {round.player} has no linear or convolutional layers; leave it out")
         return self.strength * self.every * torch.stack(costs).sum()
 
     def _cost(self, filters: Tensor) -> Tensor:

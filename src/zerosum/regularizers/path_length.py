@@ -30,7 +30,8 @@ class PathLength(Part):
     w where the generator has styles (`mapping` and `synthesis`), and flows on into the mapping; else to z. Where
     `mapping` gives one w a layer, `[N, L, d]`, the length is sqrt(mean over layers of ||.||^2). The mean a moves by
     `decay` towards the lengths of this batch before it is used, and, as in the authors' code, the new a is not detached
-    inside the penalty; only what is remembered is. The discriminator receives nothing from it.
+    inside the penalty; only what is remembered is. The discriminator receives nothing from it. On several ranks a is
+    the mean over the lengths of all ranks, the same on each.
 
     Raises:
         ValueError: the generator's images do not depend on its latents.

@@ -51,7 +51,8 @@ class LeCam(Part):
     LeCam, Tseng et al. 2021, eq. 4: weight * (E (s_r - a_f)^2 + E (s_f - a_r)^2), with a_r and a_f the exponential
     moving averages of real and fake logits, this batch included. `one-sided` is the form of the authors' code, which
     leaves logits alone on the wrong side of the other average: E max(0, s_r - a_f)^2 + E max(0, a_r - s_f)^2.
-    The averages are plain means at first, so they do not lean to where they begin.
+    The averages are plain means at first, so they do not lean to where they begin. On several ranks they are those of
+    the logits of all ranks, so that every rank holds the same two numbers.
 
     Raises:
         ValueError: the discriminator has not looked at both batches.
@@ -136,11 +137,21 @@ class Content(Part):
 
     player: ClassVar[str] = "generator"
     tracks: ClassVar[frozenset[str]] = frozenset()
-    needs: ClassVar[dict[str, str]] = {"features": _FEATURES}
     weight: NonNegative = 1.0  # weight of the distance
     reference: Literal["nearest", "place"] = "nearest"  # which real sample: closest in features, or of the same place
     distance: Distance = "squares"  # of two samples' features, averaged over them
     every: Count = 1  # generator updates from one penalty to the next; each then counts that many times
+
+    @property
+    def needs(self) -> dict[str, str]:  # type: ignore[override]
+        """Features, and for places a generator whose samples belong to real ones."""
+        if self.reference == "nearest":
+            return {"features": _FEATURES}
+        why = "fakes and real samples of one place belong together only where the generator starts from real samples"
+        return {
+            "features": _FEATURES,
+            "source": f"{why}; set content.reference=nearest, or choose a recipe such as dagan",
+        }
 
     def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
         """Penalty of a round, `[]`."""

@@ -27,7 +27,8 @@ class SuccessiveConsistency(Part):
     It is a proximal term: it slows the generator down where its outputs would swing. It is not consistency
     regularization (cr, bcr, zcr act on the discriminator's logits under a change of the sample), it compares nothing
     with real samples (feature-matching does), and successive samples of one batch are never compared, which would
-    punish their diversity. The discriminator receives nothing from it.
+    punish their diversity. The discriminator receives nothing from it. On several ranks each remembers latents and
+    samples of its own.
     """
 
     player: ClassVar[str] = "generator"
