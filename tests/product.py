@@ -1,4 +1,8 @@
-"""The composition product: rows of its axes, and what really happens to a row."""
+"""The composition product: rows of its axes, and what really happens to a row.
+
+`Product` fills rows in so that no cell of the matrix holds (they train), or one alone (they are refused for it).
+`play` checks a row and plays its first turns.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from typing import Any
 
 import torch
 
-from tests.axes import ABSENT, PLAYERS, SMALL, Axes, Row, axes
+from tests.axes import ABSENT, PLAYERS, Axes, Row, axes, small
 from tests.matrix import Cell, cells
 from zerosum import optimizers
 from zerosum.core import compatibility, registry, values
@@ -159,8 +163,7 @@ def _network(row: Row, player: str) -> Any:
     types = registry.field_types(part)
     own = {axis.partition(".")[2]: value for axis, value in row.items() if axis.startswith(f"{player}.")}
     said = {key: values.read(own[key], types[key]) for key in types if own.get(key, ABSENT) != ABSENT}
-    known = {key: value for key, value in SMALL.items() if key in types and values.check(value, types[key]) is None}
-    return part(**(known | said))
+    return part(**small(part, **said))
 
 
 # ---------------------------------------------------------------------- from games to turns
@@ -170,17 +173,17 @@ MEND = re.compile(r"[a-z_]+=\S|\b(choose|set|remove|leave|take|use|give|add|zero
 
 @dataclass(frozen=True)
 class Refusal:
-    """A row was refused, for reasons that say how to mend it."""
+    """A row was refused before the first image, for reasons that say how to mend it."""
 
     faults: tuple[str, ...]
 
 
 class Few:
-    """A feed of sixteen samples, over and over."""
+    """A feed of sixteen samples, over and over; two logits' worth at a time."""
 
-    def __init__(self, data: str, batch: int) -> None:
-        self.samples, self.labels = _samples(data)
-        self.batch, self.position = batch, 0
+    def __init__(self, row: Row, logits: int = 2) -> None:
+        self.samples, self.labels = _samples(row["data"])
+        self.batch, self.position = logits * int(row["pack"]), 0
 
     def next(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The next batch."""
@@ -198,36 +201,61 @@ def _samples(data: str) -> tuple[torch.Tensor, torch.Tensor | None]:
     return images, labels if data == "digits" else None
 
 
-def play(row: Row, turns: int = 2) -> Engine | Refusal:
-    """Check a row, then play turns on so many images that there are two logits.
+def play(row: Row, turns: int = 2, logits: int = 2) -> Engine | Refusal:
+    """Check a row, then play turns on a few images.
 
     Raises:
         AssertionError: it trained, and weights did not move or are not finite; or a refusal that mends nothing.
-        Exception: it fails after its first turn, or where no trial would have found it.
+        Exception: it fails in a way that no check and no trial explains.
     """
     try:
-        made = game(row)
-        compatibility.check(made, space(row), 1000, 2 * made.pack)
-        engine = Engine(made, space(row), precision=row["precision"], total=1000)
-        feed = Few(row["data"], 2 * made.pack)
-        before = {name: _weights(engine, name) for name in engine.seats}
-        try:
-            engine.turn(feed)
-        except ValueError:
-            compatibility.trial(made, space(row), Few(row["data"], 2 * made.pack), 1000)
-            raise
+        engine = Engine(checked(game(row), row), space(row), precision=row["precision"], total=1000)
+        before, feed = {name: _weights(engine, name) for name in engine.seats}, Few(row, logits)
+        for _ in range(turns):
+            explained(engine, row, feed)
     except RecipeError as error:
         lacking = [fault for fault in error.faults if not MEND.search(fault)]
         assert not lacking, f"no word of how to mend it: {lacking}"
         return Refusal(tuple(error.faults))
-    for _ in range(turns - 1):
-        engine.turn(feed)
     for name, weights in before.items():
         after = _weights(engine, name)
-        assert all(torch.isfinite(w).all() for w in after), f"weights of the {name} are not finite"
-        assert any(not torch.equal(*both) for both in zip(weights, after, strict=True)), f"the {name} did not move"
+        assert all(weight.isfinite().all() for weight in after.values()), f"weights of the {name} are not finite"
+        assert any(not torch.equal(weights[key], after[key]) for key in after), f"the {name} did not move"
     return engine
 
 
-def _weights(engine: Engine, player: str) -> list[torch.Tensor]:
-    return [weight.detach().clone() for weight in engine.network(player).parameters()]
+def checked(made: Any, row: Row) -> Any:
+    """The game, if it passes the check.
+
+    Raises:
+        RecipeError: it does not.
+    """
+    compatibility.check(made, space(row), 1000, 2 * made.pack)
+    return made
+
+
+def explained(engine: Engine, row: Row, feed: Few) -> None:
+    """Play a turn; what a part refuses in the first one is what the trial says of it.
+
+    Raises:
+        RecipeError: the trial finds it too.
+    """
+    try:
+        engine.turn(feed)
+    except ValueError:
+        if not engine.images:
+            compatibility.trial(engine.game, engine.space, Few(row), 1000)
+        raise
+
+
+def idle(engine: Engine, row: Row, turns: int = 3) -> list[str]:
+    """Weights that no turn moves: nothing trains them."""
+    before, feed = {name: _weights(engine, name) for name in engine.seats}, Few(row, logits=8)
+    for _ in range(turns):
+        engine.turn(feed)
+    after = {name: _weights(engine, name) for name in engine.seats}
+    return [f"{name}.{key}" for name in after for key in after[name] if torch.equal(before[name][key], after[name][key])]
+
+
+def _weights(engine: Engine, player: str) -> dict[str, torch.Tensor]:
+    return {name: weight.detach().clone() for name, weight in engine.network(player).named_parameters()}

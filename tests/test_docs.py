@@ -20,6 +20,7 @@ DOCS = ROOT / "docs"
 METHODS = sorted((DOCS / "methods").glob("*.md"))
 GUIDES = [*METHODS, DOCS / "tutorials.md", DOCS / "choosing.md"]
 SHAPES = {  # of the data that commands name: shape, classes
+    "dirac": ((1,), 0),
     "digits": ((1, 8, 8), 10),
     "mnist": ((1, 28, 28), 10),
     "fashion-mnist": ((1, 28, 28), 10),

@@ -174,3 +174,12 @@ def test_convolutions_are_the_functions_they_stand_for():
     torch.testing.assert_close(down(x), conv2d(x, down.weight / down.sigma(), down.bias, 2, 1))
     torch.testing.assert_close(up(x), conv_transpose2d(x, up.weight / up.sigma(), up.bias, 2, 1))
     assert isinstance(linear(2, 2, spectral=True), SpectralLinear)
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_convolutions_take_single_steps_without_a_margin_unless_asked(spectral):
+    for make in (convolution, transposed_convolution):
+        layer = make(3, 2, 5, spectral=spectral)
+        assert (layer.stride, layer.padding, layer.kernel_size) == ((1, 1), (0, 0), (5, 5))
+        layer = make(3, 2, 5, 4, 3, spectral=spectral)
+        assert (layer.stride, layer.padding, layer.kernel_size) == ((4, 4), (3, 3), (5, 5))

@@ -1,5 +1,7 @@
 """What holds for all regularizers and rules; each family has a file of its own. Also the round that they share."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from zerosum.core.registry import parse, shelf
 from zerosum.core.space import Space
 from zerosum.networks import MLPDiscriminator
 from zerosum.regularizers import WeightClip
+from zerosum.regularizers.passes import per_sample, steady
 
 OURS = {
     name: part
@@ -124,3 +127,28 @@ def test_a_clipped_critic_keeps_its_limit_over_steps():
         optimizer.step()
         clip.apply(net)
         assert max(p.abs().max() for p in net.parameters()) <= np.float32(0.01)
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 1), (6, 1, 3, 5)], ids=str)
+def test_there_is_one_float32_logit_a_sample(shape):
+    logits = torch.randn(shape)
+    assert torch.equal(per_sample(logits), logits.reshape(6, -1).mean(1))
+    assert per_sample(logits.bfloat16()).dtype == torch.float32
+    assert torch.equal(per_sample(logits.bfloat16()), per_sample(logits.bfloat16().float()))
+
+
+@pytest.mark.parametrize("kind", ["cpu", "another"])
+def test_steady_logits_draw_the_same_each_time_from_the_generator_of_their_device(kind, monkeypatch):
+    drawn = {"cpu": [], "another": []}
+
+    def source(name):
+        return SimpleNamespace(get_rng_state=lambda: f"state of {name}", set_rng_state=drawn[name].append)
+
+    monkeypatch.setattr(torch, "get_rng_state", source("cpu").get_rng_state)
+    monkeypatch.setattr(torch, "set_rng_state", source("cpu").set_rng_state)
+    monkeypatch.setattr(torch, "get_device_module", lambda device: source(device.type))
+    samples = SimpleNamespace(device=SimpleNamespace(type=kind))
+    seen = SimpleNamespace(real=samples, fake=samples, label=5, judge=lambda x, label: x * label)
+    logits = steady(seen)
+    assert [logits(torch.tensor([3.0])).item() for _ in range(2)] == [15, 15]
+    assert drawn == {"cpu": [], "another": []} | {kind: [f"state of {kind}"] * 2}

@@ -59,6 +59,16 @@ def test_path_length_of_a_linear_generator(shape, pixels):
     assert memory["mean"].item() == pytest.approx(mean, rel=1e-5)
 
 
+def test_lengths_of_coarse_latents_are_those_of_the_same_latents_in_float32():
+    generator, latent, found = LinearGenerator(torch.randn(20, 6), (20,)), torch.randn(8, 6).bfloat16(), []
+    for z in (latent, latent.float()):
+        torch.manual_seed(3)
+        r = Exchange(None, torch.zeros(8, 20), torch.zeros(8, 20), generator=generator, latent=z, player="generator")
+        found.append(PathLength()(r, PathLength().memory()))
+    assert found[0].dtype == torch.float32
+    assert torch.equal(*found)
+
+
 def test_path_length_in_the_mean_is_the_frobenius_norm():
     matrix, part = torch.randn(48, 5), PathLength(weight=1, decay=0, share=1, every=1)
     found = pay(part, LinearGenerator(matrix, (3, 4, 4)), torch.randn(20_000, 5))  # the remembered mean is and stays 0

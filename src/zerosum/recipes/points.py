@@ -42,7 +42,7 @@ def mixture() -> Recipe:
 
 @recipe("dirac")
 def dirac() -> Recipe:
-    """The Dirac-GAN with R1: two numbers, plain gradient descent (Mescheder et al. 2018); without R1 it turns for long."""
+    """The Dirac-GAN with R1: two numbers, plain gradient descent (Mescheder et al. 2018); without R1 it circles."""
     sgd = SGD(lr=0.1)
     return Recipe(
         recipe="dirac",
@@ -50,7 +50,7 @@ def dirac() -> Recipe:
         batch=1,
         game=ImageGame(
             **pair((DiracGenerator(), DiracDiscriminator()), (sgd, sgd), networks.Default(), average=NoAverage()),
-            objective=NonSaturating(),
+            objective=Minimax(),
             latent=latents.Normal(1),
             regularizers=(R1(gamma=0.3),),
         ),

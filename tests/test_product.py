@@ -1,0 +1,142 @@
+"""Whatever is put together trains, or is refused before the first image with what, why and how to mend.
+
+CI walks every two values of the product's axes together, every single choice of every part, and every cell of the
+matrix of what is refused. `python -m benchmarks.product` walks further.
+"""
+
+import functools
+
+import pytest
+
+from tests.axes import ABSENT, PLAYERS, axes
+from tests.mends import mended
+from tests.product import Product, Refusal, game, idle, play, space
+from zerosum.core import registry
+from zerosum.core.engine import Engine
+from zerosum.core.errors import RecipeError, ZerosumError
+
+SHARDS = 4
+OTHERS = {"player", "recipe", "data", "average", "schedule", "metric"}  # kinds of part that do not compose a step
+
+
+@functools.cache
+def product():
+    return Product()
+
+
+@functools.cache
+def pairs():
+    return list(product().pairs())
+
+
+@functools.cache
+def singles():
+    return list(Product(wide=True).singles())
+
+
+def telling(row):
+    """A row by what is not plain in it."""
+    plain = product().complete({})
+    return ", ".join(f"{axis}={value.partition(',')[0]}" for axis, value in row.items() if value != plain[axis])
+
+
+def not_trained(rows):
+    found = []
+    for row in rows:
+        try:
+            outcome = play(row)
+        except (AssertionError, ZerosumError, ValueError, RuntimeError, TypeError, AttributeError, LookupError) as error:
+            found.append(f"{telling(row)}: {type(error).__name__}: {error}")
+        else:
+            found += [f"{telling(row)}: refused: {outcome.faults}"] if isinstance(outcome, Refusal) else []
+    return found
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_every_two_values_that_go_together_train(shard):
+    rows = pairs()[shard::SHARDS]
+    assert len(rows) > 50
+    assert not any(product().holding(row) for row in rows)
+    assert not_trained(rows) == []
+
+
+def test_every_choice_of_every_part_trains_somewhere():
+    listed = {(axis, value) for axis, found in axes(wide=True).items() for value in found}
+    seen = {item for row in singles() for item in row.items()}
+    assert listed - seen == set()
+    assert not_trained(singles()) == []
+
+
+def test_every_cell_of_the_matrix_is_refused_for_its_own_reason_and_can_be_mended():
+    wrong = []
+    for cell, row in product().refusals():
+        assert {held.line for held in product().holding(row)} == {cell.line}
+        outcome = play(row)
+        if not isinstance(outcome, Refusal):
+            wrong.append(f"{cell.line} trained: {telling(row)}")
+            continue
+        words = {word for line in cell.line for word in line.replace(":", " ").replace(".", " ").split()}
+        about = words | {row[axis].partition(":")[0] for axis in cell.patterns}
+        wrong += [
+            f"{cell.line}: {fault}"
+            for fault in outcome.faults
+            if not any(word in fault for word in about) or (buildable(row) and not mended(game(row), row, fault))
+        ]
+    assert wrong == []
+
+
+def buildable(row):
+    try:
+        game(row)
+    except RecipeError:  # a part refuses its own settings
+        return False
+    return True
+
+
+def test_no_weight_stays_idle():
+    own = tuple(f"{player}." for player in PLAYERS)
+    plain = product().complete({})
+    rows = [row for row in singles() if any(row[axis] != plain[axis] for axis in row if axis.startswith(own))]
+    told = [
+        product().complete({player: name, f"{player}.labels": way})
+        for player in PLAYERS
+        for name in product().axes[player]
+        for way in product().axes[f"{player}.labels"]
+    ]
+    rows += [row for row in told if row]
+    assert len(rows) > 60
+    found = {telling(row): idle(Engine(game(row), space(row), total=1000), row) for row in rows}
+    assert {where: weights for where, weights in found.items() if weights} == {}
+
+
+def test_every_part_has_its_place_on_an_axis():
+    found = axes()
+    for kind in set(registry.kinds()) - OTHERS:
+        names = set(registry.shelf(kind))
+        places = {"network": [*PLAYERS, "reconstructor"], "rule": [f"{player}.rule" for player in PLAYERS]}.get(kind, [kind])
+        listed = {value.partition(":")[0] for axis in places for value in found[axis]} - {"none", ABSENT}
+        assert listed == names, kind
+
+
+def test_a_part_in_the_wrong_seat_is_refused_by_name():
+    row = product().complete({})
+    for seat in PLAYERS:
+        for name in set(registry.shelf("network")) - set(product().axes[seat]):
+            (fault,) = play({**row, seat: name, f"{seat}.labels": ABSENT, f"{seat}.norm": ABSENT}).faults
+            assert f"{seat}.network: {name!r} is no {seat}: its traits() do not name {seat!r}" in fault
+            assert f"such as {seat}.network=" in fault
+
+
+def test_a_turn_that_moves_nobody_is_a_fault(monkeypatch):
+    monkeypatch.setattr(Engine, "turn", lambda engine, feed: None)
+    with pytest.raises(AssertionError, match="the discriminator did not move"):
+        play(product().complete({}))
+
+
+def test_a_refusal_that_mends_nothing_is_a_fault(monkeypatch):
+    row = product().complete({"pack": "2"})
+    row = {**row, "generator.labels": "concat", "discriminator.labels": "concat"}
+    assert isinstance(play(row), Refusal)
+    monkeypatch.setattr("zerosum.core.compatibility._packs", lambda game, batch: ["it does not fit"])
+    with pytest.raises(AssertionError, match="no word of how to mend it: .'it does not fit'"):
+        play(row)
