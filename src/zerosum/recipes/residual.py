@@ -22,7 +22,7 @@ from zerosum.recipes.building import AVERAGE, LONG, pair, small
 from zerosum.recipes.recipe import Recipe, recipe
 from zerosum.regularizers import ALR, BCR, CR, ZCR, LeCam, Orthogonal
 
-SMALL = ("generator.channels=64", "discriminator.channels=64")
+SMALL = ("generator.channels=32", "discriminator.channels=32")
 
 
 def residual(
@@ -63,7 +63,7 @@ def sngan() -> Recipe:
 
 @recipe("sngan-small")
 def sngan_small() -> Recipe:
-    """SNGAN for a CPU: 64 channels."""
+    """SNGAN for a CPU: 32 channels."""
     return small(sngan(), *SMALL)
 
 
@@ -75,7 +75,7 @@ def projection() -> Recipe:
 
 @recipe("projection-small")
 def projection_small() -> Recipe:
-    """Projection discriminator for a CPU: 64 channels."""
+    """Projection discriminator for a CPU: 32 channels."""
     return small(projection(), *SMALL)
 
 
@@ -87,7 +87,7 @@ def crgan() -> Recipe:
 
 @recipe("crgan-small")
 def crgan_small() -> Recipe:
-    """Consistency regularization for a CPU: 64 channels."""
+    """Consistency regularization for a CPU: 32 channels."""
     return small(crgan(), *SMALL)
 
 
@@ -99,7 +99,7 @@ def icrgan() -> Recipe:
 
 @recipe("icrgan-small")
 def icrgan_small() -> Recipe:
-    """Improved consistency regularization for a CPU: 64 channels."""
+    """Improved consistency regularization for a CPU: 32 channels."""
     return small(icrgan(), *SMALL)
 
 
@@ -121,7 +121,7 @@ def alr() -> Recipe:
 
 @recipe("alr-small")
 def alr_small() -> Recipe:
-    """Adversarial Lipschitz regularization for a CPU: 64 channels."""
+    """Adversarial Lipschitz regularization for a CPU: 32 channels."""
     return small(alr(), *SMALL)
 
 
@@ -142,7 +142,7 @@ def sagan() -> Recipe:
 
 @recipe("sagan-small")
 def sagan_small() -> Recipe:
-    """SAGAN for a CPU: 64 channels, attention at 16 pixels at most."""
+    """SAGAN for a CPU: 32 channels, attention at 16 pixels at most."""
     return small(sagan(), *SMALL, "generator.attention=16", "discriminator.attention=16")
 
 
@@ -170,11 +170,11 @@ def biggan() -> Recipe:
 
 @recipe("biggan-small")
 def biggan_small() -> Recipe:
-    """BigGAN for a CPU: 32 channels, batches of 64 at the learning rates of its authors' CIFAR-10 setting."""
+    """BigGAN for a CPU: 16 channels, batches of 64 at the learning rates of its authors' CIFAR-10 setting."""
     return small(
         biggan(),
-        "generator.channels=32",
-        "discriminator.channels=32",
+        "generator.channels=16",
+        "discriminator.channels=16",
         "generator.attention=16",
         "discriminator.attention=16",
         "generator.lr=2e-4",
@@ -200,6 +200,6 @@ def lecam() -> Recipe:
 
 @recipe("lecam-small")
 def lecam_small() -> Recipe:
-    """LeCam regularization for a CPU: 32 channels, from 10,000 images on."""
-    words = "generator.channels=32", "discriminator.channels=32", "generator.half_life=10k", "lecam.after=10k"
+    """LeCam regularization for a CPU: 16 channels, from 10,000 images on."""
+    words = "generator.channels=16", "discriminator.channels=16", "generator.half_life=10k", "lecam.after=10k"
     return small(lecam(), *words)
