@@ -80,10 +80,13 @@ def follow(
 
 
 def traces(tree: Path, tests: list[str], processes: int, fresh: bool) -> dict[str, Record]:
-    """Which functions the tests of each file reach; measured once for each text of the file."""
+    """Which functions the tests of each file reach; measured, and seen to pass, once for each state of the tree."""
     cache = Path(tempfile.gettempdir()) / "zerosum-mutate-traces.json"
     known: dict[str, Record] = json.loads(cache.read_text()) if cache.is_file() and not fresh else {}
-    keys = {test: digest([tree / test]) for test in tests}
+    shared = sorted(
+        {*(tree / "src").rglob("*.py"), *(tree / "tests").glob("*.py")} - {*(tree / "tests").glob("test_*")}
+    )
+    keys = {test: digest([tree / test, *shared]) for test in tests}
     new = [test for test in tests if keys[test] not in known]
     work = ((test, lambda test=test: mutate_trial.Trial(tree, 600, mutate_trial.trace, test)) for test in new)
     for test, said, _ in follow(work, processes):
@@ -130,7 +133,7 @@ def try_all(tree: Path, chosen: list[Mutant], traced: dict[str, Record], path: P
         for name, said, seconds in follow(work, processes):
             verdict, by = (said, "") if isinstance(said, str) else said
             done[name] = plans[name][2] | {
-                "killed": verdict != "survived",
+                "killed": verdict in ("killed", "timeout"),  # no "crash", which may be this program's own
                 "by": by or verdict,
                 "seconds": round(seconds, 2),
             }
@@ -171,9 +174,9 @@ def report(records: list[Record], why: dict[tuple[str, ...], str], few: dict[str
         page.append(f"| {row} | {made} | {made - same - left} | {same} | {left} |")
     page += ["", f"Unexplained survivors: {len(alive)} of {len(records)}, {100 * share:.1f} %.", ""]
     page += [f"- {line(record)}" + (f" ({record['by']})" if record["by"] != "survived" else "") for record in alive]
-    page += ["", "Survivors that change nothing:", ""]
+    page += ["", "Survivors that change nothing:", ""] * bool(equal)
     page += [f"- {line(record)}: {why[name[id(record)]]}" for record in equal]
-    page += ["", "Fewer than three changes are possible:", ""]
+    page += ["", "Fewer than three changes are possible:", ""] * bool(few)
     page += [f"- {unit}: {count}" for unit, count in few.items()]
     dead = {name[id(record)] for record in records if record["killed"]} - {name[id(record)] for record in equal}
     page += [f"\nA reason for a change that is killed: {', '.join(one)}" for one in sorted(dead & why.keys())]
@@ -214,7 +217,8 @@ def main() -> None:
         log.write_text("".join(json.dumps(record) + "\n" for record in records))
     few = {unit: count for unit, count in possible.items() if count < 3}
     text, share = report(records, reasons(Path(__file__).with_name("mutate_equivalent.toml")), few)
-    page.write_text(text)
+    command = "python benchmarks/mutate.py " + " ".join(sys.argv[1:])
+    page.write_text(f"`{command.strip()}`\n\n{text}")
     print(text + f"{time.monotonic() - began:.0f} s")
     sys.exit(share >= ALLOWED)
 

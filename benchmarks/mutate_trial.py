@@ -170,7 +170,11 @@ def judge(tree: Path, mutant: Mutant, tests: Sequence[str]) -> tuple[str, str]:
     sys.meta_path.insert(0, _Changed(name, path, mutant.apply(path.read_bytes())))
     watch = _Judge(tests)
     code = _pytest(tree, list(dict.fromkeys(test.partition("::")[0] for test in tests)), watch)
-    return ("survived", "") if code == 0 else ("killed", watch.failed or "its import")
+    if code == pytest.ExitCode.OK:
+        return "survived", ""
+    if code == pytest.ExitCode.TESTS_FAILED or (code == pytest.ExitCode.INTERRUPTED and not watch.failed):
+        return "killed", watch.failed or "its import"
+    raise RuntimeError(f"pytest ends with {code}")  # no test was run, or pytest itself failed
 
 
 def copy(root: Path, into: Path) -> Path:

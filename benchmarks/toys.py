@@ -100,7 +100,9 @@ def steered(words: str, **beside: str) -> Method:
     return Method(words, beside)
 
 
-OBJECTIVES = ("minimax", "non-saturating", "least-squares", "hinge", "relativistic", "relativistic-average")
+OBJECTIVES = (
+    "minimax", "non-saturating", "reverse-kl", "least-squares", "hinge", "relativistic", "relativistic-average",
+)  # fmt: skip
 CRITIC = both("beta1=0.5 beta2=0.9")
 SPECTRAL = both("beta1=0 beta2=0.9")
 METHODS = {
