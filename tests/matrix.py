@@ -86,6 +86,8 @@ MATRIX: tuple[tuple[str, ...], ...] = (
     (f"regularizer {OWN_LOOKS}", "game joint"),
     ("regularizer path-length successive-consistency", "game pairs"),
     ("regularizer content:reference=place", "not game pairs"),
+    ("game lookahead:zero_sum=True", "selection top-k"),
+    ("game lookahead:zero_sum=True", "objective began"),
 )
 
 
@@ -105,7 +107,7 @@ class Cell:
 def cells(product: Axes) -> list[Cell]:
     """The matrix, twins and what cannot be said, on these axes."""
     lines = itertools.chain.from_iterable(_expand(line, product) for line in MATRIX)
-    return [*lines, *_twins(product), *_mirrored(product), *_unsaid(product)]
+    return [*lines, *_twins(product), *_unsaid(product)]
 
 
 @functools.cache
@@ -145,15 +147,6 @@ def _twins(product: Axes) -> Iterator[Cell]:
         for name in registry.shelf(kind):
             both = {axis: frozenset(v for v in product[axis] if matches(v, name)) for axis in (kind, f"{kind}-2")}
             yield Cell(("twice", kind), both)
-
-
-def _mirrored(product: Axes) -> Iterator[Cell]:
-    """Two regularizers are a sum: one order of them is enough."""
-    for value in product["regularizer"]:
-        name = value.partition(":")[0]
-        before = frozenset(other for other in product["regularizer-2"] if "none" != other.partition(":")[0] < name)
-        if value != "none" and before:
-            yield Cell(("mirrored",), {"regularizer": frozenset([value]), "regularizer-2": before}, said=False)
 
 
 def _unsaid(product: Axes) -> Iterator[Cell]:

@@ -37,9 +37,10 @@ def plain(axis: str, listed: tuple[str, ...], row: Row) -> Sequence[str]:
 class Product:
     """Axes, the cells on them, and rows: dictionaries with a value on each axis."""
 
-    def __init__(self, wide: bool = False) -> None:
+    def __init__(self, wide: bool = False, refused: bool = False) -> None:
+        """Args: wide: with each choice of each part; refused: rows may be what the matrix refuses."""
         self.axes = axes(wide)
-        self.cells = cells(self.axes)
+        self.cells = [cell for cell in cells(self.axes) if not (refused and cell.said)]
         self._about = {axis: [cell for cell in self.cells if axis in cell.patterns] for axis in self.axes}
 
     def holding(self, row: Row) -> list[Cell]:
@@ -86,26 +87,32 @@ class Product:
             yield from filter(None, (self.complete({axis: value}) for value in listed))
 
     def pairs(self) -> Iterator[Row]:
-        """Rows that train, in which every two values occur together that can; greedy and deterministic."""
+        """Rows that train, in which every two values occur together that can; greedy and deterministic.
+
+        It does not matter which of two regularizers, or of two augmentations, is called the second.
+        """
         place = {axis: index for index, axis in enumerate(self.axes)}
+
+        def key(*pair: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+            return tuple(
+                sorted(((axis.removesuffix("-2"), value) for axis, value in pair), key=lambda o: (place[o[0]], o[1]))
+            )
+
         waiting = {
-            pair: None
+            key((a, one), (b, other)): {a: one, b: other}
             for a, b in itertools.combinations(self.axes, 2)
-            for pair in itertools.product(((a, v) for v in self.axes[a]), ((b, v) for v in self.axes[b]))
+            for one, other in itertools.product(self.axes[a], self.axes[b])
         }
 
-        def news(axis: str, value: str, row: Row) -> int:
-            one, others = (axis, value), row.items()
-            return sum(((o, one) if place[o[0]] < place[axis] else (one, o)) in waiting for o in others)
-
         def greedy(axis: str, listed: tuple[str, ...], row: Row) -> Sequence[str]:
-            return sorted(listed, key=lambda value: -news(axis, value, row))
+            news = {value: sum(key((axis, value), other) in waiting for other in row.items()) for value in listed}
+            return sorted(listed, key=lambda value: -news[value])
 
         while waiting:
-            pair = next(iter(waiting))
-            row = self.complete(dict(pair), greedy)
+            pair, given = next(iter(waiting.items()))
+            row = self.complete(given, greedy)
             for covered in itertools.combinations(row.items(), 2) if row else [pair]:
-                waiting.pop(covered, None)
+                waiting.pop(key(*covered), None)
             if row:
                 yield row
 
@@ -254,7 +261,9 @@ def idle(engine: Engine, row: Row, turns: int = 3) -> list[str]:
     for _ in range(turns):
         engine.turn(feed)
     after = {name: _weights(engine, name) for name in engine.seats}
-    return [f"{name}.{key}" for name in after for key in after[name] if torch.equal(before[name][key], after[name][key])]
+    return [
+        f"{name}.{key}" for name in after for key in after[name] if torch.equal(before[name][key], after[name][key])
+    ]
 
 
 def _weights(engine: Engine, player: str) -> dict[str, torch.Tensor]:

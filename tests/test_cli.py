@@ -113,6 +113,12 @@ def test_ls_lists_everything_and_show_explains_it(tmp_path):
             done = call("show", name)
             assert done.exit_code == 0, name
             assert name in done.stdout
+            assert "MISSING" not in done.stdout, name
+    shown = call("show", "joint").stdout
+    assert "reconstructor = (player: chosen by a recipe)  # turns samples into latents" in shown
+    assert "augmentations = none  # what happens" in shown
+    assert "\n# VEEGAN, Srivastava et al. 2017" in shown
+    assert "\n# Their latents have 254 numbers" in call("show", "veegan").stdout
     shown = call("show", "wgan-gp").stdout
     assert "discriminator_updates = 5  # discriminator updates for each turn of the generator" in shown
     assert "gradient-penalty:weight=10.0" in shown

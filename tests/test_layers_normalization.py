@@ -26,7 +26,7 @@ def test_norms_normalise_over_what_they_say(name, axes):
 
 
 @pytest.mark.parametrize(
-    ("channels", "groups"), [(64, 8), (8, 1), (4, 1), (24, 3), (20, 2), (7, 1), (512, 64), (13, 1)]
+    ("channels", "groups"), [(64, 8), (8, 1), (4, 1), (24, 3), (20, 2), (7, 1), (512, 64), (13, 1), (17, 17)]
 )
 def test_groups_divide_the_channels_into_about_eight(channels, groups):
     assert make_norm("group", channels, 2).num_groups == groups
@@ -37,6 +37,9 @@ def test_norms_of_vectors():
     assert make_norm("layer", 16, 0)(x).mean(1).abs().max() < 1e-5
     assert make_norm("batch", 16, 0)(x).mean(0).abs().max() < 1e-5
     assert torch.equal(make_norm("none", 16, 0)(x), x)
+    halves = make_norm("group", 16, 0)(x).reshape(5, 2, 8)
+    torch.testing.assert_close(halves.mean(2), torch.zeros(5, 2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(halves.var(2, correction=0), torch.ones(5, 2), atol=1e-3, rtol=0)
     for name, dims in (("instance", 0), ("nonsense", 2)):
         with pytest.raises(ValueError, match=f"there is no norm '{name}' with {dims} dimensions"):
             make_norm(name, 16, dims)

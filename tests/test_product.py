@@ -45,7 +45,15 @@ def not_trained(rows):
     for row in rows:
         try:
             outcome = play(row)
-        except (AssertionError, ZerosumError, ValueError, RuntimeError, TypeError, AttributeError, LookupError) as error:
+        except (
+            AssertionError,
+            ZerosumError,
+            ValueError,
+            RuntimeError,
+            TypeError,
+            AttributeError,
+            LookupError,
+        ) as error:
             found.append(f"{telling(row)}: {type(error).__name__}: {error}")
         else:
             found += [f"{telling(row)}: refused: {outcome.faults}"] if isinstance(outcome, Refusal) else []
@@ -107,7 +115,9 @@ def test_every_part_has_its_place_on_an_axis():
     found = axes()
     for kind in set(registry.kinds()) - OTHERS:
         names = set(registry.shelf(kind))
-        places = {"network": [*PLAYERS, "reconstructor"], "rule": [f"{player}.rule" for player in PLAYERS]}.get(kind, [kind])
+        places = {"network": [*PLAYERS, "reconstructor"], "rule": [f"{player}.rule" for player in PLAYERS]}.get(
+            kind, [kind]
+        )
         listed = {value.partition(":")[0] for axis in places for value in found[axis]} - {"none", ABSENT}
         assert listed == names, kind
 

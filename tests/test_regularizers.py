@@ -12,7 +12,7 @@ from zerosum.core.registry import parse, shelf
 from zerosum.core.space import Space
 from zerosum.networks import MLPDiscriminator
 from zerosum.regularizers import WeightClip
-from zerosum.regularizers.passes import per_sample, steady
+from zerosum.regularizers.passes import per_sample, steady, still
 
 OURS = {
     name: part
@@ -152,3 +152,10 @@ def test_steady_logits_draw_the_same_each_time_from_the_generator_of_their_devic
     logits = steady(seen)
     assert [logits(torch.tensor([3.0])).item() for _ in range(2)] == [15, 15]
     assert drawn == {"cpu": [], "another": []} | {kind: [f"state of {kind}"] * 2}
+
+
+def test_nothing_but_batch_norms_that_count_is_held_still():
+    net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.BatchNorm1d(3, track_running_stats=False))
+    with still(net):
+        assert [getattr(layer, "track_running_stats", None) for layer in net] == [None, False, False]
+    assert [getattr(layer, "track_running_stats", None) for layer in net] == [None, True, False]

@@ -229,6 +229,14 @@ def test_successive_outputs_for_the_same_latents_are_compared():
     assert generator.given[0][0].tolist() == second.tolist()  # it asks about the newest latents
 
 
+def test_successive_consistency_remembers_coarse_outputs_in_float32():
+    memory, latent = {}, torch.randn(4, 3)
+    r = Exchange(None, None, torch.randn(4, 5).bfloat16(), generator=None, latent=latent, player="generator")
+    SuccessiveConsistency()(r, memory)
+    assert memory["fake"].dtype == torch.float32
+    assert torch.equal(memory["fake"], r.fake.float())
+
+
 def test_what_successive_consistency_remembers_is_a_constant():
     generator, memory = LinearGenerator(torch.randn(6, 4), (6,)), {}
     latent = torch.randn(4, 4)

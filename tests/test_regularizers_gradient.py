@@ -295,3 +295,23 @@ def test_errors_say_what_to_do():
         R1(gamma=-1)
     with pytest.raises(RecipeError, match="regularizer 'r2': every: 0 must be at least 1"):
         R2(every=0)
+
+
+@every_penalty
+def test_coarse_samples_give_a_float32_penalty(part):
+    w, found = torch.tensor([0.3, -1.7, 0.9]), []
+    real, fake = torch.randn(6, 3).bfloat16(), torch.randn(6, 3).bfloat16()
+    for samples in ((real, fake), (real.float(), fake.float())):
+        found.append(penalty(part, lambda x, label=None: linear(w)(x.float()), *samples))
+    assert found[0].dtype == torch.float32
+    assert found[0].item() == pytest.approx(found[1].item(), rel=1e-2)
+
+
+@pytest.mark.parametrize("part", [GradientPenalty(), DRAGAN()], ids=lambda part: part.name)
+def test_penalties_between_samples_leave_alone_what_others_track(part):
+    a = torch.randn(4, 4, requires_grad=True)
+    r = Exchange(quadratic(a + a.T), torch.randn(6, 4), torch.randn(6, 4), tracks={"real", "fake"})
+    part(r, {}).backward()
+    assert a.grad.abs().sum() > 0
+    assert r.real.grad is None
+    assert r.fake.grad is None

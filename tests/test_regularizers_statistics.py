@@ -303,3 +303,11 @@ def test_all_is_float32_under_mixed_precision(part):
     r.features = {name: value.bfloat16() for name, value in r.features.items()}  # as they are under mixed precision
     assert part(r).dtype == torch.float32
     assert part(r).item() == pytest.approx(exact.item(), rel=2e-2)
+
+
+@pytest.mark.parametrize("missing", ["real", "fake"])
+def test_lecam_needs_both_batches_judged(missing):
+    r = logit_round(*tensors(REAL, FAKE))
+    setattr(r, f"{missing}_logits", None)
+    with pytest.raises(ValueError, match="lecam: the round has no logits; let the discriminator look at real and fake"):
+        LeCam()(r, LeCam().memory())

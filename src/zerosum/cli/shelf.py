@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -68,18 +70,21 @@ def print_description(name: str, use: Iterable[str]) -> None:
         console.print(f"data {name}: {sets[name]}")
     for kind, part in found:
         console.print(f"# {kind} {name}: {registry.summary(part)}")
-        console.print("\n".join(_part_lines(part) if isinstance(part, type) else annotated(part())), "\n")
+        more = [f"# {line}".rstrip() for line in (inspect.getdoc(part) or "").splitlines()[1:]]
+        fields = _part_lines(part) if isinstance(part, type) else annotated(part())
+        console.print("\n".join([*more, *fields]), "\n")
 
 
 def _part_lines(cls: type[Part]) -> Iterator[str]:
-    yield from (f"# {line}".rstrip() for line in (cls.__doc__ or "").strip().splitlines()[1:])
     for name, kind, comment in registry.described_fields(cls):
         default = cls.__dataclass_fields__[name].default  # type: ignore[attr-defined]
-        text = (
-            values.write(default, kind)
-            if not isinstance(default, Part | tuple) or not registry.slot_kind(cls, name)
-            else str(default)
-        )
+        slot = registry.slot_kind(cls, name)
+        if default is dataclasses.MISSING:
+            text = f"({slot or 'value'}: chosen by a recipe)"
+        elif slot and isinstance(default, tuple):
+            text = "+".join(map(str, default)) or "none"
+        else:
+            text = str(default) if slot else values.write(default, kind)
         yield f"{name} = {text}  # {comment}"
 
 

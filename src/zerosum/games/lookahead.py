@@ -46,6 +46,11 @@ class LookaheadGame(Adversarial):
                 f"game {self.name!r} differentiates the discriminator's steps, and optimizer {optimizer.name!r} has no "
                 "ahead(weight, gradient, moments, lr); set discriminator.optimizer=adam, or depth=0"
             )
+        if self.zero_sum and hasattr(self.objective, "memory"):
+            faults.append(
+                f"objective {self.objective.name!r} with zero_sum=true: what it remembers weighs the discriminator's loss "
+                "alone, so minus that is no loss of the generator's; set zero_sum=false, or objective=minimax"
+            )
         if self.zero_sum and not isinstance(self.selection, All):
             faults.append(
                 f"selection {self.selection.name!r} with zero_sum=true: the discriminator pays for all samples, the "

@@ -78,7 +78,7 @@ class Bank(nn.Module):
 
         The bits of a latent are the key, so a sample does not depend on what is drawn beside it.
         """
-        key = latent.float().contiguous().view(torch.int32).sum(1) % _PRIME  # a prime: some latents have no odd bits
+        key = latent.float().view(torch.int32).sum(1) % _PRIME  # a prime: some latents have no odd bits
         if label is None:
             key, label = key // len(self.seen), key % len(self.seen)
         return self.draw(label, key)

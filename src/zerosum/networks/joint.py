@@ -24,8 +24,8 @@ __all__ = ["DCGANEncoder", "JointDCGANDiscriminator", "JointMLPDiscriminator", "
 
 Labels = Literal["none", "concat"]
 _NEEDS = {
-    "joint game": "it judges a sample beside a latent, which only a game such as joint shows it; choose a recipe of that "
-    "game, or set discriminator.network=mlp-discriminator or dcgan-discriminator"
+    "joint game": "it judges a sample beside a latent, which only a game such as joint shows it; choose a recipe of "
+    "that game, or set discriminator.network=mlp-discriminator or dcgan-discriminator"
 }
 
 

@@ -8,7 +8,7 @@ from zerosum import latents
 from zerosum.core.registry import Part
 from zerosum.core.values import Length
 from zerosum.games import ImageGame, PairsGame, PanelGame
-from zerosum.networks import ACGANGenerator, DAGANDiscriminator, DAGANGenerator, DCGANDiscriminator, DCGANGenerator
+from zerosum.networks import ACGANGenerator, DAGANDiscriminator, DAGANGenerator, DCGANDiscriminator, DCGANGenerator, He
 from zerosum.objectives import LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
 from zerosum.optimizers import Adam, RMSprop
 from zerosum.recipes.building import LONG, pair, small
@@ -177,7 +177,7 @@ def dagan() -> Recipe:
     """
     adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
     game = PairsGame(
-        **pair((DAGANGenerator(), DAGANDiscriminator()), (adam, adam)),
+        **pair((DAGANGenerator(), DAGANDiscriminator()), (adam, adam), He()),
         objective=Wasserstein(),
         latent=latents.Normal(100),
         regularizers=(GradientPenalty(weight=10.0),),
@@ -188,5 +188,6 @@ def dagan() -> Recipe:
 
 @recipe("dagan-small")
 def dagan_small() -> Recipe:
-    """DAGAN for a CPU: 24 channels."""
-    return small(dagan(), "generator.channels=24", "discriminator.channels=24")
+    """DAGAN for a CPU: 24 channels, two critic updates at five times the learning rate."""
+    fields = (f"{player}.{field}" for player in ("generator", "discriminator") for field in ("channels=24", "lr=5e-4"))
+    return small(dagan(), *fields, "discriminator_updates=2")
