@@ -11,7 +11,7 @@ The whole product of all axes in `tests/axes.py` has some 10^22 combinations, so
 
 A row plays two turns on two logits' worth of images. It is a fault if what happens is not what the matrix says, if a
 refusal does not say how to mend it, if anything else is raised, or if weights stay where they were or are not finite.
-The body goes in an order that makes its first N rows a fair sample. The file gets a line for each hundred rows, and a
+The body goes in an order that makes its first N rows a fair sample. The file gets a line for each 500 rows, and a
 walk that is started again goes on behind the last of them.
 """
 
@@ -34,10 +34,9 @@ import torch
 from tests.axes import Row
 from tests.product import Product, Refusal, play
 
-BODY = (
-    "objective", "generator", "generator.labels", "discriminator", "discriminator.labels", "regularizer", "augmentation",
-)  # fmt: skip
-HUNDRED = 100  # rows to a line of the file
+TOLD = "generator", "generator.labels", "discriminator", "discriminator.labels"
+BODY = "objective", *TOLD, "regularizer", "augmentation"
+LINE = 500  # rows to a line of the file
 
 Expected = tuple[Row, bool]  # a row, and whether it should be refused
 
@@ -76,19 +75,19 @@ def judge(row: Row, refused: bool) -> tuple[str, list[str]]:
     """What happened to a row, and why."""
     try:
         outcome = play(row)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is what the walk looks for
+    except Exception as error:
         return "fault", [f"{type(error).__name__}: {error}"]
     if isinstance(outcome, Refusal):
-        return ("refused" if refused else "fault"), [fault for fault in outcome.faults]
+        return ("refused" if refused else "fault"), list(outcome.faults)
     return ("fault", ["the matrix says that it is refused, and it trains"]) if refused else ("trained", [])
 
 
 def walk(rows: Iterable[tuple[int, Expected]], stage: str, out: Path) -> None:
-    """Play rows and write what happened, a line a hundred."""
+    """Play rows and write what happened."""
     rows = iter(rows)
-    while hundred := list(itertools.islice(rows, HUNDRED)):
+    while some := list(itertools.islice(rows, LINE)):
         began, counts, reasons, faults = time.monotonic(), Counter(), Counter(), []
-        for index, (row, refused) in hundred:
+        for index, (row, refused) in some:
             happened, why = judge(row, refused)
             counts[happened] += 1
             if happened == "refused":
@@ -96,7 +95,7 @@ def walk(rows: Iterable[tuple[int, Expected]], stage: str, out: Path) -> None:
             if happened == "fault":
                 faults.append({"index": index, "why": why, "row": row})
                 print(f"fault {stage} {index}: {why}", file=sys.stderr)
-        line = {"stage": stage, "last": hundred[-1][0], **counts, "reasons": reasons, "faults": faults}
+        line = {"stage": stage, "last": some[-1][0], **counts, "reasons": reasons, "faults": faults}
         with out.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line | {"seconds": round(time.monotonic() - began, 1)}) + "\n")
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tests.small import words
-from zerosum.core import compatibility
+from zerosum.core import compatibility, settings
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part
 from zerosum.core.space import Space
@@ -19,8 +19,13 @@ from zerosum.regularizers import R1
 DIGITS = Space((1, 8, 8), 100, 10)
 
 
-def refused(name, *settings, space=DIGITS, total=1000, **changes):
-    game = read_recipe(name, [*words(name), *settings]).game.replace(**changes)
+def small(name, *changed):
+    """A small game of a recipe, with settings changed."""
+    return settings.assign(read_recipe(name, words(name)), list(changed)).game
+
+
+def refused(name, *changed, space=DIGITS, total=1000, **parts):
+    game = small(name, *changed).replace(**parts)
     with pytest.raises(RecipeError) as raised:
         compatibility.check(game, space, total)
     return raised.value.faults
@@ -115,3 +120,262 @@ def test_a_trial_turn_finds_what_shapes_do_not_show():
     compatibility.check(game, DIGITS, 1000)
     with pytest.raises(RecipeError, match=r"a trial turn on a few images failed: ZeroDivisionError: only with real"):
         compatibility.trial(game, DIGITS, Feed(open_data("digits"), 2), 1000)
+
+
+# ---------------------------------------------------------------------- classes
+
+
+TOLD = "the generator is told a class and no discriminator asks for it, so nothing would tie samples to classes; set "
+ASKED = "the discriminator asks for a class that the generator is not told; set "
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        (["generator.labels=concat"], f"{TOLD}discriminator.labels=concat or embed or projection, or"),
+        (["discriminator.labels=concat"], f"{ASKED}generator.labels=concat or embed or norm, or"),
+        (["discriminator.labels=projection"], f"{ASKED}generator.labels=concat or embed or norm, or"),
+        (
+            ["discriminator.labels=classifier", "regularizers=auxiliary-classifier"],
+            f"{ASKED}generator.labels=concat or embed or norm, or",
+        ),
+        (
+            ["discriminator.network=resnet-discriminator:channels=8", "generator.labels=norm"],
+            f"{TOLD}discriminator.labels=projection, or",
+        ),
+        (
+            ["generator.network=began-generator:channels=8", "discriminator.labels=embed"],
+            f"{ASKED}generator.network to one that can be told the class, or",
+        ),
+    ],
+)
+def test_classes_reach_both_players_or_neither(changed, fault):
+    (found,) = refused("dcgan", *changed)
+    other = "generator" if fault.startswith(TOLD) else "discriminator"
+    assert found == f"{fault} {other}.labels=none"
+
+
+def test_an_auto_encoder_asks_for_no_class():
+    changed = "generator.network=dcgan-generator:channels=8", "generator.labels=concat"
+    (fault,) = refused("began", *changed)
+    assert fault == f"{TOLD}discriminator.network to one that can be told the class, or generator.labels=none"
+
+
+@pytest.mark.parametrize(
+    ("trait", "head", "without", "trainer"),
+    [
+        (
+            "classifier",
+            ["discriminator.labels=classifier", "generator.labels=concat"],
+            "labels=none",
+            "auxiliary-classifier",
+        ),
+        ("codes", ["discriminator.codes=12"], "codes=0", "mutual-information"),
+    ],
+)
+def test_a_head_that_nothing_trains_is_refused(trait, head, without, trainer):
+    (fault,) = refused("dcgan", *head)
+    assert fault == (
+        f"nothing trains the discriminator's second head ({trait}); add regularizers={trainer}, or set "
+        f"discriminator.{without}"
+    )
+
+
+def test_a_trainer_without_its_head_is_refused():
+    (fault,) = refused("dcgan", "regularizers=auxiliary-classifier")
+    assert fault.startswith(
+        "regularizer 'auxiliary-classifier' needs 'classifier': it trains the discriminator's class"
+    )
+    assert "set discriminator.labels=classifier" in fault
+
+
+def test_the_code_of_the_latent_is_the_code_that_is_recovered():
+    changed = "discriminator.codes=12", "regularizers=mutual-information:categories=10,continuous=2"
+    wanted = "regularizer 'mutual-information' needs 'code of 10 categories and 2 numbers': that is what it takes for"
+    for latent in ("normal:size=100", "infogan:categories=2,continuous=10", "infogan:categories=9,continuous=3"):
+        (fault,) = refused("dcgan", *changed, f"latent={latent}")
+        assert fault.startswith(wanted)
+        assert "set latent=infogan:categories=10,continuous=2, or the sizes of this regularizer" in fault
+    game = small("dcgan", *changed, "latent=infogan")
+    compatibility.check(game, Space((1, 8, 8), game.latent.size), 1000)
+
+
+# ---------------------------------------------------------------------- packs
+
+
+@pytest.mark.parametrize(
+    ("trait", "changed"),
+    [
+        ("labels", ["generator.labels=concat", "discriminator.labels=concat"]),
+        (
+            "classifier",
+            ["generator.labels=concat", "discriminator.labels=classifier", "regularizers=auxiliary-classifier"],
+        ),
+        ("codes", ["discriminator.codes=12", "latent=infogan", "regularizers=mutual-information"]),
+        ("autoencoder", ["discriminator.network=began-discriminator:channels=8", "objective=ebgan"]),
+    ],
+)
+def test_a_pack_has_one_logit_and_nothing_else_to_tell(trait, changed):
+    (fault,) = refused("dcgan", *changed, "pack=3")
+    assert fault == (
+        f"pack=3 with {trait!r}: a pack gets one logit, and its samples differ in what this discriminator tells of "
+        "each; set pack=1, or choose a discriminator without it"
+    )
+
+
+@pytest.mark.parametrize(("batch", "pack", "nearest"), [(10, 4, 8), (11, 4, 12), (1, 4, 4), (15, 2, 16)])
+def test_a_batch_is_made_of_whole_packs(batch, pack, nearest):
+    game = small("dcgan", f"pack={pack}")
+    with pytest.raises(RecipeError) as raised:
+        compatibility.check(game, DIGITS, 1000, batch)
+    assert raised.value.faults == [f"batch={batch} cannot be divided into packs of {pack}; set batch={nearest}"]
+    compatibility.check(game, DIGITS, 1000, nearest)
+    compatibility.check(game, DIGITS, 1000)  # where no batch is known yet
+
+
+# ---------------------------------------------------------------------- what a logit, a sample, a weight is
+
+
+@pytest.mark.parametrize("augmentation", ["flip", "shift", "crop", "rotation", "scale", "diffaugment", "ada"])
+def test_points_are_not_augmented(augmentation):
+    changed = [] if augmentation != "ada" else ["objective=hinge"]
+    (fault,) = refused("mixture", f"augmentations={augmentation}", *changed, space=Space((2,), 2))
+    why = "points have neither pixels nor colours to change; leave the game's augmentations empty"
+    assert fault == f"augmentation {augmentation!r} needs 'images': {why}"
+
+
+@pytest.mark.parametrize("objective", ["wasserstein", "relativistic", "relativistic-average", "least-squares"])
+def test_what_reads_the_sign_of_a_logit_needs_a_zero_level(objective):
+    (fault,) = refused("dcgan", f"objective={objective}", "regularizers=vat")
+    assert fault == (
+        "regularizer 'vat' needs 'zero-level': it reads logits as probabilities of being real, and this objective's "
+        "logits have no zero; set objective=non-saturating, minimax or hinge, or take the regularizer alr instead"
+    )
+    (fault,) = refused("dcgan", f"objective={objective}", "augmentations=ada")
+    assert fault.startswith("augmentation 'ada' needs 'zero-level': p follows the sign of logits, which must mean real")
+    for way in ("signal=pairs", "control=fixed,p=0.2", "control=ramp,p=0.55"):
+        assert f"ada:{way}" in fault
+        game = small("dcgan", f"objective={objective}", f"augmentations=ada:{way}")
+        compatibility.check(game, DIGITS, 1000)
+
+
+@pytest.mark.parametrize("objective", ["minimax", "non-saturating", "hinge", "least-squares:real=1,fake=-1,goal=0"])
+def test_a_zero_level_is_enough(objective):
+    changed = f"objective={objective}", "regularizers=vat", "augmentations=ada"
+    compatibility.check(small("dcgan", *changed), DIGITS, 1000)
+
+
+def test_a_regularizer_of_both_players_is_held_beside_both_networks():
+    style = "generator.network=stylegan2-generator:channels=8,style=8,mapping=1"
+    (fault,) = refused("dcgan", style, "regularizers=zcr")
+    assert fault.startswith("regularizer 'zcr' with 'styles': it calls the generator twice and compares")
+    (fault,) = refused("mlp", "regularizers=zcr", "discriminator.dropout=0.1")
+    assert fault.startswith("regularizer 'zcr' with 'dropout': dropout differs between the two looks")
+    assert "set discriminator.dropout=0" in fault
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_weights_are_not_clipped_where_they_are_normalised(player):
+    network = f"{player}.network=resnet-{player}:channels=8,spectral=true"
+    (fault,) = refused("dcgan", network, f"{player}.rules=clip")
+    assert fault.startswith("rule 'clip' with 'spectral': spectral normalization divides every weight by its largest")
+    assert "remove the rule, or set spectral=false" in fault
+    other = {"generator": "discriminator", "discriminator": "generator"}[player]
+    compatibility.check(small("dcgan", network, f"{other}.rules=clip"), DIGITS, 1000)
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator", "both"])
+def test_equalized_layers_have_no_filters_to_hold_at_right_angles(player):
+    pay = f"regularizers=orthogonal:player={player}"
+    styles = {
+        "generator": "generator.network=stylegan2-generator:channels=8,style=8,mapping=1",
+        "discriminator": "discriminator.network=stylegan2-discriminator:channels=8",
+    }
+    for seat, network in styles.items():
+        if player in (seat, "both"):
+            (fault,) = refused("dcgan", network, pay)
+            assert fault.startswith("regularizer 'orthogonal' with 'equalized': it weighs the stored numbers of plain")
+            assert "remove this regularizer, or choose a network without them" in fault
+        else:
+            compatibility.check(small("dcgan", network, pay), DIGITS, 1000)
+
+
+@pytest.mark.parametrize("generator", ["acgan-generator:channels=16", "biggan-generator:channels=2"])
+def test_a_mend_is_one_that_the_network_has(generator):
+    (fault,) = refused("dcgan", f"generator.network={generator}", "regularizers=path-length")
+    assert fault.endswith(
+        "set generator.norm=none, layer or group, or a network without it: generator.network=r3gan-generator"
+    )
+
+
+# ---------------------------------------------------------------------- games
+
+
+@pytest.mark.parametrize(
+    ("network", "game", "shown"),
+    [
+        ("discriminator.network=joint-mlp-discriminator", "joint", "it judges a sample beside a latent"),
+        ("discriminator.network=joint-dcgan-discriminator", "joint", "it judges a sample beside a latent"),
+        ("discriminator.network=dagan-discriminator", "pairs", "it judges two images together"),
+        ("generator.network=dagan-generator", "pairs", "it starts from real images"),
+    ],
+)
+def test_networks_of_another_game_are_refused(network, game, shown):
+    player, name = network.split(".network=")
+    (fault,) = refused("dcgan", network)
+    trait = "source" if player == "generator" else game
+    assert fault.startswith(f"network {name!r} needs '{trait} game': {shown}, which only a game such as {game} ")
+    assert "choose a recipe of that game, or set " in fault
+    assert f"{player}.network=" in fault
+
+
+def test_a_network_in_the_wrong_seat_is_told_the_right_ones():
+    (fault,) = refused("dcgan", "generator.network=mlp-encoder")
+    assert fault == (
+        "generator.network: 'mlp-encoder' is no generator: its traits() do not name 'generator'; `zerosum ls network` "
+        "has those that do, such as generator.network=acgan-generator"
+    )
+
+
+@pytest.mark.parametrize("regularizer", ["path-length", "successive-consistency"])
+def test_a_generator_of_pairs_starts_from_the_images_of_its_move_alone(regularizer):
+    changed = "generator.norm=none", f"regularizers={regularizer}"
+    (fault,) = refused("dagan", *changed)
+    assert fault.startswith(f"regularizer {regularizer!r} with 'source': it calls the generator for other samples than")
+    assert "remove this regularizer" in fault
+
+
+def test_places_belong_together_only_where_fakes_start_from_real_samples():
+    place = "regularizers=content:reference=place"
+    (fault,) = refused("dcgan", place)
+    assert fault.startswith("regularizer 'content' needs 'source': fakes and real samples of one place belong together")
+    assert "set content.reference=nearest" in fault
+    compatibility.check(small("dcgan", place, "content.reference=nearest"), DIGITS, 1000)
+    compatibility.check(small("dagan", place), DIGITS, 1000)
+
+
+def test_a_balanced_objective_is_no_zero_sum():
+    networks = [
+        "generator.network=began-generator:channels=8",
+        "discriminator.network=began-discriminator:channels=8,hidden=4",
+    ]
+    changed = [*networks, "objective=began", "latent=normal:size=100"]
+    space = Space((1, 8, 8), 100)
+    (fault,) = refused("unrolled", *changed, "zero_sum=true", space=space)
+    assert fault == (
+        "objective 'began' with zero_sum=true: what it remembers weighs the discriminator's loss alone, so minus "
+        "that is no loss of the generator's; set zero_sum=false, or objective=minimax"
+    )
+    compatibility.check(small("unrolled", *changed, "zero_sum=false"), space, 1000)
+
+
+def test_a_trial_turn_names_the_part_that_raised():
+    class Broken(R1):
+        def __call__(self, *given):
+            raise ZeroDivisionError("not today")
+
+    game = read_recipe("mlp", words("mlp")).game.replace(regularizers=(Broken(),))
+    with pytest.raises(RecipeError) as raised:
+        compatibility.trial(game, DIGITS, Feed(open_data("digits"), 2), 1000)
+    what = "ZeroDivisionError: not today (raised by regularizer 'r1')"
+    assert raised.value.faults == [f"a trial turn on a few images failed: {what}"]

@@ -5,9 +5,13 @@ matrix of what is refused. `python -m benchmarks.product` walks further.
 """
 
 import functools
+import json
+import re
+import warnings
 
 import pytest
 
+from benchmarks import product as benchmark
 from tests.axes import ABSENT, PLAYERS, axes
 from tests.mends import mended
 from tests.product import Product, Refusal, game, idle, play, space
@@ -143,5 +147,39 @@ def test_a_refusal_that_mends_nothing_is_a_fault(monkeypatch):
     row = {**row, "generator.labels": "concat", "discriminator.labels": "concat"}
     assert isinstance(play(row), Refusal)
     monkeypatch.setattr("zerosum.core.compatibility._packs", lambda game, batch: ["it does not fit"])
-    with pytest.raises(AssertionError, match="no word of how to mend it: .'it does not fit'"):
+    with pytest.raises(AssertionError, match=r"no word of how to mend it: \['it does not fit'\]"):
         play(row)
+
+
+def walked(monkeypatch, capsys, *words):
+    monkeypatch.setattr("sys.argv", ["product", *words])
+    with warnings.catch_warnings():
+        benchmark.main()
+    return capsys.readouterr().out
+
+
+def test_the_benchmark_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "product.jsonl"
+    for limit in (2, 5, 5):
+        said = walked(monkeypatch, capsys, "--stage", "singles", "--limit", str(limit), "--out", str(out))
+    assert said.startswith("singles: trained 5, refused 0, faults 0 in ")
+    assert [json.loads(line)["last"] for line in out.read_text().splitlines()] == [1, 4]
+    said = walked(monkeypatch, capsys, "--stage", "body", "--limit", "8", "--shard", "1/2", "--out", str(out))
+    (body,) = [line for line in said.splitlines() if line.startswith("body: ")]
+    counts = [int(count) for count in re.findall(r"\d+", body)[:3]]
+    assert sum(counts) == 4
+    assert counts[2] == 0
+
+
+def test_the_benchmark_calls_a_fault_what_the_matrix_does_not_say():
+    row = product().complete({})
+    assert benchmark.judge(row, refused=False) == ("trained", [])
+    assert benchmark.judge(row, refused=True)[0] == "fault"
+    row["pack"], row["discriminator.labels"], row["generator.labels"] = "2", "concat", "concat"
+    assert benchmark.judge(row, refused=True)[0] == "refused"
+    happened, (why,) = benchmark.judge(row, refused=False)
+    assert happened == "fault"
+    assert why.startswith("pack=2 with 'labels'")
+    happened, (why,) = benchmark.judge(row | {"objective": "no such thing"}, refused=False)
+    assert happened == "fault"
+    assert "there is no objective" in why

@@ -14,7 +14,6 @@ from PIL import Image
 
 import zerosum
 from tests.small import EAGER, words
-from zerosum.core import registry
 from zerosum.core.errors import DataError, RecipeError, RunError, TrainingError
 from zerosum.latents import Truncated
 from zerosum.runs import checkpoint, session, training
@@ -22,7 +21,7 @@ from zerosum.runs.generator import load_generator
 from zerosum.runs.logs import TIMES
 from zerosum.runs.sample import with_latent
 
-RECIPES = list(registry.shelf("recipe"))
+RECIPES = ["dcgan", "mlp", "wgan-gp", "rpgan", "began", "stylegan2-ada", "gman"]  # test_recipes.py has them all
 
 
 def short(path, name="dcgan", *settings, images=480, data="digits", **options):

@@ -6,7 +6,8 @@ from zerosum.core import registry, settings
 from zerosum.core.errors import RecipeError
 from zerosum.core.values import Length
 from zerosum.objectives import Hinge
-from zerosum.recipes import Recipe, dcgan, read_recipe, rpgan
+from zerosum.recipes import Recipe, read_recipe
+from zerosum.recipes.convolutional import dcgan, rpgan
 from zerosum.regularizers import R1, R2
 
 

@@ -48,8 +48,8 @@ class LookaheadGame(Adversarial):
             )
         if self.zero_sum and hasattr(self.objective, "memory"):
             faults.append(
-                f"objective {self.objective.name!r} with zero_sum=true: what it remembers weighs the discriminator's loss "
-                "alone, so minus that is no loss of the generator's; set zero_sum=false, or objective=minimax"
+                f"objective {self.objective.name!r} with zero_sum=true: what it remembers weighs the discriminator's "
+                "loss alone, so minus that is no loss of the generator's; set zero_sum=false, or objective=minimax"
             )
         if self.zero_sum and not isinstance(self.selection, All):
             faults.append(

@@ -32,8 +32,8 @@ class AuxiliaryClassifier(Part):
     player: ClassVar[str] = "both"
     tracks: ClassVar[frozenset[str]] = frozenset()
     needs: ClassVar[dict[str, str]] = {
-        "classifier": "it trains the discriminator's class head; set discriminator.labels=classifier, and a network that "
-        "can have one, such as discriminator.network=dcgan-discriminator",
+        "classifier": "it trains the discriminator's class head; set discriminator.labels=classifier, and a network "
+        "that can have one, such as discriminator.network=dcgan-discriminator",
         "labels": "it needs the class of every sample; choose data with classes",
     }
     weight: NonNegative = 1.0  # weight of the cross-entropy in the discriminator's loss
