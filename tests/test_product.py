@@ -12,7 +12,7 @@ import warnings
 import pytest
 
 from benchmarks import product as benchmark
-from tests.axes import ABSENT, PLAYERS, axes
+from tests.axes import ABSENT, PLAYERS, axes, shelf
 from tests.mends import mended
 from tests.product import Product, Refusal, game, idle, play, space
 from zerosum.core import registry
@@ -118,7 +118,7 @@ def test_no_weight_stays_idle():
 def test_every_part_has_its_place_on_an_axis():
     found = axes()
     for kind in set(registry.kinds()) - OTHERS:
-        names = set(registry.shelf(kind))
+        names = set(shelf(kind))
         places = {"network": [*PLAYERS, "reconstructor"], "rule": [f"{player}.rule" for player in PLAYERS]}.get(
             kind, [kind]
         )
@@ -129,7 +129,7 @@ def test_every_part_has_its_place_on_an_axis():
 def test_a_part_in_the_wrong_seat_is_refused_by_name():
     row = product().complete({})
     for seat in PLAYERS:
-        for name in set(registry.shelf("network")) - set(product().axes[seat]):
+        for name in set(shelf("network")) - set(product().axes[seat]):
             faults = play({**row, seat: name, f"{seat}.labels": ABSENT, f"{seat}.norm": ABSENT}).faults
             like = f"; `zerosum ls network` has those that do, such as {seat}.network=acgan-generator"
             like = like if seat == "generator" else like.replace("acgan-generator", "began-discriminator")
