@@ -379,3 +379,17 @@ def test_a_trial_turn_names_the_part_that_raised():
         compatibility.trial(game, DIGITS, Feed(open_data("digits"), 2), 1000)
     what = "ZeroDivisionError: not today (raised by regularizer 'r1')"
     assert raised.value.faults == [f"a trial turn on a few images failed: {what}"]
+
+
+def test_the_trial_turn_is_played_in_the_precision_of_the_training():
+    def narrow(net, x):
+        weight = net.weight[:1, :].T.contiguous()
+        made = (x.flatten(1)[:, :1] @ weight[:1]).float().expand(-1, 64).unflatten(1, (1, 8, 8))
+        if torch.is_autocast_enabled("cpu"):
+            raise ArithmeticError("not in bf16")
+        return made + net.bias.view(1, 1, 8, 8)
+
+    game = read_recipe("mlp", words("mlp")).game.replace(**with_generator(narrow))
+    compatibility.trial(game, DIGITS, Feed(open_data("digits"), 2), 1000, precision="fp32")
+    with pytest.raises(RecipeError, match=r"a trial turn on a few images failed: ArithmeticError: not in bf16"):
+        compatibility.trial(game, DIGITS, Feed(open_data("digits"), 2), 1000, precision="bf16")

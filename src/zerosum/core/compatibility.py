@@ -34,14 +34,14 @@ def check(game: Any, space: Space, total: int | None, batch: int | None = None) 
         raise RecipeError(list(dict.fromkeys(faults)))  # players of one description have the same ones
 
 
-def trial(game: Any, space: Space, feed: Feed, total: int | None) -> None:
-    """Play one real turn on a few images with networks that are thrown away.
+def trial(game: Any, space: Space, feed: Feed, total: int | None, **place: Any) -> None:
+    """Play one real turn on a few images with networks that are thrown away; `place` is the engine's device, precision.
 
     Raises:
         RecipeError: the turn fails; the message carries the reason.
     """
     try:
-        Engine(game, space, total=total).turn(feed)
+        Engine(game, space, total=total, **place).turn(feed)
     except ZerosumError:
         raise
     except Exception as error:  # anything that a part raises here is a fault of the recipe

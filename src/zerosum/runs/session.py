@@ -70,8 +70,9 @@ def train(
     place = choose_device(device)
     if threads:
         torch.set_num_threads(threads)
-    prove(chosen, dataset)
-    environment = describe(place, choose_precision(chosen.precision, place))
+    precision = choose_precision(chosen.precision, place)
+    prove(chosen, dataset, place, precision)
+    environment = describe(place, precision)
     environment["data"] = {**origin, "fingerprint": dataset.fingerprint, "train": len(dataset.train)}
     with _clear_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +128,7 @@ def fill_in(recipe: str | Recipe, words: Sequence[str], images: str | int | None
     return read_recipe(recipe, words) if isinstance(recipe, str) else settings.assign(recipe, words)
 
 
-def prove(recipe: Recipe, dataset: Dataset) -> None:
+def prove(recipe: Recipe, dataset: Dataset, device: torch.device, precision: str) -> None:
     """Check that everything fits, ending with one real turn on a few images.
 
     Raises:
@@ -135,8 +136,8 @@ def prove(recipe: Recipe, dataset: Dataset) -> None:
     """
     space, total = make_space(recipe, dataset), recipe.length.images(len(dataset.train))
     compatibility.check(recipe.game, space, total, recipe.batch)
-    feed = Feed(dataset, 2 * recipe.game.pack, seed=recipe.seed, balanced=recipe.data.balanced)
-    compatibility.trial(recipe.game, space, feed, total)
+    feed = Feed(dataset, 2 * recipe.game.pack, seed=recipe.seed, balanced=recipe.data.balanced, device=device)
+    compatibility.trial(recipe.game, space, feed, total, device=device, precision=precision)
 
 
 def _changes(before: Recipe, after: Recipe) -> list[str]:
