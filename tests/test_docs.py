@@ -26,6 +26,7 @@ SHAPES = {  # of the data that commands name: shape, classes
     "fashion-mnist": ((1, 28, 28), 10),
     "cifar10": ((3, 32, 32), 10),
     "ring8": ((2,), 0),
+    "ring8-wide": ((2,), 0),
     "grid25": ((2,), 0),
     "photos/": ((3, 64, 64), 2),
 }
@@ -39,6 +40,10 @@ def load_generate():
 
 
 generate = load_generate()
+
+
+LIKE_MNIST = {"digits", "mnist", "fashion-mnist"}
+TUTORIALS = {"000": 31, "001": 28, "002": 19, "003": 19, "004": 13}  # items of each
 
 
 def text(page):
@@ -227,12 +232,57 @@ def test_links_lead_somewhere():
                 assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
+def test_every_item_of_the_tutorials_has_its_row():
+    rows = re.findall(r"^\| (\d{3}-\d+) \|", text(DOCS / "tutorials.md"), re.MULTILINE)
+    assert rows == [f"{name}-{item}" for name, count in TUTORIALS.items() for item in range(1, count + 1)]
+
+
+def test_parts_that_pages_call_missing_are_missing():
+    missing = {"patchgan", "pix2pix", "cyclegan", "stargan", "seqgan", "lstm", "vae", "ppo", "fid", "kid"}
+    registered = [name for kind in registry.kinds() for name in registry.shelf(kind)]
+    assert not [name for name in registered if missing & set(name.split("-"))], "docs/tutorials.md says it is not there"
+
+
+# ---------------------------------------------------------------------------- logged values
+
+
+def logged():
+    """Names that metrics.jsonl may hold: losses by player, and what parts with a memory let watch."""
+    players = [f"discriminator{number}" for number in ("", "-1", "-2")] + ["generator", "reconstructor"]
+    losses = ["adversarial", "reconstruction", *registry.shelf("regularizer")]
+    parts = [(name, part) for kind in registry.kinds() for name, part in registry.shelf(kind).items()]
+    watched = [f"{name}.{value}" for name, part in parts for value in getattr(part, "watched", ())]
+    return {f"{player}.{loss}" for player in players for loss in losses} | set(watched)
+
+
+def test_logged_values_exist():
+    names = logged()
+    for page in METHODS:
+        _, _, values = text(page).partition("## What the logged values mean")
+        for name in re.findall(r"`([a-z0-9-]+\.[a-z0-9_-]+)`", values):
+            assert name in names or name.endswith((".jsonl", ".txt")), f"{page.name}: {name}"
+
+
 # ---------------------------------------------------------------------------- commands and settings
 
 
 def test_commands_were_found():
     assert len(COMMANDS) > 40
     assert len(SETTINGS) > 15
+
+
+def test_small_pictures_get_small_recipes():
+    """What is published for a GPU would take digits days on a CPU."""
+    for page, *words in COMMANDS:
+        data, name, _ = split(words)
+        assert data not in LIKE_MNIST or f"{name}-small" not in registry.shelf("recipe"), f"{page}: {' '.join(words)}"
+
+
+def test_latents_of_sample_commands_are_latents():
+    commands = {one for page in GUIDES for one in re.findall(r"zerosum sample [^\n`]*--latent (\S+?)[`\s]", text(page))}
+    assert commands
+    for one in commands:
+        registry.parse("latent", one)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -270,7 +320,7 @@ def test_settings_are_read_by_a_recipe(page, word):
 @pytest.mark.parametrize(("page", "word"), PARTS, ids=lambda one: one)
 def test_texts_of_parts_are_parsed(page, word):
     name = word.partition(":")[0]
-    kinds = [kind for kind in registry.kinds() if name in registry.shelf(kind)]
+    kinds = [kind for kind in registry.kinds() if kind != "recipe" and name in registry.shelf(kind)]
     assert kinds, f"{page}: no part is called {name!r}"
     for kind in kinds:
         assert registry.parse(kind, word).name == name
