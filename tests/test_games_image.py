@@ -1,0 +1,190 @@
+"""The image game: what reaches the discriminator, who is paid for what, and how often."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.small import table
+from zerosum.core.engine import Engine
+from zerosum.core.registry import Part
+from zerosum.core.round import Round, pack
+from zerosum.core.space import Space
+from zerosum.data import Feed, open_data
+from zerosum.recipes import read_recipe
+from zerosum.selection import TopK
+
+
+@dataclass(frozen=True)
+class Moved(Part):
+    """Adds a number, or puts a number in place of everything."""
+
+    kind = "augmentation"
+    name = "moved"
+    where: str = "both"
+    by: float = 1.0
+    blank: bool = False
+
+    def __call__(self, images):
+        return 0 * images + self.by if self.blank else images + self.by
+
+
+@dataclass(frozen=True)
+class Spy(Part):
+    """A regularizer that keeps what it was shown."""
+
+    kind = "regularizer"
+    name = "spy"
+    player: ClassVar[str] = "both"
+    tracks: ClassVar[frozenset[str]] = frozenset()
+    every: ClassVar[int] = 1
+    seen: ClassVar[list[Round]] = []
+
+    def __call__(self, exchange, memory):
+        self.seen.append(exchange)
+        return torch.zeros(())
+
+
+def played(*words, name="dcgan", turns=1, **changes):
+    """Rounds of some turns of a small recipe with changed fields, and its engine."""
+    Spy.seen.clear()
+    engine, feed = table(name, *words)
+    engine = Engine(engine.game.replace(regularizers=(Spy(),), **changes), engine.space, total=1000)
+    for _ in range(turns):
+        engine.turn(feed)
+    return list(Spy.seen), engine
+
+
+def generator_gradient(engine) -> Tensor:
+    return torch.cat([one.grad.flatten() for one in engine.seats["generator"].parameters])
+
+
+def test_where_both_players_see_one_constant_image_neither_learns_of_the_other():
+    rounds, engine = played("discriminator.norm=none", augmentations=(Moved(blank=True),))
+    judged = rounds[0]
+    assert torch.equal(judged.real_logits, judged.fake_logits)
+    assert generator_gradient(engine).abs().max() == 0
+    engine, feed = table("dcgan", "discriminator.norm=none")
+    engine = Engine(engine.game.replace(augmentations=(Moved(blank=True),)), engine.space, total=1000)
+    with torch.no_grad():  # logits 0 everywhere: the loss is 2 ln 2
+        for weight in engine.network("discriminator").parameters():
+            weight.zero_()
+    engine.turn(feed)
+    assert engine.ledger.take("report")["discriminator.adversarial"] == pytest.approx(2 * math.log(2), rel=1e-6)
+
+
+def test_an_augmentation_of_both_is_seen_by_the_discriminator_alone():
+    rounds, _ = played("discriminator.norm=none", augmentations=(Moved(by=0.5),))
+    plain, _ = played("discriminator.norm=none")
+    judged = rounds[0]
+    assert torch.equal(judged.real, plain[0].real)
+    D = table("dcgan", "discriminator.norm=none")[0].network("discriminator")  # as it began
+    with torch.no_grad():
+        torch.testing.assert_close(judged.real_logits.detach(), D(judged.real + 0.5))
+        torch.testing.assert_close(judged.fake_logits.detach(), D(judged.fake + 0.5))
+    assert not torch.allclose(judged.real_logits, plain[0].real_logits)
+
+
+def test_an_augmentation_of_real_images_changes_the_data_and_nothing_else():
+    rounds, _ = played(augmentations=(Moved(where="real", by=0.25),))
+    plain, _ = played()
+    for ours, theirs in zip(rounds, plain, strict=True):
+        torch.testing.assert_close(ours.real, theirs.real + 0.25)
+        assert torch.equal(ours.latent, theirs.latent)
+
+
+@pytest.mark.parametrize(("where", "mean"), [("real", 1.0), ("both", 0.0)])
+def test_only_an_augmentation_of_real_samples_alone_leaks_into_what_is_made(where, mean):
+    recipe = read_recipe("mixture", ["batch=64", "generator.widths=32/32", "discriminator.widths=32/32"])
+    dataset = open_data("ring8", recipe.data)
+    game = recipe.game.replace(augmentations=(Moved(where=where, by=1.0),))
+    engine, feed = Engine(game, Space((2,), 2), total=64 * 700), Feed(dataset, 64)
+    for _ in range(700):
+        engine.turn(feed)
+    found = engine.draw(engine.product(), 2000).mean(0)
+    assert (found - mean).abs().max() < 0.25
+
+
+@pytest.mark.parametrize("updates", [(1, 1), (3, 1), (1, 2), (2, 3)])
+@pytest.mark.parametrize("fresh", [True, False])
+def test_each_player_moves_as_often_as_it_is_told_and_sees_fresh_latents(updates, fresh):
+    words = f"discriminator_updates={updates[0]}", f"generator_updates={updates[1]}", f"fresh_fakes={fresh}".lower()
+    rounds, engine = played(*words, turns=2)
+    assert [r.player for r in rounds] == (["discriminator"] * updates[0] + ["generator"] * updates[1]) * 2
+    reals = [r.real for r in rounds if r.player == "discriminator"]
+    assert not any(torch.equal(a, b) for i, a in enumerate(reals) for b in reals[:i])
+    latents = {r.latent.sum().item() for r in rounds}
+    assert len(latents) == (sum(updates) - (not fresh)) * 2
+    assert all(not r.fake.requires_grad for r in rounds if r.player == "discriminator")
+    assert engine.images == 16 * updates[0] * 2
+
+
+def test_packs_join_neighbours_along_channels_and_get_one_logit():
+    x = torch.arange(2 * 3 * 2 * 2.0).reshape(6, 1, 2, 2)
+    assert pack(x, 1) is x
+    joined = pack(x, 3)
+    assert joined.shape == (2, 3, 2, 2)
+    assert all(torch.equal(joined[i, j], x[3 * i + j, 0]) for i in range(2) for j in range(3))
+    rounds, engine = played("pack=4")
+    assert {len(r.fake_logits) for r in rounds} == {4}
+    assert {len(r.fake) for r in rounds} == {16}
+    single = table("dcgan")[0]
+    shapes, packed = (
+        [weight.shape for weight in one.network("discriminator").parameters()] for one in (single, engine)
+    )
+    assert packed[0][1] == 4 * shapes[0][1]
+    assert packed[1:] == shapes[1:]
+    made = [[weight.shape for weight in one.network("generator").parameters()] for one in (single, engine)]
+    assert made[0] == made[1]
+
+
+def test_the_generator_learns_from_the_selected_fakes_alone():
+    half = TopK(share=0.5, until=0)
+    rounds, engine = played("generator.norm=none", "discriminator.norm=none", selection=half)
+    logits = rounds[1].fake_logits.detach()
+    chosen = logits.topk(8).values
+    expected = torch.nn.functional.softplus(-chosen).mean().item()
+    assert engine.ledger.take("report")["generator.adversarial"] == pytest.approx(expected, rel=1e-5)
+    rounds, engine = played("objective=relativistic", "discriminator.norm=none", selection=half)
+    made, D = rounds[1], engine.network("discriminator")
+    fake, chosen = made.fake_logits.detach(), made.fake_logits.topk(8).indices
+    with torch.no_grad():
+        margin = fake[chosen] - D(made.real)[chosen]
+    expected = torch.nn.functional.softplus(-margin).mean().item()
+    assert engine.ledger.take("report")["generator.adversarial"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_weight_of_the_objective_is_the_generators_alone():
+    loss = {}
+    for weight in (0.0, 0.5, 1.0):
+        _, engine = played(adversarial=weight)
+        loss[weight] = engine.ledger.take("report")
+        assert (generator_gradient(engine).abs().max() > 0) == (weight > 0)
+    assert loss[0.0]["generator.adversarial"] == 0
+    assert loss[0.5]["generator.adversarial"] == pytest.approx(loss[1.0]["generator.adversarial"] / 2, rel=1e-6)
+    assert loss[0.5]["discriminator.adversarial"] == loss[1.0]["discriminator.adversarial"]
+
+
+def test_what_adapts_sees_the_last_real_batch_and_the_generators_fakes():
+    @dataclass(frozen=True)
+    class Follower(Moved):
+        name = "follower"
+        by: float = 0.0
+
+        def memory(self):
+            return {"real": torch.zeros(16), "fake": torch.zeros(16)}
+
+        def __call__(self, images, memory):
+            return images
+
+        def adapt(self, exchange, memory):
+            memory["real"].copy_(exchange.real_logits)
+            memory["fake"].copy_(exchange.fake_logits)
+
+    rounds, engine = played("discriminator_updates=2", augmentations=(Follower(),))
+    assert torch.equal(engine.memory["follower"]["real"], rounds[1].real_logits)
+    assert torch.equal(engine.memory["follower"]["fake"], rounds[2].fake_logits)
+    assert not torch.equal(rounds[0].real_logits, rounds[1].real_logits)
