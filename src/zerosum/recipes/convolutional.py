@@ -48,7 +48,10 @@ def convolutional(
 
 @recipe("dcgan")
 def dcgan() -> Recipe:
-    """Deep convolutional GAN: batch norm, Adam 2e-4 with beta1 0.5, N(0, 0.02) weights (Radford et al. 2016)."""
+    """Deep convolutional GAN: batch norm, Adam 2e-4 with beta1 0.5, N(0, 0.02) weights (Radford et al. 2016).
+
+    Batches of 64 and normal latents are those of PyTorch's example; the paper has 128 and uniform ones.
+    """
     return convolutional("dcgan", NonSaturating())
 
 
@@ -60,7 +63,10 @@ def lsgan() -> Recipe:
 
 @recipe("wgan")
 def wgan() -> Recipe:
-    """Wasserstein critic with weights clipped to 0.01, RMSprop 5e-5, five critic updates (Arjovsky et al. 2017)."""
+    """Wasserstein critic with weights clipped to 0.01, RMSprop 5e-5, five critic updates (Arjovsky et al. 2017).
+
+    Their code also trains the critic 100 times a turn at the start and at every 500th; this does not.
+    """
     rmsprop = RMSprop(lr=5e-5)
     rules = (WeightClip(0.01),)
     return convolutional(
@@ -70,7 +76,11 @@ def wgan() -> Recipe:
 
 @recipe("wgan-gp")
 def wgan_gp() -> Recipe:
-    """Wasserstein critic with gradient penalty 10, layer norm, Adam 1e-4, five updates (Gulrajani et al. 2017)."""
+    """Wasserstein critic with gradient penalty 10, layer norm, Adam 1e-4, five updates (Gulrajani et al. 2017).
+
+    On the DCGAN pair, one of the paper's architectures; their CIFAR-10 numbers are of residual networks:
+    `generator.network=resnet-generator:channels=128 discriminator.network=resnet-discriminator:spectral=false`.
+    """
     adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
     critic = DCGANDiscriminator(norm="layer")
     penalty = (GradientPenalty(weight=10.0),)

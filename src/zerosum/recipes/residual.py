@@ -69,7 +69,10 @@ def sngan_small() -> Recipe:
 
 @recipe("projection")
 def projection() -> Recipe:
-    """SNGAN with classes: projection in D, conditional batch norm in G (Miyato & Koyama 2018)."""
+    """SNGAN with classes: projection in D, conditional batch norm in G (Miyato & Koyama 2018).
+
+    As in `sngan`, the generator's batch is 64, theirs 128.
+    """
     return spectral("projection", ("norm", "projection"))
 
 
@@ -184,7 +187,10 @@ def biggan_small() -> Recipe:
 
 @recipe("lecam")
 def lecam() -> Recipe:
-    """BigGAN held by averages of its own logits, weight 0.3 after 1,000 updates (Tseng et al. 2021, CIFAR-10 code)."""
+    """BigGAN held by averages of its own logits, weight 0.3 after 1,000 updates (Tseng et al. 2021, CIFAR-10 code).
+
+    The formula is the paper's; that of the code is `lecam.form=one-sided`.
+    """
     adam = Adam(lr=2e-4, beta1=0.0, eps=1e-6)
     return residual(
         "lecam",

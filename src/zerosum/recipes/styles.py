@@ -48,7 +48,10 @@ def styles(name: str, generator: Part, gamma: float, average: Part, lr: float = 
 
 @recipe("stylegan2")
 def stylegan2() -> Recipe:
-    """Styles, modulated convolutions, lazy R1 and path length (Karras et al. 2020; ADA's code, setting of 256 px)."""
+    """Styles, modulated convolutions, lazy R1 and path length (Karras et al. 2020; ADA's code, setting of 256 px).
+
+    R1's gamma should shrink with the number of pixels: 0.1 at 64 px.
+    """
     return styles("stylegan2", StyleGAN2Generator(), 1.0, ExponentialAverage(half_life=20_000, ramp=0.0))
 
 
@@ -76,7 +79,10 @@ def stylegan2_ada_small() -> Recipe:
 
 @recipe("diffaugment")
 def diffaugment() -> Recipe:
-    """StyleGAN2 for few images: colour, translation and cutout on all that D sees (Zhao et al. 2020)."""
+    """StyleGAN2 for few images: colour, translation and cutout on all that D sees (Zhao et al. 2020).
+
+    R1's gamma of 1 is for 256 px, as in `stylegan2`; at 64 px try 0.1.
+    """
     average = ExponentialAverage(half_life=20_000, ramp=0.05)
     return styles("diffaugment", StyleGAN2Generator(), 1.0, average, lr=2e-3, augmentations=(DiffAugment(),))
 
