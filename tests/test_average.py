@@ -8,6 +8,7 @@ from torch import nn
 
 from tests.small import table
 from zerosum.core.average import ExponentialAverage, reestimate_statistics, update_average
+from zerosum.networks.spectral import SpectralLinear
 
 
 def test_after_one_half_life_an_old_weight_counts_half():
@@ -84,3 +85,21 @@ def test_making_the_product_twice_gives_the_same():
     engine.turn(feed)
     first, second = engine.product().state_dict(), engine.product().state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_singular_vectors_of_averaged_weights_are_found_before_statistics_are():
+    torch.manual_seed(0)
+    layer, norm = SpectralLinear(12, 9), nn.BatchNorm1d(9)
+    with torch.no_grad():
+        layer.weight.mul_(torch.linspace(1, 3, 12))
+        layer.u.copy_(torch.eye(9)[0])  # of other weights
+    module = nn.Sequential(layer, norm).eval()
+    x = torch.randn(64, 12)
+    passes = []
+    reestimate_statistics(module, lambda: passes.append(module(x)), batches=60)
+    with torch.no_grad():
+        assert torch.linalg.matrix_norm(layer.normalised(), 2).item() == pytest.approx(1, abs=1e-3)
+        torch.testing.assert_close(norm.running_mean, layer(x).mean(0), rtol=1e-3, atol=1e-4)
+    assert len(passes) == 120
+    assert not layer.training
+    assert not norm.training

@@ -11,7 +11,7 @@ from torch import nn
 from zerosum import optimizers
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import parse, shelf
-from zerosum.optimizers import SGD, Adam, AdamW, Constant, Cosine, Linear, RMSprop
+from zerosum.optimizers import SGD, Adam, AdamW, Constant, Cosine, Halving, Linear, RMSprop
 
 every_optimizer = pytest.mark.parametrize(
     "part", [cls() for cls in shelf("optimizer").values()], ids=lambda part: part.name
@@ -165,6 +165,15 @@ def test_schedules_at_exact_points():
     assert Cosine(final=0.25).factor(10_000, 10_000) == 0.25
     assert Linear(final=0.1).factor(10_000, 10_000) == 0.1
     assert Constant().factor(10**9, None) == 1
+
+
+def test_halving_is_a_staircase_that_ends():
+    schedule = Halving(every=1000, final=0.2, warmup=100)
+    images = (50, 100, 999, 1000, 1999, 2000, 2999, 3000, 10**9)
+    assert [schedule.factor(at, None) for at in images] == [0.5, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.2, 0.2]
+    with pytest.raises(RecipeError, match="every=0 would halve for ever; set every=1600k, or schedule=constant"):
+        Halving(every=0)
+    assert parse("schedule", str(schedule)) == schedule
 
 
 @pytest.mark.parametrize("cls", [Linear, Cosine])

@@ -15,6 +15,7 @@ from PIL import Image
 import zerosum
 from tests.small import EAGER, words
 from zerosum.core.errors import DataError, RecipeError, RunError, TrainingError
+from zerosum.games.adversarial import Adversarial
 from zerosum.latents import Truncated
 from zerosum.runs import checkpoint, session, training
 from zerosum.runs.generator import load_generator
@@ -323,6 +324,25 @@ def test_conditional_generators_draw_a_row_for_each_class(tmp_path):
     assert size == (10 * (64 + 2) + 2, 10 * (64 + 2) + 2)
     assert run.generator.labels(12).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
     assert run.sample(3, label=7).shape == (3, 1, 8, 8)
+
+
+def test_samples_of_linear_outputs_are_cut_to_what_a_picture_can_show(tmp_path):
+    run = short(tmp_path / "run", "stylegan2", images=160)
+    generator = run.generator
+    with torch.no_grad():
+        generator.module.synthesis.colours[0].bias.fill_(3.0)
+    samples = generator.sample(20)
+    assert samples.max() == 1
+    assert samples.min() >= -1
+
+
+def test_classes_can_be_shown_equally_often(tmp_path, monkeypatch):
+    seen = []
+    draw = Adversarial.draw
+    monkeypatch.setattr(Adversarial, "draw", lambda game, feed: seen.append(draw(game, feed)) or seen[-1])
+    short(tmp_path / "run", "dcgan", "balanced=true", images=480)
+    counts = torch.cat([label for _, label in seen[1:]]).bincount()  # after the trial turn
+    assert counts.tolist() == [48] * 10
 
 
 def test_samples_can_come_of_another_latent_of_that_size(tmp_path):
