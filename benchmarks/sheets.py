@@ -5,7 +5,8 @@
 
 A training that was interrupted continues, one that is finished is not repeated. Each writes a line to
 benchmarks/results/sheets.jsonl, with its command, and docs/sheets/RECIPE.png: samples of the averaged generator from
-fixed latents, one block of five rows for each data set; where the recipe knows classes, a column is a class.
+fixed latents, one block of five rows for each data set; where the recipe knows classes, a column is a class. One that
+stops with an error writes the error in the same place, and the next one begins.
 `--pictures` only draws those of finished trainings again.
 """
 
@@ -16,6 +17,7 @@ import json
 import platform
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +25,7 @@ import torch
 import zerosum
 from zerosum.core import registry
 from zerosum.core.clock import seeded
+from zerosum.core.errors import TrainingError
 from zerosum.recipes import read_recipe
 from zerosum.runs import pictures
 from zerosum.runs.directory import RunDirectory
@@ -78,23 +81,30 @@ def draw(name: str, data: list[str], out: Path) -> None:
         pictures.save(SHEETS / f"{name}.png", np.concatenate([block(run) for run in found]))
 
 
-def note(name: str, data: str, images: str, run: Run, seconds: float) -> None:
+def measured(run: Run, seconds: float) -> dict[str, Any]:
+    """What a finished run says of itself."""
+    last = run.evaluations[-1]
+    return {
+        last["metric"]: round(last["value"], 4),
+        "images_per_second": round(float(np.median([one["images_per_second"] for one in run.metrics])), 1),
+        "seconds": round(seconds),
+        "threads": RunDirectory.open(run.path).environment()["threads"],
+        "seed": run.recipe.seed,
+    }
+
+
+def note(name: str, data: str, images: str, found: dict[str, Any]) -> None:
     """Write a line of results."""
-    environment, last = RunDirectory.open(run.path).environment(), run.evaluations[-1]
     line = {
         "recipe": name,
         "data": data,
         "images": images,
         "command": " ".join(["zerosum train", data, "--recipe", name, "--images", images, *words(name)]),
-        last["metric"]: round(last["value"], 4),
-        "images_per_second": round(float(np.median([one["images_per_second"] for one in run.metrics])), 1),
-        "seconds": round(seconds),
+        **found,
         "date": time.strftime("%Y-%m-%d"),
-        "threads": environment["threads"],
         "torch": torch.__version__,
         "zerosum": zerosum.__version__,
         "machine": platform.machine(),
-        "seed": run.recipe.seed,
     }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     with RESULTS.open("a") as file:
@@ -120,10 +130,14 @@ def main() -> None:
     for one in data:
         for name in options.recipes.split(","):
             if not options.pictures and (name, one) not in done:
-                run, seconds = run_of(name, one, options.out, options.images)
+                try:
+                    run, seconds = run_of(name, one, options.out, options.images)
+                except TrainingError as error:
+                    note(name, one, options.images, {"error": str(error)})
+                    continue
                 if not run.finished:
                     return  # Ctrl-C: the next call goes on here
-                note(name, one, options.images, run, seconds)
+                note(name, one, options.images, measured(run, seconds))
             draw(name, ["mnist", "fashion-mnist"], options.out)
 
 

@@ -11,7 +11,7 @@ from zerosum import regularizers
 from zerosum.core.registry import parse, shelf
 from zerosum.core.space import Space
 from zerosum.networks import MLPDiscriminator
-from zerosum.regularizers import WeightClip
+from zerosum.regularizers import MaxNorm, WeightClip
 from zerosum.regularizers.passes import per_sample, steady, still
 
 OURS = {
@@ -127,6 +127,29 @@ def test_a_clipped_critic_keeps_its_limit_over_steps():
         optimizer.step()
         clip.apply(net)
         assert max(p.abs().max() for p in net.parameters()) <= np.float32(0.01)
+
+
+def test_max_norm_shortens_long_units_alone_and_leaves_biases_and_norms():
+    net = nn.Sequential(nn.Conv2d(3, 4, 2), nn.BatchNorm2d(4), nn.Linear(5, 2))
+    with torch.no_grad():
+        net[0].weight.copy_(torch.randn(4, 3, 2, 2) * torch.tensor([0.01, 3.0, 0.02, 5.0]).view(-1, 1, 1, 1))
+        net[0].bias.fill_(7.0)
+        net[1].weight.fill_(9.0)
+        net[2].weight.copy_(torch.tensor([[3.0, 0, 4, 0, 0], [0.3, 0, 0.4, 0, 0]]))
+    before, pointers = net[0].weight.detach().clone(), [p.data_ptr() for p in net.parameters()]
+    MaxNorm(limit=0.75).apply(net)
+    norms = net[0].weight.detach().flatten(1).norm(dim=1)
+    assert torch.equal(net[0].weight[[0, 2]], before[[0, 2]])
+    assert norms[[1, 3]].numpy() == pytest.approx(0.75, rel=1e-5)
+    parallel = torch.cosine_similarity(net[0].weight.flatten(1), before.flatten(1))
+    assert parallel.detach().numpy() == pytest.approx(1, rel=1e-5)
+    expected = np.array([[0.45, 0, 0.6, 0, 0], [0.3, 0, 0.4, 0, 0]])
+    assert net[2].weight.detach().numpy() == pytest.approx(expected, rel=1e-5)
+    assert torch.equal(net[0].bias, torch.full((4,), 7.0))
+    assert torch.equal(net[1].weight, torch.full((4,), 9.0))
+    assert [p.data_ptr() for p in net.parameters()] == pointers
+    MaxNorm().apply(nn.ReLU())  # no parameters
+    assert parse("rule", "max-norm") == MaxNorm(limit=1.9365)
 
 
 @pytest.mark.parametrize("shape", [(6,), (6, 1), (6, 1, 3, 5)], ids=str)

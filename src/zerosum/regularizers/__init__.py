@@ -6,7 +6,6 @@ A regularizer is called as `regularizer(round, memory)` and gives a loss `[]`, a
     every     it is due at each so-manieth update of that player
 """
 
-from zerosum.regularizers.clip import WeightClip
 from zerosum.regularizers.consistency import BCR, CR, ZCR
 from zerosum.regularizers.gradient import DRAGAN, R1, R2, GradientPenalty
 from zerosum.regularizers.jacobian import JacobianClamping
@@ -14,6 +13,7 @@ from zerosum.regularizers.labels import AuxiliaryClassifier, MutualInformation
 from zerosum.regularizers.orthogonal import Orthogonal
 from zerosum.regularizers.path_length import PathLength
 from zerosum.regularizers.protocol import Round
+from zerosum.regularizers.rules import MaxNorm, WeightClip
 from zerosum.regularizers.smoothness import ALR, VAT
 from zerosum.regularizers.statistics import Content, FeatureMatching, LeCam, PullingAway
 from zerosum.regularizers.successive import SuccessiveConsistency
@@ -33,6 +33,7 @@ __all__ = [
     "GradientPenalty",
     "JacobianClamping",
     "LeCam",
+    "MaxNorm",
     "MutualInformation",
     "Orthogonal",
     "PathLength",
