@@ -60,8 +60,8 @@ MATRIX: tuple[tuple[str, ...], ...] = (
     ("pack 2", JOINT),
     ("pack 2", "discriminator dagan-discriminator dirac-discriminator"),
     # limits on weights that are divided by their largest singular value
-    *((f"{player}.rule clip", f"{player}.spectral True") for player in PLAYERS),
-    *((f"{player}.rule clip", f"{player} biggan-{player}") for player in PLAYERS),
+    *((f"{player}.rule {rule}", f"{player}.spectral True") for player in PLAYERS for rule in ("clip", "max-norm")),
+    *((f"{player}.rule {rule}", f"{player} biggan-{player}") for player in PLAYERS for rule in ("clip", "max-norm")),
     # filters in layers of torch's
     ("regularizer orthogonal:player=generator orthogonal:player=both", "generator stylegan2-generator dirac-generator"),
     (

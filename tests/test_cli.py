@@ -13,6 +13,8 @@ import zerosum
 from tests.small import EAGER, words
 from zerosum.cli.main import app
 from zerosum.core.errors import RecipeError
+from zerosum.core.registry import field_types
+from zerosum.recipes import Recipe
 from zerosum.runs import training
 
 SMALL = [*words("mlp"), *EAGER]
@@ -286,8 +288,51 @@ def test_an_interrupted_command_exits_0_and_prints_how_to_go_on(tmp_path):
     assert (out / "report.html").exists()
 
 
+@pytest.mark.skipif(
+    not {"stop_when", "on_nan"} <= field_types(Recipe).keys(), reason="recipes have no stop_when and on_nan"
+)
+def test_when_to_stop_and_what_follows_nan_are_settings_of_the_recipe(tmp_path):
+    done = call(
+        "train", "--recipe", "mlp", *SMALL, "--images", 100_000, "--out", tmp_path / "run",
+        "--stop-when", "sliced-wasserstein<1000", "--on-nan", "rollback",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    text = (tmp_path / "run" / "recipe.toml").read_text()
+    assert 'stop_when = "sliced-wasserstein<1000"' in text
+    assert 'on_nan = "rollback"' in text
+    last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert 128 <= last["images"] < 1000  # the first evaluation
+    wrong = call("train", "--recipe", "mlp", "--on-nan", "pray", "--out", tmp_path / "other")
+    assert wrong.exit_code == 2
+    assert "on_nan: 'pray' is not allowed; there is: rollback, stop" in wrong.stderr
+
+
+def test_every_command_is_listed_and_explained():
+    listed = call("--help").stdout
+    names = [command.name for command in app.registered_commands]
+    assert names[:2] == ["train", "resume"]
+    assert {"sample", "report", "compare", "ls", "show"} <= set(names)
+    assert len(names) == len(set(names))
+    for name in names:
+        assert f"  {name} " in listed
+        assert call(name, "--help").exit_code == 0
+
+
+def test_the_module_can_be_run():
+    done = subprocess.run([sys.executable, "-m", "zerosum.cli.main", "ls", "data"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "digits" in done.stdout
+
+
+def test_answers_are_json_that_every_reader_takes(capsys):
+    from zerosum.cli.command import answer
+
+    answer({"a": [1.5, float("nan")], "b": {"c": float("-inf"), "d": (None, True, "nan")}})
+    assert capsys.readouterr().out == '{"a": [1.5, null], "b": {"c": null, "d": [null, true, "nan"]}}\n'
+
+
 def test_words_are_told_apart(tmp_path, monkeypatch):
-    from zerosum.cli.main import split_words
+    from zerosum.cli.training import split_words
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "odd=name").mkdir()

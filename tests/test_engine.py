@@ -101,14 +101,16 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(name):
     assert_equal(before, weights(engine))
 
 
-def test_a_fused_step_can_skip_itself_without_asking_the_host():
+@pytest.mark.parametrize("bad", ["loss", "gradient"])
+def test_a_fused_step_can_skip_itself_without_asking_the_host(bad):
     engine, feed = table("dcgan")
     engine.turn(feed)
     seat = engine.seats["discriminator"]
     before = weights(engine)
     engine.device = torch.device("meta")  # any device but the CPU: no host sync
-    loss = engine.network("discriminator")(feed.next()[0]).mean() * float("inf")
-    engine._stop_if_not_finite("discriminator", seat, loss, {"adversarial": loss})
+    loss = engine.network("discriminator")(feed.next()[0]).mean()
+    numbers = {"loss": loss, "gradient": torch.tensor(1.0)} | {bad: torch.tensor(float("inf"))}
+    engine._stop_if_not_finite("discriminator", seat, numbers.pop("gradient"), numbers)
     loss.backward(inputs=seat.parameters)
     seat.optimizer.step()
     after = weights(engine)

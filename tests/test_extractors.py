@@ -218,7 +218,7 @@ def test_networks_look_at_grey_or_colour(name):
         ("cifar10", (3, 32, 32), 50_000, PCA(components=64)),
         ("digits", (2, 8, 8), 1617, PCA(components=64)),
         ("/home/me/mnist", (1, 28, 28), 30, PCA(components=29)),
-        ("/home/me/few", (1, 28, 28), 1, PCA(components=1)),
+        ("/home/me/few", (1, 28, 28), 1, Pixels()),
         ("/home/me/tiny", (1, 8, 8), 60_000, Pixels()),
         ("ring", (2,), 100_000, Values()),
         ("mnist", (784,), 60_000, Values()),
@@ -737,7 +737,8 @@ def test_stacked_digits_are_combinations_of_what_each_channel_is():
     one, three = MnistCNN().build((1, 28, 28)), Stacked().build((3, 28, 28))
     found, planes = three(images), [one(images[..., [channel]]) for channel in range(3)]
     assert (three.size, three.classes) == (192, 1000)
-    assert torch.equal(found.values.view(7, 3, 64), torch.stack([plane.values for plane in planes], 1))
+    features = torch.stack([plane.values for plane in planes], 1)  # equal but for the rounding of another batch size
+    torch.testing.assert_close(found.values.view(7, 3, 64), features, rtol=1e-5, atol=1e-5)
     red, green, blue = (plane.probabilities for plane in planes)
     expected = red[:, :, None, None] * green[:, None, :, None] * blue[:, None, None, :]
     np.testing.assert_allclose(found.probabilities, expected.flatten(1), rtol=1e-5, atol=1e-9)

@@ -20,7 +20,8 @@ def sample(centres, std, count, seed=0):
 
 
 def test_exports():
-    assert metrics.__all__ == ["mode_coverage", "sliced_wasserstein"]
+    assert {"frechet_distance", "kernel_distance", "precision_recall_density_coverage"} <= set(metrics.__all__)
+    assert all(getattr(metrics, name).__doc__ for name in metrics.__all__)
 
 
 @pytest.mark.parametrize(("centres", "std"), [(RING, 0.01), (GRID, 0.05)], ids=["ring", "grid"])

@@ -20,7 +20,7 @@ from zerosum.core.engine import Engine
 from zerosum.core.errors import ZerosumError
 
 SHARDS = 4
-OTHERS = {"player", "recipe", "data", "average", "schedule", "metric"}  # kinds of part that do not compose a step
+OTHERS = {"player", "recipe", "data", "average", "schedule", "metric", "extractor", "judge"}  # compose no step
 
 
 @functools.cache

@@ -63,7 +63,7 @@ def test_a_run_has_every_file(tmp_path):
     names = {path.name for path in run.path.iterdir()} - {".lock"}
     assert names == {
         "recipe.toml", "environment.json", "metrics.jsonl", "evaluations.jsonl", "loss.txt", "samples", "checkpoints",
-        "latest", "best", "generator.safetensors", "report.html",
+        "latest", "best", "best.safetensors", "generator.safetensors", "report.html",
     }  # fmt: skip
     assert run.finished
     assert (run.path / "latest").read_text() == "000001920\n"
@@ -78,8 +78,9 @@ def test_a_run_has_every_file(tmp_path):
         "seconds",
         "images_per_second",
     } <= line.keys()
-    assert run.evaluations[-1]["protocol"] == {
-        "real": "held-out", "count": 180, "seed": 0, "space": "data", "weights": "averaged",
+    protocol = run.evaluations[-1]["protocol"]
+    assert {name: protocol[name] for name in ("real", "count", "count_real", "seed", "weights")} == {
+        "real": "held-out", "count": 40, "count_real": 180, "seed": 0, "weights": "averaged",
     }  # fmt: skip
     environment = json.loads((run.path / "environment.json").read_text())
     assert environment["torch"] == torch.__version__
@@ -295,7 +296,7 @@ def test_only_the_last_checkpoints_and_the_best_stay(tmp_path):
     best = (run.path / "best").read_text().strip()
     assert names[-2:] == ["000000864", "000000960"]
     assert set(names) == {*names[-2:], best}
-    scores = {line["images"]: line["value"] for line in run.evaluations}
+    scores = {line["images"]: line["value"] for line in run.evaluations if line["metric"] == "fd"}
     judged = [images for images in (384, 768, 960) if images in scores]  # evaluated and saved at the same clock
     assert judged == [384, 768, 960]
     assert int(best) == min(judged, key=scores.get)

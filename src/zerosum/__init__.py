@@ -31,6 +31,7 @@ _MODULES = (
     "augmentations",
     "core",
     "data",
+    "extractors",
     "games",
     "latents",
     "metrics",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,12 +13,13 @@ from torch import Tensor, nn
 from zerosum.core import arithmetic
 from zerosum.core.average import reestimate_statistics
 from zerosum.core.clock import reseed, seeded
-from zerosum.core.errors import TrainingError
 from zerosum.core.game import Feed, Game, role
-from zerosum.core.ledger import Ledger
+from zerosum.core.ledger import Ledger, NotFiniteError
 from zerosum.core.player import Seat
 from zerosum.core.round import Round
 from zerosum.core.space import Space
+
+EXCERPT = 64  # numbers of a tensor of weights that tell how far an update moved it
 
 
 class Engine:
@@ -56,15 +58,17 @@ class Engine:
             for key, part in self._remembering()
         }
         self.ledger = Ledger()
+        self.attempt = 0  # how often this run went back to a checkpoint; above 0 it plays with other random numbers
+        self.seen: tuple[Tensor, Tensor] | None = None  # real samples and fakes of the last turn
 
     def network(self, player: str) -> nn.Module:
         """The live network of a player."""
         return self.seats[player].module
 
     def turn(self, feed: Feed) -> None:
-        """Play one step; its randomness depends on the seed and the clock alone."""
+        """Play one step; its randomness depends on the seed, the clock and the attempt alone."""
         self.feed, self.images = feed, feed.position
-        reseed(self.seed, self.images)
+        reseed(self.seed, self.images, *([self.attempt] if self.attempt else []))
         for seat in self.seats.values():
             seat.set_rate(seat.player.schedule.factor(self.images, self.total))
         with self.autocast():
@@ -84,7 +88,8 @@ class Engine:
         return [part for part in self._regularizers(player) if updates % part.every == 0]
 
     def extras(self, player: str, exchange: Round) -> dict[str, Tensor]:
-        """Losses of the due regularizers, by name."""
+        """Losses of the due regularizers, by name. Every move asks for them, so its verdicts are noted here."""
+        self._watch_verdicts(player, exchange)
         return {part.name: part(exchange, self.memory.get(f"{player}.{part.name}", {})) for part in self.due(player)}
 
     def recall(self, part: Any) -> dict[str, dict[str, Tensor]]:
@@ -94,6 +99,7 @@ class Engine:
     @torch.no_grad()
     def adapt(self, exchange: Round) -> None:
         """End of a turn: parts of the game that follow its course move their memory, and what they watch is noted."""
+        self.seen = exchange.real.detach(), exchange.fake.detach()
         for name, part in self._parts():
             if hasattr(part, "adapt"):
                 part.adapt(exchange, self.memory[name])
@@ -101,6 +107,21 @@ class Engine:
             self.ledger.watch(
                 **{f"{part.name}.{name}": self.memory[key][name] for name in getattr(part, "watched", ())}
             )
+
+    @torch.no_grad()
+    def _watch_verdicts(self, player: str, exchange: Round) -> None:
+        """How often a discriminator ranks a real sample above a fake, and how far its logits spread.
+
+        Pairs need no zero level, so this is the share of right verdicts under every objective: 1/2 is chance.
+        """
+        real, fake = exchange.real_logits, exchange.fake_logits
+        if role(player) != "discriminator" or real is None or fake is None:
+            return
+        real, fake = real.float().flatten(), fake.float().flatten()
+        right = (real - fake).sign().mean().add(1).div(2) if len(real) == len(fake) else None
+        number = player.removeprefix(role(player))  # one of several has its own line: correct-2
+        spreads = {f"real_spread{number}": real.std(correction=0), f"fake_spread{number}": fake.std(correction=0)}
+        self.ledger.watch(**spreads, **({} if right is None else {f"correct{number}": right}))
 
     def _regularizers(self, player: str) -> list[Any]:
         return [part for part in self.game.regularizers if part.player in (role(player), "both")]
@@ -123,34 +144,48 @@ class Engine:
         compute its weights' gradients.
 
         Raises:
-            TrainingError: a loss is not finite; the weights have not changed.
+            NotFiniteError: a loss or a gradient is not finite; the weights have not changed.
         """
         seat = self.seats[player]
         total = sum((loss.float() for loss in losses.values()), start=torch.zeros((), device=self.device))
         seat.optimizer.zero_grad(set_to_none=True)
-        self._stop_if_not_finite(player, seat, total, losses)
         with torch.autocast(self.device.type, enabled=False):
             total.backward(inputs=seat.parameters)
+        gradient = total_norm(seat.parameters)
+        self._stop_if_not_finite(player, seat, gradient, {"loss": total, **losses})
+        before = None if self.ledger.knows(f"{player}_step") else excerpt(seat.parameters)
         seat.optimizer.step()
+        if before is not None:  # once between two reports is enough
+            step = torch.linalg.vector_norm(excerpt(seat.parameters) - before)
+            self.ledger.watch(**{f"{player}_step": step / torch.linalg.vector_norm(before).clamp(min=1e-12)})
         seat.settle(self.images if self.feed is None else self.feed.position)
         self.ledger.note(player, total, losses)
+        self.ledger.watch(**{f"{player}_gradient": gradient})
 
-    def _stop_if_not_finite(self, player: str, seat: Seat, total: Tensor, losses: dict[str, Tensor]) -> None:
-        finite = torch.isfinite(total.detach())
+    def _stop_if_not_finite(self, player: str, seat: Seat, gradient: Tensor, losses: dict[str, Tensor]) -> None:
+        finite = torch.isfinite(losses["loss"].detach()) & torch.isfinite(gradient)
         if self.device.type != "cpu" and seat.optimizer.defaults.get("fused"):
             # no host sync: a fused step skips itself, and the ledger raises at the next report
             seat.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
         elif not finite:
-            found = ", ".join(f"{name} {float(loss.detach()):g}" for name, loss in losses.items())
-            raise TrainingError(
-                f"the loss of the {player} is not finite after {self.images:,} images ({found}); its weights were not "
-                f"changed. Lower {role(player)}.lr, or add a regularizer such as r1"
+            found = {name: float(loss.detach()) for name, loss in losses.items()} | {"gradient": float(gradient)}
+            what = "gradient" if math.isfinite(found.pop("loss")) else "loss"
+            shown = ", ".join(f"{name} {value:g}" for name, value in found.items())
+            raise NotFiniteError(
+                f"the {what} of the {player} is not finite after {self.images:,} images ({shown}); its weights were "
+                f"not changed. Lower {role(player)}.lr, or add a regularizer such as r1"
             )
 
     def product(self) -> nn.Module:
-        """A copy of the network that the training is for, ready to use: averaged weights, evaluation mode."""
+        """A copy of the network that the training is for, ready to use: averaged weights, evaluation mode.
+
+        Raises:
+            NotFiniteError: a weight is not finite, so what it would give is no sample.
+        """
         seat = self.seats[self.game.product]
         module = copy.deepcopy(seat.module if seat.average is None else seat.average).eval()
+        if not all(bool(one.isfinite().all()) for one in module.parameters()):
+            raise NotFiniteError(f"weights of the {self.game.product} are not finite after {self.images:,} images")
         if seat.average is not None:
             with seeded(self.seed, "statistics"):
                 reestimate_statistics(module, lambda: self.draw(module, 128))
@@ -172,7 +207,7 @@ class Engine:
         tensors |= {f"memory.{name}": memory for name, memory in self.memory.items()}
         tensors["ledger"], counts = self.ledger.state()
         seats = {name: {"updates": seat.updates, "images": seat.images} for name, seat in self.seats.items()}
-        return tensors, {"images": self.images, "seats": seats, "ledger": counts}
+        return tensors, {"images": self.images, "attempt": self.attempt, "seats": seats, "ledger": counts}
 
     def load(self, tensors: dict[str, dict[str, Tensor]], numbers: dict[str, Any]) -> None:
         """Take back what `state` gave."""
@@ -186,4 +221,17 @@ class Engine:
             saved = tensors.get(f"memory.{name}", {})
             memory.update({key: value.to(self.device, copy=True) for key, value in saved.items()})
         self.ledger.load(tensors["ledger"], numbers["ledger"], self.device)
-        self.images = numbers["images"]
+        self.images, self.attempt = numbers["images"], numbers.get("attempt", 0)
+
+
+def total_norm(parameters: list[nn.Parameter]) -> Tensor:
+    """Euclidean norm of the gradients of all parameters together, []; the host does not wait for it."""
+    gradients = [one.grad for one in parameters if one.grad is not None]
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)).float())
+
+
+def excerpt(parameters: list[nn.Parameter]) -> Tensor:
+    """Up to EXCERPT numbers of each matrix or kernel, [M]; of each vector where there are only vectors."""
+    wide = [one for one in parameters if one.dim() > 1] or parameters
+    flat = (one.detach().flatten() for one in wide)
+    return torch.cat([one[:: max(1, len(one) // EXCERPT)][:EXCERPT].to(torch.float32, copy=True) for one in flat])

@@ -10,6 +10,10 @@ from torch import Tensor
 from zerosum.core.errors import TrainingError
 
 
+class NotFiniteError(TrainingError):
+    """A loss, a gradient or a weight became infinite or NaN."""
+
+
 class Ledger:
     """Running means of named values since the last report, and of each player's loss since the epoch began."""
 
@@ -41,18 +45,27 @@ class Ledger:
         """True where something was noted in a book since it was taken."""
         return any(key.startswith(f"{book}/") for key in self.counts)
 
+    def knows(self, name: str) -> bool:
+        """True where a value of this name waits for the next report."""
+        return f"report/{name}" in self.counts
+
     def take(self, book: str) -> dict[str, float]:
         """Means of a book, `report` or `epoch`, which then starts again.
 
         Raises:
-            TrainingError: a mean is not finite.
+            NotFiniteError: a mean is not finite.
         """
         keys = [key for key in self.sums if key.startswith(f"{book}/")]
         means = {key.partition("/")[2]: float(self.sums.pop(key)) / self.counts.pop(key) for key in keys}
         bad = [f"{name} {mean:g}" for name, mean in means.items() if not math.isfinite(mean)]
         if bad:
-            raise TrainingError(f"values are not finite: {', '.join(bad)}. Lower the learning rates, or add r1")
+            raise NotFiniteError(f"values are not finite: {', '.join(bad)}. Lower the learning rates, or add r1")
         return means
+
+    def finite(self) -> dict[str, float]:
+        """Means since the last report, without those that are not finite; they stay."""
+        means = {key: float(total) / self.counts[key] for key, total in self.sums.items() if key.startswith("report/")}
+        return {key.partition("/")[2]: mean for key, mean in means.items() if math.isfinite(mean)}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, int]]:
         """Sums as tensors and counts as numbers."""

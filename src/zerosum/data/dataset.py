@@ -33,6 +33,7 @@ class Dataset:
     skipped: tuple[str, ...] = ()  # files that --skip-bad left out, each with the reason
     centres: np.ndarray | None = None  # float32 [modes, D]; mixtures only
     spread: float | None = None  # standard deviation of every mode; mixtures only
+    own_split: bool = False  # the set came with a test part, which is what is held out
 
     def __len__(self) -> int:
         return len(self.values)
@@ -82,7 +83,15 @@ def open_data(
     train, held_out, how = _split(found.name, made, preparation, seed)
     parts = [made.content, str(made.values.shape[1:]), preparation.rendering() if made.values.ndim == 4 else "", how]
     return Dataset(
-        found.name, made.values, made.labels, made.classes, train, held_out, _fingerprint(parts), made.skipped
+        found.name,
+        made.values,
+        made.labels,
+        made.classes,
+        train,
+        held_out,
+        _fingerprint(parts),
+        made.skipped,
+        own_split=made.held_out is not None,
     )
 
 

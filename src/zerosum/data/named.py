@@ -13,6 +13,7 @@ from zerosum.data.digits import digits
 from zerosum.data.download import download
 from zerosum.data.idx import pairs
 from zerosum.data.mixtures import MIXTURES
+from zerosum.data.stacked import stacked
 
 URLS = {
     "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -43,6 +44,7 @@ ABOUT = {
     "digits": "1,797 handwritten digits of 8x8; comes with scikit-learn, no download",
     "fashion-mnist": "70,000 grey pictures of clothes of 28x28 in 10 classes; 10,000 held out (31 MB to fetch)",
     "mnist": "70,000 handwritten digits of 28x28 in 10 classes; 10,000 held out (12 MB to fetch)",
+    "stacked-mnist": "128,000 triples of mnist's digits as colours of 28x28: 1,000 modes, no labels (301 MB of cache)",
 }
 
 
@@ -59,6 +61,8 @@ def named(name: str, data_root: str | Path | None, cache: Path, report: Report) 
     """
     if name == "digits":
         return digits()
+    if name == "stacked-mnist":
+        return stacked(named("mnist", data_root, cache, report))
     look = _find_cifar if name == "cifar10" else _find_idx
     roots = [Path(root).expanduser() for root in (data_root or os.environ.get("ZEROSUM_DATA"),) if root]
     roots.append(cache / "sets")

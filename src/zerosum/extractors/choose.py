@@ -30,4 +30,4 @@ def choose(data: str, shape: tuple[int, ...], images: int = 5000) -> ExtractorPa
         return KNOWN[data]()
     if data == STACKED:
         return Stacked()
-    return Pixels() if math.prod(shape) <= FEW else PCA(components=max(1, min(FEW, images - 1)))
+    return Pixels() if math.prod(shape) <= FEW or images < 2 else PCA(components=min(FEW, images - 1))

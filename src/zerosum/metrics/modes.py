@@ -1,4 +1,4 @@
-"""Mode coverage on mixtures whose centres are known."""
+"""Mode coverage where all modes are known: mixtures of Gaussians, stacked digits."""
 
 from __future__ import annotations
 
@@ -39,6 +39,59 @@ def mode_coverage(points: Tensor, centres: Tensor, std: float) -> dict[str, floa
         "high_quality": good.double().mean().item(),
         "reverse_kl": max(0.0, kl.item()),  # rounding can leave -1e-16
     }
+
+
+def stacked_modes(digits: Tensor, classes: int = 1000) -> dict[str, float]:
+    """Which of the equally likely combinations of digits are there, and how evenly; usually on 26,000 samples.
+
+    Stacked MNIST, VEEGAN (Srivastava et al. 2017, table 2) and PacGAN (Lin et al. 2018, table 2): every channel of an
+    image is a digit, and a classifier names it. Two things to know before numbers are compared:
+
+    A perfect sampler does not reach 0 but `floor`; where digits are as frequent as in MNIST (a 1 is more often than a
+    5) the combinations are uneven themselves, and 0.0043 is added for three channels.
+
+    A classifier's errors invent modes: a generator of 10 modes is given 262 at 26,000 samples if 98.7 % of its digits
+    are named rightly. `modes_half` counts 12, as invented modes are rare.
+
+    Args:
+        digits: the class of every channel, whole numbers `[N, C]`, or the codes 100a + 10b + c of three, `[N]`.
+        classes: how many combinations there are; for digits `[N, C]` the C-th power of the classes of one channel.
+
+    Returns:
+        `modes`: combinations seen at least once, 0 to `classes`.
+        `modes_half`: combinations seen at least half as often as they would be if all were equally frequent.
+        `reverse_kl`: KL(shares of the combinations || uniform) in nats, 0 to ln `classes`.
+        `floor`: what `reverse_kl` is in the mean for a perfect sampler, (classes - 1) / 2N, if N is a few times
+            `classes` or more.
+
+    Raises:
+        ValueError: digits are not whole numbers within the classes, there are none, or classes is no C-th power.
+    """
+    counts = torch.bincount(_codes(digits.detach().cpu(), classes))
+    count = int(counts.sum())
+    share = counts.double() / count
+    return {
+        "modes": int((counts > 0).sum()),
+        "modes_half": int((2 * classes * counts >= count).sum()),
+        "reverse_kl": max(0.0, torch.xlogy(share, share * classes).sum().item()),
+        "floor": (classes - 1) / (2 * count),
+    }
+
+
+def _codes(digits: Tensor, classes: int) -> Tensor:
+    """Number of the combination, `[N]`; the first channel counts most, as in 100a + 10b + c."""
+    if digits.is_floating_point() or digits.ndim not in (1, 2) or not digits.numel():
+        what = f"{digits.dtype} {tuple(digits.shape)}"
+        raise ValueError(f"stacked_modes: whole digits [N, C] or codes [N] are needed, they are {what}")
+    digits = digits.long().reshape(len(digits), -1)
+    channels = digits.shape[1]
+    base = round(classes ** (1 / channels)) if classes > 0 else 0
+    if base < 1 or base**channels != classes:
+        raise ValueError(f"stacked_modes: classes must be a whole number to the power {channels}, not {classes}")
+    if digits.min() < 0 or digits.max() >= base:
+        found = f"{int(digits.min())}..{int(digits.max())}"
+        raise ValueError(f"stacked_modes: each of {channels} channels must be 0..{base - 1}, not {found}")
+    return digits @ base ** torch.arange(channels - 1, -1, -1)
 
 
 def _check(points: Tensor, centres: Tensor, std: float) -> None:

@@ -12,6 +12,7 @@ from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, slot
 from zerosum.core.values import Count, Length, Natural
 from zerosum.data import Preparation
+from zerosum.recipes.judging import Judging
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,14 @@ class Recipe(Part):
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the machine computes in it
     report: Length = Length(5_000)  # how often metrics.jsonl gets a line
     samples: Length = Length(20_000)  # how often fixed latents are drawn into samples/
-    evaluation: Length = Length(50_000)  # how often held-out images are compared with generated ones
+    evaluation: Length = Length(50_000)  # how often generated samples are judged
     checkpoint: Length = Length(50_000)  # how often everything is saved
     keep: Count = 3  # checkpoints that stay, beside the best
+    on_nan: Literal["stop", "rollback"] = "stop"  # rollback: at most 3 times back to the last checkpoint, then stop
+    stop_when: str = ""  # end early, as fd<1.0: a number of evaluations.jsonl or metrics.jsonl, < or >, a limit
+    patience: Length = Length(0)  # end early where the number that `best` follows has not improved for so long
     data: Any = slot("data", Preparation())  # how images are made equal
+    judge: Any = slot("judge", Judging())  # how samples are judged on the way
     game: Any = slot("game", None)  # who plays and how
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ loss.txt              one line per epoch
 samples/000050000.png fixed latents, named by the clock
 checkpoints/          000050000/ each; `latest` and `best` beside it hold names
 generator.safetensors averaged weights with all that sampling needs
+best.safetensors      the same, as it was at the best checkpoint
 report.html           one file that opens offline
 code/                 copies of the user's own files
 """
@@ -39,6 +40,7 @@ class RunDirectory:
         self.evaluations = self.path / "evaluations.jsonl"
         self.losses = self.path / "loss.txt"
         self.generator = self.path / "generator.safetensors"
+        self.best_generator = self.path / "best.safetensors"
         self.report = self.path / "report.html"
         self.lock = FileLock(self.path / ".lock", timeout=0)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from zerosum.core import arithmetic, registry, settings
 from zerosum.core.clock import seeded
-from zerosum.core.errors import RecipeError, RunError
+from zerosum.core.errors import RecipeError, RunError, nearest
 from zerosum.core.space import Space
 from zerosum.recipes import Recipe
 from zerosum.runs.checkpoint import write_file
@@ -46,6 +47,16 @@ class Generator:
         player = self.recipe.game.players()[self.recipe.game.product]
         return "labels" in player.network.traits()
 
+    @property
+    def styled(self) -> bool:
+        """True where latents become styles, which can be moved towards their average."""
+        return "styles" in self.recipe.game.players()[self.recipe.game.product].network.traits()
+
+    def latents(self, count: int, seed: int = 0) -> Tensor:
+        """Latents [N, K] on the CPU; equal for equal seeds."""
+        with seeded(seed, "sample"):
+            return self.recipe.game.latent(count, "cpu")
+
     def labels(self, count: int, label: int | None = None) -> Tensor | None:
         """Labels [N] for `count` samples: one class, or all in turn; None where it takes none."""
         if not self.conditional:
@@ -55,22 +66,25 @@ class Generator:
     @torch.no_grad()
     def sample(self, count: int, *, seed: int = 0, label: int | None = None, chunk: int = 256) -> Tensor:
         """Draw samples [N, C, H, W] in [-1, 1], or points [N, D]; equal for equal seeds."""
-        with seeded(seed, "sample"):
-            latent = self.recipe.game.latent(count, "cpu")
-        return self.decode(latent, self.labels(count, label), chunk)
+        return self.decode(self.latents(count, seed), self.labels(count, label), chunk)
 
     @torch.no_grad()
     def decode(self, latent: Tensor, label: Tensor | None, chunk: int = 256) -> Tensor:
         """Turn latents [N, K] and labels [N] into samples on the CPU, `chunk` at a time."""
-        return torch.cat(list(self._chunks(latent, label, chunk)))
+        return torch.cat(list(self.chunks(latent, label, chunk)))
 
-    def _chunks(self, latent: Tensor, label: Tensor | None, chunk: int) -> Iterator[Tensor]:
+    @torch.no_grad()
+    def chunks(
+        self, latent: Tensor, label: Tensor | None, chunk: int = 256, psi: float | None = None
+    ) -> Iterator[Tensor]:
+        """Samples on the CPU, at most `chunk` at a time; `psi` moves styles towards their average."""
         arithmetic.settle()
         device = next(self.module.parameters()).device
+        network = self.module if psi is None else functools.partial(self.module, psi=psi)
         for start in range(0, len(latent), chunk):
             part = slice(start, start + chunk)
             one = None if label is None else label[part].to(device)
-            samples = self.recipe.game.sample(self.module, latent[part].to(device), one).float().cpu()
+            samples = self.recipe.game.sample(network, latent[part].to(device), one).float().cpu()
             yield samples.clamp(-1, 1) if self.space.is_image else samples  # the output of some networks is linear
 
 
@@ -141,3 +155,36 @@ def find_generator(place: str | Path) -> Path:
     for file in sorted((place / "code").glob("*.py")) if place.is_dir() else []:
         registry.use(file)
     return path
+
+
+def with_latent(generator: Generator, text: str) -> Generator:
+    """The generator with other latents, which have its own's size unless they say another.
+
+    Raises:
+        RunError: the size is another than the generator was trained with.
+        RecipeError: there is no such latent.
+    """
+    wanted, game = generator.space.latent, generator.recipe.game
+    latent = registry.parse("latent", text)
+    if "size" in registry.field_types(type(latent)) and "size=" not in text:
+        latent = latent.replace(size=wanted)
+    if latent.size != wanted:
+        raise RunError(f"--latent {text}: latents of {latent.size} numbers, and this generator takes {wanted}")
+    return replace(generator, recipe=generator.recipe.replace(game=game.replace(latent=latent)))
+
+
+def find_label(generator: Generator, label: str) -> int:
+    """Number of a class given by number or name.
+
+    Raises:
+        RunError: the generator takes no labels, or has no such class.
+    """
+    if not generator.conditional:
+        raise RunError(
+            "this generator takes no labels; train one with generator.labels=concat discriminator.labels=concat"
+        )
+    if label in generator.classes:
+        return generator.classes.index(label)
+    if label.isdecimal() and int(label) < len(generator.classes):
+        return int(label)
+    raise RunError(f"there is no class {label!r}; {nearest(label, generator.classes)}")

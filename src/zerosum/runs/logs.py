@@ -17,19 +17,30 @@ TIMES = ("seconds", "images_per_second")  # fields of a line that differ between
 
 
 class Logs:
-    """The growing files of a run."""
+    """The growing files of a run.
+
+    Attributes:
+        reports: lines of metrics.jsonl.
+        evaluations: lines of evaluations.jsonl.
+    """
 
     def __init__(self, run: RunDirectory) -> None:
         self.run = run
         self.files = (run.metrics, run.evaluations, run.losses)
+        self._read()
+
+    def _read(self) -> None:
+        self.reports, self.evaluations = read_lines(self.run.metrics), read_lines(self.run.evaluations)
 
     def metrics(self, line: dict[str, Any]) -> None:
-        """Append one report."""
+        """Append one report, or an event."""
         _append(self.run.metrics, json.dumps(line))
+        self.reports.append(line)
 
     def evaluation(self, line: dict[str, Any]) -> None:
         """Append one metric with its protocol."""
         _append(self.run.evaluations, json.dumps(line))
+        self.evaluations.append(line)
 
     def epoch(self, number: int, epochs: int, losses: dict[str, float]) -> str:
         """Append the mean losses of an epoch in the tutorial's format; return the line."""
@@ -53,6 +64,7 @@ class Logs:
         for path in self.files:
             with path.open("ab") as file:
                 file.truncate(sizes.get(path.name, 0))
+        self._read()
 
 
 def _append(path: Path, line: str) -> None:

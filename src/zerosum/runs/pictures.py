@@ -21,17 +21,40 @@ def grid(images: Array, columns: int | None = None, pad: int = 2, tile: int = 64
 
     The result is [rows * (H + pad) + pad, columns * (W + pad) + pad, C] before enlargement.
     """
-    count, height, width, channels = images.shape
+    count, channels = len(images), images.shape[3]
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    scale = max(1, tile // max(height, width))
-    images = images.repeat(scale, axis=1).repeat(scale, axis=2)
-    height, width = height * scale, width * scale
+    images = enlarge(images, tile)
+    height, width = images.shape[1:3]
     sheet = np.full((rows * (height + pad) + pad, columns * (width + pad) + pad, channels), 255, np.uint8)
     for place, image in enumerate(images):
         top, left = pad + place // columns * (height + pad), pad + place % columns * (width + pad)
         sheet[top : top + height, left : left + width] = image
     return sheet
+
+
+def enlarge(images: Array, side: int) -> Array:
+    """Images [N, H, W, C] enlarged by a whole factor towards `side` pixels; larger ones stay."""
+    scale = max(1, side // max(images.shape[1:3]))
+    return images.repeat(scale, axis=1).repeat(scale, axis=2)
+
+
+def beside(samples: Array, others: Array, tile: int = 64) -> Array:
+    """Each of the images [N, H, W, C] at the left of its own others [N, k, H, W, C], across a gap; [rows, columns, C].
+
+    Many of them stand in several blocks side by side, so that the sheet is about as wide as it is high.
+    """
+    count, k = others.shape[:2]
+    rows = math.ceil(count / max(1, round(math.sqrt(count / (k + 1.5)))))
+    parts: list[Array] = []
+    for start in range(0, count, rows):
+        block = slice(start, start + rows)
+        left = grid(samples[block], 1, tile=tile)
+        right = grid(others[block].reshape(-1, *others.shape[2:]), k, tile=tile)
+        parts += [left, np.full_like(left[:, : tile // 8], 255), right, np.full_like(left[:, : tile // 2], 255)]
+    height = parts[0].shape[0]  # the last block may have fewer rows
+    parts = [np.pad(one, ((0, height - len(one)), (0, 0), (0, 0)), constant_values=255) for one in parts[:-1]]
+    return np.concatenate(parts, axis=1)
 
 
 def scatter(points: Array, side: int = 512) -> Array:
@@ -53,16 +76,25 @@ def histogram(points: Array, side: int = 512) -> Array:
 
 def picture(samples: Tensor, columns: int | None = None) -> Array:
     """A grid of images [N, C, H, W], a histogram of points [N, 1], or a scatter of points [N, D]."""
-    if samples.dim() == 4:
-        return grid(to_images(samples), columns)
-    points = samples.float().cpu().numpy()
-    return histogram(points) if points.shape[1] == 1 else scatter(points)
+    return sheet(to_images(samples) if samples.dim() == 4 else samples.float().cpu().numpy(), columns)
+
+
+def sheet(samples: Array, columns: int | None = None) -> Array:
+    """A grid of images uint8 [N, H, W, C], a histogram of points [N, 1], or a scatter of points [N, D]."""
+    if samples.ndim == 4:
+        return grid(samples, columns)
+    return histogram(samples) if samples.shape[1] == 1 else scatter(samples)
+
+
+def plain(image: Array) -> Image.Image:
+    """A Pillow image of a uint8 image [H, W, 1 or 3]."""
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
 def encode(image: Array) -> bytes:
     """PNG bytes of a uint8 image [H, W, 1 or 3]; equal for equal pixels."""
     file = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "PNG")
+    plain(image).save(file, "PNG")
     return file.getvalue()
 
 

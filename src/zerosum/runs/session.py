@@ -11,14 +11,17 @@ from typing import Any
 import torch
 
 from zerosum.core import compatibility, registry, settings
+from zerosum.core.engine import Engine
 from zerosum.core.errors import RunError, TrainingError
+from zerosum.core.space import Space
 from zerosum.core.values import Length
 from zerosum.data import Dataset, Feed, open_data
 from zerosum.recipes import Recipe, read_recipe
-from zerosum.runs import checkpoint
+from zerosum.runs import checkpoint, health, stopping
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
 from zerosum.runs.environment import choose_device, choose_precision, describe
 from zerosum.runs.interrupt import Interrupt
+from zerosum.runs.judge import Judge
 from zerosum.runs.progress import Display
 from zerosum.runs.report import write_report
 from zerosum.runs.run import Run
@@ -73,7 +76,8 @@ def train(
     precision = choose_precision(chosen.precision, place)
     prove(chosen, dataset, place, precision)
     environment = describe(place, precision)
-    environment["data"] = {**origin, "fingerprint": dataset.fingerprint, "train": len(dataset.train)}
+    facts = health.facts(dataset)
+    environment["data"] = {**origin, "fingerprint": dataset.fingerprint, "train": len(dataset.train), "facts": facts}
     with _clear_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         run = RunDirectory.create(path, chosen, environment, [str(file) for file in use])
@@ -89,6 +93,8 @@ def resume(
     quiet: bool = False,
 ) -> Run:
     """Continue a run where its newest whole checkpoint was written; `images` lengthens it.
+
+    Of the settings only those may change that decide when a run ends: `stop_when`, `patience`, `on_nan`.
 
     A run that is finished stays as it is, so that this may be called again and again.
 
@@ -112,7 +118,7 @@ def resume(
     torch.set_num_threads(environment["threads"])  # sums, and so results, depend on it
     dataset = _open(chosen, origin, display)
     if chosen != before:
-        compatibility.check(chosen.game, make_space(chosen, dataset), chosen.length.images(len(dataset.train)))
+        prove(chosen, dataset, torch.device(environment["device"]), environment["precision"])
     return _play(run, chosen, dataset, environment, display, resumed=True)
 
 
@@ -138,10 +144,19 @@ def prove(recipe: Recipe, dataset: Dataset, device: torch.device, precision: str
     compatibility.check(recipe.game, space, total, recipe.batch)
     feed = Feed(dataset, 2 * recipe.game.pack, seed=recipe.seed, balanced=recipe.data.balanced, device=device)
     compatibility.trial(recipe.game, space, feed, total, device=device, precision=precision)
+    Judge(dataset, recipe.judge, seed=recipe.seed, device=device)
+    stopping.check(recipe, reported(recipe, space, feed, total) if recipe.stop_when else ())
+
+
+def reported(recipe: Recipe, space: Space, feed: Feed, total: int | None) -> list[str]:
+    """Names of the numbers that a turn gives to the log, by playing one."""
+    engine = Engine(recipe.game, space, total=total, device=feed.device)
+    engine.turn(feed)
+    return list(engine.ledger.take("report"))
 
 
 def _changes(before: Recipe, after: Recipe) -> list[str]:
-    found = settings.differences(before.replace(length=after.length), after)
+    found = settings.differences(stopping.as_free(before, after), after)
     if before.length != after.length and compatibility.depends_on_length(before.game):
         found.append(f"length: {before.length} -> {after.length} (a schedule of this recipe ends with the run)")
     return found
@@ -206,7 +221,12 @@ def _go_on(training: Training, display: Display) -> None:
         training.logs.cut({})
         return
     training.restore(saved)
-    if training.share >= 1.0:
+    if training.ended is not None:
+        display.say(
+            f"{training.run.path} is finished ({training.ended}); "
+            f"train it further with: zerosum resume {training.run.path} stop_when= patience=never"
+        )
+    elif training.share >= 1.0:
         longer = Length(training.recipe.length.amount * 2, training.recipe.length.unit)
         display.say(
             f"{training.run.path} is finished ({training.recipe.length} done); "

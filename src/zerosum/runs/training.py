@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from zerosum.core import settings
 from zerosum.core.clock import seeded
 from zerosum.core.engine import Engine
-from zerosum.core.errors import RunError
+from zerosum.core.errors import RecipeError, RunError, TrainingError
 from zerosum.core.space import Space
 from zerosum.core.values import Length
 from zerosum.data import Dataset, Feed
-from zerosum.metrics import mode_coverage, sliced_wasserstein
 from zerosum.recipes import Recipe
-from zerosum.runs import checkpoint, pictures
+from zerosum.runs import checkpoint, health, pictures, stopping
 from zerosum.runs.directory import RunDirectory
+from zerosum.runs.evaluate import drawn, known, weights_of
 from zerosum.runs.generator import Generator, save_generator
 from zerosum.runs.interrupt import Interrupt
+from zerosum.runs.judge import Judge
 from zerosum.runs.logs import Logs, read_lines
 from zerosum.runs.progress import Display
 
 FORMAT = "zerosum-checkpoint-1"
 QUICK = 5.0  # seconds; shorter epochs are not worth a line each
-PRIMARY = "sliced-wasserstein"  # the metric that `best` follows; lower is better
+SHOWN = 3  # numbers on the progress line
+ROLLBACKS = 3  # of a run; more are no accident
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,13 @@ class Training:
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
+        recipe, game = self.recipe, self.recipe.game
+        self.logs = Logs(self.run)
+        self.probe = health.Probe(self.dataset, recipe.batch, game.pack, recipe.seed)
+        self.begin()
+
+    def begin(self) -> None:
+        """Seat the players as they are before the first image."""
         recipe, device = self.recipe, torch.device(self.environment["device"])
         self.feed = Feed(
             self.dataset,
@@ -84,7 +92,7 @@ class Training:
             precision=self.environment["precision"],
             total=self.total,
         )
-        self.logs = Logs(self.run)
+        self.ended: str | None = None  # why the training is over before its length
         self.saved: int | None = None  # clock of the newest checkpoint
         self._product: tuple[int, nn.Module] | None = None
         self._last = self._epoch_began = Moment(0, 0.0)  # at the last report, and at the last epoch's end
@@ -102,30 +110,67 @@ class Training:
         whole, done = (self.total, self.now.images) if self.total else (self.recipe.length.amount, self.now.seconds)
         return min(1.0, done / whole) if whole else 1.0
 
+    @property
+    def over(self) -> bool:
+        """True where no turn is left to play."""
+        return self.share >= 1.0 or self.ended is not None
+
     # ------------------------------------------------------------------ loop
 
     def play(self, interrupt: Interrupt) -> bool:
         """Train to the end of the recipe; False if interrupted before (everything is saved either way).
 
         Raises:
-            TrainingError: a loss is not finite; what was saved before stays.
+            TrainingError: a value is not finite, and the recipe says stop, or it was so too often; what was saved
+                before stays.
         """
+        while True:
+            try:
+                return self._play(interrupt)
+            except TrainingError as error:
+                self._roll_back(error)
+
+    def _play(self, interrupt: Interrupt) -> bool:
         self.display.start(self.share)
         self._last = self._epoch_began = before = self.now
         try:
-            while self.share < 1.0 and not interrupt.asked:
+            while not self.over and not interrupt.asked:
                 self.engine.turn(self.feed)
                 now = self.now
                 self.after(before, now)
                 before = now
         finally:
             self.display.stop()
-        finished = self.share >= 1.0
         if self.saved != self.feed.position:
-            if finished:
+            if self.over:
                 self._conclude(before)
             self.save()
-        return finished
+        return self.over
+
+    def _roll_back(self, error: TrainingError) -> None:
+        """Go back to the newest good checkpoint, to play on with other random numbers.
+
+        Raises:
+            TrainingError: the recipe says stop, or this was done ROLLBACKS times.
+        """
+        attempt = self.engine.attempt + 1
+        event = {"not_finite": str(error), **self.engine.ledger.finite()}
+        if self.recipe.on_nan == "stop" or attempt > ROLLBACKS:
+            self.note(**event)
+            if self.recipe.on_nan == "stop":
+                raise error
+            raise TrainingError(f"{error}. It came back after {ROLLBACKS} rollbacks, so this is no accident") from error
+        saved = checkpoint.load_latest(self.run.checkpoints, lambda text: self.display.say(text, "yellow"))
+        self.begin()
+        if saved is None:
+            self.spent, self.began = 0.0, time.monotonic()
+            self.logs.cut({})
+        else:
+            self.restore(saved)
+        self.engine.attempt = attempt
+        self.note(**event, rollback=attempt)
+        where = f"back to {self.feed.position:,} images, rollback {attempt} of {ROLLBACKS}"
+        self.display.say(f"{error}\n{where}", "yellow")
 
     def after(self, before: Moment, now: Moment) -> None:
         """Do what became due between two moments."""
@@ -134,6 +179,7 @@ class Training:
             return now.count(every, self.per_epoch) > before.count(every, self.per_epoch)
 
         recipe = self.recipe
+        lines = len(self.logs.reports) + len(self.logs.evaluations)
         if due(recipe.report):
             self.report(now)
         if due(Length(1, "epochs")):
@@ -142,8 +188,34 @@ class Training:
             self.draw(now.images)
         if due(recipe.evaluation):
             self.evaluate(now.images)
-        if due(recipe.checkpoint) and self.share < 1.0:
+        if lines != len(self.logs.reports) + len(self.logs.evaluations):
+            self.decide()
+        if due(recipe.checkpoint) and not self.over:
             self.save()
+
+    def decide(self) -> None:
+        """End the training where a rule of the recipe says so.
+
+        Raises:
+            RecipeError: `stop_when` names no number of this run; everything is saved.
+        """
+        try:
+            self.ended = stopping.reason(
+                self.recipe, self.logs.reports, self.logs.evaluations, self.per_epoch, self.judge.best
+            )
+        except RecipeError:
+            if self.saved != self.feed.position:
+                self.save()
+            raise
+        if self.ended is not None and not any(line.get("ended") == self.ended for line in self.logs.reports):
+            self.note(ended=self.ended)
+            self.display.say(f"ends here: {self.ended}")
+
+    def note(self, **event: Any) -> None:
+        """Write an event between the reports."""
+        now = self.now
+        line = {"images": now.images, "epoch": round(now.images / self.per_epoch, 4), **event}
+        self.logs.metrics({**line, "seconds": round(now.seconds, 3)})
 
     def _conclude(self, now: Moment) -> None:
         if self.engine.ledger.has("report"):
@@ -160,7 +232,12 @@ class Training:
         losses = self.engine.ledger.take("report")
         rate = (now.images - self._last.images) / max(now.seconds - self._last.seconds, 1e-9)
         line = {"images": now.images, "epoch": round(now.images / self.per_epoch, 4), **losses}
-        self.logs.metrics({**line, "seconds": round(now.seconds, 3), "images_per_second": round(rate, 1)})
+        line |= {**self.probe.look(self.engine), "seconds": round(now.seconds, 3), "images_per_second": round(rate, 1)}
+        course = health.Course(self.recipe, self.environment["data"], [*self.logs.reports, line], self.logs.evaluations)
+        for finding in health.note(course):
+            if finding.since == now.images:
+                self.display.say(str(finding), "yellow")
+        self.logs.metrics(line)
         self._last = now
         shown = " ".join(
             f"{_short(name)} {value:.3f}" for name, value in losses.items() if name.endswith(".adversarial")
@@ -189,29 +266,18 @@ class Training:
         pictures.save(self.run.samples / f"{images:09d}.png", pictures.picture(samples, columns))
 
     @cached_property
-    def reference(self) -> Tensor:
-        """Up to 2,500 held-out samples; training samples where nothing is held out."""
-        indices = self.dataset.held_out if len(self.dataset.held_out) else self.dataset.train
-        held_out = dataclasses.replace(self.dataset, train=indices)
-        return Feed(held_out, min(len(indices), 2_500), seed=self.recipe.seed).next()[0]
+    def judge(self) -> Judge:
+        """What compares samples with real ones."""
+        return Judge(self.dataset, self.recipe.judge, seed=self.recipe.seed, device=self.environment["device"])
 
     def evaluate(self, images: int) -> None:
-        """Compare the reference with as many samples; mixtures also count the modes that were found."""
-        count, seed, dataset = len(self.reference), self.recipe.seed, self.dataset
-        fake = self.generator.sample(count, seed=seed)
-        found = {PRIMARY: sliced_wasserstein(self.reference, fake)}
-        if dataset.centres is not None and dataset.spread:  # modes without spread have no width to hit
-            coverage = mode_coverage(fake, torch.from_numpy(dataset.centres), dataset.spread)
-            found |= {name.replace("_", "-"): float(value) for name, value in coverage.items()}
-        split = "held-out" if len(dataset.held_out) else "train"
-        protocol = {"real": split, "count": count, "seed": seed, "space": "data", "weights": self._weights}
-        for metric, value in found.items():
-            self.logs.evaluation({"images": images, "metric": metric, "value": value, "protocol": protocol})
-        self.display.metric = ", ".join(f"{metric} {value:.3g}" for metric, value in found.items())
-
-    @property
-    def _weights(self) -> str:
-        return "last" if self.engine.seats[self.recipe.game.product].average is None else "averaged"
+        """Judge samples of the product as it stands."""
+        generator, count = self.generator, self.recipe.judge.count
+        fake = drawn(self.judge, generator, count, self.recipe.seed)
+        records = self.judge.judge(fake, weights_of(generator), **known(self.judge, generator))
+        for record in records:
+            self.logs.evaluation({"images": images, **record.line()})
+        self.display.metric = ", ".join(f"{one.metric} {one.value:.3g}" for one in records[:SHOWN])
 
     @property
     def generator(self) -> Generator:
@@ -243,14 +309,17 @@ class Training:
         self.saved = int(name)
 
     def _best(self, name: str) -> str:
-        """The checkpoint with the lowest metric so far; evaluations and checkpoints meet by the clock."""
-        lines = (line for line in read_lines(self.run.evaluations) if line["metric"] == PRIMARY)
-        values = {f"{line['images']:09d}": line["value"] for line in lines}
-        known = self.run.pointed("best")
-        if known is None or known not in values or values.get(name, float("inf")) < values[known]:
-            known = name
+        """The checkpoint with the best number so far; evaluations and checkpoints meet by the clock."""
+        lines = [line for line in self.logs.evaluations if line["metric"] == self.judge.best]
+        values = {
+            f"{line['images']:09d}": line["value"] * (-1 if line.get("higher_is_better") else 1) for line in lines
+        }
+        best = self.run.pointed("best")
+        if best is None or best not in values or values.get(name, float("inf")) < values[best]:
+            best = name
+            save_generator(self.run.best_generator, self.generator)
             self.run.point("best", name)
-        return known
+        return best
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
         """Continue where a checkpoint was written.
@@ -259,7 +328,7 @@ class Training:
             RunError: recipe or data are not those of the checkpoint.
         """
         before = settings.from_toml(Recipe, saved.manifest["recipe"])
-        changed = settings.differences(before.replace(length=self.recipe.length), self.recipe)
+        changed = settings.differences(stopping.as_free(before, self.recipe), self.recipe)
         if changed:
             raise RunError(
                 "the recipe changed since the checkpoint was written:\n  " + "\n  ".join(changed) + "\n"
@@ -276,6 +345,7 @@ class Training:
                 picture.unlink()
         self.spent, self.began = saved.manifest["seconds"], time.monotonic()
         self._settle(saved.name)
+        self.decide()
 
 
 def _short(name: str) -> str:

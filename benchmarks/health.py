@@ -1,0 +1,213 @@
+"""What the health monitor finds in trainings that must fail, and in healthy ones, where it may find nothing.
+
+    python benchmarks/health.py [--cases dcgan/lr,healthy] [--out runs/health] [--table]
+
+Every case is trained on the digits that ship with scikit-learn, one after the other in one thread; `doctor` then reads
+the files of the run. Each writes a line to benchmarks/results/health.jsonl: what had to be found, what was found, and
+the extremes of every number that a limit is about, so that limits can be held against both groups. A case that has
+such a line for the settings it has here is not trained again; `--table` trains nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import zerosum
+from zerosum.core.engine import Engine
+from zerosum.core.errors import TrainingError
+from zerosum.data import open_data
+from zerosum.runs import health
+from zerosum.runs.logs import read_lines
+
+RESULTS = Path(__file__).parent / "results" / "health.jsonl"
+WATCHED = (
+    "correct", "duplicates", "copying", "overfitting", "generator_step", "discriminator_step", "generator_gradient",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """A training, and the finding that it must lead to; "" for none at all."""
+
+    name: str
+    recipe: str
+    must: str
+    images: str = "40k"
+    words: tuple[str, ...] = ()
+    seed: int = 0
+    data: str = "digits"  # or "one", "fifty"
+    nan_at: int = 0  # images at which a weight becomes NaN
+
+
+def rates(lr: str, players: tuple[str, ...] = ("generator", "discriminator")) -> tuple[str, ...]:
+    """Words that set learning rates."""
+    return tuple(f"{player}.lr={lr}" for player in players)
+
+
+def failures(recipe: str, lr: str, turn: int) -> list[Case]:
+    """The six deliberate failures of a recipe; `lr` is 100 times its own, `turn` where the NaN comes."""
+    return [
+        Case(f"{recipe}/lr", recipe, "learning-rate-too-high", "20k", rates(lr)),
+        Case(f"{recipe}/off", recipe, "discriminator-loses", "20k", rates("1e-12", ("discriminator",))),
+        Case(f"{recipe}/frozen", recipe, "generator-frozen", "20k", rates("1e-12", ("generator",))),
+        Case(f"{recipe}/one", recipe, "one-image-repeated", "20k", data="one"),
+        Case(f"{recipe}/fifty", recipe, "few-images", "20k", data="fifty"),
+        Case(f"{recipe}/nan", recipe, "not-finite", "20k", nan_at=turn),
+    ]
+
+
+CASES = [
+    *failures("dcgan", "2e-2", int(np.random.default_rng(0).integers(5_000, 20_000))),
+    *failures("mlp", "2e-2", int(np.random.default_rng(1).integers(5_000, 20_000))),
+    *failures("wgan-gp", "1e-2", int(np.random.default_rng(2).integers(5_000, 20_000))),
+    *failures("rpgan", "2e-2", int(np.random.default_rng(3).integers(5_000, 20_000))),
+    Case("mlp/collapse", "mlp", "mode-collapse", "120k"),  # two images, as its samples show
+    Case("began/collapse", "began-small", "mode-collapse", "40k", ("report=5k",)),  # ones, nothing but ones
+    Case("dcgan/weak", "dcgan", "discriminator-loses", "30k", rates("1e-6", ("discriminator",))),
+    Case("mlp/strong", "mlp", "discriminator-wins", "30k", rates("2e-2")),
+    Case("mlp/saturated", "mlp", "vanishing-gradients", "30k", (*rates("2e-2"), "objective=minimax")),
+    *(Case(f"healthy/dcgan-{seed}", "dcgan", "", "60k", seed=seed) for seed in range(3)),
+    *(Case(f"healthy/{name}", name, "", "60k") for name in ("lsgan", "wgan-gp", "rpgan", "acgan", "infogan", "wgan")),
+    *(Case(f"healthy/{name}-1", name, "", "40k", seed=1) for name in ("rpgan", "acgan", "wgan-gp", "lsgan")),
+    Case("healthy/sngan-small", "sngan-small", "", "40k", ("report=5k",)),
+    Case("healthy/r3gan-small", "r3gan-small", "", "15k", ("report=2500",)),
+    Case("healthy/hinge", "rpgan", "", "40k", ("objective=hinge",)),
+    Case("early/mlp", "mlp", "", "20k"),  # what may still become something: before 100k images nothing is said
+    Case("early/mlp-1", "mlp", "", "60k", seed=1),
+]
+
+
+# ---------------------------------------------------------------------- training
+
+
+def source(case: Case, out: Path) -> str:
+    """The digits, or an array file of few of them."""
+    if case.data == "digits":
+        return case.data
+    digits, path = open_data("digits"), out / f"{case.data}.npy"
+    chosen = digits.train[:50] if case.data == "fifty" else digits.train[[3]].repeat(1_000)
+    out.mkdir(parents=True, exist_ok=True)
+    np.save(path, digits.values[chosen])
+    return str(path)
+
+
+@contextmanager
+def injected(images: int) -> Iterator[None]:
+    """Make one weight of the discriminator NaN, once, when so many images have been drawn."""
+    turn, done = Engine.turn, []
+
+    def turned(engine: Engine, feed: Any) -> None:
+        if images and feed.position >= images and not done:
+            done.append(feed.position)
+            with torch.no_grad():
+                engine.seats["discriminator"].parameters[0].view(-1)[7] = float("nan")
+        turn(engine, feed)
+
+    Engine.turn = turned  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Engine.turn = turn  # type: ignore[method-assign]
+
+
+def play(case: Case, out: Path) -> dict[str, Any]:
+    """Train a case, and let the doctor look at it."""
+    path, began, error = out / case.name.replace("/", "-"), time.monotonic(), ""
+    shutil.rmtree(path, ignore_errors=True)
+    every = ["evaluation=20k", "checkpoint=20k", "samples=20k"]
+    with injected(case.nan_at):
+        try:
+            zerosum.train(
+                source(case, out), case.recipe, [*case.words, *every], images=case.images, seed=case.seed, out=path,
+                quiet=True, threads=1,
+            )  # fmt: skip
+        except TrainingError as failure:
+            error = str(failure)
+    found = {one.name: [one.seen, one.since, one.until] for one in health.diagnose(path)}
+    return {**settings(case), "found": found, "error": error, **extremes(path), **footer(began)}
+
+
+def settings(case: Case) -> dict[str, Any]:
+    """What decides the result of a case."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(case).items()}
+
+
+def extremes(path: Path) -> dict[str, Any]:
+    """Least and largest of each watched number over the reports."""
+    lines = read_lines(path / "metrics.jsonl")
+    values = {name: [line[name] for line in lines if name in line] for name in WATCHED}
+    return {"extremes": {name: [min(seen), max(seen)] for name, seen in values.items() if seen}}
+
+
+def footer(began: float) -> dict[str, Any]:
+    """When and with what."""
+    versions = {"torch": torch.__version__, "zerosum": zerosum.__version__}
+    return {"seconds": round(time.monotonic() - began), "date": date.today().isoformat(), **versions}
+
+
+# ---------------------------------------------------------------------- the table
+
+
+def good(line: dict[str, Any]) -> bool:
+    """True where what had to be found was found, or nothing where nothing may be."""
+    return line["must"] in line["found"] if line["must"] else not line["found"]
+
+
+def table(lines: list[dict[str, Any]]) -> str:
+    """All results as Markdown."""
+    rows = ["| training | images | seed | must find | found | |", "|---|---|---|---|---|---|"]
+    for line in lines:
+        verdict = "ok" if good(line) else "WRONG"
+        found = ", ".join(line["found"]) or "-"
+        rows.append(
+            f"| {line['name']} | {line['images']} | {line['seed']} | {line['must'] or '-'} | {found} | {verdict} |"
+        )
+    return "\n".join([*rows, "", f"{sum(map(good, lines))} of {len(lines)} as they must be", "", limits(lines)])
+
+
+def limits(lines: list[dict[str, Any]]) -> str:
+    """Range of each watched number over the healthy trainings."""
+    rows = ["| number | least | largest | (healthy trainings, all reports)", "|---|---|---|"]
+    for name in WATCHED:
+        seen = [line["extremes"][name] for line in lines if not line["must"] and name in line["extremes"]]
+        if seen:
+            rows.append(f"| {name} | {min(low for low, _ in seen):.3g} | {max(high for _, high in seen):.3g} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Train what is missing and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", default="", help="beginnings of names, separated by commas; all by default")
+    parser.add_argument("--out", type=Path, default=Path("runs/health"))
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    kept = {json.dumps({name: line[name] for name in settings(CASES[0])}): line for line in read_lines(RESULTS)}
+    lines = []
+    for case in CASES:
+        line = kept.get(json.dumps(settings(case)))
+        if line is None and not options.table and case.name.startswith(tuple(options.cases.split(","))):
+            line = play(case, options.out)
+            RESULTS.parent.mkdir(parents=True, exist_ok=True)
+            with RESULTS.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            print(f"{case.name}: {', '.join(line['found']) or '-'}, {line['seconds']} s", file=sys.stderr, flush=True)
+        lines += [line] if line is not None else []
+    print(table(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Recipes against each other: data sets x recipes x seeds at one budget of images, judged by every metric.
+
+    ZEROSUM_DATA=... python -m benchmarks.leaderboard [--data digits,mnist] [--recipes dcgan,wgan-gp] [--seeds 3]
+                                                         [--images 300k] [--out runs/leaderboard] [--page]
+
+Trainings that were interrupted continue, finished ones are not repeated, so it can run over days. Each training writes
+two lines to benchmarks/results/leaderboard.jsonl, its last and its best generator, and docs/leaderboard.md is written
+again from all lines; `--page` only writes the page. A recipe is taken at its CPU size (benchmarks/sheets.py), at the
+recipe's own batch and schedule; the budget counts images shown to the discriminator, so methods with several
+discriminator updates make fewer generator updates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import zerosum
+from benchmarks.sheets import words
+from zerosum.core.errors import TrainingError
+from zerosum.runs.directory import RunDirectory
+from zerosum.runs.evaluate import evaluate
+from zerosum.runs.run import Run
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS, PAGE = ROOT / "benchmarks" / "results" / "leaderboard.jsonl", ROOT / "docs" / "leaderboard.md"
+RECIPES = "mlp,dcgan,lsgan,wgan-gp,sngan-small,acgan,began-small,r3gan-small,stylegan2-small,rpgan"
+SHOWN = ("fd", "kid", "precision", "recall", "coverage", "classes", "ct")
+COUNT = {"digits": 1_600}  # samples; 10,000 elsewhere
+
+
+def train(name: str, data: str, seed: int, options: argparse.Namespace) -> tuple[Run, list[str]]:
+    """Train, continue or find a run."""
+    path = options.out / "-".join([data, name, str(seed), *options.words])
+    settings = [*words(name), *options.words]
+    if (path / "recipe.toml").exists():
+        return zerosum.resume(path, quiet=True), settings
+    every = ["evaluation=50k", "samples=100k", "checkpoint=50k", "keep=1"]
+    run = zerosum.train(data, name, [*settings, *every], images=options.images, out=path, seed=seed, quiet=True)
+    return run, settings
+
+
+def judged(path: Path, data: str) -> dict[str, float]:
+    """Every metric of a generator file; digits have too few held-out images, so training images are the reference."""
+    split = "train" if data == "digits" else "held-out"
+    records = evaluate(path, metrics="all", count=COUNT.get(data, 10_000), split=split)
+    floors = {f"floor.{one.metric}": one.floor for one in records if one.floor is not None}
+    trivial = {f"baseline.{one.metric}": one.baseline for one in records if one.baseline is not None}
+    extractor = {"extractor": records[0].protocol["extractor"], "real": split}
+    return {**{one.metric: one.value for one in records}, **floors, **trivial, **extractor}
+
+
+def measure(run: Run, name: str, data: str, seed: int, settings: list[str], options: argparse.Namespace) -> None:
+    """Write the lines of a finished training."""
+    environment, last = RunDirectory.open(run.path).environment(), run.metrics[-1]
+    facts = {
+        "recipe": name,
+        "data": data,
+        "seed": seed,
+        "images": options.images,
+        "words": options.words,
+        "command": f"zerosum train {data} --recipe {name} --images {options.images} --seed {seed} {' '.join(settings)}",
+        "seconds": round(last["seconds"]),
+        "images_per_second": round(float(np.median([one["images_per_second"] for one in run.metrics])), 1),
+        "precision_of_arithmetic": environment["precision"],
+        "threads": environment["threads"],
+        "processor": environment["processor"],
+        "date": time.strftime("%Y-%m-%d"),
+        "torch": torch.__version__,
+        "zerosum": zerosum.__version__,
+        "machine": platform.machine(),
+    }
+    for at, file in (("last", "generator.safetensors"), ("best", "best.safetensors")):
+        write({**facts, "at": at, **judged(run.path / file, data)})
+
+
+def write(line: dict[str, Any]) -> None:
+    """Append a line of results."""
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    with RESULTS.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    print({key: line.get(key) for key in ("recipe", "data", "seed", "at", "fd", "recall", "error")}, flush=True)
+
+
+def lines() -> list[dict[str, Any]]:
+    """All results so far."""
+    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+
+
+# ---------------------------------------------------------------------- the page
+
+
+def page() -> None:
+    """Write docs/leaderboard.md from the lines."""
+    text = [
+        "# Leaderboard",
+        "",
+        "Written by `python -m benchmarks.leaderboard`; every line of `benchmarks/results/leaderboard.jsonl` has its",
+        "command, versions, machine and date. Mean over seeds, and half the width of a 95 % t-interval where there are",
+        "several. `fd` and its kin are of the extractor named under the table: they compare within a table only.",
+        "The floor is real images in the place of generated ones; the baseline is a Gaussian of each class in 50",
+        "principal components, which every recipe should beat.",
+    ]
+    found = lines()
+    for data in sorted({line["data"] for line in found}):
+        text += ["", f"## {data}", "", *table([line for line in found if line["data"] == data])]
+    PAGE.write_text("\n".join(text) + "\n")
+
+
+def table(found: list[dict[str, Any]]) -> list[str]:
+    """A table of one data set, best `fd` first."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    failed = [line for line in found if "error" in line]
+    for line in found:
+        if "error" not in line:
+            groups[line["recipe"], line["at"], line["images"], line["precision_of_arithmetic"]].append(line)
+    ranked = sorted(groups.items(), key=lambda item: float(np.mean([line["fd"] for line in item[1]])))
+    head = ["recipe", "at", "seeds", *SHOWN, "seconds", "images/s"]
+    rows = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for (recipe, at, _, precision), some in ranked:
+        name = f"`{recipe}`" + (" (bf16)" if precision == "bf16" else "")
+        cells = [name, at, str(len(some)), *(spread([line[key] for line in some if key in line]) for key in SHOWN)]
+        cells += [f"{np.mean([line['seconds'] for line in some]):.0f}"]
+        cells += [f"{np.mean([line['images_per_second'] for line in some]):.0f}"]
+        rows.append("| " + " | ".join(cells) + " |")
+    any_line = ranked[0][1][0] if ranked else {}
+    for what in ("floor", "baseline"):
+        numbers = [f"{any_line[key]:.3g}" if (key := f"{what}.{one}") in any_line else "" for one in SHOWN]
+        rows.append("| " + " | ".join([f"*{what}*", "", "", *numbers, "", ""]) + " |")
+    notes = [f"- `{line['recipe']}`, seed {line['seed']}: {line['error']}" for line in failed]
+    if any_line:
+        images, real = sorted({line["images"] for line in found if "images" in line}), any_line["real"]
+        threads = sorted({line["threads"] for line in found if "threads" in line})
+        rows += ["", f"{', '.join(images)} images; extractor `{any_line['extractor']}`, against {real} images;"]
+        rows += [f"{any_line['processor']}, {', '.join(map(str, threads))} thread(s), torch {any_line['torch']}."]
+    return [*rows, *(["", *notes] if notes else [])]
+
+
+def spread(values: list[float]) -> str:
+    """Mean, and half of a 95 % t-interval."""
+    if not values:
+        return ""
+    if len(values) == 1:
+        return f"{values[0]:.3g}"
+    from scipy.stats import t
+
+    half = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
+    return f"{np.mean(values):.3g} ± {half:.2g}"
+
+
+def main() -> None:
+    """Train what is missing, judge it, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipes", default=RECIPES)
+    parser.add_argument("--data", default="digits,mnist,fashion-mnist")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--images", default="300k")
+    parser.add_argument("--out", type=Path, default=Path("runs/leaderboard"))
+    parser.add_argument("--page", action="store_true")
+    parser.add_argument("words", nargs="*", metavar="FIELD=VALUE", help="settings, as precision=bf16")
+    options = parser.parse_args()
+    done = {(line["recipe"], line["data"], line["seed"], line["images"], *line["words"]) for line in lines()}
+    # seeds outermost: an interrupted benchmark still compares all recipes
+    wanted = [(name, data, seed) for seed in range(options.seeds) for data in options.data.split(",")
+              for name in options.recipes.split(",")]  # fmt: skip
+    for name, data, seed in [] if options.page else wanted:
+        if (name, data, seed, options.images, *options.words) in done:
+            continue
+        try:
+            run, settings = train(name, data, seed, options)
+        except TrainingError as error:
+            facts = {"recipe": name, "data": data, "seed": seed, "images": options.images, "words": options.words}
+            write({**facts, "error": str(error)})
+            continue
+        if not run.finished:
+            break  # Ctrl-C: the next call goes on here
+        measure(run, name, data, seed, settings, options)
+        page()
+    page()
+
+
+if __name__ == "__main__":
+    main()

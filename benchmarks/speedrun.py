@@ -1,0 +1,127 @@
+"""The MNIST speedrun: seconds of training until the Frechet distance stays below a target, and what ten minutes reach.
+
+    ZEROSUM_DATA=... python -m benchmarks.speedrun [--recipe rpgan] [--seeds 3] [--minutes 10] [FIELD=VALUE ...]
+
+The rules: training seconds on two cores, from the first turn on; judging does not count. Judged are 10,000 samples of
+the averaged generator, rounded to 256 levels, by the public LeNet against all 60,000 training images (Fashion-MNIST: by
+the shipped classifier). A target counts from the first judgement below it after which none was above. Each run
+writes a line to benchmarks/results/speedrun.jsonl with its curve.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import zerosum
+from zerosum.core.engine import Engine
+from zerosum.data import Dataset, Feed, open_data
+from zerosum.metrics.suite import FD
+from zerosum.recipes import Judging, Recipe, read_recipe
+from zerosum.runs.environment import choose_precision, describe
+from zerosum.runs.evaluate import drawn
+from zerosum.runs.generator import Generator
+from zerosum.runs.judge import Judge
+from zerosum.runs.training import make_space
+
+RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "speedrun.jsonl"
+TARGETS = (2.0, 1.0, 0.5, 0.3, 0.12)
+MARKS = (20, 40, 60, 90, 120, 180, 240, 300, 360, 420, 480, 540, 600)  # seconds of training at which it is judged
+COUNT = 10_000
+
+
+def judge_of(data: str, dataset: Dataset) -> Judge:
+    """The judge of the rules."""
+    extractor = "lenet" if data == "mnist" else "auto"
+    return Judge(dataset, Judging(metrics=(FD(),), extractor=extractor, count=COUNT, split="train"))
+
+
+class Race:
+    """One training against the clock."""
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, judge: Judge) -> None:
+        device = torch.device("cpu")
+        precision = choose_precision(recipe.precision, device)
+        self.recipe, self.dataset, self.judge, self.precision = recipe, dataset, judge, precision
+        self.feed = Feed(dataset, recipe.batch, seed=recipe.seed, device=device)
+        self.total = recipe.length.images(self.feed.per_epoch)
+        space = make_space(recipe, dataset)
+        options = {"seed": recipe.seed, "device": device, "precision": precision, "total": self.total}
+        self.engine = Engine(recipe.game, space, **options)
+        self.seconds, self.curve = 0.0, list[tuple[float, int, float]]()
+
+    def run(self, limit: float) -> None:
+        """Train to the recipe's end or the limit in seconds; judge at each mark and at the end."""
+        marks = iter([mark for mark in MARKS if mark < limit])
+        mark = next(marks, limit)
+        while self.seconds < limit and (not self.total or self.feed.position < self.total):
+            began = time.perf_counter()
+            self.engine.turn(self.feed)
+            self.seconds += time.perf_counter() - began
+            if self.seconds >= mark:
+                self.look()
+                mark = next(marks, limit)
+        if not self.curve or self.curve[-1][1] != self.feed.position:
+            self.look()
+
+    def look(self) -> None:
+        """Judge the averaged generator as it is."""
+        engine = self.engine
+        generator = Generator(engine.product(), self.recipe, engine.space, self.dataset.classes, self.feed.position)
+        distance = self.judge.judge(drawn(self.judge, generator, COUNT, 0))[0].value
+        self.curve.append((round(self.seconds, 1), self.feed.position, round(distance, 4)))
+        print(f"{self.seconds:6.0f} s {self.feed.position:>9,} images  fd {distance:.4f}", flush=True)
+
+    def reached(self, target: float) -> float | None:
+        """Seconds from which on no judgement was above the target."""
+        above = [place for place, point in enumerate(self.curve) if point[2] > target]
+        first = above[-1] + 1 if above else 0
+        return self.curve[first][0] if first < len(self.curve) else None
+
+
+def note(race: Race, options: argparse.Namespace) -> None:
+    """Write a line of results."""
+    line: dict[str, Any] = {
+        "data": options.data,
+        "recipe": options.recipe,
+        "words": options.words,
+        "seed": race.recipe.seed,
+        "extractor": race.judge.extractor.identity,
+        "reached": {str(target): race.reached(target) for target in TARGETS},
+        "curve": race.curve,
+        "date": time.strftime("%Y-%m-%d"),
+        "zerosum": zerosum.__version__,
+        **{key: value for key, value in describe(torch.device("cpu"), race.precision).items() if key != "zerosum"},
+    }
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    with RESULTS.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    print(line["reached"], flush=True)
+
+
+def main() -> None:
+    """Race once for each seed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", default="rpgan")
+    parser.add_argument("--data", default="mnist")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("words", nargs="*", metavar="FIELD=VALUE")
+    options = parser.parse_args()
+    dataset = open_data(options.data)
+    judge = judge_of(options.data, dataset)
+    for seed in range(options.seeds):
+        recipe = dataclasses.replace(read_recipe(options.recipe, options.words), seed=seed)
+        race = Race(recipe, dataset, judge)
+        race.run(60 * options.minutes)
+        note(race, options)
+
+
+if __name__ == "__main__":
+    main()

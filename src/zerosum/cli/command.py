@@ -1,0 +1,76 @@
+"""What every command is made of: the app, options that several share, what is said, and how errors are shown.
+
+Answers go to stdout, people's text to stderr. Exit status: 0 done, 1 failed at run time, 2 wrong usage. A user's
+mistake never prints a traceback.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from zerosum.core.errors import ZerosumError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help takes half the time
+    help="Train, sample and compare adversarial games.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable object on stdout.")]
+Use = Annotated[
+    list[str] | None, typer.Option("--use", metavar="FILE", help="A Python file that registers parts of your own.")
+]
+Root = Annotated[
+    str | None,
+    typer.Option("--data-root", metavar="DIR", help="Where named sets are looked for; default $ZEROSUM_DATA."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
+
+
+def say(text: str) -> None:
+    """Print a line for people."""
+    print(text, file=sys.stderr)  # noqa: T201
+
+
+def answer(value: dict[str, Any]) -> None:
+    """Print one JSON object; a number that is not finite becomes null, as JSON has no word for it."""
+    print(json.dumps(finite(value)))  # noqa: T201
+
+
+def finite(value: Any) -> Any:
+    """The same value with None for every number in it that is not finite."""
+    if isinstance(value, dict):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Make a function a command whose expected errors are one message and an exit status."""
+
+    @functools.wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except ZerosumError as error:
+            say(f"error: {error}")
+            raise typer.Exit(error.exit_status) from None
+        except KeyboardInterrupt:
+            say("stopped at once; nothing more was saved")
+            raise typer.Exit(130) from None
+        except BrokenPipeError:  # `zerosum ls | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    app.command(name=function.__name__)(guarded)
+    return guarded

@@ -1,0 +1,35 @@
+"""`zerosum doctor`: what went wrong in a run, or goes wrong in one under way."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from zerosum.cli.command import Json, answer, command, say
+
+
+@command
+def doctor(
+    run: Annotated[str, typer.Argument(help="A run directory, finished or not.")], as_json: Json = False
+) -> None:
+    """Say what goes wrong in a run, what it means and what to try; looks at its files alone.
+
+    A finding is an answer, so the exit status is 0 with and without: --json tells them apart by `healthy`.
+    """
+    from zerosum.runs import health
+
+    course = health.read_course(run)
+    findings = health.replay(course)
+    lasting = [one for one in findings if one.until is None]
+    if as_json:
+        found = [dataclasses.asdict(one) for one in findings]
+        answer({"run": run, "images": course.images, "healthy": not lasting, "findings": found})
+        return
+    for line in health.lines(findings):
+        print(line)  # noqa: T201
+    if not course.reports:
+        say("nothing has been reported yet")
+    elif not lasting:
+        say(f"{run}: nothing is wrong at {course.images:,} images")

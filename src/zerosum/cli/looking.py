@@ -1,0 +1,104 @@
+"""`zerosum sample` and `zerosum report`: what a trained generator makes, and how its training went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from zerosum.cli.command import Json, Quiet, Root, Use, answer, command, say
+
+PATIENCE = 3.0  # seconds of work before anybody hears of progress
+
+
+@command
+def sample(
+    place: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run directory or a generator file.")],
+    count: Annotated[
+        int | None, typer.Option("--count", "-n", min=1, help="How many samples; 64, or latents to go through: 8.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Equal seeds give equal samples; 0.")] = None,
+    out: Annotated[
+        str,
+        typer.Option("--out", "-o", help="FILE.npz (arrays), FILE.png (a grid), FOLDER/, FILE.gif, .webp, .apng."),
+    ] = "samples.png",
+    label: Annotated[str | None, typer.Option("--label", help="One class only, by number or name.")] = None,
+    latent: Annotated[
+        str | None, typer.Option("--latent", help="Other latents of that size, as truncated:threshold=0.7.")
+    ] = None,
+    truncation: Annotated[
+        float | None,
+        typer.Option("--truncation", min=0.0, help="Variety for quality: psi of styles, else a threshold of latents."),
+    ] = None,
+    interpolate: Annotated[
+        int | None, typer.Option("--interpolate", min=2, metavar="N", help="N frames from each latent to the next.")
+    ] = None,
+    neighbours: Annotated[
+        str | None, typer.Option("--neighbours", metavar="DATA", help="Each sample beside its nearest training images.")
+    ] = None,
+    k: Annotated[int, typer.Option("--k", min=1, help="How many neighbours.")] = 5,
+    latents: Annotated[str | None, typer.Option("--latents", metavar="NPZ", help="Start from kept latents.")] = None,
+    save_latents: Annotated[
+        str | None, typer.Option("--save-latents", metavar="NPZ", help="Keep the latents, and labels, that are used.")
+    ] = None,
+    use: Use = None,
+    data_root: Root = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw samples from a trained generator: still, moving through latents, or beside their nearest training images."""
+    from zerosum.core import registry
+    from zerosum.core.errors import RunError
+    from zerosum.runs import sample as sampling
+    from zerosum.runs.neighbours import write_neighbours
+
+    for file in use or []:
+        registry.use(file)
+    if neighbours is not None and interpolate is not None:
+        raise RunError("--neighbours and --interpolate exclude each other; give one")
+    if count is None and latents is None:
+        count = 8 if interpolate is not None else 16 if neighbours is not None else 64
+    drawn = sampling.draft(
+        place, count=count, seed=seed, label=label, latent=latent, truncation=truncation, latents=latents
+    )
+    report = silent if quiet else patient()
+    if neighbours is None:
+        found: dict[str, Any] = {}
+        sampling.write(drawn, out, interpolate, report)
+    else:
+        found = write_neighbours(drawn, out, neighbours, k, data_root=data_root, report=report)
+    if save_latents is not None:
+        sampling.save_latents(save_latents, drawn)
+    how = f", {drawn.notes}" if drawn.notes else ""
+    way = f" and {interpolate} frames from each to the next" if interpolate else ""
+    say(f"{len(drawn)} samples{way} in {out}{how}")
+    if as_json:
+        answer({"samples": out, "count": len(drawn), "seed": None if latents else seed or 0, **found})
+
+
+@command
+def report(run: Annotated[str, typer.Argument(help="A run directory.")]) -> None:
+    """Write report.html of a run again."""
+    from zerosum.runs.directory import RunDirectory
+    from zerosum.runs.report import write_report
+
+    say(f"report: {write_report(RunDirectory.open(run))}")
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Say nothing."""
+
+
+def patient() -> Callable[[str, int, int], None]:
+    """Something that hears of progress, and tells people once it takes long."""
+    from zerosum.runs.progress import Display
+
+    display, began = Display(), time.monotonic()
+
+    def hear(what: str, done: int, total: int) -> None:
+        if time.monotonic() - began > PATIENCE:
+            display.work(what, done, total)
+
+    return hear

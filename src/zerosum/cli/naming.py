@@ -1,0 +1,36 @@
+"""`zerosum ls` and `zerosum show`: what can be named."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from zerosum.cli.command import Json, Use, answer, command
+
+
+@command
+def ls(
+    kind: Annotated[str | None, typer.Argument(help="recipe, data, objective, regularizer, network, ...")] = None,
+    use: Use = None,
+    as_json: Json = False,
+) -> None:
+    """List everything that can be named, by kind."""
+    from zerosum.cli import shelf
+
+    rows = shelf.listing(kind, use or [])
+    if as_json:
+        answer({name: dict(parts) for name, parts in rows.items()})
+    else:
+        shelf.print_listing(rows)
+
+
+@command
+def show(
+    name: Annotated[str, typer.Argument(help="A recipe, part or data set.")],
+    use: Use = None,
+) -> None:
+    """Print a recipe or part with every field, its default and its meaning."""
+    from zerosum.cli import shelf
+
+    shelf.print_description(name, use or [])

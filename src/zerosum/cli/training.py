@@ -1,0 +1,138 @@
+"""`zerosum train` and `zerosum resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zerosum.cli.command import Json, Quiet, Root, Use, answer, command, say
+from zerosum.core.errors import RecipeError
+
+Images = Annotated[
+    str | None, typer.Option("--images", metavar="LENGTH", help="How long: 200k (images), 10epochs or 5min.")
+]
+Minutes = Annotated[float | None, typer.Option("--minutes", min=0.0, help="How long, in minutes of training.")]
+
+
+@command
+def train(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DATA] [FIELD=VALUE]...", help="A set, folder, archive, .npz or hf:NAME, and settings."
+        ),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="A name from `zerosum ls recipe`, or a recipe.toml.")
+    ] = "dcgan",
+    images: Images = None,
+    minutes: Minutes = None,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="DIR", help="The run directory; default runs/DATA-RECIPE.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Everything random is a function of it.")] = None,
+    stop_when: Annotated[
+        str | None, typer.Option("--stop-when", metavar="CONDITION", help="Stop early, for example when fd<1.0.")
+    ] = None,
+    on_nan: Annotated[
+        str | None,
+        typer.Option("--on-nan", metavar="stop|rollback", help="What follows a loss that is not finite."),
+    ] = None,
+    use: Use = None,
+    data_root: Root = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and count them.")
+    ] = False,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; default all cores.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a recipe on data. `zerosum train` alone trains dcgan on the digits that ship with scikit-learn."""
+    from zerosum.runs import session
+
+    data, settings = split_words(words or [])
+    settings += [f"{field}={value}" for field, value in (("stop_when", stop_when), ("on_nan", on_nan)) if value]
+    run = session.train(
+        data,
+        recipe,
+        settings,
+        images=length(images, minutes),
+        out=out,
+        seed=seed,
+        use=use or [],
+        data_root=data_root,
+        skip_bad=skip_bad,
+        device=device,
+        threads=threads,
+        quiet=quiet,
+    )
+    conclude(run, as_json)
+
+
+@command
+def resume(
+    run: Annotated[str, typer.Argument(help="A run directory.")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="Only to check that they are the run's own.")
+    ] = None,
+    images: Images = None,
+    minutes: Minutes = None,
+    data_root: Root = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Continue a run exactly where it was saved; --images makes it longer."""
+    from zerosum.runs import session
+
+    conclude(
+        session.resume(run, words or [], images=length(images, minutes), data_root=data_root, quiet=quiet), as_json
+    )
+
+
+def split_words(words: list[str]) -> tuple[str, list[str]]:
+    """Tell the data from the `field=value` words.
+
+    Raises:
+        RecipeError: several words could be the data.
+    """
+    data = [word for word in words if "=" not in word or Path(word).exists()]
+    if len(data) > 1:
+        raise RecipeError(f"{data[0]!r} and {data[1]!r} cannot both be the data; settings are written field=value")
+    return (data or ["digits"])[0], [word for word in words if word not in data]
+
+
+def length(images: str | None, minutes: float | None) -> str | None:
+    """The length that two options give.
+
+    Raises:
+        RecipeError: both are given.
+    """
+    if images is not None and minutes is not None:
+        raise RecipeError("--images and --minutes exclude each other; give one")
+    return images if minutes is None else f"{minutes}min"
+
+
+def conclude(run: Any, as_json: bool) -> None:
+    """Say where everything is."""
+    grids = sorted((run.path / "samples").glob("*.png"))
+    places = {
+        "samples": grids[-1] if grids else None,
+        "report": run.path / "report.html",
+        "generator": run.path / "generator.safetensors",
+    }
+    for name, place in places.items():
+        if place is not None and place.exists():
+            say(f"{name + ':':<11}{place}")
+    if as_json:
+        last = {"metrics": (run.metrics or [None])[-1], "evaluation": (run.evaluations or [None])[-1]}
+        answer(
+            {
+                "run": str(run.path),
+                "finished": run.finished,
+                **{name: str(place) for name, place in places.items()},
+                **last,
+            }
+        )

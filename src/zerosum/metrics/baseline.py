@@ -1,0 +1,132 @@
+"""The trivial generator: a Gaussian in the leading principal axes of each class. A GAN should not lose to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+_PASSES = 4  # over the samples; each brings the axes closer to the principal ones
+_SPARE = 10  # axes that are followed beyond those that are kept, which makes the passes converge faster
+_AT_ONCE = 1024  # samples in float64 together, which bounds memory
+
+
+@dataclass(frozen=True, eq=False)
+class ClassPCAGaussian:
+    """Mean and scaled principal axes of each class; of all samples where there are no classes.
+
+    Attributes:
+        shape: of one sample: (H, W, C) of an image, (D,) of a point.
+        means: float64 `[K, D]`.
+        axes: float64 `[K, components, D]`; each as long as the deviation along it.
+        shares: float64 `[K]`, how frequent each class is.
+        labelled: False where there is one class for want of labels.
+        whole: True for images, which are rounded and clamped to 0..255.
+    """
+
+    shape: tuple[int, ...]
+    means: Tensor
+    axes: Tensor
+    shares: Tensor
+    labelled: bool
+    whole: bool
+
+    @classmethod
+    def fit(cls, samples: Tensor, labels: Tensor | None = None, components: int = 50, seed: int = 0) -> Self:
+        """Measure uint8 images `[N, H, W, C]` or float points `[N, D]`, by class where there are labels `[N]`.
+
+        The axes are found by subspace iteration from a random start (Halko et al. 2011, algorithm 4.4), a few passes
+        over the samples, which stay as they are in memory; `seed` draws the start.
+
+        Raises:
+            ValueError: samples or labels have another shape, there are none, or components is below 1.
+        """
+        _check(samples, labels, components)
+        samples, generator = samples.cpu(), torch.Generator().manual_seed(seed)
+        flat = samples.reshape(len(samples), -1)
+        labelled, classes = labels is not None, torch.zeros(len(flat), dtype=torch.int64)
+        if labels is not None:
+            classes = labels.cpu().long()
+        means, axes = [], []
+        for k in range(int(classes.max()) + 1):
+            rows = flat[classes == k] if labelled else flat
+            means.append(_mean(rows))
+            axes.append(_axes(rows, means[-1], components, generator))
+        shares = torch.bincount(classes).double() / len(flat)
+        whole = not samples.is_floating_point()
+        return cls(tuple(samples.shape[1:]), torch.stack(means), torch.stack(axes), shares, labelled, whole)
+
+    def sample(self, count: int, seed: int = 0, labels: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Draw `count` samples as they were fitted: uint8 `[count, H, W, C]` or float32 `[count, D]`, and labels.
+
+        Classes are as frequent as they were, or are given as `labels` `[count]`. Labels are None where there were none.
+
+        Raises:
+            ValueError: labels are not `count` of the classes, or there are no classes to ask for.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        if labels is None:
+            labels = torch.multinomial(self.shares, count, replacement=True, generator=generator)
+        else:
+            labels = self._checked(labels, count)
+        flat = torch.empty(count, self.means.shape[1], dtype=torch.uint8 if self.whole else torch.float32)
+        noise = torch.randn(count, self.axes.shape[1], dtype=torch.float64, generator=generator)
+        for k in labels.unique().tolist():
+            chosen = labels == k
+            drawn = self.means[k] + noise[chosen] @ self.axes[k]
+            flat[chosen] = drawn.round().clamp(0, 255).to(torch.uint8) if self.whole else drawn.float()
+        return flat.reshape(count, *self.shape), labels if self.labelled else None
+
+    def _checked(self, labels: Tensor, count: int) -> Tensor:
+        labels = labels.cpu().long()
+        if not self.labelled:
+            raise ValueError("ClassPCAGaussian: it was fitted without labels, so none can be asked for")
+        if labels.shape != (count,) or (count and not 0 <= int(labels.min()) <= int(labels.max()) < len(self.shares)):
+            raise ValueError(f"ClassPCAGaussian: {count} labels in 0..{len(self.shares) - 1} are needed")
+        if count and not self.shares[labels].all():
+            raise ValueError("ClassPCAGaussian: a class is asked for that had no samples")
+        return labels
+
+
+def _mean(rows: Tensor) -> Tensor:
+    total = torch.zeros(rows.shape[1], dtype=torch.float64)
+    for part in rows.split(_AT_ONCE):
+        total += part.double().sum(0)
+    return total / max(1, len(rows))
+
+
+def _covariance_times(rows: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
+    """Covariance `[D, D]` (ddof 1) times `[D, r]`, without ever making the covariance."""
+    product = torch.zeros_like(basis)
+    for part in rows.split(_AT_ONCE):
+        centred = part.double() - mean
+        product += centred.T @ (centred @ basis)
+    return product / max(1, len(rows) - 1)
+
+
+def _axes(rows: Tensor, mean: Tensor, components: int, generator: torch.Generator) -> Tensor:
+    """Leading principal axes times their deviations, `[components, D]`, longest first; zeros where none are left."""
+    size = len(mean)
+    basis = torch.randn(size, min(components + _SPARE, size), dtype=torch.float64, generator=generator)
+    for _ in range(_PASSES):
+        basis = torch.linalg.qr(_covariance_times(rows, mean, basis)).Q
+    small = basis.T @ _covariance_times(rows, mean, basis)
+    variances, turn = torch.linalg.eigh((small + small.T) / 2)
+    found = (basis @ turn * variances.clamp(min=0).sqrt()).T.flip(0)[:components]
+    axes = torch.zeros(components, size, dtype=torch.float64)
+    axes[: len(found)] = found
+    return axes
+
+
+def _check(samples: Tensor, labels: Tensor | None, components: int) -> None:
+    images = samples.ndim == 4 and samples.dtype == torch.uint8
+    points = samples.ndim == 2 and samples.is_floating_point()
+    if not (images or points) or not samples.numel():
+        what = f"{samples.dtype} {tuple(samples.shape)}"
+        raise ValueError(f"ClassPCAGaussian: uint8 images [N, H, W, C] or float points [N, D] are needed, not {what}")
+    if labels is not None and (labels.shape != samples.shape[:1] or labels.is_floating_point() or labels.min() < 0):
+        raise ValueError(f"ClassPCAGaussian: {len(samples)} labels, whole and at least 0, are needed")
+    if components < 1:
+        raise ValueError(f"ClassPCAGaussian: components must be at least 1, not {components}")

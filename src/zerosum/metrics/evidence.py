@@ -1,0 +1,111 @@
+"""What a metric looks at: real and generated samples, as they are and as an extractor sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from zerosum.core.registry import Part
+
+__all__ = ["Evidence", "Measure", "Metric", "Samples"]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """A set of samples in an order that means nothing: its first n are a random part of it."""
+
+    values: Tensor  # uint8 [N, H, W, C], or points [N, D]
+    labels: Tensor | None  # int64 [N]: their classes, or those that a generator was asked for
+    features: Tensor  # [N, D]
+    probabilities: Tensor | None  # [N, K], where the extractor knows classes
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def first(self, count: int) -> Samples:
+        """At most so many of them."""
+        if count >= len(self):
+            return self
+        optional = (None if one is None else one[:count] for one in (self.labels, self.probabilities))
+        labels, probabilities = optional
+        return Samples(self.values[:count], labels, self.features[:count], probabilities)
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """All that may be looked at to judge a set of samples.
+
+    Attributes:
+        real: what the samples should be like.
+        fake: what is judged.
+        training: gives what a generator was trained on, to tell what it copied; None where that is not known.
+        held_out: real samples that were not trained on, other than `fake`; None where there are none.
+        decode: turns latents `[N, K]` into features; None where there are only samples.
+        latent: draws latents `[N, K]`; `path` says how to go from one to another.
+        centres: modes of a mixture `[M, D]`, with `spread`, the standard deviation of each.
+        classes: how many the data have; 0 without labels.
+        seed: of everything that a metric draws.
+    """
+
+    real: Samples
+    fake: Samples
+    training: Callable[[], Samples] | None = None
+    held_out: Samples | None = None
+    decode: Callable[[Tensor], Tensor] | None = None
+    latent: Callable[[int], Tensor] | None = None
+    path: Literal["slerp", "lerp"] = "slerp"
+    centres: Tensor | None = None
+    spread: float = 0.0
+    classes: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number, and where the metric knows it the spread (one standard deviation) of what was averaged."""
+
+    value: float
+    spread: float | None = None
+
+
+class Metric(Part):
+    """Base of metrics: called with `Evidence`, it gives its numbers by name.
+
+    Attributes:
+        better: of each number that it may give, whether higher is better; None where neither end is good.
+        looks_at: "samples"; "training" where it also needs what was trained on, and is small where that was copied.
+    """
+
+    better: ClassVar[dict[str, bool | None]] = {}
+    looks_at: ClassVar[str] = "samples"
+
+    def lacks(self, evidence: Evidence) -> str | None:  # noqa: ARG002
+        """What is missing to apply it, in words; None where nothing is."""
+        return None
+
+    def warns(self, evidence: Evidence) -> str | None:  # noqa: ARG002
+        """Why the numbers are to be read with care; None where they are not."""
+        return None
+
+    def __call__(self, evidence: Evidence) -> dict[str, Measure]:
+        """Judge `evidence.fake`."""
+        raise NotImplementedError
+
+
+def few(evidence: Evidence, least: int, what: str) -> str | None:
+    """A warning that sets are smaller than a metric wants."""
+    found = min(len(evidence.real), len(evidence.fake))
+    return f"{found:,} samples, and {what} {least:,}" if found < least else None
+
+
+def unlabelled(evidence: Evidence) -> str | None:
+    """What classifier metrics lack without class probabilities."""
+    return "class probabilities; name an extractor that knows classes" if evidence.fake.probabilities is None else None
+
+
+def only(**numbers: Any) -> dict[str, Measure]:
+    """Numbers without spread, underscores in their names as dashes."""
+    return {name.replace("_", "-"): Measure(float(value)) for name, value in numbers.items()}

@@ -1,0 +1,24 @@
+"""Metrics that can be named, as in `zerosum evaluate RUN --metrics fd+kid:form=subsets`."""
+
+from zerosum.metrics.suite.classes import Classes, InceptionScore
+from zerosum.metrics.suite.copies import CT, Authenticity, MiFID
+from zerosum.metrics.suite.distances import FD, KID, PRDC, Duplicates, FDInfinity, SlicedWasserstein
+from zerosum.metrics.suite.generators import Critic, Modes, PathLength, StackedModes
+
+__all__ = [
+    "CT",
+    "FD",
+    "KID",
+    "PRDC",
+    "Authenticity",
+    "Classes",
+    "Critic",
+    "Duplicates",
+    "FDInfinity",
+    "InceptionScore",
+    "MiFID",
+    "Modes",
+    "PathLength",
+    "SlicedWasserstein",
+    "StackedModes",
+]

@@ -1,0 +1,93 @@
+"""Metrics that tell what was copied from the training set. Small sets suffice: at most 3,000 samples are looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from zerosum.core.registry import register
+from zerosum.core.values import Count
+from zerosum.metrics.evidence import Evidence, Measure, Metric, Samples, only
+from zerosum.metrics.memorisation import authenticity, ct_score, mifid_distance
+
+__all__ = ["CT", "Authenticity", "MiFID"]
+
+
+def trained(evidence: Evidence) -> Samples:
+    """What was trained on, where `lacks` found nothing missing."""
+    assert evidence.training is not None
+    return evidence.training()
+
+
+def pixels(samples: Samples) -> Tensor:
+    """Values in one row each; a difference of one grey level counts 1."""
+    return samples.values.flatten(1).float()
+
+
+class _Copies(Metric):
+    looks_at: ClassVar[str] = "training"
+
+    def lacks(self, evidence: Evidence) -> str | None:
+        """Training samples."""
+        known = evidence.training is not None
+        return None if known else "samples that were trained on; judge against --split held-out or train"
+
+
+@register("metric", "ct")
+@dataclass(frozen=True)
+class CT(_Copies):
+    """Are samples nearer to the training set than held-out ones are? Far below 0: copies; far above 0: poor samples.
+
+    Meehan, Chaudhuri & Dasgupta 2020; within about +-3 nothing is shown. Once on features, once on pixels.
+    """
+
+    better: ClassVar[dict[str, bool | None]] = {"ct": None, "ct-pixels": None}
+    most: Count = 3_000  # generated and held-out samples at most
+
+    def lacks(self, evidence: Evidence) -> str | None:
+        """Training and held-out samples."""
+        missing = "held-out samples; train with held_out=0.1" if evidence.held_out is None else None
+        return super().lacks(evidence) or missing
+
+    def __call__(self, evidence: Evidence) -> dict[str, Measure]:
+        """At most `most` generated and held-out samples, all training samples."""
+        assert evidence.held_out is not None
+        train, test, fake = trained(evidence), evidence.held_out.first(self.most), evidence.fake.first(self.most)
+        return only(
+            ct=ct_score(train.features, test.features, fake.features, seed=evidence.seed),
+            ct_pixels=ct_score(pixels(train), pixels(test), pixels(fake), seed=evidence.seed),
+        )
+
+
+@register("metric", "authenticity")
+@dataclass(frozen=True)
+class Authenticity(_Copies):
+    """Percent of samples that are farther from their nearest training sample than that is from its own neighbour.
+
+    Alaa et al. 2022. Not 100 but the held-out value, the floor, is the goal (about 63): below it samples are copies.
+    """
+
+    better: ClassVar[dict[str, bool | None]] = {"authenticity": None}
+    most: Count = 3_000  # generated samples at most
+
+    def __call__(self, evidence: Evidence) -> dict[str, Measure]:
+        """At most `most` generated samples, all training samples."""
+        return only(authenticity=authenticity(trained(evidence).features, evidence.fake.first(self.most).features))
+
+
+@register("metric", "mifid-distance")
+@dataclass(frozen=True)
+class MiFID(_Copies):
+    """Mean over samples of the smallest cosine distance to a training sample: 0 for copies.
+
+    Bai et al. 2021; the distance alone: the threshold that turns it into a factor of FID depends on the extractor.
+    """
+
+    better: ClassVar[dict[str, bool | None]] = {"mifid-distance": None}
+    most: Count = 3_000  # generated samples at most
+
+    def __call__(self, evidence: Evidence) -> dict[str, Measure]:
+        """At most `most` generated samples, all training samples."""
+        return only(mifid_distance=mifid_distance(trained(evidence).features, evidence.fake.first(self.most).features))

@@ -1,0 +1,133 @@
+"""Modes of data whose modes are known, the path length of a generator, and divergences that a critic estimates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from zerosum.core.registry import register
+from zerosum.core.values import Count
+from zerosum.metrics.critic import critic_divergences
+from zerosum.metrics.evidence import Evidence, Measure, Metric, few, only, unlabelled
+from zerosum.metrics.modes import mode_coverage, stacked_modes
+from zerosum.metrics.path_length import perceptual_path_length
+
+__all__ = ["Critic", "Modes", "PathLength", "StackedModes"]
+
+MANY = 100  # classes that are combinations
+
+
+def _classes(evidence: Evidence) -> int:
+    return 0 if evidence.fake.probabilities is None else evidence.fake.probabilities.shape[1]
+
+
+@register("metric", "modes")
+@dataclass(frozen=True)
+class Modes(Metric):
+    """Modes of a mixture that are reached, the share of samples near one, and how unevenly they are reached.
+
+    Srivastava et al. 2017 and Lin et al. 2018, on 2,500 samples.
+    """
+
+    better: ClassVar[dict[str, bool | None]] = {"modes": True, "high-quality": True, "reverse-kl": False}
+
+    def lacks(self, evidence: Evidence) -> str | None:
+        """Known modes with a width."""
+        known = evidence.centres is not None and evidence.spread
+        return None if known else "a mixture whose modes are known; see zerosum ls data"
+
+    def __call__(self, evidence: Evidence) -> dict[str, Measure]:
+        """All generated points."""
+        assert evidence.centres is not None
+        return only(**mode_coverage(evidence.fake.values, evidence.centres, evidence.spread))
+
+
+@register("metric", "stacked-modes")
+@dataclass(frozen=True)
+class StackedModes(Metric):
+    """Classes of an extractor with many, as 1,000 of stacked digits: how many are reached and how unevenly.
+
+    Lin et al. 2018, on 26,000 samples, against classes that are all equally frequent. A classifier's errors invent
+    classes: `modes-half` counts those with at least half of their share.
+    """
+
+    better: ClassVar[dict[str, bool | None]] = {"modes": True, "modes-half": True, "reverse-kl": False}
+
+    def lacks(self, evidence: Evidence) -> str | None:
+        """Class probabilities of many classes."""
+        few_classes = unlabelled(evidence) is None and _classes(evidence) < MANY
+        combined = "an extractor that knows combinations, such as stacked; `classes` counts single ones"
+        return combined if few_classes else unlabelled(evidence)
+
+    def warns(self, evidence: Evidence) -> str | None:
+        """Few samples for so many classes."""
+        return few(evidence, 26 * _classes(evidence), "the protocol takes")
+
+    def __call__(self, evidence: Evidence) -> dict[str, Measure]:
+        """All generated samples."""
+        assert evidence.fake.probabilities is not None
+        found = stacked_modes(evidence.fake.probabilities.argmax(1), _classes(evidence))
+        found.pop("floor")
+        return only(**found)
+
+
+@register("metric", "path-length")
+@dataclass(frozen=True)
+class PathLength(Metric):
+    """How far features move per step between latents: short for generators that change smoothly.
+
+    Karras et al. 2019, section 4.1, in the extractor's features; comparable within one extractor only.
+    """
+
+    better: ClassVar[dict[str, bool | None]] = {"path-length": False}
+    pairs: Count = 2_000  # pairs of latents
+
+    def lacks(self, evidence: Evidence) -> str | None:
+        """A generator."""
+        return "a generator; samples alone have no latents" if evidence.decode is None else None
+
+    def __call__(self, evidence: Evidence) -> dict[str, Measure]:
+        """Pairs of latents of the generator's own distribution."""
+        assert evidence.decode is not None
+        assert evidence.latent is not None
+        value = perceptual_path_length(
+            evidence.decode,
+            lambda features: features,
+            evidence.latent,
+            self.pairs,
+            path=evidence.path,
+            dtype=torch.float32,
+            seed=evidence.seed,
+        )
+        return only(path_length=value)
+
+
+@register("metric", "critic")
+@dataclass(frozen=True)
+class Critic(Metric):
+    """Divergences as a small critic finds them, trained on half of the features and judged on the other half.
+
+    Jensen-Shannon (nats, 0 to ln 2), Pearson chi-square (0 to 2) and Wasserstein-1: lower bounds, up to the critic's
+    error; `told-apart` is the share of samples that the critic names rightly, 0.5 where there is no difference.
+    """
+
+    better: ClassVar[dict[str, bool | None]] = {
+        "jensen-shannon": False,
+        "pearson": False,
+        "wasserstein": False,
+        "told-apart": False,
+    }
+    most: Count = 5_000  # samples of each side at most
+
+    def lacks(self, evidence: Evidence) -> str | None:
+        """Enough samples to train on half of them."""
+        short = min(len(evidence.real), len(evidence.fake)) < 100
+        return "100 samples on each side" if short else None
+
+    def __call__(self, evidence: Evidence) -> dict[str, Measure]:
+        """At most `most` samples of each side."""
+        real, fake = (side.first(self.most).features for side in (evidence.real, evidence.fake))
+        found = critic_divergences(real, fake, seed=evidence.seed)
+        return only(told_apart=found.pop("accuracy"), **found)

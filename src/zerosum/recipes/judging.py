@@ -1,0 +1,21 @@
+"""How samples are judged during a training: which metrics, on how many, by which extractor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from zerosum.core.registry import Part, register, slot
+from zerosum.core.values import Count
+
+
+@register("judge", "samples")
+@dataclass(frozen=True)
+class Judging(Part):
+    """What is measured at each evaluation of a training, and which number decides what is best."""
+
+    metrics: Any = slot("metric", ())  # none: those usual for the data, see `zerosum ls metric`
+    extractor: str = "auto"  # what sees features, as in `zerosum ls extractor`; auto: by the data
+    count: Count = 2_500  # generated samples in each evaluation
+    split: Literal["auto", "held-out", "train", "all"] = "auto"  # real samples; auto: held out where there are any
+    best: str = "auto"  # the number that `best` follows; auto: fd of a classifier, else sliced-wasserstein

@@ -1,0 +1,185 @@
+"""Judge what is there: a run, a generator file, or samples from anywhere, against real samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zerosum.core import settings
+from zerosum.core.errors import RunError
+from zerosum.data import Dataset, Preparation, open_data, to_images
+from zerosum.metrics.evidence import Samples
+from zerosum.recipes import Judging
+from zerosum.runs.directory import RunDirectory
+from zerosum.runs.environment import choose_device
+from zerosum.runs.generator import Generator, find_generator, load_generator
+from zerosum.runs.judge import Judge, Record
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is judged: a generator, or a source of samples; and where its real samples come from, if it knows."""
+
+    generator: Generator | None = None
+    data: str | None = None  # as `open_data` takes it
+    data_root: str | None = None
+    skip_bad: bool = False
+
+
+def evaluate(
+    place: str | Path,
+    data: str | Path | None = None,
+    *,
+    metrics: str = "",
+    extractor: str = "auto",
+    count: int = 10_000,
+    split: str = "auto",
+    seed: int = 0,
+    data_root: str | Path | None = None,
+    skip_bad: bool = False,
+    device: str = "auto",
+    report: Callable[[str, int, int], None] | None = None,
+) -> list[Record]:
+    """Judge a run, a generator file, or a folder, archive or array file of samples.
+
+    Args:
+        place: what is judged.
+        data: real samples; a run knows its own.
+        metrics: as "fd+prdc:k=3"; "all" for all that can be applied, "" for the usual ones.
+        extractor: what sees features, as "mnist-cnn" or "lenet:path=FILE"; "auto" goes by the data.
+        count: samples that a generator draws; of a source at most so many are judged.
+        split: real samples that are compared: "held-out", "train", "all"; "auto": for a generator what was held out,
+            for samples all real ones, but the test part of a set that has one of its own.
+        seed: of the samples and of everything that a metric draws.
+        data_root: where named sets are looked for.
+        skip_bad: leave out images that cannot be read.
+        device: "auto", "cpu", "cuda" ...
+        report: hears (what, done, total) of long work.
+
+    Raises:
+        RunError: there is nothing to judge, or nothing to compare it with.
+        RecipeError: a metric or the extractor does not fit.
+        DataError: real samples cannot be read.
+    """
+    subject, where = find_subject(place), choose_device(device)
+    dataset = _real(subject, data, data_root, skip_bad, report)
+    wanted = _split(subject, dataset, split)
+    words = [f"metrics={'' if metrics == 'all' else metrics}", f"extractor={extractor}", f"count={count}"]
+    judging = settings.assign(Judging(), [*words, f"split={wanted}"])
+    judge = Judge(dataset, judging, seed=seed, device=where)
+    if subject.generator is None:
+        fake, others = judge.see(*_stored(place, dataset, count, seed, skip_bad, report)), {}
+    else:
+        subject.generator.module.to(where)
+        fake, others = drawn(judge, subject.generator, count, seed), known(judge, subject.generator)
+    if metrics == "all":
+        judge.metrics = judge.applicable(fake, **others)
+    return judge.judge(fake, weights="" if subject.generator is None else weights_of(subject.generator), **others)
+
+
+def drawn(judge: Judge, generator: Generator, count: int, seed: int) -> Samples:
+    """Samples of a generator, rounded as files hold them.
+
+    Raises:
+        RunError: the generator makes samples of another shape than the real ones.
+    """
+    if tuple(generator.space.shape) != tuple(judge.dataset.shape):
+        raise RunError(
+            f"the generator makes samples of shape {list(generator.space.shape)}, and {judge.dataset.name} has "
+            f"{list(judge.dataset.shape)}; give the data that it was trained on with --data"
+        )
+    samples = generator.sample(count, seed=seed)
+    values = torch.from_numpy(to_images(samples)) if judge.dataset.is_image else samples
+    return judge.see(values, generator.labels(count))
+
+
+def known(judge: Judge, generator: Generator) -> dict[str, Any]:
+    """What metrics may ask of a generator."""
+    latent = generator.recipe.game.latent
+
+    def decode(latents: Tensor) -> Tensor:
+        samples = generator.decode(latents, generator.labels(len(latents)))
+        return judge.extractor.unrounded(samples).values if judge.dataset.is_image else samples
+
+    return {
+        "decode": decode,
+        "latent": lambda count: latent(count, "cpu"),
+        "path": "slerp" if latent.name == "normal" else "lerp",
+    }
+
+
+def weights_of(generator: Generator) -> str:
+    """Which weights a generator file holds."""
+    game = generator.recipe.game
+    return "last" if game.players()[game.product].average is None else "averaged"
+
+
+def find_subject(place: str | Path) -> Subject:
+    """Tell a run or a generator file from a source of samples.
+
+    Raises:
+        RunError: there is no such place, or a run has no generator yet.
+    """
+    path = Path(place)
+    folder = path.parent if path.suffix == ".safetensors" else path
+    if (folder / "recipe.toml").is_file():  # a run, or a generator file that still lies in its run
+        origin = RunDirectory.open(folder).environment()["data"]
+        generator = load_generator(find_generator(path))
+        return Subject(generator, origin["source"], origin["root"], origin["skip_bad"])
+    if path.suffix == ".safetensors":
+        return Subject(load_generator(find_generator(path)))
+    if not path.exists():
+        raise RunError(f"{place}: there is no such run, generator file, folder, archive or array file")
+    return Subject()
+
+
+def _real(
+    subject: Subject, data: str | Path | None, data_root: str | Path | None, skip_bad: bool, report: Any
+) -> Dataset:
+    source, root = (data, data_root) if data is not None else (subject.data, data_root or subject.data_root)
+    if source is None:
+        raise RunError("there is nothing to compare with; give real samples with --data")
+    if subject.generator is None:
+        return open_data(source, Preparation(), data_root=root, skip_bad=skip_bad, report=report)
+    recipe = subject.generator.recipe
+    prepared = _shaped(recipe.data, subject.generator.space.shape) if subject.generator.space.is_image else recipe.data
+    skip = skip_bad or (data is None and subject.skip_bad)
+    return open_data(source, prepared, seed=recipe.seed, data_root=root, skip_bad=skip, report=report)
+
+
+def _shaped(preparation: Preparation, shape: tuple[int, ...]) -> Preparation:
+    """The preparation, with sizes that depend on the images themselves fixed to those of a generator."""
+    if not preparation.needs_survey:
+        return preparation
+    channels, height, width = shape
+    return preparation.replace(size=f"{height}x{width}", channels=str(channels))
+
+
+def _split(subject: Subject, dataset: Dataset, split: str) -> str:
+    own = subject.generator is not None or dataset.own_split
+    return split if split != "auto" or own else "all"
+
+
+def _stored(
+    place: str | Path, dataset: Dataset, count: int, seed: int, skip_bad: bool, report: Any
+) -> tuple[Tensor, Tensor | None]:
+    """Samples of a folder, archive or array file, brought to the shape of the real ones.
+
+    Raises:
+        RunError: real samples are images and these are points, or the other way round.
+    """
+    preparation = Preparation(held_out=0.0)
+    preparation = _shaped(preparation, dataset.shape) if dataset.is_image else preparation
+    found = open_data(place, preparation, skip_bad=skip_bad, report=report)
+    if found.shape != dataset.shape:
+        raise RunError(f"{place}: samples of shape {list(found.shape)}, and {dataset.name} has {list(dataset.shape)}")
+    order = np.random.default_rng(seed).permutation(len(found))[:count]
+    labels = None if found.labels is None else torch.from_numpy(found.labels[order])
+    same = found.classes == dataset.classes
+    return torch.from_numpy(np.ascontiguousarray(found.values[order])), labels if same else None

@@ -1,0 +1,97 @@
+"""What to try, as options of the recipe at hand; and what its objective can reach."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from zerosum.core import compatibility, settings
+from zerosum.core.errors import RecipeError
+from zerosum.core.space import Space
+from zerosum.recipes import Recipe
+from zerosum.runs.health.course import Course
+
+PENALTIES = ("r1", "r2", "gradient-penalty", "dragan")
+LOGITS = (-20.0, -5.0, -1.0, -0.5, 0.0, 0.5, 1.0, 5.0, 20.0)  # where the least loss is looked for
+
+
+def offer(course: Course, *options: str) -> str:
+    """Those of the options that this recipe takes, beside what is no option of a recipe, in their order."""
+    fitting = [option for option in options if option and ("=" not in option or fits(course, option))]
+    return ", or ".join(dict.fromkeys(fitting)) or "another recipe"
+
+
+def fits(course: Course, option: str) -> bool:
+    """True where the recipe can be trained with these words, as far as the data are known, and they change it."""
+    shape = tuple(course.facts.get("shape", ()))
+    return _fits(course.recipe, option, shape, course.facts.get("classes", 0), course.data.get("train", 1))
+
+
+@functools.cache
+def _fits(recipe: Recipe, option: str, shape: tuple[int, ...], classes: int, train: int) -> bool:
+    try:
+        changed = settings.assign(recipe, option.split())
+        if shape:
+            space = Space(shape, changed.game.latent.size, classes)
+            compatibility.check(changed.game, space, changed.length.images(train), changed.batch)
+    except RecipeError:
+        return False
+    return changed != recipe
+
+
+def slower(course: Course, factor: float, players: Sequence[str] = ("generator", "discriminator")) -> str:
+    """Learning rates divided by a factor; nothing where there are none."""
+    rates = {player: course.rate(player) for player in players}
+    return " ".join(f"{player}.lr={rate / factor:.1g}" for player, rate in rates.items() if rate)
+
+
+def penalty(course: Course) -> tuple[str, ...]:
+    """R1 beside the regularizers that are there, or ten times the weight of the penalty that is."""
+    before = tuple(getattr(course.recipe.game, "regularizers", ()))
+    for part in before:
+        for name in ("gamma", "weight"):
+            if part.name in PENALTIES and hasattr(part, name):
+                return (f"{part.name}.{name}={getattr(part, name) * 10:g}",)
+    words = f"regularizers={'+'.join(str(one) for one in (*before, 'r1:gamma=1'))}"
+    plain = (words, f"discriminator.norm=none {words}")  # batch norm mixes the gradients of samples
+    return next(((option,) for option in plain if fits(course, option)), ())
+
+
+def swings(values: Sequence[float]) -> list[float]:
+    """Heights of the rises and falls of a series, each from one turning point to the next."""
+    turns: list[float] = []
+    for value in values:
+        if len(turns) > 1 and (turns[-1] - turns[-2]) * (value - turns[-1]) >= 0:
+            turns[-1] = value
+        else:
+            turns.append(value)
+    return [abs(b - a) for a, b in itertools.pairwise(turns)]
+
+
+def bounds(game: Any) -> tuple[float, float] | None:
+    """The least that a discriminator can lose, and what it loses by equal logits of 0; None where losses have no floor.
+
+    There is none under critics (the loss falls with the scale of logits) and auto-encoders (logits are errors).
+    """
+    objective = getattr(game, "objective", None)
+    if objective is None or hasattr(objective, "memory") or reconstructs(game):
+        return None
+    return _bounds(objective)
+
+
+def reconstructs(game: Any) -> bool:
+    """True where logits are errors of reconstruction; those of fakes may well be the smaller ones, as BEGAN wants."""
+    return hasattr(game, "objective") and "reconstruction" in game.objective.traits()
+
+
+@functools.cache
+def _bounds(objective: Any) -> tuple[float, float] | None:
+    def loss(real: float, fake: float) -> float:
+        return float(objective.discriminator(torch.tensor([real, real]), torch.tensor([fake, fake])))
+
+    least = min(loss(real, fake) for real in LOGITS for fake in LOGITS)
+    return None if least < -1 else (least, loss(0.0, 0.0))

@@ -1,0 +1,105 @@
+"""The course of a training as its files tell it, and what is found wrong with it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from zerosum.recipes import Recipe
+
+Line = dict[str, Any]
+WINDOW = 10_000  # images over which something has to last before it counts
+_PANEL = re.compile(r"-\d+(?=[_.]|$)")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong: what was seen, what it means, what to try."""
+
+    name: str
+    severity: Literal["warning", "error"]  # error: as it is, the training cannot succeed
+    since: int  # images at which it was first seen
+    seen: str  # with the numbers
+    meaning: str
+    advice: str  # with the exact option
+    until: int | None = None  # images at which it was no longer seen; None: it lasts
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.seen}; {self.meaning}. Try {self.advice}"
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is known of a training up to some clock.
+
+    Attributes:
+        recipe: what is trained.
+        data: the entry `data` of environment.json.
+        reports: lines of metrics.jsonl, events among them.
+        evaluations: lines of evaluations.jsonl.
+    """
+
+    recipe: Recipe
+    data: Line = field(default_factory=dict)
+    reports: list[Line] = field(default_factory=list)
+    evaluations: list[Line] = field(default_factory=list)
+
+    @property
+    def images(self) -> int:
+        """The clock."""
+        return self.reports[-1]["images"] if self.reports else 0
+
+    @property
+    def facts(self) -> Line:
+        """What `facts` knew of the data; nothing where it did not look."""
+        return self.data.get("facts", {})
+
+    def first(self, name: str) -> float | None:
+        """The number in the first report that has it."""
+        return next((value for _, value in self._values(name, self.reports)), None)
+
+    def all(self, name: str) -> list[tuple[int, float]]:
+        """Clock and number in every report that has it."""
+        return list(self._values(name, self.reports))
+
+    def last(self, name: str, count: int) -> list[float]:
+        """The number in the last reports that have it, oldest first; nothing where there are fewer."""
+        values = self._values(name, reversed(self.reports))
+        found = [value for _, (_, value) in zip(range(count), values, strict=False)]
+        return found[::-1] if len(found) == count else []
+
+    def recent(self, name: str, least: int = 2) -> list[float]:
+        """The number in the reports of the last WINDOW images, oldest first, and in `least` reports at the least.
+
+        Nothing where so much has not been trained yet.
+        """
+        found: list[float] = []
+        for images, value in self._values(name, reversed(self.reports)):
+            if images <= self.images - WINDOW and len(found) >= least:
+                break
+            found.append(value)
+        return found[::-1] if self.images >= WINDOW and len(found) >= least else []
+
+    def judged(self, metric: str) -> Line | None:
+        """The last evaluation by a metric."""
+        return next((line for line in reversed(self.evaluations) if line["metric"] == metric), None)
+
+    def rate(self, player: str) -> float | None:
+        """Learning rate of a player, where its optimizer has one."""
+        return getattr(getattr(getattr(self.recipe.game, player, None), "optimizer", None), "lr", None)
+
+    def _values(self, name: str, lines: Any) -> Iterator[tuple[int, float]]:
+        for line in lines:
+            value = _value(line, name)
+            if value is not None:
+                yield line["images"], value
+
+
+def _value(line: Line, name: str) -> float | None:
+    """A number of a report; of several discriminators their mean."""
+    values = [line[name]] if name in line else [line[key] for key in line if _PANEL.sub("", key) == name]
+    numbers = [value for value in values if isinstance(value, (int, float)) and math.isfinite(value)]
+    return sum(numbers) / len(numbers) if numbers else None

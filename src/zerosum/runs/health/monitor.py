@@ -1,0 +1,100 @@
+"""The monitor: holds the course of a training against every symptom, live or from the files of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from zerosum.runs.directory import RunDirectory
+from zerosum.runs.health.course import Course, Finding, Line
+from zerosum.runs.health.symptoms import SYMPTOMS
+from zerosum.runs.logs import read_lines
+
+
+def examine(course: Course) -> list[Finding]:
+    """What is wrong by the last report; the reports before know since when.
+
+    Two numbers on a line (the Dirac-GAN) are right when they rest at 0, which looks like every failure but one.
+    """
+    found = []
+    on_a_line = course.facts.get("shape") == [1]
+    for symptom in SYMPTOMS:
+        if on_a_line and symptom.name != "not-finite":
+            continue
+        seen = symptom.look(course)
+        if seen is not None:
+            what, advice = seen
+            began = since(symptom.name, course)
+            found.append(Finding(symptom.name, symptom.severity, began, what, symptom.meaning, advice))
+    return found
+
+
+def note(course: Course) -> list[Finding]:
+    """Write what is wrong by the last report into that report, and return it."""
+    found = examine(course)
+    if found:
+        course.reports[-1]["findings"] = {one.name: one.seen for one in found}
+    return found
+
+
+def since(name: str, course: Course) -> int:
+    """Images at the first of the reports in a row, up to the last one, that have found it."""
+    began = course.images
+    for line in reversed(course.reports[:-1]):
+        if is_report(line) and name not in line.get("findings", {}):
+            break
+        began = line["images"]
+    return began
+
+
+def is_report(line: Line) -> bool:
+    """False for an event, such as a rollback."""
+    return "images_per_second" in line
+
+
+def replay(course: Course) -> list[Finding]:
+    """All that was wrong at any time of a training: what lasts first, then what is over."""
+    lines: list[Line] = []
+    lasting: dict[str, Finding] = {}
+    over: list[Finding] = []
+    for line in course.reports:
+        lines.append({key: value for key, value in line.items() if key != "findings"})
+        if is_report(line):
+            known = [one for one in course.evaluations if one["images"] < line["images"]]
+            found = {one.name: one for one in note(dataclasses.replace(course, reports=lines, evaluations=known))}
+            gone = [one for name, one in lasting.items() if name not in found]
+            over += [dataclasses.replace(one, until=line["images"]) for one in gone]
+            lasting = found
+    at_last = examine(dataclasses.replace(course, reports=lines))  # with the last evaluation, and events after reports
+    return [*at_last, *over]
+
+
+def read_course(place: str | Path) -> Course:
+    """The course of a run, from its files.
+
+    Raises:
+        RunError: there is no such run.
+        RecipeError: its recipe cannot be read.
+    """
+    run = RunDirectory.open(place)
+    reports, evaluations = read_lines(run.metrics), read_lines(run.evaluations)
+    return Course(run.recipe(), run.environment().get("data", {}), reports, evaluations)
+
+
+def diagnose(place: str | Path) -> list[Finding]:
+    """Everything that was wrong in a run, what lasts first; computed anew from its files.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    return replay(read_course(place))
+
+
+def lines(findings: list[Finding]) -> list[str]:
+    """A few lines of text for each finding."""
+    text = []
+    for one in findings:
+        when = f"since {one.since:,} images" if one.until is None else f"from {one.since:,} to {one.until:,} images"
+        text += [f"{one.severity}: {one.name} {when}", f"  seen:  {one.seen}", f"  means: {one.meaning}"]
+        text += [f"  try:   {one.advice}"] if one.until is None else []
+    return text

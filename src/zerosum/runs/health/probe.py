@@ -1,0 +1,125 @@
+"""What a report measures beside the losses: how varied fakes are, what they copy, and what D knows by heart.
+
+Every number comes from the last batch of the interval or from copies of the networks under a seed of their own, so the
+training does not notice. Images are compared as pixels, at most SIDE on a side.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from zerosum.core.clock import mix, seeded
+from zerosum.core.engine import Engine
+from zerosum.core.game import role
+from zerosum.data import Dataset, Feed
+from zerosum.runs.health.facts import AT_ONCE, spaced
+
+SIDE = 32  # pixels; larger images are averaged down to this before they are compared
+PIXELS = 4_000_000  # of training samples that are kept for comparison: 3,906 images of 32 x 32 grey
+REFERENCES = 256  # training samples whose nearest neighbour among the others is the measure for fakes
+LOOKS = 64  # training and held-out samples that the discriminator is shown at a report
+LEAST = 16  # held-out samples; fewer say nothing of overfitting
+NEAR = 0.1  # two fakes are duplicates below this share of the distance between neighbours among as many real samples
+
+NUMBERS = ("real_distance", "fake_distance", "duplicates", "nearness", "copying", "overfitting")  # what it measures
+
+
+class Probe:
+    """Measures a training from outside.
+
+    Args:
+        dataset: what it trains on, and what it does not see.
+        batch: samples in a batch; a multiple of the game's pack.
+        seed: of the samples that are looked at.
+    """
+
+    def __init__(self, dataset: Dataset, batch: int, pack: int = 1, seed: int = 0) -> None:
+        self.dataset, self.seed = dataset, seed
+        self.count = max(1, min(batch, LOOKS) // pack) * pack
+        self.kept, self.usual = self._neighbourhood()
+
+    def _neighbourhood(self) -> tuple[Tensor, float]:
+        """Some training samples, and the median distance of one to its nearest neighbour among the others."""
+        dataset = self.dataset
+        size = min(int(np.prod(dataset.shape)), SIDE * SIDE * dataset.shape[0])
+        chosen = dataset.train[spaced(len(dataset.train), max(2, PIXELS // size))]
+        parts = (chosen[start : start + AT_ONCE] for start in range(0, len(chosen), AT_ONCE))
+        kept = torch.cat([flat(_samples(dataset, part)) for part in parts])
+        few = spaced(len(kept), REFERENCES)
+        distances = torch.cdist(kept[few], kept)
+        distances[torch.arange(len(few)), torch.from_numpy(few)] = float("inf")
+        return kept, float(distances.amin(1).median()) if len(kept) > 1 else 0.0
+
+    def look(self, engine: Engine) -> dict[str, float]:
+        """All that can be measured after a turn."""
+        found = {} if engine.seen is None else self.compare(*(flat(batch) for batch in engine.seen))
+        if len(self.dataset.held_out) >= LEAST:
+            found |= self.overfitting(engine)
+        return found
+
+    def compare(self, real: Tensor, fake: Tensor) -> dict[str, float]:
+        """Distances within a real batch [N, D] and one of fakes [M, D], and from fakes to training samples."""
+        if len(fake) < 2 or len(real) < 2 or not fake.isfinite().all():
+            return {}
+        found = {"real_distance": spread(real), "fake_distance": spread(fake)}
+        different = real.unique(dim=0)  # a small set comes round within a batch
+        if len(different) > 1:
+            near, usual = nearest(fake), float(nearest(different).median())
+            found |= {
+                "duplicates": float((near < NEAR * usual).float().mean()),
+                "nearness": float(near.median()) / usual,
+            }
+        if self.usual > 0:
+            found["copying"] = float(torch.cdist(fake, self.kept).amin(1).median()) / self.usual
+        return found
+
+    @torch.no_grad()
+    def overfitting(self, engine: Engine) -> dict[str, float]:
+        """How surely copies of the discriminators rank training samples above held-out ones: 0 chance, 1 always."""
+        networks = {name: copy.deepcopy(seat.module) for name, seat in engine.seats.items()}
+        with seeded(self.seed, "overfitting", engine.images):
+            known, new = (self._logits(engine, networks, part) for part in ("train", "held_out"))
+        return {f"overfitting{name.removeprefix(role(name))}": surely(known[name], new[name]) for name in known}
+
+    def _logits(self, engine: Engine, networks: dict[str, torch.nn.Module], part: str) -> dict[str, Tensor]:
+        chosen = dataclasses.replace(self.dataset, train=getattr(self.dataset, part))
+        feed = Feed(chosen, self.count, seed=mix(self.seed, engine.images), device=engine.device)
+        real, label = feed.next()
+        latent = engine.game.latent(len(real), engine.device)
+        return engine.game.wire(networks, real, latent, label)[1]
+
+
+def _samples(dataset: Dataset, index: np.ndarray) -> Tensor:
+    raw = torch.from_numpy(np.ascontiguousarray(dataset.values[index])).float()
+    return raw.div(127.5).sub(1).permute(0, 3, 1, 2) if dataset.is_image else raw
+
+
+def flat(batch: Tensor) -> Tensor:
+    """Samples [N, ...] as rows of numbers on the CPU; large images are averaged down first."""
+    batch = batch.detach().float().cpu()
+    if batch.dim() == 4:
+        batch = batch.clamp(-1, 1)
+        if max(batch.shape[2:]) > SIDE:
+            batch = adaptive_avg_pool2d(batch, SIDE)
+    return batch.flatten(1)
+
+
+def spread(rows: Tensor) -> float:
+    """Root of the mean squared distance between two of the rows [N, D], per number."""
+    return float(rows.double().var(0).mean().mul(2).sqrt())
+
+
+def nearest(rows: Tensor) -> Tensor:
+    """Distance of each row [N, D] to the nearest of the others, [N]."""
+    return torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(float("inf")).amin(1)
+
+
+def surely(high: Tensor, low: Tensor) -> float:
+    """How surely one of `high` exceeds one of `low`: 1 always, 0 as often as not, -1 never (Somers' D)."""
+    return float((high.float().flatten()[:, None] - low.float().flatten()).sign().mean())

@@ -1,0 +1,286 @@
+"""What can go wrong, by name. A symptom looks at the course of a training and says what it sees, or nothing.
+
+Limits are measured: `benchmarks/health.py` has the trainings that each must find, and those that none may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from zerosum.runs.health.advice import bounds, offer, penalty, reconstructs, slower, swings
+from zerosum.runs.health.course import Course
+
+Seen = tuple[str, str] | None  # what was seen, and what to try
+
+LARGEST_STEP, USUAL_STEP, SMALLEST_STEP = 0.2, 0.01, 1e-7  # change of a player's weights by one update, of their size
+EXPLODED, VANISHED = 100.0, 1e-3  # gradient norm, of that at the start; of its peak
+LOST, WON, LEFT = 0.25, 0.99, 0.02  # share of right verdicts; share of the loss at chance that is left
+SWING, SWINGS, SWINGS_OVER = 0.3, 4, 8  # of right verdicts from report to report; how many, in how many reports
+DUPLICATES, FEW_DUPLICATES, PATIENCE = (
+    0.5,
+    0.1,
+    100_000,
+)  # share of samples; what is few; images until there must be few
+UNEVEN, NARROW = 1.0, 0.1  # nats of label-kl; recall, of that of real samples
+COPIED, COPIES = 0.4, -5.0  # distance to training samples, of that between them; CT score
+BY_HEART = 0.5  # Somers' D of training over held-out samples
+RUNAWAY = 0.85  # probability of each augmentation
+FEW, DIFFERENT = 500, 0.5  # training samples; share that differs
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """A name for something wrong, and how to see it."""
+
+    name: str
+    severity: Literal["warning", "error"]
+    meaning: str
+    look: Callable[[Course], Seen]
+
+
+SYMPTOMS: list[Symptom] = []
+
+
+def symptom(
+    name: str, severity: Literal["warning", "error"], meaning: str
+) -> Callable[[Any], Callable[[Course], Seen]]:
+    """Put a function on the list of symptoms."""
+
+    def put(look: Callable[[Course], Seen]) -> Callable[[Course], Seen]:
+        SYMPTOMS.append(Symptom(name, severity, meaning, look))
+        return look
+
+    return put
+
+
+# ---------------------------------------------------------------------- numbers
+
+
+@symptom("not-finite", "error", "a number overflowed or became NaN, mostly because the updates are too large")
+def not_finite(course: Course) -> Seen:
+    """A loss, gradient or weight was not finite."""
+    events = [line for line in course.reports if "not_finite" in line]
+    if not events:
+        return None
+    times = f" ({len(events)} times)" if len(events) > 1 else ""
+    return events[-1]["not_finite"].partition(". ")[0] + times, offer(
+        course, slower(course, 10), *penalty(course), "on_nan=rollback"
+    )
+
+
+@symptom(
+    "learning-rate-too-high", "warning", "the weights are thrown about, and what the start gave them is lost at once"
+)
+def learning_rate(course: Course) -> Seen:
+    """One update replaced a good part of the weights."""
+    seen, options = [], []
+    for player in ("generator", "discriminator"):
+        images, step = max(course.all(f"{player}_step"), key=lambda one: one[1], default=(0, 0.0))
+        if step > LARGEST_STEP:
+            seen.append(f"one update moved the {player}'s weights by {step:.0%} of their size, by {images:,} images")
+            options.append(slower(course, step / USUAL_STEP, (player,)))
+    return ("; ".join(seen), offer(course, " ".join(options))) if seen else None
+
+
+@symptom("exploding-gradients", "error", "the players drive each other out of bounds")
+def exploding(course: Course) -> Seen:
+    """Gradients many times those of the start."""
+    for player in ("generator", "discriminator"):
+        begun, now = course.first(f"{player}_gradient"), course.recent(f"{player}_gradient")
+        if begun and now and min(now) > EXPLODED * begun:
+            seen = f"the {player}'s gradient has norm {now[-1]:.3g}, {now[-1] / begun:,.0f} times that of the start"
+            return seen, offer(course, *penalty(course), slower(course, 4))
+    return None
+
+
+@symptom("vanishing-gradients", "error", "the generator learns nothing any more")
+def vanishing(course: Course) -> Seen:
+    """A generator's gradient that is nothing beside what it was."""
+    peak = max((value for _, value in course.all("generator_gradient")), default=0.0)
+    now = course.recent("generator_gradient")
+    if not now or max(now) >= VANISHED * peak:
+        return None
+    seen = f"the generator's gradient has norm {now[-1]:.3g}, it was {peak:.3g}"
+    return seen, offer(course, "objective=non-saturating", "objective=hinge", *penalty(course), slower(course, 10))
+
+
+# ---------------------------------------------------------------------- the players
+
+
+def _rest(course: Course, player: str) -> list[float]:
+    """The last steps of a player that does not move although it has a gradient; nothing of one that moves."""
+    steps, now = course.last(f"{player}_step", 2), course.last(f"{player}_gradient", 1)
+    peak = max((value for _, value in course.all(f"{player}_gradient")), default=0.0)
+    still = bool(steps) and max(steps) < SMALLEST_STEP
+    return steps if still and (not now or now[0] >= VANISHED * peak) else []
+
+
+@symptom("generator-frozen", "error", "the generator does not change, so its samples cannot get better")
+def generator_frozen(course: Course) -> Seen:
+    """Updates that leave the generator's weights where they are."""
+    steps = _rest(course, "generator")
+    if not steps:
+        return None
+    rate = course.rate("generator")
+    return f"its updates move its weights by {steps[-1]:.1g} of their size (lr={rate})", offer(
+        course, "generator.lr=2e-4"
+    )
+
+
+@symptom(
+    "discriminator-loses",
+    "error",
+    "the discriminator is too weak or does not learn, so it teaches the generator nothing",
+)
+def discriminator_loses(course: Course) -> Seen:
+    """A discriminator that does not move, or takes fakes for real more often than real samples."""
+    steps = _rest(course, "discriminator")
+    if steps:
+        rate = course.rate("discriminator")
+        seen = f"the discriminator's updates move its weights by {steps[-1]:.1g} of their size (lr={rate})"
+        return seen, offer(course, "discriminator.lr=2e-4")
+    right = course.recent("correct")
+    if not right or max(right) > LOST or reconstructs(course.recipe.game):
+        return None
+    seen = f"it ranks a real sample above a fake in {right[-1]:.0%} of pairs; chance is 50%"
+    updates = getattr(course.recipe.game, "discriminator_updates", 1)
+    return seen, offer(course, f"discriminator_updates={updates + 1}", slower(course, 4, ("generator",)))
+
+
+@symptom(
+    "discriminator-wins",
+    "warning",
+    "the discriminator has nothing left to learn, and the generator no way to gain on it",
+)
+def discriminator_wins(course: Course) -> Seen:
+    """Right verdicts always, at a loss that cannot fall further."""
+    right, losses, span = (
+        course.recent("correct"),
+        course.recent("discriminator.adversarial"),
+        bounds(course.recipe.game),
+    )
+    if not right or not losses or span is None:
+        return None
+    left = [max(0.0, loss - span[0]) / (span[1] - span[0]) for loss in losses]
+    if min(right) < WON or max(left) > LEFT:
+        return None
+    seen = f"it ranks real above fake in {right[-1]:.1%} of pairs, and {left[-1]:.1%} of its loss at chance is left"
+    return seen, offer(course, *penalty(course), slower(course, 4, ("discriminator",)))
+
+
+@symptom("oscillation", "warning", "the players chase each other in circles, and neither gains")
+def oscillation(course: Course) -> Seen:
+    """Verdicts that swing from one end to the other, again and again."""
+    right = course.last("correct", SWINGS_OVER)
+    turns = [here for here in swings(right) if here >= SWING]
+    if len(turns) < SWINGS:
+        return None
+    seen = f"the share of right verdicts swung by {min(turns):.0%} or more {len(turns)} times in {len(right)} reports"
+    return seen, offer(course, *penalty(course), slower(course, 2))
+
+
+# ---------------------------------------------------------------------- samples
+
+
+@symptom("mode-collapse", "error", "the generator makes few different samples, whatever the latent")
+def mode_collapse(course: Course) -> Seen:
+    """Duplicates among fakes after there were few, or for too long; or good samples of a small part of the data."""
+    twice = course.recent("duplicates")
+    before = min((value for _, value in course.all("duplicates")), default=1.0)
+    late = before < FEW_DUPLICATES or course.images >= PATIENCE
+    advice = offer(course, "discriminator.minibatch=stddev", "pack=2", *penalty(course))
+    if twice and min(twice) > DUPLICATES and late:
+        wide = course.last("fake_distance", 1) + course.last("real_distance", 1)
+        apart = f"; two of them are {wide[0]:.2g} apart, two real ones {wide[1]:.2g}" if len(wide) == 2 else ""
+        return f"{twice[-1]:.0%} of samples have a near duplicate in their batch{apart}", advice
+    return _judged_collapse(course, advice)
+
+
+def _judged_collapse(course: Course, advice: str) -> Seen:
+    recall, precision, labels = (course.judged(name) for name in ("recall", "precision", "label-kl"))
+    if labels and labels["value"] > UNEVEN:
+        return f"the classes of samples diverge from those of the data by {labels['value']:.2f} nats (label-kl)", advice
+    if not (recall and precision and recall.get("floor") and precision.get("floor")):
+        return None
+    if recall["value"] >= NARROW * recall["floor"] or precision["value"] <= 0.5 * precision["floor"]:
+        return None
+    seen = f"recall {recall['value']:.2f} at precision {precision['value']:.2f}"
+    return f"{seen}; real samples have {recall['floor']:.2f} and {precision['floor']:.2f}", advice
+
+
+@symptom("memorisation", "error", "the generator repeats training samples")
+def memorisation(course: Course) -> Seen:
+    """Samples nearer to training samples than these are to each other, or than held-out ones are."""
+    advice = offer(course, "augmentations=diffaugment", "more data", "the checkpoint `best`")
+    near = course.recent("copying")
+    if near and max(near) < COPIED:
+        return f"samples lie at {near[-1]:.0%} of the usual distance from a training sample to the next", advice
+    features, pixels = course.judged("ct"), course.judged("ct-pixels")
+    if features and pixels and max(features["value"], pixels["value"]) < COPIES:
+        return (
+            f"CT score {features['value']:.1f} on features, {pixels['value']:.1f} on pixels; below -3 are copies",
+            advice,
+        )
+    return None
+
+
+@symptom("overfitting", "warning", "the discriminator knows its training samples by heart; what it teaches is noise")
+def overfitting(course: Course) -> Seen:
+    """Higher logits for training samples than for held-out ones."""
+    known = course.recent("overfitting", 3)
+    if not known or min(known) < BY_HEART:
+        return None
+    share = (1 + known[-1]) / 2
+    seen = f"it ranks a training sample above a held-out one in {share:.0%} of pairs; chance is 50%"
+    return seen, offer(course, "augmentations=diffaugment", "augmentations=ada", "more data")
+
+
+@symptom("ada-runs-away", "warning", "augmentation hides the data, and the generator begins to make augmented samples")
+def ada_runs_away(course: Course) -> Seen:
+    """An adaptive probability near 1 or beyond."""
+    adaptive = any(
+        getattr(part, "control", "") == "adaptive" for part in getattr(course.recipe.game, "augmentations", ())
+    )
+    p = course.recent("ada.p")
+    if not adaptive or not p or min(p) < RUNAWAY:
+        return None
+    return f"p is {p[-1]:.2f}", offer(course, *penalty(course), "augmentations=ada:control=fixed,p=0.5", "more data")
+
+
+# ---------------------------------------------------------------------- data
+
+
+def _of_images(course: Course) -> dict[str, Any]:
+    """Facts of images; points may be few on purpose."""
+    return course.facts if len(course.facts.get("shape", "CHW")) == 3 else {}
+
+
+@symptom("one-image-repeated", "error", "there is nothing to learn but one sample")
+def repeated(course: Course) -> Seen:
+    """All training samples are equal."""
+    facts = _of_images(course)
+    if facts.get("distinct") != 1:
+        return None
+    return f"all {facts['looked_at']:,} training samples that were looked at are equal", "other data"
+
+
+@symptom("few-images", "warning", "both players can learn so few samples by heart")
+def few(course: Course) -> Seen:
+    """Fewer different training samples than a network remembers."""
+    facts = _of_images(course)
+    if not 1 < facts.get("distinct", FEW) < FEW:
+        return None
+    seen = f"{facts['distinct']:,} different training samples, of {facts['looked_at']:,}"
+    return seen, offer(course, "more data", "augmentations=diffaugment", "augmentations=ada")
+
+
+@symptom("repeated-images", "warning", "what is repeated is learnt as often")
+def doubles(course: Course) -> Seen:
+    """Many training samples are equal."""
+    facts = _of_images(course)
+    looked, distinct = facts.get("looked_at", 1), facts.get("distinct", 1)
+    if distinct == 1 or distinct > DIFFERENT * looked:
+        return None
+    return f"of {looked:,} training samples {looked - distinct:,} are copies of others", "the data without doubles"

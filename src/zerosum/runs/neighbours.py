@@ -1,0 +1,82 @@
+"""Samples beside what is nearest to them in the training data: does a generator make, or copy?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from zerosum.core.errors import RunError
+from zerosum.data import open_data
+from zerosum.data.contents import Report, silent
+from zerosum.metrics.neighbours import nearest
+from zerosum.runs import pictures
+from zerosum.runs.sample import Draft, writing
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """Samples and what is nearest to them in the training data."""
+
+    samples: Array  # uint8 [N, H, W, C]
+    nearest: Array  # uint8 [N, k, H, W, C], the nearest first
+    distances: Array  # [N, k]: root mean square differences in grey levels, 0 to 255
+
+
+def neighbours(
+    drawn: Draft, source: str | Path, k: int = 5, *, data_root: str | Path | None = None, report: Report = silent
+) -> Neighbours:
+    """Find the k training images nearest to each sample, by pixels.
+
+    `source` is prepared and split as it was for the generator's own training.
+
+    Raises:
+        RunError: the generator makes points, or images of another shape, or there are fewer than k.
+        DataError: the data cannot be read.
+    """
+    generator = drawn.generator
+    if not generator.space.is_image:
+        raise RunError("--neighbours is a picture of images, and this generator makes points")
+    recipe = generator.recipe
+    data = open_data(source, recipe.data, seed=recipe.seed, data_root=data_root, report=report)
+    if data.shape != generator.space.shape:
+        raise RunError(
+            f"--neighbours {source}: images of {list(data.shape)} (channels, height, width), and this generator makes "
+            f"{list(generator.space.shape)}; name the data that it was trained on"
+        )
+    if len(data.train) < k:
+        raise RunError(f"--neighbours {source}: there are {len(data.train)} training images, fewer than --k {k}")
+    images = drawn.render(report)
+    base = data.values[data.train]
+    flat = [torch.from_numpy(np.ascontiguousarray(one)).flatten(1).float() for one in (images, base)]
+    distances, places = nearest(flat[0], flat[1], k)
+    return Neighbours(images, base[places.numpy()], distances.numpy() / math.sqrt(flat[0].shape[1]))
+
+
+def write_neighbours(
+    drawn: Draft,
+    out: str | Path,
+    source: str | Path,
+    k: int = 5,
+    *,
+    data_root: str | Path | None = None,
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Write a .png with each sample at the left of its nearest training images; return their distances.
+
+    Raises:
+        RunError, DataError: as `neighbours`; or the name has another ending, or cannot be written.
+    """
+    path = Path(out)
+    if path.suffix.lower() != ".png":
+        raise RunError(f"--out {out}: neighbours are a picture; use FILE.png")
+    found = neighbours(drawn, source, k, data_root=data_root, report=report)
+    with writing(path):
+        pictures.save(path, pictures.beside(found.samples, found.nearest))
+    return {"distances": found.distances.tolist(), "unit": "root mean square of grey levels"}

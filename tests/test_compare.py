@@ -1,0 +1,467 @@
+"""Runs side by side: what is one group, what may be averaged, and what is shown."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from typer.testing import CliRunner
+
+from tests.test_sample import make
+from zerosum.cli.main import app
+from zerosum.core import settings
+from zerosum.core.errors import RunError
+from zerosum.recipes import read_recipe
+from zerosum.runs.charts import svg
+from zerosum.runs.compare import Comparison, Estimate, write
+from zerosum.runs.compare_page import _chart, label
+from zerosum.runs.directory import RunDirectory
+from zerosum.runs.entry import Entry, flat
+
+MACHINE = {
+    "processor": "Abacus", "accelerator": None, "device": "cpu", "threads": 2, "torch": "2.13.0", "precision": "fp32",
+}  # fmt: skip
+PROTOCOL = {"real": "held-out", "count": 180, "space": "data", "weights": "averaged"}
+
+
+def write_run(path, recipe="mlp", *words, seed=0, values=((100, 3.0), (200, 1.0), (300, 2.0)), **options):
+    """A run directory as a training leaves it; `values` are images and sliced Wasserstein distances."""
+    machine, data = MACHINE | options.pop("machine", {}), {"source": "digits", "train": 100, "skip_bad": False}
+    data |= {"fingerprint": f"held out by {seed}"} | options.pop("data", {})
+    chosen = settings.assign(read_recipe(recipe), ["length=300", f"seed={seed}", *words])
+    (path / "checkpoints" / "000000300").mkdir(parents=True)
+    (path / "recipe.toml").write_text(settings.to_toml(chosen))
+    (path / "environment.json").write_text(json.dumps({**machine, "data": data}))
+    reached = options.pop("reached", 300)
+    (path / "latest").write_text(f"{reached:09d}\n")
+    seconds = options.pop("seconds", 10.0)
+    manifest = {"manifest": {"seconds": seconds}}
+    (path / "checkpoints" / "000000300" / "manifest.json").write_text(json.dumps(manifest))
+    reports = [{"images": n, "seconds": seconds * n / reached} for n in (reached // 2, reached)]
+    lines(path / "metrics.jsonl", [*reports, *options.pop("events", [])])
+    protocol = PROTOCOL | options.pop("protocol", {}) | {"seed": seed}
+    more = options.pop("line", {})
+    lines(
+        path / "evaluations.jsonl",
+        [{"images": n, "metric": "sw", "value": value, "protocol": protocol, **more} for n, value in values],
+    )
+    assert not options
+    return path
+
+
+def lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def add(path, *rows):
+    with (path / "evaluations.jsonl").open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+@pytest.fixture
+def six(tmp_path):
+    """Three seeds of two recipes."""
+    found = []
+    for recipe, shift in (("mlp", 0.0), ("dcgan", 5.0)):
+        for seed, last in enumerate((2.0, 2.5, 4.0)):
+            values = ((100, 3.0 + shift), (200, 1.0 + seed + shift), (300, last + shift))
+            path = tmp_path / f"{recipe}-{seed}"
+            found.append(write_run(path, recipe, seed=seed, values=values, seconds=10.0 + seed))
+    return found
+
+
+# ---------------------------------------------------------------------- numbers
+
+
+def test_an_interval_is_students():
+    values = [2.0, 2.5, 4.0, 3.2]
+    found = Estimate.of(enumerate(values))
+    expected = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(expected, rel=1e-12)
+    assert found.mean == pytest.approx(2.925)
+    pair = Estimate.of([(0, 1.0), (1, 3.0)])
+    assert pair.half_width == pytest.approx(12.706204736, rel=1e-9)  # t(0.975, 1) * sqrt(2) / sqrt(2)
+
+
+def test_one_seed_has_no_interval():
+    found = Estimate.of([(7, 2.0)])
+    assert (found.mean, found.half_width, found.low, found.high) == (2.0, None, 2.0, 2.0)
+    assert Estimate.of([]) is None
+
+
+def test_repeats_of_a_seed_are_no_further_evidence():
+    found = Estimate.of([(0, 1.0), (0, 3.0), (1, 5.0)])
+    assert found.values == {0: 2.0, 1: 5.0}
+    assert found.mean == 3.5
+    assert found.half_width == pytest.approx(12.706204736 * 1.5, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ((0.123456,), "0.1235"),
+        ((12345.6,), "12,346"),
+        ((0.25, 0.27), "0.26 ± 0.13"),
+        ((1000.0, 1200.0, 1400.0), "1,200 ± 497"),
+        ((0.5, 0.5), "0.5000 ± 0.0000"),
+        ((0.5, math.nan), "nan"),
+        ((0.5, math.inf), "nan"),
+    ],
+)
+def test_numbers_are_written_as_exactly_as_they_are_known(values, text):
+    assert write(Estimate.of(enumerate(values))) == text
+
+
+# ---------------------------------------------------------------------- groups
+
+
+def test_seeds_are_grouped_and_recipes_are_not(six):
+    found = Comparison.of([six[0], six[3], six[1], six[4], six[2], six[5]])
+    assert [(group.name, group.seeds) for group in found.groups] == [("mlp", [0, 1, 2]), ("dcgan", [0, 1, 2])]
+    (column,) = found.columns
+    last, best = (found.groups[0].estimate(column, at) for at in ("last", "best"))
+    assert last.values == {0: 2.0, 1: 2.5, 2: 4.0}
+    assert best.values == {0: 1.0, 1: 2.0, 2: 3.0}
+    assert best.half_width == pytest.approx(4.302652729911275 / math.sqrt(3), rel=1e-9)
+    assert found.groups[1].estimate(column, "best").mean == 7.0
+    assert found.groups[0].reached(column, "best") == [200, 200, 100]
+    assert found.groups[0].clock("seconds").values == {0: 10.0, 1: 11.0, 2: 12.0}
+    assert found.groups[0].clock("speed").values == {0: 30.0, 1: 300 / 11, 2: 25.0}
+    assert found.notes == []
+
+
+def test_the_same_directory_twice_is_one_run(six, monkeypatch):
+    monkeypatch.chdir(six[0].parent)
+    assert len(Comparison.of([six[0], "mlp-0", "./mlp-0/"]).groups[0].entries) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"words": ["batch=32"]},
+        {"data": {"source": "mnist"}},
+        {"data": {"train": 99}},
+        {"data": {"skip_bad": True}},
+        {"machine": {"precision": "bf16"}},
+        {"reached": 200},
+    ],
+    ids=str,
+)
+def test_what_differs_by_more_than_the_seed_stands_apart(tmp_path, change):
+    first = write_run(tmp_path / "a")
+    other = write_run(tmp_path / "b", "mlp", *change.pop("words", []), seed=1, **change)
+    assert len(Comparison.of([first, write_run(tmp_path / "c", seed=1)]).groups) == 1
+    assert len(Comparison.of([first, other]).groups) == 2
+
+
+def test_a_users_own_code_tells_runs_apart(tmp_path):
+    paths = [write_run(tmp_path / name, seed=seed) for seed, name in enumerate("abc")]
+    for path, text in zip(paths, ("x = 1", "x = 1", "x = 2"), strict=True):
+        (path / "code").mkdir()
+        (path / "code" / "mine.py").write_text(text)
+    assert [group.seeds for group in Comparison.of(paths).groups] == [[0, 1], [2]]
+
+
+def test_equal_seeds_on_other_data_stand_apart(tmp_path):
+    paths = [write_run(tmp_path / "a"), write_run(tmp_path / "b", seed=1)]
+    changed = write_run(tmp_path / "c", data={"fingerprint": "images were added"})
+    again = write_run(tmp_path / "d")
+    assert [len(group.entries) for group in Comparison.of([*paths, changed]).groups] == [2, 1]
+    found = Comparison.of([*paths, again])
+    assert [len(group.entries) for group in found.groups] == [3]
+    assert found.notes == ["mlp: seed 0 comes 2 times; n counts seeds, not runs"]
+    assert len(found.groups[0].estimate(found.columns[0], "last").values) == 2
+
+
+def test_other_machines_share_metrics_but_not_seconds(tmp_path):
+    paths = [write_run(tmp_path / "a"), write_run(tmp_path / "b", seed=1, machine={"accelerator": "H100"})]
+    found = Comparison.of(paths)
+    (group,) = found.groups
+    assert group.clock("seconds") is None
+    assert len(group.estimate(found.columns[0], "last").values) == 2
+    assert found.notes == ["mlp: trained on 2 different machines; seconds are not averaged"]
+    assert "machines differ" in call("compare", *paths).stdout
+    assert "machine" in found.common
+    assert "Abacus, 2 threads, fp32, torch 2.13.0 and H100, 2 threads" in found.common["machine"]
+
+
+def test_only_differing_settings_are_told(tmp_path):
+    words = ["discriminator.optimizer=adam:lr=0.001", "regularizers=r1:gamma=3"]
+    paths = [write_run(tmp_path / "a", "mlp", words[0]), write_run(tmp_path / "b", "mlp", *words)]
+    paths.append(write_run(tmp_path / "c", "mlp", "regularizers=r1:gamma=4", seed=9))
+    found = Comparison.of(paths)
+    assert found.differing == ["regularizers", "discriminator.optimizer.lr"]
+    assert found.differences(found.groups[1]) == {"regularizers": "r1", "discriminator.optimizer.lr": "0.001"}
+    pair = Comparison.of(paths[1:])
+    assert pair.differences(pair.groups[0]) == {"discriminator.optimizer.lr": "0.001", "regularizers.r1.gamma": "3.0"}
+    assert label(pair, pair.groups[1]) == "mlp regularizers.r1.gamma=4.0 discriminator.optimizer.lr=0.0002"
+
+
+def test_settings_of_other_recipes_come_after_those_of_one(tmp_path):
+    paths = [write_run(tmp_path / "a"), write_run(tmp_path / "b", "mlp", "game.pack=2")]
+    found = Comparison.of([*paths, write_run(tmp_path / "c", "dcgan")])
+    assert found.differing[0] == "pack"
+    assert "generator.network" in found.differing
+    assert "recipe" not in found.differing  # it is the name of the row
+    assert not any(key.startswith("generator.network.") for key in found.differing)
+
+
+def test_settings_are_flat_text():
+    rows = dict(
+        flat(
+            {
+                "batch": 4,
+                "stop_when": "fd<1: no part",
+                "game": {"objective": "hinge", "generator": {"optimizer": "adam:lr=1,eps=2"}, "rules": []},
+                "data": "images:size=auto",
+            }
+        )
+    )
+    assert rows == {
+        "batch": 4,
+        "stop_when": "fd<1: no part",
+        "objective": "hinge",
+        "generator.optimizer": "adam",
+        "generator.optimizer.lr": "1",
+        "generator.optimizer.eps": "2",
+        "rules": "none",
+        "data": "images",
+        "data.size": "auto",
+    }
+
+
+# ---------------------------------------------------------------------- protocols
+
+
+def test_other_protocols_are_never_averaged(tmp_path):
+    paths = [write_run(tmp_path / "a"), write_run(tmp_path / "b", seed=1, protocol={"count": 5000})]
+    found = Comparison.of(paths)
+    assert [found.title(column) for column in found.columns] == ["sw [count=180]", "sw [count=5000]"]
+    (group,) = found.groups
+    assert [group.estimate(column, "last").values for column in found.columns] == [{0: 2.0}, {1: 2.0}]
+    text = "sw was measured by 2 protocols, so its numbers stand apart: sw [count=180]; sw [count=5000]"
+    assert found.notes == [text]
+    done = call("compare", *paths)
+    assert f"careful: {text}" in done.stderr
+    assert "2 (n=1)" in done.stdout
+
+
+def test_the_seed_and_what_it_holds_out_are_no_other_protocol(tmp_path):
+    paths = [write_run(tmp_path / f"{n}", seed=n, protocol={"data": f"held out by {n}"}) for n in range(3)]
+    (column,) = Comparison.of(paths).columns
+    assert json.loads(column.protocol) == PROTOCOL | {"data": "digits (100 training samples)"}
+    foreign = write_run(tmp_path / "f", seed=7, protocol={"data": "elsewhere"})
+    assert len(Comparison.of([*paths, foreign]).columns) == 2
+
+
+def test_equal_metrics_on_other_data_stand_apart(tmp_path):
+    paths = [write_run(tmp_path / "a", protocol={"data": "held out by 0"})]
+    mnist = {"source": "mnist", "fingerprint": "m"}
+    paths.append(write_run(tmp_path / "b", data=mnist, protocol={"data": "m"}))
+    assert len(Comparison.of(paths).columns) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "protocol", "best"),
+    [({}, {}, 1.0), ({"higher_is_better": True}, {}, 3.0), ({"higher_is_better": False}, {"part": "fd"}, 1.0)],
+)
+def test_best_goes_the_metrics_way(tmp_path, line, protocol, best):
+    found = Comparison.of([write_run(tmp_path / "a", line=line, protocol=protocol)])
+    assert found.groups[0].estimate(found.columns[0], "best").mean == best
+    assert found.groups[0].estimate(found.columns[0], "last").mean == 2.0
+
+
+def test_a_metric_with_no_good_end_has_no_best(tmp_path):
+    found = Comparison.of([write_run(tmp_path / "a", protocol={"part": "ct"})])
+    assert found.groups[0].estimate(found.columns[0], "best") is None
+    assert found.better(found.columns[0]) is None
+
+
+def test_numbers_that_are_not_finite_are_never_best(tmp_path):
+    found = Comparison.of([write_run(tmp_path / "a", values=((100, math.nan), (200, 2.0), (300, math.nan)))])
+    (group,), (column,) = found.groups, found.columns
+    assert group.estimate(column, "best").mean == 2.0
+    assert math.isnan(group.estimate(column, "last").mean)
+    done = call("compare", tmp_path / "a", "--json")
+    assert json.loads(done.stdout)["groups"][0]["metrics"][0]["last"]["mean"] is None  # JSON has no word for NaN
+
+
+def test_a_later_line_replaces_one_of_the_same_clock_and_protocol(tmp_path):
+    path = write_run(tmp_path / "a")
+    add(path, {"images": 300, "metric": "sw", "value": 9.0, "protocol": PROTOCOL | {"seed": 4}})
+    found = Comparison.of([path])
+    assert found.groups[0].estimate(found.columns[0], "last").mean == 9.0
+
+
+def test_a_seed_without_a_metric_is_told(tmp_path):
+    paths = [write_run(tmp_path / "a"), write_run(tmp_path / "b", seed=1)]
+    add(paths[0], {"images": 300, "metric": "fd", "value": 0.5, "protocol": PROTOCOL})
+    found = Comparison.of([*paths, write_run(tmp_path / "c", "dcgan")], ["fd"])
+    assert [found.quantity(group, found.columns[0], "last") for group in found.groups] == ["0.5 (n=1)", "-"]
+
+
+def test_metrics_are_chosen_by_name(tmp_path):
+    path = write_run(tmp_path / "a")
+    add(path, {"images": 300, "metric": "fd", "value": 0.5, "protocol": PROTOCOL})
+    assert [column.metric for column in Comparison.of([path]).columns] == ["sw", "fd"]
+    assert [column.metric for column in Comparison.of([path], ["fd"]).columns] == ["fd"]
+    with pytest.raises(RunError, match="--metric fdd: none of these runs has it; did you mean 'fd'"):
+        Comparison.of([path], ["fdd"])
+
+
+# ---------------------------------------------------------------------- states
+
+
+def test_runs_that_are_not_finished_stand_alone_and_are_marked(tmp_path):
+    whole = write_run(tmp_path / "a")
+    broken = write_run(tmp_path / "b", seed=1, reached=200, values=((100, 3.0), (200, 1.0)))
+    writing = write_run(tmp_path / "c", seed=2)
+    failed = write_run(tmp_path / "d", seed=3, reached=100, events=[{"images": 150, "not_finite": "generator: loss"}])
+    directory = RunDirectory(writing)
+    directory.hold()
+    try:
+        found = Comparison.of([whole, broken, writing, failed])
+        assert [group.first.state for group in found.groups] == ["finished", "interrupted", "training", "failed"]
+        said = call("compare", whole, broken, writing)
+        again = write_run(tmp_path / "e", seed=4, reached=200)
+        assert len(Comparison.of([broken, again]).groups) == 2
+    finally:
+        directory.release()
+    assert Entry.read(writing).state == "finished"
+    assert f"careful: {broken} is interrupted: 200 images of 300; it stands alone" in said.stderr
+    assert f"{writing} is still training" in said.stderr
+    assert found.facts == ["recipe", "state", "images", "seeds"]
+    assert "stopped by a loss that is not finite" in found.notes[-1]
+
+
+def test_time_and_rules_end_a_run_too(tmp_path):
+    lost = write_run(tmp_path / "a", "mlp", "length=9s", reached=120)  # its latest checkpoint is not there
+    assert Entry.read(lost).state == "interrupted"
+    path = write_run(tmp_path / "b", "mlp", "length=9s")
+    assert Entry.read(path).state == "finished"
+    assert Entry.read(write_run(tmp_path / "c", "mlp", "length=11s")).state == "interrupted"
+    early = write_run(tmp_path / "d", "mlp", "length=900", events=[{"images": 300, "ended": "fd 0.9 < 1 after 300"}])
+    assert Entry.read(early).state == "finished"
+
+
+@pytest.mark.parametrize("file", ["recipe.toml", "environment.json"])
+def test_damaged_runs_are_named(tmp_path, file):
+    path = write_run(tmp_path / "a")
+    (path / file).write_text("{")
+    with pytest.raises(RunError, match=r"a: recipe.toml or environment.json is damaged"):
+        Comparison.of([path])
+    done = call("compare", tmp_path)
+    assert done.exit_code == 2
+    assert "is no run directory (there is no recipe.toml)" in done.stderr
+
+
+# ---------------------------------------------------------------------- shown
+
+
+def test_three_seeds_of_two_recipes_are_two_rows(six):
+    done = call("compare", *six)
+    assert done.exit_code == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[0] == "digits (100 training samples); Abacus, 2 threads, fp32, torch 2.13.0; finished; 300 images"
+    assert said[2].split() == ["sw", "↓"]
+    assert " ".join(said[3].split()) == "recipe settings seeds seconds images/s last, best"
+    rows = [line for line in said if "(n=3)" in line]
+    assert [row.split()[0] for row in rows] == ["mlp", "dcgan"]
+    for row, last in zip(rows, ("2.8 ± 2.6", "7.8 ± 2.6"), strict=True):
+        cells = [word.strip() for word in row.split("(n=3)")[1].split("  ") if word]
+        assert cells == ["11.0 ± 2.5", "27.4 ± 6.2", last]
+    assert said[said.index(rows[0]) + 1].endswith("2.0 ± 2.5")  # at its best
+    assert sum(line.strip().startswith("and ") for line in said) == 2  # more settings than a row shows
+
+
+def test_one_point_alone_is_shown_where_it_is_asked_for(six):
+    said = json.loads(call("compare", *six, "--at", "best", "--json").stdout)
+    (cell,) = said["groups"][0]["metrics"]
+    assert "last" not in cell
+    assert cell["best"]["mean"] == 2.0
+    assert cell["best"]["images"] == [200, 200, 100]
+    assert cell["best"]["n"] == 3
+    assert "last" in json.loads(call("compare", *six, "--at", "last", "--json").stdout)["groups"][0]["metrics"][0]
+    assert "last" not in call("compare", *six, "--at", "best").stdout
+    assert call("compare", *six, "--at", "first").exit_code == 2
+
+
+def test_the_object_has_everything(six):
+    said = json.loads(call("compare", *six, "--json").stdout)
+    assert [group["recipe"] for group in said["groups"]] == ["mlp", "dcgan"]
+    group = said["groups"][0]
+    assert group["seeds"] == [0, 1, 2]
+    assert group["data"] == "digits (100 training samples)"
+    assert group["hardware"] == [MACHINE]
+    assert group["seconds"]["mean"] == 11.0
+    assert group["differs"]["generator.network"] == "mlp-generator"
+    assert [run["seconds"] for run in group["runs"]] == [10.0, 11.0, 12.0]
+    assert group["runs"][1]["run"] == str(six[1])
+    assert group["metrics"][0]["protocol"] == PROTOCOL
+    assert said["notes"] == []
+
+
+def test_curves_have_bands_where_seeds_were_measured_together(six, tmp_path):
+    found = Comparison.of(six[:3])
+    (curve,) = _chart(found, found.columns[0]).curves
+    assert list(curve.x) == [100, 200, 300]
+    assert curve.y == pytest.approx([3.0, 2.0, 2.8333333])
+    assert curve.high[1] - curve.y[1] == pytest.approx(4.302652729911275 / math.sqrt(3), rel=1e-9)
+    assert curve.low[0] == curve.high[0] == 3.0
+    apart = write_run(tmp_path / "x", seed=5, values=((111, 3.0), (222, 1.0)))
+    curves = _chart(Comparison.of([*six[:2], apart]), found.columns[0]).curves
+    assert [list(curve.x) for curve in curves] == [[100, 200, 300], [100, 200, 300], [111, 222]]
+    assert all(curve.faint and curve.colour == 0 for curve in curves)
+    assert svg([_chart(found, found.columns[0])]).startswith("<svg")
+
+
+def test_the_page_is_one_file_with_paired_samples(tmp_path):
+    paths = [write_run(tmp_path / f"<{seed}>", seed=seed) for seed in range(2)]
+    make(paths[0] / "generator.safetensors")
+    out = tmp_path / "pages" / "c.html"
+    done = call("compare", *paths, "--html", out)
+    assert done.exit_code == 0, done.stderr
+    assert f"page: {out}" in done.stderr
+    page = out.read_text()
+    assert page.count("data:image/png;base64,") == 1
+    assert "mlp, seed 0, 123 images" in page
+    assert "has no generator.safetensors yet" in page
+    assert page.count("<svg") == 1
+    assert "&lt;0&gt;" in page
+    assert "<0>" not in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    (tmp_path / "file").write_text("")
+    done = call("compare", *paths, "--html", tmp_path / "file" / "c.html")
+    assert done.exit_code == 2
+    assert "choose another --html" in done.stderr
+
+
+def test_many_metrics_stand_below_one_another_on_a_terminal(tmp_path, monkeypatch):
+    from rich.console import Console
+
+    from zerosum.cli import comparison as shown
+
+    path = write_run(tmp_path / "a")
+    add(path, *({"images": 300, "metric": f"m{n}", "value": 1.0, "protocol": PROTOCOL} for n in range(5)))
+    screens = []
+
+    class Terminal(Console):
+        def __init__(self, **options):
+            super().__init__(**options, width=shown.LEFT + 2 * shown.WIDE, force_terminal=True, record=True)
+            screens.append(self)
+
+    monkeypatch.setattr("rich.console.Console", Terminal)
+    shown.print_tables(Comparison.of([path]), ("last",))
+    text = screens[0].export_text()
+    heads = [[name for name in ("sw", "m0", "m1", "m2", "m3", "m4") if name in line] for line in text.splitlines()]
+    assert [head for head in heads if head] == [["sw", "m0"], ["m1", "m2"], ["m3", "m4"]]
+    monkeypatch.undo()
+    piped = call("compare", path).stdout.splitlines()
+    assert any(
+        all(name in line for name in ("sw", "m0", "m1", "m2", "m3", "m4")) for line in piped
+    )  # a file has no edge

@@ -1,0 +1,213 @@
+"""The judge: splits, floors and baselines, its cache, what it refuses, and that it disturbs nothing."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from zerosum.core.errors import RecipeError
+from zerosum.core.registry import parse, shelf
+from zerosum.core.settings import assign
+from zerosum.data import Preparation, open_data
+from zerosum.metrics import frechet_distance
+from zerosum.recipes import Judging
+from zerosum.runs.judge import Judge
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZEROSUM_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "judgement"
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_data("digits")
+
+
+def judge(dataset, *words, seed=0):
+    return Judge(dataset, assign(Judging(), list(words)), seed=seed)
+
+
+def copies(dataset, indices):
+    return torch.from_numpy(dataset.values[indices]), torch.from_numpy(dataset.labels[indices])
+
+
+def values(records):
+    return {record.metric: record.value for record in records}
+
+
+def test_the_usual_numbers_of_digits(digits):
+    found = judge(digits).judge(judge(digits).see(*copies(digits, digits.train[:300])))
+    assert [one.metric for one in found] == [
+        "fd", "kid", "precision", "recall", "density", "coverage", "sliced-wasserstein",
+    ]  # fmt: skip
+    assert judge(digits).best == "fd"
+    assert [one.higher_is_better for one in found] == [False, False, True, True, True, True, False]
+
+
+def test_fd_is_that_of_features_and_the_floor_that_of_training_images(digits):
+    ours = judge(digits, "metrics=fd")
+    fake = ours.see(*copies(digits, digits.train[100:350]))
+    (record,) = ours.judge(fake)
+    everything = ours.see(*copies(digits, digits.held_out)).features
+    assert record.value == pytest.approx(frechet_distance(everything, fake.features), rel=1e-9)
+    order = np.random.default_rng(0).permutation(digits.train)[:250]
+    floor = frechet_distance(everything, ours.see(*copies(digits, order)).features)
+    assert record.floor == pytest.approx(floor, rel=1e-6)
+    assert record.value == pytest.approx(record.floor, rel=0.5)
+    assert record.baseline > 2 * record.floor
+
+
+def test_a_protocol_says_what_was_compared(digits):
+    ours = judge(digits, "metrics=kid+prdc:k=3", "split=train", seed=4)
+    record = ours.judge(ours.see(*copies(digits, digits.held_out)), weights="last")[0]
+    protocol = record.protocol
+    assert protocol["part"] == "kid:form=full,most=10000"
+    assert protocol["extractor"].startswith("digits-cnn-v1@")
+    assert len(protocol["sha256"]) == 64
+    assert (protocol["count"], protocol["count_real"], protocol["real"]) == (180, 1617, "train")
+    assert (protocol["seed"], protocol["weights"], protocol["rounding"]) == (4, "last", "256 levels, to the nearest")
+    assert protocol["data"] == digits.fingerprint
+    line = record.line()
+    assert {"metric", "value", "higher_is_better", "floor", "baseline", "protocol"} == set(line)
+
+
+def test_equal_sets_are_judged_equal_and_others_are_not(digits):
+    ours = judge(digits, "split=all", "metrics=fd+prdc+duplicates+sliced-wasserstein")
+    same = values(ours.judge(ours.real))
+    assert same["fd"] == pytest.approx(0, abs=1e-6)
+    assert same["precision"] == same["recall"] == same["coverage"] == 1
+    assert same["sliced-wasserstein"] == 0
+    one = values(ours.judge(ours.see(*copies(digits, np.full(400, digits.train[0])))))
+    assert one["duplicates"] == 1
+    assert one["recall"] == 0
+    assert one["fd"] > 10
+
+
+def test_judging_neither_reads_nor_moves_the_randomness(digits):
+    state = torch.get_rng_state()
+    ours = judge(digits, "metrics=fd+fd-infinity+kid+critic+ct+prdc+inception-score")
+    first = values(ours.judge(ours.see(*copies(digits, digits.train[:300]))))
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(99)
+    again = judge(digits, "metrics=fd+fd-infinity+kid+critic+ct+prdc+inception-score")
+    assert values(again.judge(again.see(*copies(digits, digits.train[:300])))) == first
+
+
+def test_what_depends_on_the_data_alone_is_measured_once(digits, cache, monkeypatch):
+    ours = judge(digits, "metrics=fd")
+    fake = ours.see(*copies(digits, digits.train[:200]))
+    first = ours.judge(fake)
+    files = {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
+    assert len(files) == 4  # features of both parts, floor, baseline
+    second = judge(digits, "metrics=fd")
+    monkeypatch.setattr(Judge, "see", lambda *_: pytest.fail("looked at real samples again"))
+    assert second.judge(fake) == first
+    assert {path.name: path.stat().st_mtime_ns for path in cache.iterdir()} == files
+
+
+@pytest.mark.parametrize("change", ["fingerprint", "seed", "extractor", "count", "metric"])
+def test_the_cache_knows_what_it_depends_on(digits, cache, change):
+    ours = judge(digits, "metrics=kid")
+    fake = ours.see(*copies(digits, digits.train[:200]))
+    ours.judge(fake)
+    before = {path.name for path in cache.iterdir()}
+    dataset = dataclasses.replace(digits, fingerprint="f" * 64) if change == "fingerprint" else digits
+    words = {"extractor": ["metrics=kid", "extractor=pixels"], "metric": ["metrics=kid:most=90"]}
+    other = judge(dataset, *words.get(change, ["metrics=kid"]), seed=1 if change == "seed" else 0)
+    count = 150 if change == "count" else 200
+    other.judge(other.see(*copies(digits, digits.train[:count])))
+    assert {path.name for path in cache.iterdir()} > before
+
+
+def test_a_damaged_cache_is_measured_again(digits, cache):
+    ours = judge(digits, "metrics=fd")
+    fake = ours.see(*copies(digits, digits.train[:200]))
+    first = ours.judge(fake)
+    for path in cache.iterdir():
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert judge(digits, "metrics=fd").judge(fake) == first
+
+
+def test_copies_are_flagged_and_held_out_images_are_not(digits):
+    ours = judge(digits, "metrics=ct+authenticity+mifid-distance")
+    held_out = values(ours.judge(ours.see(*copies(digits, digits.held_out))))
+    taken = ours.judge(ours.see(*copies(digits, digits.train[:180])))
+    copied = values(taken)
+    assert -3 < held_out["ct"] < 3
+    assert -3 < held_out["ct-pixels"] < 3
+    assert copied["ct"] < -6
+    assert copied["ct-pixels"] < -6
+    assert copied["authenticity"] == copied["mifid-distance"] == 0
+    floors = {record.metric: record.floor for record in taken}
+    assert -3 < floors["ct"] < 3
+    assert 35 < floors["authenticity"] < 80
+
+
+def test_classes_of_conditional_samples(digits):
+    ours = judge(digits, "metrics=classes")
+    images, labels = copies(digits, digits.train)
+    right = values(ours.judge(ours.see(images, labels)))
+    wrong = values(ours.judge(ours.see(images, (labels + 1) % 10)))
+    assert right["accuracy"] > 0.97
+    assert wrong["accuracy"] < 0.03
+    assert right["classes"] == right["classes-half"] == 10
+    assert right["label-kl"] < 0.02
+    assert "accuracy" not in values(ours.judge(ours.see(images)))
+    fives = values(ours.judge(ours.see(images[labels == 5], labels[labels == 5])))
+    assert fives["classes-half"] == 1
+    assert fives["label-kl"] == pytest.approx(np.log(10), abs=0.3)
+
+
+def test_points_are_judged_by_their_modes():
+    ring = open_data("ring8")
+    ours = judge(ring)
+    found = values(ours.judge(ours.see(torch.from_numpy(ring.values[ring.train[:2500]]))))
+    assert list(found) == ["sliced-wasserstein", "modes", "high-quality", "reverse-kl"]
+    assert found["modes"] == 8
+    assert 0.98 < found["high-quality"] < 0.995
+    assert ours.best == "sliced-wasserstein"
+
+
+def test_a_metric_that_lacks_something_says_what(digits):
+    ours = judge(digits, "metrics=modes+path-length+stacked-modes+kid:form=subsets")
+    with pytest.raises(RecipeError) as error:
+        ours.judge(ours.see(*copies(digits, digits.train[:100])))
+    assert str(error.value).splitlines() == [
+        "metric 'modes' needs a mixture whose modes are known; see zerosum ls data",
+        "metric 'path-length' needs a generator; samples alone have no latents",
+        "metric 'stacked-modes' needs an extractor that knows combinations, such as stacked; "
+        "`classes` counts single ones",
+        "metric 'kid' needs 1,000 samples on each side; use kid:form=full",
+    ]
+
+
+def test_without_held_out_samples_there_is_no_such_split():
+    everything = open_data("digits", Preparation(held_out=0))
+    assert judge(everything).split == "train"
+    with pytest.raises(RecipeError, match=r"digits has no held-out samples; take held_out=0.1, or judge.split=train"):
+        judge(everything, "split=held-out")
+    ours = judge(everything, "metrics=ct")
+    fake = ours.see(*copies(everything, everything.train[:100]))
+    with pytest.raises(RecipeError, match=r"metric 'ct' needs held-out samples; train with held_out=0.1"):
+        ours.judge(fake)
+
+
+def test_of_the_usual_metrics_those_that_apply_are_taken_and_best_must_be_one_of_them():
+    few = open_data("digits", Preparation(held_out=0.002))
+    ours = judge(few)
+    assert len(few.held_out) == 4
+    assert "recall" not in values(ours.judge(ours.see(*copies(few, few.train[:30]))))
+    with pytest.raises(RecipeError, match=r"judge.best=fid: no metric gives that number; did you mean 'fd'"):
+        judge(few, "best=fid")
+
+
+@pytest.mark.parametrize("name", sorted(shelf("metric")))
+def test_every_metric_names_its_numbers_and_prints(name):
+    part = parse("metric", name)
+    assert parse("metric", str(part)) == part
+    assert part.better
+    assert all(known in (True, False, None) for known in part.better.values())
+    assert part.looks_at in ("samples", "training")
