@@ -66,7 +66,9 @@ def test_a_small_recipe_is_its_large_one_at_another_size(name):
     small, large = read_recipe(name), read_recipe(name.removesuffix("-small"))
     assert small.length == SHORT["length"]
     assert type(small.game) is type(large.game)
-    assert small.game.objective == large.game.objective
+    assert type(small.game.objective) is type(large.game.objective)
+    if name != "began-small":  # at the authors' constants it collapses at that size
+        assert small.game.objective == large.game.objective
     for player, seat in small.game.players().items():
         assert type(seat.network) is type(large.game.players()[player].network)
 

@@ -49,7 +49,14 @@ def small(recipe: Recipe, *words: str) -> Recipe:
     return settings.assign(start, list(words))
 
 
-SHORT: dict[str, Any] = {"length": Length(300_000), "batch": 64}  # what a CPU does in minutes to an hour
+SHORT: dict[str, Any] = {  # what a CPU does in minutes to an hour
+    "length": Length(300_000),
+    "batch": 64,
+    "report": Length(5_000),
+    "samples": Length(20_000),
+    "evaluation": Length(50_000),
+    "checkpoint": Length(50_000),
+}
 LONG: dict[str, Any] = {  # reports of a training of many millions of images
     "report": Length(20_000),
     "samples": Length(200_000),

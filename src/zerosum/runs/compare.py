@@ -187,6 +187,8 @@ class Comparison:
         others = [json.loads(one.protocol) for one in self.columns if one.metric == column.metric]
         own = json.loads(column.protocol)
         telling = [key for key in own if any(other.get(key) != own[key] for other in others)]
+        if "extractor" in telling:  # which says these too
+            telling = [key for key in telling if key not in ("rule", "sha256")]
         return f"{column.metric} [{', '.join(f'{key}={own[key]}' for key in telling)}]" if telling else column.metric
 
     def better(self, column: Column) -> bool | None:

@@ -54,8 +54,8 @@ def evaluate(
         metrics: as "fd+prdc:k=3"; "all" for all that can be applied, "" for the usual ones.
         extractor: what sees features, as "mnist-cnn" or "lenet:path=FILE"; "auto" goes by the data.
         count: samples that a generator draws; of a source at most so many are judged.
-        split: real samples that are compared: "held-out", "train", "all"; "auto": for a generator what was held out,
-            for samples all real ones, but the test part of a set that has one of its own.
+        split: real samples that are compared: "held-out", "train", "all"; "auto": for a generator what was held out, if
+            that is 100 or more, else what trained; for samples all real ones, but the test part of a set that has one.
         seed: of the samples and of everything that a metric draws.
         data_root: where named sets are looked for.
         skip_bad: leave out images that cannot be read.

@@ -31,6 +31,7 @@ from zerosum.recipes import Judging
 from zerosum.runs.kept import Kept
 
 ROUNDING = "256 levels, to the nearest"
+ENOUGH = 100  # held-out samples; fewer are no measure, and training samples are compared with instead
 REFERENCE = 10_000  # real images that an extractor is fitted to, if it is
 HELD_BYTES = 4 << 30  # of real samples in memory; of larger sets a random part judges
 
@@ -252,7 +253,7 @@ class Judge:
 
 def _split(dataset: Dataset, wanted: str) -> str:
     if wanted == "auto":
-        return "held-out" if len(dataset.held_out) else "train"
+        return "held-out" if len(dataset.held_out) >= ENOUGH else "train"
     if wanted == "held-out" and not len(dataset.held_out):
         raise RecipeError(f"{dataset.name} has no held-out samples; take held_out=0.1, or judge.split=train")
     return wanted
