@@ -198,6 +198,8 @@ def test_without_held_out_samples_there_is_no_such_split():
 def test_of_the_usual_metrics_those_that_apply_are_taken_and_best_must_be_one_of_them():
     few = open_data("digits", Preparation(held_out=0.002))
     assert judge(few).split == "train"
+    half = judge(few, "metrics=fd").judge(judge(few).see(*copies(few, few.train[:800])))[0].floor
+    assert 0 < half < 1  # half of the training set against the other; four held-out images are 79 from all of it
     ours = judge(few, "split=held-out")
     assert len(few.held_out) == 4
     assert "recall" not in values(ours.judge(ours.see(*copies(few, few.train[:30]))))

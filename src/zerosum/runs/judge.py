@@ -178,7 +178,7 @@ class Judge:
             return dataclasses.replace(self.evidence(one.first(count)), held_out=other) if len(one) else None
         if self.split == "held-out":
             return self.evidence(self.training.first(count))
-        if self.split == "train" and self.held_out is not None:
+        if self.split == "train" and self.held_out is not None and len(self.held_out) >= ENOUGH:
             return self.evidence(self.held_out.first(count))
         one, other = _halves(self.real)
         return dataclasses.replace(self.evidence(one.first(count)), real=other) if len(one) else None
