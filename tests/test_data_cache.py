@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from zerosum.core.download import cache_folder
 from zerosum.core.errors import DataError
 from zerosum.data import Preparation, digests, open_data
 from zerosum.data import cache as cache_module
-from zerosum.data.digests import cache_folder
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from zerosum.core import download
 from zerosum.core.errors import DataError, RecipeError
-from zerosum.extractors import inception, weights
+from zerosum.extractors import inception
 from zerosum.extractors.inception import Block8, Block17, Block35, Inception, InceptionV3, Shrink17, Shrink35, resize
 
 
@@ -250,7 +251,7 @@ def nowhere(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise urllib.error.URLError("no route")
 
-    monkeypatch.setattr(weights.urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(download.urllib.request, "urlopen", refuse)
     return tmp_path
 
 
@@ -320,9 +321,11 @@ def answer(monkeypatch, content):
 
     def urlopen(url, timeout):
         asked.append((url, timeout))
-        return io.BytesIO(content)
+        stream = io.BytesIO(content)
+        stream.headers = {}
+        return stream
 
-    monkeypatch.setattr(weights.urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(download.urllib.request, "urlopen", urlopen)
     return asked
 
 
@@ -331,7 +334,7 @@ def test_a_download_is_checked_and_kept(nowhere, file, monkeypatch):
     asked = answer(monkeypatch, content)
     assert Inception().build((3, 24, 24)).sha256 == inception.SHA256
     assert Inception().build((3, 24, 24)).sha256 == inception.SHA256  # now from the cache
-    assert asked == [(inception.URL, weights.TIMEOUT)]
+    assert asked == [(inception.URL, download.TIMEOUT)]
     kept = nowhere / "cache" / "weights"
     assert [path.name for path in kept.iterdir()] == [inception.NAMES[0]]
     assert (kept / inception.NAMES[0]).read_bytes() == content

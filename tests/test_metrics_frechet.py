@@ -1,25 +1,15 @@
 """Frechet distance: published packages, closed forms, features without variance, sets that come in parts."""
 
-import json
 import math
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.golden import CASES, features
 from zerosum.metrics import frechet
 from zerosum.metrics.frechet import Moments, frechet_distance, frechet_distance_infinity, frechet_distance_of
-
-CASES = {
-    case["name"]: case for case in json.loads((Path(__file__).parent / "metrics_golden.json").read_text())["cases"]
-}
-
-
-def features(n, d, seed, shift, scale, spread):
-    drawn = np.random.RandomState(seed).randn(n, d) * scale * (1 + np.arange(d)) ** -spread + shift
-    return torch.from_numpy(np.maximum(drawn, 0))
 
 
 def draw(n, d, seed=0, shift=0.0):

@@ -1,25 +1,15 @@
 """Kernel distance: published packages, the formula pair by pair, and no bias at any size."""
 
-import json
 import math
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.golden import CASES, features
 from zerosum.metrics import kernel
 from zerosum.metrics.kernel import kernel_distance, kernel_distance_subsets
-
-CASES = {
-    case["name"]: case for case in json.loads((Path(__file__).parent / "metrics_golden.json").read_text())["cases"]
-}
-
-
-def features(n, d, seed, shift, scale, spread):
-    drawn = np.random.RandomState(seed).randn(n, d) * scale * (1 + np.arange(d)) ** -spread + shift
-    return torch.from_numpy(np.maximum(drawn, 0))
 
 
 def draw(n, d, seed=0, shift=0.0):

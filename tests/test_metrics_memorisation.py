@@ -1,25 +1,15 @@
 """Memorisation: copies are told from held-out samples, in the right direction, by the numbers of the papers."""
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.golden import CASES, features
 from zerosum.metrics import memorisation
 from zerosum.metrics.frechet import frechet_distance
 from zerosum.metrics.memorisation import authenticity, ct_score, mifid_distance
-
-CASES = {
-    case["name"]: case for case in json.loads((Path(__file__).parent / "metrics_golden.json").read_text())["cases"]
-}
-
-
-def features(n, d, seed, shift, scale, spread):
-    drawn = np.random.RandomState(seed).randn(n, d) * scale * (1 + np.arange(d)) ** -spread + shift
-    return torch.from_numpy(np.maximum(drawn, 0))
 
 
 def draw(n, d=6, seed=0):

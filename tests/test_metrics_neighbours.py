@@ -1,25 +1,16 @@
 """Neighbours: published packages, examples by hand, and exact distances, ties and copies included."""
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.golden import CASES, features
 from zerosum.metrics import neighbours
 from zerosum.metrics.neighbours import duplicate_share, nearest, precision_recall_density_coverage
 
-CASES = {
-    case["name"]: case for case in json.loads((Path(__file__).parent / "metrics_golden.json").read_text())["cases"]
-}
 NAMES = ("precision", "recall", "density", "coverage")
-
-
-def features(n, d, seed, shift, scale, spread):
-    drawn = np.random.RandomState(seed).randn(n, d) * scale * (1 + np.arange(d)) ** -spread + shift
-    return torch.from_numpy(np.maximum(drawn, 0))
 
 
 def draw(n, d, seed=0, shift=0.0):

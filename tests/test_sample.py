@@ -315,6 +315,21 @@ def test_neighbours_are_a_picture(place, tmp_path):
     assert np.array_equal(shown[66 + 2 + 4 : 132 : 8, second + 2 + 4 : second + 66 : 8], found.nearest[1, 1, :, :, 0])
 
 
+def test_a_bad_image_among_neighbours_can_be_left_out(place, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(6):
+        Image.fromarray(np.full((8, 8), 40 * index, np.uint8)).save(folder / f"{index}.png")
+    (folder / "3.png").write_bytes(b"no picture")
+    words = ("sample", place, "-n", 2, "--neighbours", folder, "--k", 2, "-o", tmp_path / "n.png")
+    refused = call(*words)
+    assert refused.exit_code == 2
+    assert "3.png" in refused.stderr
+    assert "--skip-bad" in " ".join(refused.stderr.split())
+    assert call(*words, "--skip-bad").exit_code == 0
+    assert (tmp_path / "n.png").is_file()
+
+
 def test_many_neighbours_stand_in_blocks():
     samples = np.arange(7, dtype=np.uint8)[:, None, None, None] * np.ones((7, 8, 8, 1), np.uint8)
     others = 100 + samples[:, None].repeat(1, 1)

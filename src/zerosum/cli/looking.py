@@ -39,6 +39,7 @@ def sample(
         str | None, typer.Option("--neighbours", metavar="DATA", help="Each sample beside its nearest training images.")
     ] = None,
     k: Annotated[int, typer.Option("--k", min=1, help="How many neighbours.")] = 5,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out images of DATA that cannot be read.")] = False,
     latents: Annotated[str | None, typer.Option("--latents", metavar="NPZ", help="Start from kept latents.")] = None,
     save_latents: Annotated[
         str | None, typer.Option("--save-latents", metavar="NPZ", help="Keep the latents, and labels, that are used.")
@@ -68,7 +69,7 @@ def sample(
         found: dict[str, Any] = {}
         sampling.write(drawn, out, interpolate, report)
     else:
-        found = write_neighbours(drawn, out, neighbours, k, data_root=data_root, report=report)
+        found = write_neighbours(drawn, out, neighbours, k, data_root=data_root, skip_bad=skip_bad, report=report)
     if save_latents is not None:
         sampling.save_latents(save_latents, drawn)
     how = f", {drawn.notes}" if drawn.notes else ""

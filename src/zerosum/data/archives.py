@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from zerosum.core.download import Report
 from zerosum.core.errors import DataError
-from zerosum.data.contents import Contents, Report, Source
+from zerosum.data.contents import Contents, Source
 from zerosum.data.digests import digest
 from zerosum.data.layout import Layout, arrange
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from zerosum.core.download import Report
 from zerosum.core.errors import DataError
-from zerosum.data.contents import Contents, Decoded, Report, Source
+from zerosum.data.contents import Contents, Decoded, Source
 from zerosum.data.decode import decode
 from zerosum.data.pixels import BadImageError
 from zerosum.data.preparation import Preparation

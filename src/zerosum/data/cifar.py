@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from zerosum.core.download import Report
 from zerosum.core.errors import DataError
-from zerosum.data.contents import Contents, Report, Source
+from zerosum.data.contents import Contents, Source
 from zerosum.data.digests import digest
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

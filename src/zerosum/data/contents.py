@@ -8,12 +8,6 @@ from typing import BinaryIO
 
 import numpy as np
 
-Report = Callable[[str, int, int], None]  # what is done, how much of it is done, how much there is (0: unknown)
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """Report nothing."""
-
 
 @dataclass(frozen=True, eq=False)
 class Contents:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from zerosum.core.download import Report, cache_folder, silent
 from zerosum.core.errors import DataError
 from zerosum.data import mixtures
 from zerosum.data.cache import decoded
-from zerosum.data.contents import Decoded, Report, silent
-from zerosum.data.digests import cache_folder
+from zerosum.data.contents import Decoded
 from zerosum.data.preparation import Preparation
 from zerosum.data.sources import find
 

@@ -14,8 +14,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
+from zerosum.core.download import Report
 from zerosum.core.errors import DataError
-from zerosum.data.contents import Contents, Decoded, Report
+from zerosum.data.contents import Contents, Decoded
 from zerosum.data.pixels import BadImageError, blaming, is_grey, open_image, prepare, strict_pillow
 from zerosum.data.preparation import Preparation
 

@@ -1,4 +1,4 @@
-"""Where the cache is, and digests of files that are not read again while size and time stay the same."""
+"""Digests of files that are not read again while size and time stay the same."""
 
 from __future__ import annotations
 
@@ -10,17 +10,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from zerosum.core.download import Report
 from zerosum.core.errors import DataError
-from zerosum.data.contents import Report
 
 SETTLED = 0.1  # seconds; a file changed more recently could change again within one tick of its clock
-
-
-def cache_folder(given: str | Path | None = None) -> Path:
-    """The given folder, else $ZEROSUM_CACHE, else zerosum under $XDG_CACHE_HOME or ~/.cache."""
-    if given or os.environ.get("ZEROSUM_CACHE"):
-        return Path(given or os.environ["ZEROSUM_CACHE"]).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "zerosum"
 
 
 def sha256_of(path: Path) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from zerosum.core.download import Report
 from zerosum.core.errors import DataError
-from zerosum.data.contents import Contents, Report, Source
+from zerosum.data.contents import Contents, Source
 from zerosum.data.digests import digest
 
 _UBYTE = 0x08

@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from zerosum.core.download import Report, download
 from zerosum.core.errors import DataError
 from zerosum.data.cifar import FORMS, cifar10, is_cifar
-from zerosum.data.contents import Report, Source
+from zerosum.data.contents import Source
 from zerosum.data.digits import digits
-from zerosum.data.download import download
 from zerosum.data.idx import pairs
 from zerosum.data.mixtures import MIXTURES
 from zerosum.data.stacked import stacked

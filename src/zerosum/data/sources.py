@@ -6,11 +6,12 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+from zerosum.core.download import Report
 from zerosum.core.errors import DataError, nearest
 from zerosum.data.archives import TAR_SUFFIXES, folder, single, tarred, zipped
 from zerosum.data.arrays import arrays
 from zerosum.data.cifar import cifar10, is_cifar
-from zerosum.data.contents import Report, Source
+from zerosum.data.contents import Source
 from zerosum.data.hub import hub
 from zerosum.data.idx import is_idx, pairs
 from zerosum.data.layout import is_image

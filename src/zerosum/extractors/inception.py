@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zerosum.core.download import download
 from zerosum.core.errors import DataError
 from zerosum.core.registry import register
 from zerosum.extractors import weights
@@ -252,9 +253,9 @@ class Inception(ExtractorPart):
         found = weights.find(self.path, NAMES)
         if found is not None:
             return found
-        target = weights.cache_folder() / NAMES[0]
+        target = weights.own_folder() / NAMES[0]
         try:
-            weights.fetch(URL, SHA256, target)
+            download(URL, SHA256, target)
         except OSError as error:
             looked = " or ".join(map(str, weights.places()))
             raise DataError(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -13,26 +11,23 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from zerosum.core.download import cache_folder
 from zerosum.core.errors import DataError
 from zerosum.core.registry import shelf
 
-TIMEOUT = 30  # seconds without an answer
-_CHUNK = 1 << 20  # bytes
 N = TypeVar("N", bound=nn.Module)
 
 
-def cache_folder() -> Path:
-    """`weights` under $ZEROSUM_CACHE, else under zerosum in $XDG_CACHE_HOME or ~/.cache."""
-    own = os.environ.get("ZEROSUM_CACHE")
-    root = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "zerosum"
-    return root.expanduser() / "weights"
+def own_folder() -> Path:
+    """Where weights that were fetched are kept."""
+    return cache_folder() / "weights"
 
 
 def places() -> list[Path]:
     """Folders where weights are looked for: $ZEROSUM_DATA/weights, our cache, and torch's."""
     data = os.environ.get("ZEROSUM_DATA")
     own = [Path(data).expanduser() / "weights"] if data else []
-    return [*own, cache_folder(), Path(torch.hub.get_dir()) / "checkpoints"]
+    return [*own, own_folder(), Path(torch.hub.get_dir()) / "checkpoints"]
 
 
 def find(path: str, names: Sequence[str]) -> Path | None:
@@ -63,28 +58,6 @@ def read(path: Path, sha256: str, mend: str) -> bytes:
     if found != sha256:
         raise DataError(f"{path}: has sha256 {found}, expected {sha256}; it is damaged or another file: {mend}")
     return data
-
-
-def fetch(url: str, sha256: str, target: Path) -> None:
-    """Download a file, whole and checked, or not at all.
-
-    Raises:
-        DataError: the bytes that came have another sha256; nothing is left behind.
-        OSError: there is no network, or no room.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f"{target.name}.", suffix=".part", dir=target.parent)
-    hashed = hashlib.sha256()
-    try:
-        with os.fdopen(handle, "wb") as file, urllib.request.urlopen(url, timeout=TIMEOUT) as answer:  # noqa: S310
-            while chunk := answer.read(_CHUNK):
-                file.write(chunk)
-                hashed.update(chunk)
-        if hashed.hexdigest() != sha256:
-            raise DataError(f"{url}: has sha256 {hashed.hexdigest()}, expected {sha256}; it was not kept")
-        Path(temporary).replace(target)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def fill(make: Callable[[], N], state: dict[str, Tensor]) -> N:

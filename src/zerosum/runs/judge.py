@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zerosum.core.download import cache_folder
 from zerosum.core.errors import RecipeError, nearest
 from zerosum.core.registry import parse, shelf
 from zerosum.data import Dataset
-from zerosum.data.digests import cache_folder
 from zerosum.extractors import Extractor, choose
 from zerosum.metrics import ClassPCAGaussian
 from zerosum.metrics.evidence import Evidence, Metric, Samples

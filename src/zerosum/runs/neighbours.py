@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from zerosum.core.download import Report, silent
 from zerosum.core.errors import RunError
 from zerosum.data import open_data
-from zerosum.data.contents import Report, silent
 from zerosum.metrics.neighbours import nearest
 from zerosum.runs import pictures
 from zerosum.runs.sample import Draft, writing
@@ -30,11 +30,18 @@ class Neighbours:
 
 
 def neighbours(
-    drawn: Draft, source: str | Path, k: int = 5, *, data_root: str | Path | None = None, report: Report = silent
+    drawn: Draft,
+    source: str | Path,
+    k: int = 5,
+    *,
+    data_root: str | Path | None = None,
+    skip_bad: bool = False,
+    report: Report = silent,
 ) -> Neighbours:
     """Find the k training images nearest to each sample, by pixels.
 
-    `source` is prepared and split as it was for the generator's own training.
+    `source` is prepared and split as it was for the generator's own training; `skip_bad` leaves out images that cannot
+    be read.
 
     Raises:
         RunError: the generator makes points, or images of another shape, or there are fewer than k.
@@ -44,7 +51,7 @@ def neighbours(
     if not generator.space.is_image:
         raise RunError("--neighbours is a picture of images, and this generator makes points")
     recipe = generator.recipe
-    data = open_data(source, recipe.data, seed=recipe.seed, data_root=data_root, report=report)
+    data = open_data(source, recipe.data, seed=recipe.seed, data_root=data_root, skip_bad=skip_bad, report=report)
     if data.shape != generator.space.shape:
         raise RunError(
             f"--neighbours {source}: images of {list(data.shape)} (channels, height, width), and this generator makes "
@@ -66,6 +73,7 @@ def write_neighbours(
     k: int = 5,
     *,
     data_root: str | Path | None = None,
+    skip_bad: bool = False,
     report: Report = silent,
 ) -> dict[str, Any]:
     """Write a .png with each sample at the left of its nearest training images; return their distances.
@@ -76,7 +84,7 @@ def write_neighbours(
     path = Path(out)
     if path.suffix.lower() != ".png":
         raise RunError(f"--out {out}: neighbours are a picture; use FILE.png")
-    found = neighbours(drawn, source, k, data_root=data_root, report=report)
+    found = neighbours(drawn, source, k, data_root=data_root, skip_bad=skip_bad, report=report)
     with writing(path):
         pictures.save(path, pictures.beside(found.samples, found.nearest))
     return {"distances": found.distances.tolist(), "unit": "root mean square of grey levels"}

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zerosum.core.download import Report, silent
 from zerosum.core.errors import RunError
 from zerosum.data import to_images
-from zerosum.data.contents import Report, silent
 from zerosum.runs import animation, pictures
 from zerosum.runs.checkpoint import write_file
 from zerosum.runs.generator import Generator, find_generator, find_label, load_generator, with_latent
