@@ -56,6 +56,7 @@ class Race:
         space = make_space(recipe, dataset)
         options = {"seed": recipe.seed, "device": device, "precision": precision, "total": self.total}
         self.engine = Engine(recipe.game, space, **options)
+        self.floor: dict[str, float | None] = {}  # of real images in the place of generated ones
         self.seconds, self.curve = 0.0, list[dict[str, float]]()
 
     def run(self, limit: float) -> None:
@@ -77,6 +78,7 @@ class Race:
         engine = self.engine
         generator = Generator(engine.product(), self.recipe, engine.space, self.dataset.classes, self.feed.position)
         found = self.judge.judge(drawn(self.judge, generator, self.judge.judging.count, 0))
+        self.floor = {one.metric: one.floor for one in found}
         values = {one.metric: round(one.value, 4) for one in found}
         self.curve.append({"seconds": round(self.seconds, 1), "images": self.feed.position, **values})
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
@@ -99,6 +101,7 @@ def note(race: Race, options: argparse.Namespace, results: Path = RESULTS, **fou
         "extractor": race.judge.extractor.identity,
         **found,
         "curve": race.curve,
+        "floor": race.floor,
         "date": time.strftime("%Y-%m-%d"),
         "zerosum": zerosum.__version__,
         **{key: value for key, value in describe(torch.device("cpu"), race.precision).items() if key != "zerosum"},
