@@ -123,10 +123,10 @@ def rpgan() -> Recipe:
 
 @recipe("mnist-speedrun")
 def mnist_speedrun() -> Recipe:
-    """What reached low distances on MNIST soonest on two cores: docs/speedrun.md has each setting's gain.
+    """What reached low distances on MNIST soonest on two cores: docs/speedrun.md says what its choices gain.
 
     The losses of `rpgan` on DCGAN's pair with 32 channels, which is told the class; ten times its learning rate,
-    falling along half a cosine; PyTorch's own start of the weights, which a discriminator without norms needs.
+    falling along half a cosine; PyTorch's own start of the weights.
     """
     adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
     networks = (
