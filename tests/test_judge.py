@@ -93,7 +93,8 @@ def test_judging_neither_reads_nor_moves_the_randomness(digits):
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(99)
     again = judge(digits, "metrics=fd+fd-infinity+kid+critic+ct+prdc+inception-score")
-    assert values(again.judge(again.see(*copies(digits, digits.train[:300])))) == first
+    second = values(again.judge(again.see(*copies(digits, digits.train[:300]))))
+    assert second == pytest.approx(first, rel=1e-12, abs=1e-12)  # linear algebra on threads may differ in the last bits
 
 
 def test_what_depends_on_the_data_alone_is_measured_once(digits, cache, monkeypatch):
