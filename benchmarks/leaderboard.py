@@ -13,6 +13,7 @@ discriminator updates make fewer generator updates.
 from __future__ import annotations
 
 import argparse
+import filecmp
 import json
 import platform
 import time
@@ -78,8 +79,11 @@ def measure(run: Run, name: str, data: str, seed: int, settings: list[str], opti
         "zerosum": zerosum.__version__,
         "machine": platform.machine(),
     }
-    for at, file in (("last", "generator.safetensors"), ("best", "best.safetensors")):
-        write({**facts, "at": at, **judged(run.path / file, data)})
+    last_file, best_file = run.path / "generator.safetensors", run.path / "best.safetensors"
+    numbers = judged(last_file, data)
+    write({**facts, "at": "last", **numbers})
+    same = filecmp.cmp(last_file, best_file, shallow=False)
+    write({**facts, "at": "best", **(numbers if same else judged(best_file, data))})
 
 
 def write(line: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Metrics: closed forms, what a perfect sampler reaches, and what must not look good."""
 
+import inspect
 import math
 
 import numpy as np
@@ -22,6 +23,17 @@ def sample(centres, std, count, seed=0):
 def test_exports():
     assert {"frechet_distance", "kernel_distance", "precision_recall_density_coverage"} <= set(metrics.__all__)
     assert all(getattr(metrics, name).__doc__ for name in metrics.__all__)
+
+
+@pytest.mark.parametrize("name", ["frechet_distance", "kernel_distance", "sliced_wasserstein", "duplicate_share"])
+def test_numpy_arrays_serve_as_well(name):
+    tensors = torch.rand(60, 3), torch.rand(50, 3)
+    taken = tensors[: 1 if name == "duplicate_share" else 2]
+    arrays = [one.numpy() for one in taken]
+    arrays[0].flags.writeable = False  # as memory-mapped features are
+    metric = getattr(metrics, name)
+    assert metric(*arrays) == metric(*taken)
+    assert metric(**dict(zip(inspect.signature(metric).parameters, arrays, strict=False))) == metric(*taken)
 
 
 @pytest.mark.parametrize(("centres", "std"), [(RING, 0.01), (GRID, 0.05)], ids=["ring", "grid"])

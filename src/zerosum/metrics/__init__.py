@@ -1,6 +1,7 @@
 """Metrics: numbers that say how close generated samples are to the data, each with its protocol.
 
-Functions of tensors, usable in anybody's own code; those that a recipe or `zerosum evaluate` names are in `suite`.
+Functions of tensors or NumPy arrays, usable in anybody's own code; those that a recipe or `zerosum evaluate` names are
+in `suite`.
 """
 
 from zerosum.metrics.baseline import ClassPCAGaussian

@@ -2,8 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
 import torch
 from torch import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def takes_arrays(metric: Callable[P, R]) -> Callable[P, R]:
+    """Let a function of tensors take NumPy arrays as well, as features from other programs are."""
+
+    @wraps(metric)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        return metric(*map(_tensor, args), **{name: _tensor(value) for name, value in kwargs.items()})
+
+    return called
+
+
+def _tensor(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    return torch.from_numpy(value if value.flags.writeable else value.copy())  # PyTorch warns of read-only ones
 
 
 def samples(metric: str, least: int = 1, **sets: Tensor) -> list[Tensor]:

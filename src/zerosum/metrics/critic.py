@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, silu, softplus
 
+from zerosum.metrics.checks import takes_arrays
+
 _SMALLEST = 20  # samples of a set: half are held out, and a fifth of the rest chooses when to stop
 _BATCH = 256  # samples of each set in a step
 _LOOK = 10  # steps between two looks at the samples that choose
@@ -24,6 +26,7 @@ Critic = Callable[[Tensor, Weights], Tensor]  # samples [N, D] to numbers [N]
 Loss = Callable[[Tensor, Tensor], Tensor]  # numbers of real and of fake samples to what a critic makes small
 
 
+@takes_arrays
 def critic_divergences(real: Tensor, fake: Tensor, seed: int = 0) -> dict[str, float]:
     """Lower bounds of three divergences between two sets of features, and how often a critic tells them apart.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zerosum.metrics.checks import samples
+from zerosum.metrics.checks import samples, takes_arrays
 
 _LARGEST_START = 5000  # fakes in the smallest subset of the extrapolation, at most
 
 
+@takes_arrays
 def frechet_distance(real: Tensor, fake: Tensor) -> float:
     """|mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of two sets of features; 0 for equal sets, lower is better.
 
@@ -38,6 +39,7 @@ def frechet_distance_of(a: Moments, b: Moments) -> float:
     return _distance(a.mean, _root(a.covariance), b.mean, _root(b.covariance))
 
 
+@takes_arrays
 def frechet_distance_infinity(
     real: Tensor, fake: Tensor, points: int = 15, seed: int = 0, repeats: int = 3
 ) -> tuple[float, float]:
@@ -113,6 +115,7 @@ class Moments:
         """Count `[]`, the point `shift` `[D]`, sum of x - shift `[D]`, sum of their outer products `[D, D]`; live."""
         return self._tensors
 
+    @takes_arrays
     def add(self, batch: Tensor) -> Moments:
         """Take in features `[N, D]`; returns itself.
 

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zerosum.metrics.checks import samples
+from zerosum.metrics.checks import samples, takes_arrays
 
 _AT_ONCE = 2**22  # numbers in a temporary matrix, which bounds memory
 
 
+@takes_arrays
 def kernel_distance(real: Tensor, fake: Tensor) -> float:
     """Squared maximum mean discrepancy with the kernel (x.y / D + 1)^3; 0 on average for equal distributions.
 
@@ -28,6 +29,7 @@ def kernel_distance(real: Tensor, fake: Tensor) -> float:
     return _discrepancy(_with_one(real), _with_one(fake))
 
 
+@takes_arrays
 def kernel_distance_subsets(
     real: Tensor, fake: Tensor, subsets: int = 100, size: int = 1000, seed: int = 2020
 ) -> tuple[float, float]:

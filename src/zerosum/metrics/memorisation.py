@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from zerosum.metrics.checks import samples
+from zerosum.metrics.checks import samples, takes_arrays
 from zerosum.metrics.neighbours import nearest
 
 _ROUNDS = 50  # of k-means, at most
@@ -15,6 +15,7 @@ _POWERS = 4  # of the covariance that the principal directions are iterated with
 _AT_ONCE = 2**24  # numbers in a temporary matrix, which bounds memory
 
 
+@takes_arrays
 def ct_score(
     train: Tensor, test: Tensor, fake: Tensor, cells: int = 3, least: int = 20, components: int = 64, seed: int = 0
 ) -> float:
@@ -63,6 +64,7 @@ def ct_score(
     return total / weights
 
 
+@takes_arrays
 def authenticity(train: Tensor, fake: Tensor) -> float:
     """Percentage of fakes that are not closer to a training sample than its own nearest neighbour is, 0 to 100.
 
@@ -86,6 +88,7 @@ def authenticity(train: Tensor, fake: Tensor) -> float:
     return 100 * (among_train[back] < gap).double().mean().item()
 
 
+@takes_arrays
 def mifid_distance(train: Tensor, fake: Tensor) -> float:
     """Mean over fakes of the smallest cosine distance 1 - |cos| to a training sample; 0 for copies.
 

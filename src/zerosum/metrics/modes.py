@@ -5,9 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from zerosum.metrics.checks import takes_arrays
+
 _RADIUS = 3.0  # standard deviations within which a sample is of high quality
 
 
+@takes_arrays
 def mode_coverage(points: Tensor, centres: Tensor, std: float) -> dict[str, float]:
     """Which modes of a mixture of isotropic Gaussians are reached, how well and how evenly.
 
@@ -41,6 +44,7 @@ def mode_coverage(points: Tensor, centres: Tensor, std: float) -> dict[str, floa
     }
 
 
+@takes_arrays
 def stacked_modes(digits: Tensor, classes: int = 1000) -> dict[str, float]:
     """Which of the equally likely combinations of digits are there, and how evenly; usually on 26,000 samples.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zerosum.metrics.checks import samples
+from zerosum.metrics.checks import samples, takes_arrays
 
 _AT_ONCE = 2**24  # numbers in a temporary matrix: few large ones, since threads wait for each other after each
 _SPARE = 4  # neighbours beyond the k-th that are looked at exactly
 _FEW = 1 / 1000  # share of pairs that may as well be computed one by one
 
 
+@takes_arrays
 def precision_recall_density_coverage(
     real: Tensor, fake: Tensor, k: int = 5, inclusive: bool = False
 ) -> dict[str, float]:
@@ -56,6 +57,7 @@ def precision_recall_density_coverage(
     }
 
 
+@takes_arrays
 def duplicate_share(x: Tensor, within: float = 1e-5) -> float:
     """Share of samples that have an (almost) identical other one, 0 to 1.
 
@@ -71,6 +73,7 @@ def duplicate_share(x: Tensor, within: float = 1e-5) -> float:
     return (gap <= within * x.square().sum(1).mean().sqrt()).double().mean().item()
 
 
+@takes_arrays
 def nearest(query: Tensor, base: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
     """The k nearest samples of a base, for every query.
 

@@ -12,7 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zerosum.metrics.checks import takes_arrays
 
+
+@takes_arrays
 def inception_score(logits: Tensor, splits: int = 10, seed: int | None = 2020) -> tuple[float, float]:
     """Mean and standard deviation (ddof 0) over parts of exp(E KL(p(y|x) || p(y))); 1 to K, higher is better.
 
@@ -51,6 +54,7 @@ def _score(logs: Tensor) -> Tensor:
     return gains.sum(1).mean().exp()
 
 
+@takes_arrays
 def label_divergence(predicted: Tensor, reference: Tensor) -> float:
     """KL(p_fake || p_real) of the classes that a classifier sees, in nats; lower is better, 0 for equal shares.
 
@@ -78,6 +82,7 @@ def label_divergence(predicted: Tensor, reference: Tensor) -> float:
     return max(0.0, divergence)  # rounding can leave -1e-16
 
 
+@takes_arrays
 def class_coverage(predicted: Tensor, reference: Tensor) -> dict[str, int]:
     """Of the classes that real images have, how many the fakes have.
 
@@ -99,6 +104,7 @@ def class_coverage(predicted: Tensor, reference: Tensor) -> dict[str, int]:
     return {"classes": int(seen.sum()), "classes_half": int(often.sum())}
 
 
+@takes_arrays
 def class_accuracy(predicted: Tensor, intended: Tensor) -> float:
     """Share of conditional samples, 0 to 1, whose predicted class `[N]` is the one that was asked for, `[N]`.
 
@@ -111,6 +117,7 @@ def class_accuracy(predicted: Tensor, intended: Tensor) -> float:
     return (predicted.cpu() == intended.cpu()).double().mean().item()
 
 
+@takes_arrays
 def accuracy_by_class(predicted: Tensor, intended: Tensor) -> dict[int, float]:
     """`class_accuracy` for each class that was asked for, by label.
 

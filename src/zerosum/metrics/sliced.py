@@ -5,9 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from zerosum.metrics.checks import takes_arrays
+
 _AT_ONCE = 64  # directions projected together, which bounds memory
 
 
+@takes_arrays
 def sliced_wasserstein(real: Tensor, fake: Tensor, projections: int = 256, seed: int = 0) -> float:
     """Root of the mean, over random unit directions, of the squared 1-D 2-Wasserstein distance; 0 for equal sets.
 
