@@ -1,6 +1,6 @@
 """Train the classifiers that zerosum ships as extractors, from nothing, and write their files.
 
-    OMP_NUM_THREADS=1 ZEROSUM_DATA=... python benchmarks/classifiers.py digits mnist fashion-mnist
+    OMP_NUM_THREADS=1 ZEROSUM_DATA=... python -m benchmarks.classifiers digits mnist fashion-mnist
 
 Trains on the part of a set that trains, and says how many of the held-out part are right. One thread, one seed: the
 same machine and versions give the same weights; the file also holds date and duration, so its sha256 is new each time.
@@ -123,7 +123,7 @@ def make(name: str, folder: Path, seed: int) -> None:
         "input": rule(setting.side),
         "features": f"[N, {network.head.in_features}], the layer before the logits",
         "setting": str(setting),
-        "command": f"OMP_NUM_THREADS=1 python benchmarks/classifiers.py {name} --seed {seed}",
+        "command": f"OMP_NUM_THREADS=1 python -m benchmarks.classifiers {name} --seed {seed}",
         "seconds": f"{seconds:.0f}",
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         "versions": ", ".join(f"{package} {version(package)}" for package in ("zerosum", "torch", "numpy")),

@@ -1,6 +1,6 @@
 """A crash loses nothing: a training killed with SIGKILL again and again ends bit for bit like one left in peace.
 
-    python benchmarks/crash.py [--recipes mlp dcgan wgan-gp] [--kills 20] [--images 80000] [--seed 0]
+    python -m benchmarks.crash [--recipes mlp dcgan wgan-gp] [--kills 20] [--images 80000] [--seed 0]
 
 For each recipe one training runs undisturbed. Another is killed at random instants, every third time while it
 writes a checkpoint, and resumed each time. Then weights, averages, optimizer states, memory and metrics (without

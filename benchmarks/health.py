@@ -1,6 +1,6 @@
 """What the health monitor finds in trainings that must fail, and in healthy ones, where it may find nothing.
 
-    python benchmarks/health.py [--cases dcgan/lr,healthy] [--out runs/health] [--table]
+    python -m benchmarks.health [--cases dcgan/lr,healthy] [--out runs/health] [--table]
 
 Every case is trained on the digits that ship with scikit-learn, one after the other in one thread; `doctor` then reads
 the files of the run. Each writes a line to benchmarks/results/health.jsonl: what had to be found, what was found, and
@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,14 @@ import numpy as np
 import torch
 
 import zerosum
+from benchmarks import ledger
+from benchmarks.ledger import append, read_lines
 from zerosum.core.engine import Engine
 from zerosum.core.errors import TrainingError
 from zerosum.data import open_data
 from zerosum.runs import health
-from zerosum.runs.logs import read_lines
 
-RESULTS = Path(__file__).parent / "results" / "health.jsonl"
+RESULTS = ledger.RESULTS / "health.jsonl"
 WATCHED = (
     "correct", "duplicates", "copying", "overfitting", "generator_step", "discriminator_step", "generator_gradient",
 )  # fmt: skip
@@ -137,7 +137,8 @@ def play(case: Case, out: Path) -> dict[str, Any]:
         except TrainingError as failure:
             error = str(failure)
     found = {one.name: [one.seen, one.since, one.until] for one in health.diagnose(path)}
-    return {**settings(case), "found": found, "error": error, **extremes(path), **footer(began)}
+    seconds = round(time.monotonic() - began)
+    return {**settings(case), "found": found, "error": error, **extremes(path), "seconds": seconds}
 
 
 def settings(case: Case) -> dict[str, Any]:
@@ -150,12 +151,6 @@ def extremes(path: Path) -> dict[str, Any]:
     lines = read_lines(path / "metrics.jsonl")
     values = {name: [line[name] for line in lines if name in line] for name in WATCHED}
     return {"extremes": {name: [min(seen), max(seen)] for name, seen in values.items() if seen}}
-
-
-def footer(began: float) -> dict[str, Any]:
-    """When and with what."""
-    versions = {"torch": torch.__version__, "zerosum": zerosum.__version__}
-    return {"seconds": round(time.monotonic() - began), "date": date.today().isoformat(), **versions}
 
 
 # ---------------------------------------------------------------------- the table
@@ -201,9 +196,7 @@ def main() -> None:
         line = kept.get(json.dumps(settings(case)))
         if line is None and not options.table and case.name.startswith(tuple(options.cases.split(","))):
             line = play(case, options.out)
-            RESULTS.parent.mkdir(parents=True, exist_ok=True)
-            with RESULTS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            append(RESULTS, line)
             print(f"{case.name}: {', '.join(line['found']) or '-'}, {line['seconds']} s", file=sys.stderr, flush=True)
         lines += [line] if line is not None else []
     print(table(lines))

@@ -1,6 +1,6 @@
 """Single operations that zerosum does its own way, beside PyTorch's.
 
-    python benchmarks/kernels.py [--processes 30]
+    python -m benchmarks.kernels [--processes 30]
 
 Dropout and the convolution from one pixel: median milliseconds of a forward pass, taken in turn. The first tanh: in how
 many fresh processes the first parallel call differs from the second, without and with `arithmetic.settle`; the machine

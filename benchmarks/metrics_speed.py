@@ -1,6 +1,6 @@
 """Frechet distance, kernel distance and precision/recall/density/coverage, ours against torchmetrics and prdc.
 
-    python benchmarks/metrics_speed.py [--samples 10000] [--dimensions 84] [--threads 2] [--rounds 3] [--out FILE]
+    python -m benchmarks.metrics_speed [--samples 10000] [--dimensions 84] [--threads 2] [--rounds 3] [--out FILE]
 
 All work on the same float32 features, each with its defaults (torchmetrics' kernel distance is that of 100 subsets of
 1000 in float32, ours that of all pairs in float64). Both sides take turns, so a busy machine slows both; the best of
@@ -15,12 +15,10 @@ import argparse
 import contextlib
 import importlib
 import io
-import json
 import sys
 import time
 import warnings
 from collections.abc import Callable
-from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,10 +26,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks import ledger
+from benchmarks.ledger import append
 from zerosum.metrics import frechet_distance, kernel_distance, precision_recall_density_coverage
-from zerosum.runs.environment import describe
 
-RESULTS = Path(__file__).parent / "results" / "metrics_speed.jsonl"
+RESULTS = ledger.RESULTS / "metrics_speed.jsonl"
 LIMIT = 0.5  # of the time of the others
 Work = Callable[[Tensor, Tensor], Any]
 
@@ -144,10 +143,7 @@ def main() -> None:
     slow = False
     for dimensions in map(int, options.dimensions.split(",")):
         line = compare(options.samples, dimensions, options.rounds, options.seed)
-        line |= {"versions": versions(), "date": date.today().isoformat()} | describe(torch.device("cpu"), "fp64")
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with options.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        line = append(options.out, line | {"versions": versions()}, "fp64")
         print(table(line), flush=True)
         slow |= line.get("ratio", 0) > LIMIT
     if slow:

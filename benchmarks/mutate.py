@@ -1,6 +1,6 @@
 """Would a test notice? Breaks objectives, regularizers, layers, augmentations, selections and latents, line by line.
 
-    python benchmarks/mutate.py [--each 5 | --all] [--only gradient] [--processes 2] [--seed 0] [--fresh]
+    python -m benchmarks.mutate [--each 5 | --all] [--only gradient] [--processes 2] [--seed 0] [--fresh]
 
 From every class and function of those files changes are drawn (`mutate_operators.py`: a sign, a factor, a forgotten
 detach ...), `--each` of them or as many as there are. Each change runs in a process of its own against all tests that
@@ -26,8 +26,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import mutate_trial
-from mutate_operators import Mutant, mutants
+from benchmarks import mutate_trial
+from benchmarks.mutate_operators import Mutant, mutants
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "zerosum"
@@ -217,7 +217,7 @@ def main() -> None:
         log.write_text("".join(json.dumps(record) + "\n" for record in records))
     few = {unit: count for unit, count in possible.items() if count < 3}
     text, share = report(records, reasons(Path(__file__).with_name("mutate_equivalent.toml")), few)
-    command = "python benchmarks/mutate.py " + " ".join(sys.argv[1:])
+    command = "python -m benchmarks.mutate " + " ".join(sys.argv[1:])
     page.write_text(f"`{command.strip()}`\n\n{text}")
     print(text + f"{time.monotonic() - began:.0f} s")
     sys.exit(share >= ALLOWED)

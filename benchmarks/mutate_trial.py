@@ -28,7 +28,8 @@ import pytest
 import pytest_timeout  # noqa: F401
 import rich  # noqa: F401
 import torch
-from mutate_operators import Mutant
+
+from benchmarks.mutate_operators import Mutant
 
 _FORK = multiprocessing.get_context("fork")
 _PYTEST = ("-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "pytest_timeout")

@@ -1,6 +1,6 @@
 """Few photographs: three hundred crops of 64 pixels, the networks of StyleGAN2, two ways to augment.
 
-    ZEROSUM_DATA=... python benchmarks/photos.py [--images 20k] [--recipes NAME,NAME] [--out runs/photos]
+    ZEROSUM_DATA=... python -m benchmarks.photos [--images 20k] [--recipes NAME,NAME] [--out runs/photos]
 
 The crops are drawn once, with seed 0, from the CC0 photographs in $ZEROSUM_DATA/skimage-cc0: a square of 64 to 256
 pixels anywhere in a photograph, reduced to 64. Each recipe is stopped in its middle with SIGINT and resumed. Printed:

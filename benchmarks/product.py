@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
 import sys
 import time
@@ -32,6 +31,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.ledger import append, read_lines
 from tests.axes import Row
 from tests.product import Product, Refusal, play
 
@@ -97,13 +97,7 @@ def walk(rows: Iterable[tuple[int, Expected]], stage: str, out: Path) -> None:
                 faults.append({"index": index, "why": why, "row": row})
                 print(f"fault {stage} {index}: {why}", file=sys.stderr)
         line = {"stage": stage, "last": some[-1][0], **counts, "reasons": reasons, "faults": faults}
-        with out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line | {"seconds": round(time.monotonic() - began, 1)}) + "\n")
-
-
-def lines(out: Path) -> list[dict[str, Any]]:
-    """What was written before."""
-    return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] if out.exists() else []
+        append(out, line | {"seconds": round(time.monotonic() - began, 1)})
 
 
 def main() -> None:
@@ -119,10 +113,10 @@ def main() -> None:
     first, step = map(int, asked.shard.split("/"))
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     for stage in asked.stage or STAGES:
-        done = max((line["last"] for line in lines(asked.out) if line["stage"] == stage), default=-1)
+        done = max((line["last"] for line in read_lines(asked.out) if line["stage"] == stage), default=-1)
         rows = itertools.islice(enumerate(STAGES[stage]()), first, asked.limit, step)
         walk((numbered for numbered in rows if numbered[0] > done), stage, asked.out)
-    summarise(lines(asked.out))
+    summarise(read_lines(asked.out))
 
 
 def summarise(found: list[dict[str, Any]]) -> None:

@@ -1,6 +1,6 @@
 """Contact sheets: every image recipe at a size for a CPU, trained on MNIST and Fashion-MNIST.
 
-    ZEROSUM_DATA=... python benchmarks/sheets.py [--recipes dcgan,sngan-small] [--data mnist,fashion-mnist]
+    ZEROSUM_DATA=... python -m benchmarks.sheets [--recipes dcgan,sngan-small] [--data mnist,fashion-mnist]
                                                  [--images 300k] [--out runs/sheets] [--pictures]
 
 A training that was interrupted continues, one that is finished is not repeated. Each writes a line to
@@ -13,8 +13,6 @@ stops with an error writes the error in the same place, and the next one begins.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -23,16 +21,17 @@ import numpy as np
 import torch
 
 import zerosum
+from benchmarks import ledger
+from benchmarks.ledger import append, read_lines
 from zerosum.core import registry
 from zerosum.core.clock import seeded
 from zerosum.core.errors import TrainingError
 from zerosum.recipes import read_recipe
 from zerosum.runs import pictures
-from zerosum.runs.directory import RunDirectory
 from zerosum.runs.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
-SHEETS, RESULTS = ROOT / "docs" / "sheets", ROOT / "benchmarks" / "results" / "sheets.jsonl"
+SHEETS, RESULTS = ROOT / "docs" / "sheets", ledger.RESULTS / "sheets.jsonl"
 POINTS = {"mixture", "dirac", "pacgan", "unrolled", "veegan"}  # recipes for points: benchmarks/toys.py
 ROWS, COLUMNS = 5, 10
 
@@ -88,7 +87,6 @@ def measured(run: Run, seconds: float) -> dict[str, Any]:
         last["metric"]: round(last["value"], 4),
         "images_per_second": round(float(np.median([one["images_per_second"] for one in run.metrics])), 1),
         "seconds": round(seconds),
-        "threads": RunDirectory.open(run.path).environment()["threads"],
         "seed": run.recipe.seed,
     }
 
@@ -101,15 +99,8 @@ def note(name: str, data: str, images: str, found: dict[str, Any]) -> None:
         "images": images,
         "command": " ".join(["zerosum train", data, "--recipe", name, "--images", images, *words(name)]),
         **found,
-        "date": time.strftime("%Y-%m-%d"),
-        "torch": torch.__version__,
-        "zerosum": zerosum.__version__,
-        "machine": platform.machine(),
     }
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    with RESULTS.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-    print(line, flush=True)
+    print(append(RESULTS, line), flush=True)
 
 
 def main() -> None:
@@ -122,11 +113,7 @@ def main() -> None:
     parser.add_argument("--pictures", action="store_true")
     options = parser.parse_args()
     data = options.data.split(",")
-    done = (
-        {(line["recipe"], line["data"]) for line in map(json.loads, RESULTS.read_text().splitlines())}
-        if RESULTS.exists()
-        else set()
-    )
+    done = {(line["recipe"], line["data"]) for line in read_lines(RESULTS)}
     for one in data:
         for name in options.recipes.split(","):
             if not options.pictures and (name, one) not in done:

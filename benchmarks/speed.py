@@ -1,6 +1,6 @@
 """Images per second of zerosum beside three loops that a person might write, as ratios taken in one run.
 
-    python benchmarks/speed.py [--rounds 12] [--seconds 3]
+    python -m benchmarks.speed [--rounds 12] [--seconds 3]
 
 (a) tutorial: the MLP GAN of a well-known tutorial as it stands: DataLoader, per-image transforms, BCE, plain Adam
 (b) plain:    a DCGAN at 32 px in the manner of PyTorch's example: NCHW, fp32, `.item()` per loss

@@ -13,25 +13,25 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
-import zerosum
+from benchmarks import ledger
+from benchmarks.ledger import append
 from zerosum.core.engine import Engine
 from zerosum.data import Dataset, Feed, open_data
 from zerosum.metrics.suite import FD
 from zerosum.recipes import Judging, Recipe, read_recipe
-from zerosum.runs.environment import choose_precision, describe
+from zerosum.runs.environment import choose_precision
 from zerosum.runs.evaluate import drawn
 from zerosum.runs.generator import Generator
 from zerosum.runs.judge import Judge
 from zerosum.runs.training import make_space
 
-RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "speedrun.jsonl"
+RESULTS = ledger.RESULTS / "speedrun.jsonl"
 TARGETS = (2.0, 1.0, 0.5, 0.3, 0.12)
 MARKS = (20, 40, 60, 90, 120, 180, 240, 300, 360, 420, 480, 540, 600)  # seconds of training at which it is judged
 COUNT = 10_000
@@ -102,13 +102,8 @@ def note(race: Race, options: argparse.Namespace, results: Path = RESULTS, **fou
         **found,
         "curve": race.curve,
         "floor": race.floor,
-        "date": time.strftime("%Y-%m-%d"),
-        "zerosum": zerosum.__version__,
-        **{key: value for key, value in describe(torch.device("cpu"), race.precision).items() if key != "zerosum"},
     }
-    results.parent.mkdir(parents=True, exist_ok=True)
-    with results.open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    append(results, line, race.precision)
     print(found, flush=True)
 
 

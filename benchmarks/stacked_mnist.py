@@ -16,15 +16,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from pathlib import Path
 
+from benchmarks import ledger
 from benchmarks.speedrun import Race, note
 from zerosum.data import open_data
 from zerosum.metrics.suite import StackedModes
 from zerosum.recipes import Judging, read_recipe
 from zerosum.runs.judge import Judge
 
-RESULTS = Path(__file__).resolve().parent / "results" / "stacked_mnist.jsonl"
+RESULTS = ledger.RESULTS / "stacked_mnist.jsonl"
 MARKS = tuple(60 * minute for minute in (2, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55))
 COUNT = 26_000
 

@@ -1,6 +1,6 @@
 """Every method that works on points, on mixtures whose modes are known: what it finds, how well and how evenly.
 
-    python benchmarks/toys.py [--toys ring,grid,imbalance] [--methods a,b] [--seeds 3] [--processes 1] [--out FILE]
+    python -m benchmarks.toys [--toys ring,grid,imbalance] [--methods a,b] [--seeds 3] [--processes 1] [--out FILE]
 
 ring, grid  what the averaged generator has learnt at the end; beside it what a perfect sampler reaches
 imbalance   five generator updates for one of the discriminator: a short, sure collapse for all that look at one sample
@@ -15,19 +15,19 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import multiprocessing
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks import ledger
+from benchmarks.ledger import append, read_lines
 from zerosum.core import registry, settings
 from zerosum.core.clock import seeded
 from zerosum.core.engine import Engine
@@ -37,11 +37,9 @@ from zerosum.data.mixtures import MIXTURES
 from zerosum.games import ImageGame, JointGame, LookaheadGame, PanelGame
 from zerosum.metrics import mode_coverage
 from zerosum.recipes import Recipe, read_recipe
-from zerosum.runs.environment import describe
-from zerosum.runs.logs import read_lines
 from zerosum.runs.training import make_space
 
-RESULTS = Path(__file__).parent / "results" / "toys.jsonl"
+RESULTS = ledger.RESULTS / "toys.jsonl"
 COUNT = 2_500  # samples that are judged, as in VEEGAN and PacGAN
 Line = dict[str, Any]
 Job = tuple[str, str, int]  # toy, method, seed
@@ -258,8 +256,7 @@ def play(job: Job, words: tuple[str, ...] = ()) -> Line:
         line |= means(found) | {"last_modes": found[-1]["modes"], "measurements": len(found)}
     except TrainingError as error:
         line |= {"failed": str(error)}
-    line |= {"seconds": round(time.monotonic() - began, 1), "date": date.today().isoformat()}
-    return line | describe(torch.device("cpu"), "fp32")
+    return line | {"seconds": round(time.monotonic() - began, 1)}
 
 
 # ---------------------------------------------------------------------- all of them
@@ -271,20 +268,12 @@ def wanted(jobs: list[Job], lines: list[Line], words: tuple[str, ...] = ()) -> d
     return {job: kept.get((*job, fingerprint(recipe(job[0], job[1], *words)))) for job in jobs}
 
 
-def append(path: Path, line: Line) -> None:
-    """Add a line, after the end of one that was cut off."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torn = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n" * torn + json.dumps(line) + "\n")
-
-
 def bench(jobs: list[Job], path: Path, processes: int = 1, words: tuple[str, ...] = ()) -> list[Line]:
     """Play what is not kept yet, keep it, and give all results in the order of the jobs."""
     found = wanted(jobs, read_lines(path), words)
     missing = [job for job, line in found.items() if line is None]
     for line in played(missing, processes, words):
-        append(path, line)
+        line = append(path, line)
         found[line["toy"], line["method"], line["seed"]] = line
         print(summary(line), file=sys.stderr, flush=True)
     return [line for line in found.values() if line is not None]
@@ -369,7 +358,7 @@ def footer(lines: list[Line]) -> str:
     machine = f"{last['processor']}, {last['cores']} cores, one thread each; {last['platform']}"
     versions = f"zerosum {last['zerosum']}, torch {last['torch']}, Python {last['python']}"
     absent = "\n".join(f"- {names}: {why}" for names, why in NOT_HERE.items())
-    command = f"python benchmarks/toys.py {' '.join(sys.argv[1:])}".strip()
+    command = f"python -m benchmarks.toys {' '.join(sys.argv[1:])}".strip()
     return f"{days[0]} to {days[-1]}. {machine}. {versions}. `{command}`\n\nNot on points:\n\n{absent}"
 
 

@@ -7,21 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.mutate import draw, report
+from benchmarks.mutate_operators import OPERATORS, mutants
+
 ROOT = Path(__file__).parent.parent
-BENCHMARKS = str(ROOT / "benchmarks")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _importable():
-    sys.path.insert(0, BENCHMARKS)
-    yield
-    sys.path.remove(BENCHMARKS)
 
 
 def changed(line, operator):
     """What an operator makes of a line inside a function."""
-    from mutate_operators import mutants
-
     found = [one for one in mutants("file.py", f"def f():\n    {line}\n".encode()) if one.operator == operator]
     assert all((one.before, one.line, one.unit, one.function) == (line, 2, "f", "f") for one in found)
     return [one.after for one in found]
@@ -72,8 +65,6 @@ def test_operators_change_code(operator, before, after):
 
 
 def test_messages_annotations_and_constants_of_a_class_stay():
-    from mutate_operators import mutants
-
     source = '''
 LIMIT = 1 + 1
 
@@ -94,8 +85,6 @@ class Part:
 
 
 def test_changes_belong_to_their_method():
-    from mutate_operators import mutants
-
     source = b"class A:\n    def f(self, a=2):\n        def g(b):\n            return -b\n        return g\n"
     assert [(one.unit, one.function, one.line, one.after) for one in mutants("file.py", source)] == [
         ("A", "A.f", 2, "def f(self, a=4):"),
@@ -104,16 +93,11 @@ def test_changes_belong_to_their_method():
 
 
 def test_every_operator_is_tested():
-    from mutate_operators import OPERATORS
-
     tested = next(mark for mark in test_operators_change_code.pytestmark if mark.name == "parametrize").args[1]
     assert {operator for operator, *_ in tested} == set(OPERATORS)
 
 
 def test_the_draw_is_fixed_and_takes_of_every_class():
-    from mutate import draw
-    from mutate_operators import mutants
-
     found = list(mutants("file.py", b"def f(a=2, b=3, c=4, d=5):\n    return -a\n\ndef g():\n    return 7\n"))
     drawn = draw(found, 3, seed=0)
     assert [one.unit for one in drawn] == ["f", "f", "f", "g"]
@@ -123,8 +107,6 @@ def test_the_draw_is_fixed_and_takes_of_every_class():
 
 
 def test_the_report_counts_what_nobody_explains():
-    from mutate import report
-
     def record(before, killed):
         return {
             "file": "latents.py",
@@ -149,9 +131,9 @@ def test_the_report_counts_what_nobody_explains():
 
 TRIALS = """
 import json, pathlib, sys, tempfile, time
-sys.path.insert(0, sys.argv[2])
-import mutate_trial
-from mutate_operators import Mutant
+sys.path.insert(0, sys.argv[1])
+from benchmarks import mutate_trial
+from benchmarks.mutate_operators import Mutant
 
 def verdict(old, new, limit):
     file = "objectives/wasserstein.py"
@@ -178,7 +160,7 @@ if __name__ == "__main__":
 def test_a_broken_loss_is_killed_and_a_rewritten_one_survives(tmp_path):
     script = tmp_path / "trials.py"
     script.write_text(TRIALS)
-    command = [sys.executable, str(script), str(ROOT), BENCHMARKS]
+    command = [sys.executable, str(script), str(ROOT)]
     said = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=200).stdout)
     (broken, by), rewritten, endless = said
     assert broken == "killed"

@@ -1,14 +1,12 @@
 """The benchmark on toys: its table of methods is sound, results are kept at once and found again, floors are right."""
 
-import importlib.util
 import json
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks import toys
 from zerosum.core import compatibility
 from zerosum.core.errors import RecipeError, TrainingError
 from zerosum.core.values import Length
@@ -16,25 +14,15 @@ from zerosum.data import open_data
 from zerosum.data.mixtures import MIXTURES
 from zerosum.runs.training import make_space
 
-FILE = Path(__file__).parents[1] / "benchmarks" / "toys.py"
 TINY = ("length=512", "batch=64", "generator.widths=8", "discriminator.widths=8")
 
 
 @pytest.fixture(scope="module")
-def toys():
-    spec = importlib.util.spec_from_file_location("toys", FILE)
-    sys.modules["toys"] = importlib.util.module_from_spec(spec)  # where dataclasses look up what annotations name
-    spec.loader.exec_module(sys.modules["toys"])
-    yield sys.modules["toys"]
-    del sys.modules["toys"]
-
-
-@pytest.fixture(scope="module")
-def data(toys):
+def data():
     return {name: open_data(toy.data) for name, toy in toys.TOYS.items()}
 
 
-def test_every_method_fits_its_toys(toys, data):
+def test_every_method_fits_its_toys(data):
     for toy, method, _ in toys.chosen(list(toys.TOYS), list(toys.METHODS), 1):
         made = toys.recipe(toy, method)
         total = made.length.images(90_000)
@@ -42,7 +30,7 @@ def test_every_method_fits_its_toys(toys, data):
         assert (made.recipe, made.batch) == (method, 128)
 
 
-def test_methods_differ_and_toys_are_the_same_for_all(toys):
+def test_methods_differ_and_toys_are_the_same_for_all():
     jobs = toys.chosen(["ring", "imbalance"], list(toys.METHODS), 1)
     assert len({(toy, toys.fingerprint(toys.recipe(toy, name))) for toy, name, _ in jobs}) == len(jobs)
     for toy, name, _ in jobs:
@@ -58,7 +46,7 @@ def test_methods_differ_and_toys_are_the_same_for_all(toys):
         assert game.generator.average.name == "none", name
 
 
-def test_settings_reach_the_parts(toys):
+def test_settings_reach_the_parts():
     game = toys.recipe("grid", "relativistic-r1-r2").game
     assert game.objective.name == "relativistic"
     assert [(one.name, one.gamma) for one in game.regularizers] == [("r1", 0.02), ("r2", 0.02)]
@@ -76,7 +64,7 @@ def test_settings_reach_the_parts(toys):
 
 
 @pytest.mark.parametrize("toy", ["ring", "grid", "imbalance"])
-def test_the_floor_is_what_numpy_says(toys, toy):
+def test_the_floor_is_what_numpy_says(toy):
     mixture = MIXTURES[toys.TOYS[toy].data]
     modes, found = len(mixture.centres), []
     for seed in range(40):
@@ -92,7 +80,7 @@ def test_the_floor_is_what_numpy_says(toys, toy):
     assert floor["reverse_kl"] == pytest.approx((modes - 1) / 5000, rel=0.2)
 
 
-def test_results_are_kept_at_once_and_found_again(toys, tmp_path, monkeypatch):
+def test_results_are_kept_at_once_and_found_again(tmp_path, monkeypatch):
     path, jobs = tmp_path / "results" / "toys.jsonl", [("ring", "pacgan-4", 0), ("ring", "least-squares", 1)]
     first = toys.bench(jobs[:1], path, words=TINY)
     assert [json.loads(line) for line in path.read_text().splitlines()] == first
@@ -113,7 +101,7 @@ def test_results_are_kept_at_once_and_found_again(toys, tmp_path, monkeypatch):
     assert asked == [*jobs[1:], jobs[0]]
 
 
-def test_a_result_depends_on_the_seed_alone(toys):
+def test_a_result_depends_on_the_seed_alone():
     def found(seed):
         line = toys.play(("ring", "hinge", seed), TINY)
         return [line[name] for name in ("modes", "high_quality", "reverse_kl", "last_modes")]
@@ -122,13 +110,13 @@ def test_a_result_depends_on_the_seed_alone(toys):
     assert found(1) != found(2)
 
 
-def test_the_imbalance_is_measured_in_its_second_half(toys):
+def test_the_imbalance_is_measured_in_its_second_half():
     line = toys.play(("imbalance", "hinge", 0), (*TINY, "length=7680"))  # 120 turns
     assert line["measurements"] == 3  # after turns 80, 100, 120
     assert 0 <= line["reverse_kl"] <= math.log(8)
 
 
-def test_a_broken_training_is_a_result(toys, monkeypatch):
+def test_a_broken_training_is_a_result(monkeypatch):
     def broken(*_):
         raise TrainingError("the loss is not finite")
 
@@ -139,7 +127,7 @@ def test_a_broken_training_is_a_result(toys, monkeypatch):
     assert "| hinge | failed | failed | failed | failed |" in toys.table([line])
 
 
-def test_the_table_and_what_must_hold(toys):
+def test_the_table_and_what_must_hold():
     def line(toy, method, seed, modes, quality, divergence):
         return {"toy": toy, "method": method, "seed": seed, "modes": modes, "high_quality": quality,
                 "reverse_kl": divergence, "last_modes": 7, "seconds": 3.0}  # fmt: skip
@@ -162,7 +150,7 @@ def test_the_table_and_what_must_hold(toys):
     assert text.index("| hinge |") < text.index("| minibatch |")
 
 
-def test_only_what_exists_can_be_chosen(toys):
+def test_only_what_exists_can_be_chosen():
     with pytest.raises(SystemExit, match="there is no 'rings'; toys are ring, grid, imbalance"):
         toys.chosen(["rings"], ["hinge"], 1)
     with pytest.raises(SystemExit, match="there is no 'wgan'"):
@@ -171,6 +159,6 @@ def test_only_what_exists_can_be_chosen(toys):
     assert ("imbalance", "veegan", 0) not in toys.chosen(["imbalance"], list(toys.METHODS), 1)
 
 
-def test_a_game_that_cannot_follow_a_toy_is_refused(toys):
+def test_a_game_that_cannot_follow_a_toy_is_refused():
     with pytest.raises(RecipeError, match="generator_updates"):
         toys.recipe("imbalance", "gman-3")

@@ -14,7 +14,7 @@ from zerosum.runs.health.course import Course
 
 Seen = tuple[str, str] | None  # what was seen, and what to try
 
-LARGEST_STEP, USUAL_STEP, SMALLEST_STEP = 0.2, 0.01, 1e-7  # change of a player's weights by one update, of their size
+LARGEST_STEP, USUAL_STEP, SMALLEST_STEP = 0.12, 0.01, 1e-7  # change of a player's weights by one update, of their size
 EXPLODED, VANISHED = 100.0, 1e-3  # gradient norm, of that at the start; of its peak
 LOST, WON, LEFT = 0.25, 0.99, 0.02  # share of right verdicts; share of the loss at chance that is left
 SWING, SWINGS, SWINGS_OVER = 0.3, 4, 8  # of right verdicts from report to report; how many, in how many reports

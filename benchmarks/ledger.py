@@ -1,0 +1,30 @@
+"""Where results of benchmarks are kept: a line of JSON for each, with what it was measured on."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zerosum.runs.environment import describe
+from zerosum.runs.logs import read_lines
+
+__all__ = ["RESULTS", "append", "read_lines"]
+RESULTS = Path(__file__).parent / "results"
+
+
+def append(path: Path, line: dict[str, Any], precision: str = "fp32") -> dict[str, Any]:
+    """Add a line, and date, versions, processor and threads where it says none; return it whole.
+
+    A line that was cut off, as a killed process leaves it, stays apart.
+    """
+    place = {"date": date.today().isoformat(), **describe(torch.device("cpu"), precision)}
+    whole = {**line, **(place | line)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torn = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n" * torn + json.dumps(whole) + "\n")
+    return whole
