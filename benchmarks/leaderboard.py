@@ -1,13 +1,13 @@
 """Recipes against each other: data sets x recipes x seeds at one budget of images, judged by every metric.
 
     ZEROSUM_DATA=... python -m benchmarks.leaderboard [--data digits,mnist] [--recipes dcgan,wgan-gp] [--seeds 3]
-                                                         [--images 300k] [--out runs/leaderboard] [--page]
+                                                         [--images 300k] [--out runs/sheets] [--page]
 
 Trainings that were interrupted continue, finished ones are not repeated, so it can run over days. Each training writes
 two lines to benchmarks/results/leaderboard.jsonl, its last and its best generator, and docs/leaderboard.md is written
-again from all lines; `--page` only writes the page. A recipe is taken at its CPU size (benchmarks/sheets.py), at the
-recipe's own batch and schedule; the budget counts images shown to the discriminator, so methods with several
-discriminator updates make fewer generator updates.
+again from all lines; `--page` only writes the page. A recipe is taken at its CPU size (benchmarks/sheets.py, whose
+trainings are those of seed 0, so both may share a folder), at the recipe's own batch and schedule; the budget counts
+images shown to the discriminator, so methods with several discriminator updates make fewer generator updates.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ import argparse
 import filecmp
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-import zerosum
 from benchmarks import ledger
 from benchmarks.ledger import append, read_lines
-from benchmarks.sheets import words
+from benchmarks.sheets import command, run_of
 from zerosum.core.errors import TrainingError
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.evaluate import evaluate
@@ -34,17 +33,17 @@ RESULTS, PAGE = ledger.RESULTS / "leaderboard.jsonl", ROOT / "docs" / "leaderboa
 RECIPES = "mnist-speedrun,mlp,dcgan,lsgan,wgan-gp,sngan-small,acgan,began-small,r3gan-small,stylegan2-small,rpgan"
 SHOWN = ("fd", "kid", "precision", "recall", "coverage", "classes", "ct")
 COUNT = {"digits": 1_600}  # samples; 10,000 elsewhere
+IMAGES = {"digits": "100k"}  # of a training; 300k elsewhere
 
 
-def train(name: str, data: str, seed: int, options: argparse.Namespace) -> tuple[Run, list[str]]:
-    """Train, continue or find a run."""
-    path = options.out / "-".join([data, name, str(seed), *options.words])
-    settings = [*words(name), *options.words]
-    if (path / "recipe.toml").exists():
-        return zerosum.resume(path, quiet=True), settings
-    every = ["evaluation=50k", "samples=100k", "checkpoint=50k", "keep=1"]
-    run = zerosum.train(data, name, [*settings, *every], images=options.images, out=path, seed=seed, quiet=True)
-    return run, settings
+class Job(NamedTuple):
+    """A training; what decides its result."""
+
+    recipe: str
+    data: str
+    seed: int
+    images: str
+    words: list[str]  # further settings
 
 
 def judged(path: Path, data: str) -> dict[str, float]:
@@ -57,25 +56,21 @@ def judged(path: Path, data: str) -> dict[str, float]:
     return {**{one.metric: one.value for one in records}, **floors, **trivial, **extractor}
 
 
-def measure(run: Run, name: str, data: str, seed: int, settings: list[str], options: argparse.Namespace) -> None:
+def measure(run: Run, job: Job) -> None:
     """Write the lines of a finished training."""
     environment, last = RunDirectory.open(run.path).environment(), run.metrics[-1]
     facts = {
-        "recipe": name,
-        "data": data,
-        "seed": seed,
-        "images": options.images,
-        "words": options.words,
-        "command": f"zerosum train {data} --recipe {name} --images {options.images} --seed {seed} {' '.join(settings)}",
+        **job._asdict(),
+        "command": command(job.recipe, job.data, job.images, job.seed, job.words),
         "seconds": round(last["seconds"]),
         "images_per_second": round(float(np.median([one["images_per_second"] for one in run.metrics])), 1),
         "precision_of_arithmetic": environment["precision"],
     }
     last_file, best_file = run.path / "generator.safetensors", run.path / "best.safetensors"
-    numbers = judged(last_file, data)
+    numbers = judged(last_file, job.data)
     write({**facts, "at": "last", **numbers})
     same = filecmp.cmp(last_file, best_file, shallow=False)
-    write({**facts, "at": "best", **(numbers if same else judged(best_file, data))})
+    write({**facts, "at": "best", **(numbers if same else judged(best_file, job.data))})
 
 
 def write(line: dict[str, Any]) -> None:
@@ -112,7 +107,7 @@ def table(found: list[dict[str, Any]]) -> list[str]:
     failed = [line for line in found if "error" in line]
     for line in found:
         if "error" not in line:
-            groups[line["recipe"], line["images"], line["precision_of_arithmetic"], line["at"]].append(line)
+            groups[line["recipe"], *line["words"], line["at"]].append(line)
     for *run, at in list(groups):
         if at == "best" and [line["fd"] for line in groups[*run, at]] == [line["fd"] for line in groups[*run, "last"]]:
             groups[*run, "both"] = groups.pop((*run, at))
@@ -120,8 +115,8 @@ def table(found: list[dict[str, Any]]) -> list[str]:
     ranked = sorted(groups.items(), key=lambda item: float(np.mean([line["fd"] for line in item[1]])))
     head = ["recipe", "at", "seeds", *SHOWN, "seconds", "images/s"]
     rows = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for (recipe, _, precision, at), some in ranked:
-        name = f"`{recipe}`" + (" (bf16)" if precision == "bf16" else "")
+    for (recipe, *settings, at), some in ranked:
+        name = " ".join([f"`{recipe}`", *settings])
         cells = [name, at, str(len(some)), *(spread([line[key] for line in some if key in line]) for key in SHOWN)]
         cells += [f"{np.mean([line['seconds'] for line in some]):.0f}"]
         cells += [f"{np.mean([line['images_per_second'] for line in some]):.0f}"]
@@ -157,28 +152,28 @@ def main() -> None:
     parser.add_argument("--recipes", default=RECIPES)
     parser.add_argument("--data", default="digits,mnist,fashion-mnist")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--images", default="300k")
-    parser.add_argument("--out", type=Path, default=Path("runs/leaderboard"))
+    parser.add_argument("--images", help="100k for digits and 300k for others by default")
+    parser.add_argument("--out", type=Path, default=Path("runs/sheets"))
     parser.add_argument("--page", action="store_true")
     parser.add_argument("words", nargs="*", metavar="FIELD=VALUE", help="settings, as precision=bf16")
     options = parser.parse_args()
-    kept = read_lines(RESULTS)
-    done = {(line["recipe"], line["data"], line["seed"], line["images"], *line["words"]) for line in kept}
     # seeds outermost: an interrupted benchmark still compares all recipes
-    wanted = [(name, data, seed) for seed in range(options.seeds) for data in options.data.split(",")
-              for name in options.recipes.split(",")]  # fmt: skip
-    for name, data, seed in [] if options.page else wanted:
-        if (name, data, seed, options.images, *options.words) in done:
-            continue
+    jobs = [
+        Job(recipe, data, seed, options.images or IMAGES.get(data, "300k"), options.words)
+        for seed in range(options.seeds)
+        for data in options.data.split(",")
+        for recipe in options.recipes.split(",")
+    ]
+    done = [[line[field] for field in Job._fields] for line in read_lines(RESULTS)]
+    for job in [] if options.page else [job for job in jobs if list(job) not in done]:
         try:
-            run, settings = train(name, data, seed, options)
+            run = run_of(job.recipe, job.data, options.out, job.images, job.seed, job.words)
         except TrainingError as error:
-            facts = {"recipe": name, "data": data, "seed": seed, "images": options.images, "words": options.words}
-            write({**facts, "error": str(error)})
+            write({**job._asdict(), "error": str(error)})
             continue
         if not run.finished:
             break  # Ctrl-C: the next call goes on here
-        measure(run, name, data, seed, settings, options)
+        measure(run, job)
         page()
     page()
 

@@ -13,7 +13,7 @@ stops with an error writes the error in the same place, and the next one begins.
 from __future__ import annotations
 
 import argparse
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +52,19 @@ def words(name: str) -> list[str]:
     return [f"{field}.channels=32" for field in wide]
 
 
-def run_of(name: str, data: str, out: Path, images: str) -> tuple[Run, float]:
-    """Train, continue or find a run; seconds that this call took."""
-    path, began = out / f"{data}-{name}", time.monotonic()
+def run_of(name: str, data: str, out: Path, images: str, seed: int = 0, others: Sequence[str] = ()) -> Run:
+    """Train, continue or find a run of a recipe at its CPU size; `others` are further settings."""
+    path = out / "-".join([data, name, *([str(seed)] if seed else []), *others])
     if (path / "recipe.toml").exists():
-        run = zerosum.resume(path, quiet=True)
-    else:
-        every = ["evaluation=100k", "samples=100k", "checkpoint=50k", "keep=1"]
-        run = zerosum.train(data, name, [*words(name), *every], images=images, out=path, quiet=True)
-    return run, time.monotonic() - began
+        return zerosum.resume(path, quiet=True)
+    every = ["evaluation=100k", "samples=100k", "checkpoint=50k", "keep=1"]
+    return zerosum.train(data, name, [*words(name), *others, *every], images=images, seed=seed, out=path, quiet=True)
+
+
+def command(name: str, data: str, images: str, seed: int = 0, others: Sequence[str] = ()) -> str:
+    """What a person types for the same training."""
+    beginning = ["--seed", str(seed)] if seed else []
+    return " ".join(["zerosum train", data, "--recipe", name, "--images", images, *beginning, *words(name), *others])
 
 
 def block(run: Run) -> np.ndarray:
@@ -80,13 +84,13 @@ def draw(name: str, data: list[str], out: Path) -> None:
         pictures.save(SHEETS / f"{name}.png", np.concatenate([block(run) for run in found]))
 
 
-def measured(run: Run, seconds: float) -> dict[str, Any]:
+def measured(run: Run) -> dict[str, Any]:
     """What a finished run says of itself."""
     last = run.evaluations[-1]
     return {
         last["metric"]: round(last["value"], 4),
         "images_per_second": round(float(np.median([one["images_per_second"] for one in run.metrics])), 1),
-        "seconds": round(seconds),
+        "seconds": round(run.metrics[-1]["seconds"]),
         "seed": run.recipe.seed,
     }
 
@@ -97,7 +101,7 @@ def note(name: str, data: str, images: str, found: dict[str, Any]) -> None:
         "recipe": name,
         "data": data,
         "images": images,
-        "command": " ".join(["zerosum train", data, "--recipe", name, "--images", images, *words(name)]),
+        "command": command(name, data, images),
         **found,
     }
     print(append(RESULTS, line), flush=True)
@@ -118,13 +122,13 @@ def main() -> None:
         for name in options.recipes.split(","):
             if not options.pictures and (name, one) not in done:
                 try:
-                    run, seconds = run_of(name, one, options.out, options.images)
+                    run = run_of(name, one, options.out, options.images)
                 except TrainingError as error:
                     note(name, one, options.images, {"error": str(error)})
                     continue
                 if not run.finished:
                     return  # Ctrl-C: the next call goes on here
-                note(name, one, options.images, measured(run, seconds))
+                note(name, one, options.images, measured(run))
             draw(name, ["mnist", "fashion-mnist"], options.out)
 
 

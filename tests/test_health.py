@@ -296,8 +296,8 @@ ADA = read_recipe("dcgan", ["augmentations=ada"])
 SWINGING = [0.9, 0.4, 0.95, 0.5, 0.9, 0.3, 0.9, 0.35]
 
 SICK = {  # what differs from a healthy course, and what does not yet suffice
-    "learning-rate-too-high": ({"generator_step": [0.3, 0.01]}, {"generator_step": [0.15, 0.01]}),
-    "learning-rate-too-high ": ({"discriminator_step": 0.25}, {"discriminator_step": 0.15}),
+    "learning-rate-too-high": ({"generator_step": [0.14, 0.01]}, {"generator_step": [0.1, 0.01]}),
+    "learning-rate-too-high ": ({"discriminator_step": 0.14}, {"discriminator_step": 0.1}),
     "exploding-gradients": (
         {"generator_gradient": [0.2, 1.0, 30.0, 40.0]},
         {"generator_gradient": [0.2, 30.0, 30.0, 15.0]},
