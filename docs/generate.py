@@ -7,12 +7,14 @@ A block stands between two comments; what is between them belongs to this script
 
     <!-- generated: recipe wgan-gp -->              what the recipe chooses otherwise than `gan`
     <!-- generated: part regularizer r1 -->         what the part is, needs and clashes with, and its fields
+    <!-- generated: sheet wgan-gp -->               what the recipe drew and reached, as benchmarks have kept it
     <!-- end -->
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -25,6 +27,8 @@ from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part
 
 DOCS = Path(__file__).parent
+RESULTS = DOCS.parent / "benchmarks" / "results"
+NAMES = {"digits": "digits", "mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
 BASE = "gan"  # the recipe that the others are compared with
 BLOCK = re.compile(r"(?P<open><!-- generated: (?P<what>[^>]*?) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL)
 MARKS = re.compile(r"<!-- (generated:|end)")
@@ -44,7 +48,7 @@ def render(text: str, where: str = "page") -> tuple[str, list[str]]:
 
     def fill(block: re.Match[str]) -> str:
         try:
-            lines = list(contents(block["what"]))
+            lines = list(contents(block["what"], "../" * where.count("/")))
         except (RecipeError, ValueError) as error:
             faults.append(f"{where}, line {text.count(chr(10), 0, block.start()) + 1}: {error}")
             return block[0]
@@ -53,8 +57,8 @@ def render(text: str, where: str = "page") -> tuple[str, list[str]]:
     return BLOCK.sub(fill, text), faults
 
 
-def contents(what: str) -> Iterator[str]:
-    """Lines of one block, from the words of its marker.
+def contents(what: str, root: str = "") -> Iterator[str]:
+    """Lines of one block, from the words of its marker; `root` leads from its page to the folder of the pages.
 
     Raises:
         RecipeError: there is no such recipe or part.
@@ -65,7 +69,9 @@ def contents(what: str) -> Iterator[str]:
             return recipe_lines(name)
         case ["part", kind, name]:
             return part_lines(kind, name)
-    raise ValueError(f"'generated: {what}' is no marker; write 'recipe NAME' or 'part KIND NAME'")
+        case ["sheet", name]:
+            return sheet_lines(name, root)
+    raise ValueError(f"'generated: {what}' is no marker; write 'recipe NAME', 'part KIND NAME' or 'sheet NAME'")
 
 
 def recipe_lines(name: str) -> Iterator[str]:
@@ -78,6 +84,43 @@ def recipe_lines(name: str) -> Iterator[str]:
         yield from ("", f"| field | {f'`{name}`' if not base else f'`{name}`, where `{BASE}` differs'} | what it is |")
         yield "|---|---|---|"
         yield from (f"| `{key}` | {code(value)} | {plain(comment)} |" for key, value, comment in rows)
+
+
+def sheet_lines(name: str, root: str) -> Iterator[str]:
+    """A recipe's contact sheet, and what it reached, from the results of benchmarks/sheets.py and leaderboard.py."""
+    registry.lookup("recipe", name)
+    sheets = {line["data"]: line for line in kept("sheets") if line["recipe"] == name and "error" not in line}
+    drawn = [data for data in NAMES if data in sheets]  # in the order of the picture
+    if not drawn:
+        yield f"`{name}` has no contact sheet yet: `python -m benchmarks.sheets --recipes {name}` draws it."
+        return
+    where, first = ", below of ".join(NAMES[data] for data in drawn), sheets[drawn[0]]
+    images = first["images"].replace("k", ",000")
+    yield from (f"![What {name} drew]({root}sheets/{name}.png)", "")
+    yield f"*Samples after {images} images of {where}, seed {first['seed']}: `{first['command']}`.*"
+    yield from reached(name, [sheets[data] for data in drawn], root)
+
+
+def reached(name: str, sheets: list[dict[str, Any]], root: str) -> Iterator[str]:
+    """Numbers of a recipe, each with its floor where one is kept."""
+    pixels = [f"{NAMES[line['data']]} {line['sliced-wasserstein']:.3f}" for line in sheets]
+    yield from ("", f"Sliced Wasserstein distance in pixels of these: {', '.join(pixels)}.")
+    judged = [line for line in kept("leaderboard") if line["recipe"] == name and not line["words"]]
+    judged = [line for line in judged if line.get("at") == "last"]
+    features = []
+    for data in NAMES:
+        found = [line for line in judged if line["data"] == data]
+        if found:
+            values = "; ".join(f"{line['fd']:.3g}" for line in found)
+            features.append(f"{NAMES[data]} {values} (floor {found[0]['floor.fd']:.2g})")
+    if features:
+        yield f"Frechet distance of features, a value for each seed ([leaderboard]({root}leaderboard.md)):"
+        yield f"{', '.join(features)}."
+
+
+def kept(benchmark: str) -> list[dict[str, Any]]:
+    """Lines of a benchmark's results."""
+    return [json.loads(line) for line in (RESULTS / f"{benchmark}.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def choices(part: Part, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str, str]]:

@@ -1,12 +1,14 @@
 """Pages say what the code says: generated tables are up to date, commands can be run, links lead somewhere."""
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
+from benchmarks import sheets
 from zerosum import recipes  # noqa: F401  (puts every part on the shelf)
 from zerosum.core import compatibility, registry, settings
 from zerosum.core.errors import RecipeError
@@ -133,7 +135,7 @@ def test_unknown_options_are_refused(capsys):
         ("recipe wgan-gpp", "page.md, line 2: there is no recipe 'wgan-gpp'; .*wgan-gp"),
         ("part regularizer r7", "page.md, line 2: there is no regularizer 'r7'; .*r1"),
         ("part regularisation r1", "there is no kind of part called 'regularisation'"),
-        ("table r1", "'generated: table r1' is no marker; write 'recipe NAME' or 'part KIND NAME'"),
+        ("table r1", "'generated: table r1' is no marker; write 'recipe NAME', 'part KIND NAME' or 'sheet NAME'"),
     ],
 )
 def test_unknown_names_in_markers_are_errors(marker, message):
@@ -206,6 +208,29 @@ def test_every_recipe_is_named_by_a_page():
     recipes_ = registry.shelf("recipe")
     missing = [name for name in recipes_ if name not in named and name.removesuffix("-small") not in named]
     assert not missing, f"no page names the recipes {missing}"
+
+
+def test_every_image_recipe_shows_what_it_draws():
+    shown = "".join(map(text, [*METHODS, DOCS / "speedrun.md"]))
+    assert [name for name in sheets.candidates() if f"<!-- generated: sheet {name} -->" not in shown] == []
+
+
+def test_a_sheet_block_says_what_was_kept(tmp_path, monkeypatch):
+    line = {"recipe": "dcgan", "data": "mnist", "images": "300k", "seed": 0, "sliced-wasserstein": 0.05, "command": "C"}
+    other = line | {"data": "fashion-mnist", "sliced-wasserstein": 0.0625}
+    judged = {"recipe": "dcgan", "data": "mnist", "words": [], "at": "last", "fd": 2.345, "floor.fd": 0.25}
+    results = {"sheets": [other, line], "leaderboard": [judged, judged | {"fd": 3.0}, judged | {"words": ["batch=9"]}]}
+    for name, lines in results.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    monkeypatch.setattr(generate, "RESULTS", tmp_path)
+    block, faults = generate.render("<!-- generated: sheet dcgan -->\n<!-- end -->", "methods/dcgan.md")
+    assert faults == []
+    assert "](../sheets/dcgan.png)" in block
+    assert "*Samples after 300,000 images of MNIST, below of Fashion-MNIST, seed 0: `C`.*" in block
+    assert "MNIST 0.050, Fashion-MNIST 0.062." in block
+    assert "\nMNIST 2.35; 3 (floor 0.25).\n" in block
+    block, _ = generate.render("<!-- generated: sheet wgan -->\n<!-- end -->")
+    assert "`wgan` has no contact sheet yet: `python -m benchmarks.sheets --recipes wgan` draws it." in block
 
 
 def test_the_index_has_every_page():
