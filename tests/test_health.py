@@ -370,6 +370,7 @@ def test_evaluations_tell_of_collapse_and_of_copies():
         ]
 
     assert names(lines, judged=judged(precision=0.6, recall=0.05)) == ["mode-collapse"]
+    assert names(lines[:1], judged=judged(precision=0.6, recall=0.05)) == []  # too early to say
     assert names(lines, judged=judged(precision=0.6, recall=0.09)) == []
     assert names(lines, judged=judged(precision=0.3, recall=0.0)) == []  # bad samples, not few
     assert names(lines, judged=judged(label_kl=1.2)) == ["mode-collapse"]

@@ -23,6 +23,7 @@ from zerosum.recipes.recipe import Recipe, recipe
 from zerosum.regularizers import ALR, BCR, CR, ZCR, LeCam, Orthogonal
 
 SMALL = ("generator.channels=32", "discriminator.channels=32")
+BRISK = ("discriminator_updates=2", "generator.lr=1e-3", "discriminator.lr=1e-3")  # for spectral norm: docs/log.md
 
 
 def residual(
@@ -63,8 +64,8 @@ def sngan() -> Recipe:
 
 @recipe("sngan-small")
 def sngan_small() -> Recipe:
-    """SNGAN for a CPU: 32 channels."""
-    return small(sngan(), *SMALL)
+    """SNGAN for a CPU: 32 channels, two updates of D instead of five, five times the learning rate."""
+    return small(sngan(), *SMALL, *BRISK)
 
 
 @recipe("projection")
@@ -78,8 +79,8 @@ def projection() -> Recipe:
 
 @recipe("projection-small")
 def projection_small() -> Recipe:
-    """Projection discriminator for a CPU: 32 channels."""
-    return small(projection(), *SMALL)
+    """Projection discriminator for a CPU: as `sngan-small`."""
+    return small(projection(), *SMALL, *BRISK)
 
 
 @recipe("crgan")
@@ -90,8 +91,8 @@ def crgan() -> Recipe:
 
 @recipe("crgan-small")
 def crgan_small() -> Recipe:
-    """Consistency regularization for a CPU: 32 channels."""
-    return small(crgan(), *SMALL)
+    """Consistency regularization for a CPU: as `sngan-small`."""
+    return small(crgan(), *SMALL, *BRISK)
 
 
 @recipe("icrgan")
@@ -102,8 +103,8 @@ def icrgan() -> Recipe:
 
 @recipe("icrgan-small")
 def icrgan_small() -> Recipe:
-    """Improved consistency regularization for a CPU: 32 channels."""
-    return small(icrgan(), *SMALL)
+    """Improved consistency regularization for a CPU: as `sngan-small`."""
+    return small(icrgan(), *SMALL, *BRISK)
 
 
 @recipe("alr")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from zerosum.runs.health.advice import bounds, offer, penalty, reconstructs, slower, swings
-from zerosum.runs.health.course import Course
+from zerosum.runs.health.course import WINDOW, Course
 
 Seen = tuple[str, str] | None  # what was seen, and what to try
 
@@ -199,6 +199,8 @@ def mode_collapse(course: Course) -> Seen:
 
 
 def _judged_collapse(course: Course, advice: str) -> Seen:
+    if course.images < WINDOW:  # what has learnt nothing yet draws few different samples, too
+        return None
     recall, precision, labels = (course.judged(name) for name in ("recall", "precision", "label-kl"))
     if labels and labels["value"] > UNEVEN:
         return f"the classes of samples diverge from those of the data by {labels['value']:.2f} nats (label-kl)", advice
