@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks import ledger
 from benchmarks.ledger import append, read_lines
-from benchmarks.sheets import command, run_of
+from benchmarks.sheets import command, run_of, settings_of
 from zerosum.core.errors import TrainingError
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.evaluate import evaluate
@@ -45,6 +45,7 @@ class Job(NamedTuple):
     seed: int
     images: str
     words: list[str]  # further settings
+    settings: str  # digest of all of them
 
 
 def judged(path: Path, data: str) -> dict[str, float]:
@@ -97,10 +98,15 @@ def page() -> None:
         "of those that were judged on the way; `both` where these are the same. Seconds and images/s are of a machine",
         "that did other work as well: compare them roughly.",
     ]
-    found = read_lines(RESULTS)
+    found = [line for line in read_lines(RESULTS) if current(line)]
     for data in sorted({line["data"] for line in found}):
         text += ["", f"## {data}", "", *table([line for line in found if line["data"] == data])]
     PAGE.write_text("\n".join([*text, *missing(found)]) + "\n")
+
+
+def current(line: dict[str, Any]) -> bool:
+    """True where the recipe still has the settings that a line was measured with."""
+    return bool(line["settings"] == settings_of(line["recipe"], line["images"], line["words"]))
 
 
 def missing(found: list[dict[str, Any]]) -> list[str]:
@@ -177,9 +183,10 @@ def main() -> None:
     options = parser.parse_args()
     # seeds outermost: an interrupted benchmark still compares all recipes
     jobs = [
-        Job(recipe, data, seed, options.images or IMAGES.get(data, "300k"), options.words)
+        Job(recipe, data, seed, images, options.words, settings_of(recipe, images, options.words))
         for seed in range(options.seeds)
         for data in options.data.split(",")
+        for images in [options.images or IMAGES.get(data, "300k")]
         for recipe in options.recipes.split(",")
     ]
     done = [[line[field] for field in Job._fields] for line in read_lines(RESULTS)]

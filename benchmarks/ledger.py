@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import date
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 
 import torch
 
+from zerosum.core import settings
+from zerosum.recipes import Recipe
 from zerosum.runs.environment import describe
 from zerosum.runs.logs import read_lines
 
-__all__ = ["RESULTS", "append", "read_lines"]
+__all__ = ["RESULTS", "append", "fingerprint", "read_lines"]
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -28,3 +31,9 @@ def append(path: Path, line: dict[str, Any], precision: str = "fp32") -> dict[st
     with path.open("a", encoding="utf-8") as file:
         file.write("\n" * torn + json.dumps(whole) + "\n")
     return whole
+
+
+def fingerprint(recipe: Recipe) -> str:
+    """Short digest of all settings that a training depends on, defaults included; not of data and seed."""
+    text = f"{settings.to_toml(recipe.game)}\n{recipe.length}\n{recipe.batch}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -22,7 +22,7 @@ import torch
 
 import zerosum
 from benchmarks import ledger
-from benchmarks.ledger import append, read_lines
+from benchmarks.ledger import append, fingerprint, read_lines
 from zerosum.core import registry
 from zerosum.core.clock import seeded
 from zerosum.core.errors import TrainingError
@@ -53,12 +53,23 @@ def words(name: str) -> list[str]:
 
 
 def run_of(name: str, data: str, out: Path, images: str, seed: int = 0, others: Sequence[str] = ()) -> Run:
-    """Train, continue or find a run of a recipe at its CPU size; `others` are further settings."""
+    """Train, continue or find a run of a recipe at its CPU size; `others` are further settings.
+
+    Raises:
+        SystemExit: its folder holds a training with settings that the recipe no longer has.
+    """
     path = out / "-".join([data, name, *([str(seed)] if seed else []), *others])
     if (path / "recipe.toml").exists():
+        if fingerprint(Run(path).recipe) != settings_of(name, images, others):
+            raise SystemExit(f"{path} was trained with other settings than {name} has now; move it away")
         return zerosum.resume(path, quiet=True)
     every = ["evaluation=100k", "samples=100k", "checkpoint=50k", "keep=1"]
     return zerosum.train(data, name, [*words(name), *others, *every], images=images, seed=seed, out=path, quiet=True)
+
+
+def settings_of(name: str, images: str, others: Sequence[str] = ()) -> str:
+    """Digest of the settings of such a training: a result counts as long as its recipe is what it was."""
+    return fingerprint(read_recipe(name, [*words(name), *others, f"length={images}"]))
 
 
 def command(name: str, data: str, images: str, seed: int = 0, others: Sequence[str] = ()) -> str:
@@ -101,6 +112,7 @@ def note(name: str, data: str, images: str, found: dict[str, Any]) -> None:
         "recipe": name,
         "data": data,
         "images": images,
+        "settings": settings_of(name, images),
         "command": command(name, data, images),
         **found,
     }
@@ -117,10 +129,10 @@ def main() -> None:
     parser.add_argument("--pictures", action="store_true")
     options = parser.parse_args()
     data = options.data.split(",")
-    done = {(line["recipe"], line["data"]) for line in read_lines(RESULTS)}
+    done = {(line["recipe"], line["data"], line["settings"]) for line in read_lines(RESULTS)}
     for one in data:
         for name in options.recipes.split(","):
-            if not options.pictures and (name, one) not in done:
+            if not options.pictures and (name, one, settings_of(name, options.images)) not in done:
                 try:
                     run = run_of(name, one, options.out, options.images)
                 except TrainingError as error:

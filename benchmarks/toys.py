@@ -14,7 +14,6 @@ Each method runs in one thread.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import multiprocessing
 import statistics
 import sys
@@ -27,7 +26,7 @@ from typing import Any
 import torch
 
 from benchmarks import ledger
-from benchmarks.ledger import append, read_lines
+from benchmarks.ledger import append, fingerprint, read_lines
 from zerosum.core import registry, settings
 from zerosum.core.clock import seeded
 from zerosum.core.engine import Engine
@@ -202,12 +201,6 @@ def recast(game: Any, kind: type[Any]) -> Any:
     kept = {one: getattr(game, one) for one in registry.field_types(kind) if hasattr(game, one)}
     further = {one for one in registry.field_types(kind) if registry.slot_kind(kind, one) == "player"} - kept.keys()
     return kind(**kept, **dict.fromkeys(further, game.discriminator))
-
-
-def fingerprint(made: Recipe) -> str:
-    """Short digest of all settings that a result depends on, defaults included."""
-    text = f"{settings.to_toml(made.game)}\n{made.length}\n{made.batch}"
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def coverage(engine: Engine, data: Dataset) -> dict[str, float]:
