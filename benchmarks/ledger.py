@@ -19,12 +19,15 @@ __all__ = ["RESULTS", "append", "fingerprint", "read_lines"]
 RESULTS = Path(__file__).parent / "results"
 
 
-def append(path: Path, line: dict[str, Any], precision: str = "fp32") -> dict[str, Any]:
+def append(path: Path, line: dict[str, Any], precision: str = "") -> dict[str, Any]:
     """Add a line, and date, versions, processor and threads where it says none; return it whole.
 
-    A line that was cut off, as a killed process leaves it, stays apart.
+    The precision of arithmetic is kept where it is given: a metric of the line may have that name. A line that was cut
+    off, as a killed process leaves it, stays apart.
     """
     place = {"date": date.today().isoformat(), **describe(torch.device("cpu"), precision)}
+    if not precision:
+        del place["precision"]
     whole = {**line, **(place | line)}
     path.parent.mkdir(parents=True, exist_ok=True)
     torn = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")

@@ -266,7 +266,7 @@ def bench(jobs: list[Job], path: Path, processes: int = 1, words: tuple[str, ...
     found = wanted(jobs, read_lines(path), words)
     missing = [job for job, line in found.items() if line is None]
     for line in played(missing, processes, words):
-        line = append(path, line)
+        line = append(path, line, "fp32")
         found[line["toy"], line["method"], line["seed"]] = line
         print(summary(line), file=sys.stderr, flush=True)
     return [line for line in found.values() if line is not None]
