@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks import ledger
 from benchmarks.ledger import append, read_lines
-from benchmarks.sheets import command, run_of, settings_of
+from benchmarks.sheets import command, current, run_of, settings_of
 from zerosum.core.errors import TrainingError
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.evaluate import evaluate
@@ -102,11 +102,6 @@ def page() -> None:
     for data in sorted({line["data"] for line in found}):
         text += ["", f"## {data}", "", *table([line for line in found if line["data"] == data])]
     PAGE.write_text("\n".join([*text, *missing(found)]) + "\n")
-
-
-def current(line: dict[str, Any]) -> bool:
-    """True where the recipe still has the settings that a line was measured with."""
-    return bool(line["settings"] == settings_of(line["recipe"], line["images"], line["words"]))
 
 
 def missing(found: list[dict[str, Any]]) -> list[str]:

@@ -72,6 +72,11 @@ def settings_of(name: str, images: str, others: Sequence[str] = ()) -> str:
     return fingerprint(read_recipe(name, [*words(name), *others, f"length={images}"]))
 
 
+def current(line: dict[str, Any]) -> bool:
+    """True where the recipe still has the settings that a line of results was measured with."""
+    return bool(line["settings"] == settings_of(line["recipe"], line["images"], line.get("words", ())))
+
+
 def command(name: str, data: str, images: str, seed: int = 0, others: Sequence[str] = ()) -> str:
     """What a person types for the same training."""
     beginning = ["--seed", str(seed)] if seed else []

@@ -1,33 +1,33 @@
 """Fill the generated blocks of these pages from the registry, so that no table can differ from the code.
 
-    python docs/generate.py            rewrite every block in place
-    python docs/generate.py --check    change nothing; exit 1 and list the pages that are not up to date
+    python -m docs.generate            rewrite every block in place
+    python -m docs.generate --check    change nothing; exit 1 and list the pages that are not up to date
 
 A block stands between two comments; what is between them belongs to this script:
 
     <!-- generated: recipe wgan-gp -->              what the recipe chooses otherwise than `gan`
     <!-- generated: part regularizer r1 -->         what the part is, needs and clashes with, and its fields
-    <!-- generated: sheet wgan-gp -->               what the recipe drew and reached, as benchmarks have kept it
+    <!-- generated: sheet wgan-gp -->               what the recipe, as it is now, drew and reached in benchmarks
     <!-- end -->
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ledger import RESULTS, read_lines
+from benchmarks.sheets import current
 from zerosum import recipes
 from zerosum.core import registry, values
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part
 
 DOCS = Path(__file__).parent
-RESULTS = DOCS.parent / "benchmarks" / "results"
 NAMES = {"digits": "digits", "mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
 BASE = "gan"  # the recipe that the others are compared with
 BLOCK = re.compile(r"(?P<open><!-- generated: (?P<what>[^>]*?) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL)
@@ -89,7 +89,7 @@ def recipe_lines(name: str) -> Iterator[str]:
 def sheet_lines(name: str, root: str) -> Iterator[str]:
     """A recipe's contact sheet, and what it reached, from the results of benchmarks/sheets.py and leaderboard.py."""
     registry.lookup("recipe", name)
-    sheets = {line["data"]: line for line in kept("sheets") if line["recipe"] == name and "error" not in line}
+    sheets = {line["data"]: line for line in kept("sheets", name) if "error" not in line}
     drawn = [data for data in NAMES if data in sheets]  # in the order of the picture
     if not drawn:
         yield f"`{name}` has no contact sheet yet: `python -m benchmarks.sheets --recipes {name}` draws it."
@@ -105,8 +105,7 @@ def reached(name: str, sheets: list[dict[str, Any]], root: str) -> Iterator[str]
     """Numbers of a recipe, each with its floor where one is kept."""
     pixels = [f"{NAMES[line['data']]} {line['sliced-wasserstein']:.3f}" for line in sheets]
     yield from ("", f"Sliced Wasserstein distance in pixels of these: {', '.join(pixels)}.")
-    judged = [line for line in kept("leaderboard") if line["recipe"] == name and not line["words"]]
-    judged = [line for line in judged if line.get("at") == "last"]
+    judged = [line for line in kept("leaderboard", name) if line.get("at") == "last" and not line["words"]]
     features = []
     for data in NAMES:
         found = [line for line in judged if line["data"] == data]
@@ -118,9 +117,10 @@ def reached(name: str, sheets: list[dict[str, Any]], root: str) -> Iterator[str]
         yield f"{', '.join(features)}."
 
 
-def kept(benchmark: str) -> list[dict[str, Any]]:
-    """Lines of a benchmark's results."""
-    return [json.loads(line) for line in (RESULTS / f"{benchmark}.jsonl").read_text(encoding="utf-8").splitlines()]
+def kept(benchmark: str, name: str) -> list[dict[str, Any]]:
+    """Lines of a benchmark's results for a recipe as it is now."""
+    found = [line for line in read_lines(RESULTS / f"{benchmark}.jsonl") if line["recipe"] == name]
+    return [line for line in found if current(line)]
 
 
 def choices(part: Part, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str, str]]:
@@ -208,7 +208,7 @@ def main(words: list[str]) -> int:
         new, faults = render(text, name)
         bad += sum(say(f"error: {fault}") for fault in faults)
         if new != text and "--check" in words:
-            bad += say(f"stale: {name}; run python docs/generate.py")
+            bad += say(f"stale: {name}; run python -m docs.generate")
         elif new != text:
             page.write_text(new, encoding="utf-8")
             say(f"rewrote {name}")

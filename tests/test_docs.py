@@ -118,7 +118,7 @@ def test_a_stale_page_is_found_and_mended(tmp_path, monkeypatch, capsys):
     stale = text(page)
     capsys.readouterr()
     assert generate.main(["--check"]) == 1
-    assert capsys.readouterr().out == "stale: methods/clip.md; run python docs/generate.py\n"
+    assert capsys.readouterr().out == "stale: methods/clip.md; run python -m docs.generate\n"
     assert text(page) == stale  # --check changes nothing
     assert generate.main([]) == 0
     assert text(page) == good
@@ -216,10 +216,16 @@ def test_every_image_recipe_shows_what_it_draws():
 
 
 def test_a_sheet_block_says_what_was_kept(tmp_path, monkeypatch):
-    line = {"recipe": "dcgan", "data": "mnist", "images": "300k", "seed": 0, "sliced-wasserstein": 0.05, "command": "C"}
+    trained = {"recipe": "dcgan", "data": "mnist", "images": "300k", "settings": sheets.settings_of("dcgan", "300k")}
+    line = trained | {"seed": 0, "sliced-wasserstein": 0.05, "command": "C"}
     other = line | {"data": "fashion-mnist", "sliced-wasserstein": 0.0625}
-    judged = {"recipe": "dcgan", "data": "mnist", "words": [], "at": "last", "fd": 2.345, "floor.fd": 0.25}
-    results = {"sheets": [other, line], "leaderboard": [judged, judged | {"fd": 3.0}, judged | {"words": ["batch=9"]}]}
+    old = {"settings": "of another rate", "sliced-wasserstein": 9.0, "fd": 9.0}
+    judged = trained | {"words": [], "at": "last", "fd": 2.345, "floor.fd": 0.25}
+    faster = {"words": ["batch=9"], "settings": sheets.settings_of("dcgan", "300k", ["batch=9"])}
+    results = {
+        "sheets": [other, line, line | old, line | old | {"recipe": "wgan"}],
+        "leaderboard": [judged, judged | {"fd": 3.0}, judged | faster, judged | old],
+    }
     for name, lines in results.items():
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
     monkeypatch.setattr(generate, "RESULTS", tmp_path)
