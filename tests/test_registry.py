@@ -49,6 +49,7 @@ def test_text_sets_fields():
     ("text", "faults"),
     [
         ("r11", ["there is no regularizer 'r11'; did you mean 'r1'?"]),
+        ("r1,r2", ["there is no regularizer 'r1,r2'; join several with +: r1+r2"]),
         ("r1:gama=5", ["regularizer 'r1' has no field 'gama'; did you mean 'gamma'?"]),
         ("r1:gamma=five", ["regularizer 'r1': gamma: 'five' is not a number"]),
         ("r1:gamma=-1", ["regularizer 'r1': gamma: -1.0 must be"]),

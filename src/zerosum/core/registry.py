@@ -134,11 +134,13 @@ def lookup(kind: str, name: str) -> Any:
     """Find a part by kind and name.
 
     Raises:
-        RecipeError: there is none of that name; the message offers the nearest.
+        RecipeError: there is none of that name; the message offers the nearest, or how to write several.
     """
     parts = shelf(kind)
     if name not in parts:
-        raise RecipeError(f"there is no {kind} {name!r}; {nearest(name, parts)}")
+        several = all(one in parts for one in name.split(","))
+        hint = f"join several with +: {name.replace(',', '+')}" if several else nearest(name, parts)
+        raise RecipeError(f"there is no {kind} {name!r}; {hint}")
     return parts[name]
 
 
