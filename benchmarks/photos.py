@@ -54,6 +54,8 @@ def train(recipe: str, photos: Path, run: Path, images: str) -> None:
         process.send_signal(signal.SIGINT)
     process.wait()
     stopped = Run(run).metrics[-1]["images"]
+    if stopped >= Run(run).recipe.length.amount:
+        sys.exit(f"{recipe} ended before it could be interrupted; give more --images")
     resumed = start(["resume", str(run)])
     if resumed.wait() != 0:
         sys.exit(f"{recipe} could not be resumed")
