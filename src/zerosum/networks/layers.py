@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
+
+Output = Literal["linear", "tanh"]  # what a generator's images end in
 
 
 class Dropout(nn.Module):

@@ -23,7 +23,7 @@ from zerosum.core.space import Space
 from zerosum.core.values import Count
 from zerosum.networks.conditioning import conditioned_on, given
 from zerosum.networks.judge import Discriminator, Head
-from zerosum.networks.layers import network_traits
+from zerosum.networks.layers import Output, network_traits
 from zerosum.networks.precision import at_least_float32, no_autocast
 from zerosum.networks.pyramid import pyramid
 from zerosum.networks.resampling import Down, Up
@@ -137,8 +137,11 @@ class Basis(nn.Module):
 class _Generator(nn.Module):
     """Base and colours in float32, as in the published training; the stages between in the precision of autocast."""
 
-    def __init__(self, stages: Stages, inputs: int, classes: int, embedding: int, colours: int) -> None:
+    def __init__(
+        self, stages: Stages, inputs: int, classes: int, embedding: int, colours: int, *, bounded: bool = False
+    ) -> None:
         super().__init__()
+        self.bounded = bounded
         self.embedding = _embedding(classes, embedding) if classes else None
         first, inputs = stages.widths[0], inputs + (embedding if classes else 0)
         self.start = nn.Sequential(Basis(inputs, first, stages.base), _stage(first, stages))
@@ -149,14 +152,15 @@ class _Generator(nn.Module):
         self.colours = _conv(stages.widths[-1], colours, gain=1)
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Latents `[N, latent]` to images `[N, C, H, W]`, not limited to [-1, 1]."""
+        """Latents `[N, latent]` to images `[N, C, H, W]`, within [-1, 1] if they are bounded."""
         with no_autocast(x):
             if self.embedding is not None:
                 x = torch.cat([x, self.embedding(given(label, self.embedding.num_embeddings)).to(x.dtype)], 1)
             x = self.start(x)
         x = self.body(x)
         with no_autocast(x):
-            return self.colours(at_least_float32(x))
+            x = self.colours(at_least_float32(x))
+        return x.tanh() if self.bounded else x
 
 
 class Pool(nn.Module):
@@ -228,7 +232,8 @@ class _Discriminator(Discriminator):
 class R3GANGenerator(Part):
     """Residual generator without norms or styles: learned maps that the latent scales, blocks, doublings.
 
-    R3GAN, Huang et al. 2024, configuration E; output linear. For CIFAR-10 (32x32, latents of 64): 4 stages of 768 maps.
+    R3GAN, Huang et al. 2024, configuration E, where the output is linear. For CIFAR-10 (32x32, latents of 64): 4 stages
+    of 768 maps.
     """
 
     channels: Count = 768  # most maps between blocks
@@ -237,12 +242,14 @@ class R3GANGenerator(Part):
     expansion: Count = 2  # maps inside a block, times those outside
     group: Count = 16  # maps in a group of the 3x3 convolutions
     embedding: Count = 64  # numbers that a class is embedded in, with labels=embed
+    output: Output = "linear"  # tanh: for images with large areas of pure black or white
     labels: Literal["none", "embed"] = "none"  # embed: a learned embedding of the class beside the latent
 
     def build(self, space: Space) -> nn.Module:
         """Make the network; its forward takes `[N, latent]` and gives `[N, C, H, W]`."""
         stages, classes = _stages(self, space), conditioned_on(self.name, self.labels, space)
-        return _Generator(stages, latent_size(self.name, space), classes, self.embedding, space.shape[0])
+        inputs, bounded = latent_size(self.name, space), self.output == "tanh"
+        return _Generator(stages, inputs, classes, self.embedding, space.shape[0], bounded=bounded)
 
     def traits(self) -> frozenset[str]:
         """What the network brings."""

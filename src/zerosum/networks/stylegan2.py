@@ -14,7 +14,7 @@ from zerosum.core.space import Space
 from zerosum.core.values import Count, Fraction
 from zerosum.networks.conditioning import conditioned_on, given
 from zerosum.networks.equalized import EqualizedLinear
-from zerosum.networks.layers import network_traits
+from zerosum.networks.layers import Output, network_traits
 from zerosum.networks.modulation import ModulatedConv, StyledConv
 from zerosum.networks.normalization import PixelNorm
 from zerosum.networks.precision import at_least_float32, no_autocast
@@ -52,7 +52,9 @@ class Mapping(nn.Module):
 class Synthesis(nn.Module):
     """Styles to images: a learned constant, styled convolutions, and a sum of up-sampled colours."""
 
-    def __init__(self, widths: list[int], base: tuple[int, int], colours: int, style: int, *, noise: bool) -> None:
+    def __init__(
+        self, widths: list[int], base: tuple[int, int], colours: int, style: int, *, noise: bool, bounded: bool = False
+    ) -> None:
         super().__init__()
         self.constant = nn.Parameter(torch.randn(widths[0], *base))
         convs = [StyledConv(widths[0], widths[0], style, base, noise=noise)]
@@ -63,10 +65,10 @@ class Synthesis(nn.Module):
         self.convs = nn.ModuleList(convs)
         self.colours = nn.ModuleList(Colours(width, colours, style) for width in widths)
         self.up = Up()
-        self.layers = len(convs) + 1
+        self.layers, self.bounded = len(convs) + 1, bounded
 
     def forward(self, w: Tensor) -> Tensor:
-        """Styles `[N, layers, style]` to images `[N, C, H, W]`, not limited to [-1, 1]."""
+        """Styles `[N, layers, style]` to images `[N, C, H, W]`, within [-1, 1] if they are bounded."""
         x = self.constant.expand(len(w), -1, -1, -1)
         image: Tensor | None = None
         for layer, conv in enumerate(self.convs):
@@ -75,7 +77,7 @@ class Synthesis(nn.Module):
                 colours = self.colours[layer // 2](x, w[:, layer + 1])
                 image = colours if image is None else self.up(image) + colours
         assert image is not None
-        return image
+        return image.tanh() if self.bounded else image
 
 
 class Colours(nn.Module):
@@ -135,10 +137,10 @@ class StyleGAN2Generator(Part):
     """Style-based generator: a mapping network, modulated convolutions on a learned constant, a sum of colours.
 
     StyleGAN2, Karras et al. 2020, configuration F (figure 2c, figure 7b): skip connections, filter [1, 3, 3, 1], leaky
-    ReLU of slope 0.2, equalized learning rates, noise inputs, linear output; style mixing of StyleGAN (Karras et al.
-    2019, section 3.1). The constant is 4 to 7 pixels wide; an image of 2^k pixels has 2k - 2 layers of styles. The
-    network offers `mapping(z, label) -> w [N, layers, style]`, `synthesis(w) -> [N, C, H, W]`, `truncate(w, psi)`, and
-    a third argument `psi` of its forward.
+    ReLU of slope 0.2, equalized learning rates, noise inputs; style mixing of StyleGAN (Karras et al. 2019, section
+    3.1). Their output is linear. The constant is 4 to 7 pixels wide; an image of 2^k pixels has 2k - 2 layers of
+    styles. The network offers `mapping(z, label) -> w [N, layers, style]`, `synthesis(w) -> [N, C, H, W]`,
+    `truncate(w, psi)`, and a third argument `psi` of its forward.
     """
 
     channels: Count = 512  # most maps of a stage
@@ -147,6 +149,7 @@ class StyleGAN2Generator(Part):
     mapping: Count = 8  # layers of the mapping network; StyleGAN2-ADA has 2 for CIFAR-10
     mixing: Fraction = 0.9  # share of training images made of two latents' styles
     noise: bool = True  # fresh noise in every layer, its strength learned from 0 on
+    output: Output = "linear"  # tanh: for images with large areas of pure black or white
     labels: Literal["none", "embed"] = "none"  # embed: a learned embedding of the class beside the latent
 
     def build(self, space: Space) -> nn.Module:
@@ -154,7 +157,7 @@ class StyleGAN2Generator(Part):
         halvings, base = plan(self.name, space)
         classes = conditioned_on(self.name, self.labels, space)
         widths = pyramid(self.channels, self.halve_above, base, halvings)
-        synthesis = Synthesis(widths, base, space.shape[0], self.style, noise=self.noise)
+        synthesis = Synthesis(widths, base, space.shape[0], self.style, noise=self.noise, bounded=self.output == "tanh")
         mapping = Mapping(latent_size(self.name, space), classes, self.style, self.mapping, synthesis.layers)
         return StyleGenerator(mapping, synthesis, self.style, self.mixing)
 
