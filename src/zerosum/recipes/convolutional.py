@@ -178,9 +178,12 @@ def infogan() -> Recipe:
 
 @recipe("minibatch")
 def minibatch() -> Recipe:
-    """The discriminator sees how alike the samples of a batch are: 100 kernels, Adam 3e-4 (Salimans et al. 2016)."""
+    """The discriminator sees how alike the samples of a batch are: 100 kernels, Adam 3e-4 (Salimans et al. 2016).
+
+    No batch norm in D, as in the paper: it too lets a batch be told apart as a whole, and with both no sample matters.
+    """
     adam = Adam(lr=3e-4, beta1=0.5)
-    judge = DCGANDiscriminator(minibatch="discrimination", kernels=100)
+    judge = DCGANDiscriminator(norm="none", minibatch="discrimination", kernels=100)
     return convolutional("minibatch", NonSaturating(), (adam, adam), judge, batch=100)
 
 
