@@ -23,6 +23,8 @@ from zerosum.networks import (
     MLPDiscriminator,
     MLPEncoder,
     MLPGenerator,
+    R3GANGenerator,
+    StyleGAN2Generator,
 )
 from zerosum.networks.minibatch import MinibatchDiscrimination, MinibatchStddev
 
@@ -261,6 +263,16 @@ def test_gradient_penalties_reach_the_weights(part):
             weight.data.copy_(value)
     assert abs(expected) > 1e-9
     assert (values[0] - values[1]) / 2e-8 == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("part", [R3GANGenerator(channels=16), StyleGAN2Generator(channels=16, noise=False)])
+def test_a_bounded_output_is_tanh_of_the_linear_one(part):
+    space = Space((1, 28, 28), 10, 8)
+    z = 3 * torch.randn(4, space.latent)
+    linear, bounded = part.build(space).eval(), part.replace(output="tanh").build(space).eval()
+    bounded.load_state_dict(linear.state_dict())
+    assert linear(z).abs().max() > 1.5
+    torch.testing.assert_close(bounded(z), linear(z).tanh())
 
 
 @every_network

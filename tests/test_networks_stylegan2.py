@@ -271,18 +271,6 @@ def test_generator_makes_images(space, labels):
             net(z)
 
 
-def test_a_bounded_output_is_tanh_of_the_linear_one():
-    space = Space((1, 28, 28), 10, 8)
-    z = 3 * torch.randn(4, space.latent)
-    torch.manual_seed(1)
-    linear = generator().build(space).eval()
-    torch.manual_seed(1)
-    bounded = generator(output="tanh").build(space).eval()
-    assert linear(z).abs().max() > 1.5
-    torch.testing.assert_close(bounded(z), linear(z).tanh())
-    torch.testing.assert_close(bounded.synthesis(bounded.mapping(z)), bounded(z))
-
-
 @every_space
 @pytest.mark.parametrize("labels", ["none", "projection", "classifier"])
 def test_discriminator_judges_images(space, labels):
