@@ -4,9 +4,9 @@
                                                  [--images 300k] [--out runs/sheets] [--pictures]
 
 A training that was interrupted continues, one that is finished is not repeated. Each writes a line to
-benchmarks/results/sheets.jsonl, with its command, and docs/sheets/RECIPE.png: samples of the averaged generator from
-fixed latents, one block of five rows for each data set; where the recipe knows classes, a column is a class. One that
-stops with an error writes the error in the same place, and the next one begins.
+benchmarks/results/sheets.jsonl, with its command, and docs/sheets/DATA/RECIPE.png: samples of the averaged
+generator from fixed latents; where the recipe knows classes, a column is a class. One that stops with an error writes
+the error in the same place, and the next one begins.
 `--pictures` only draws those of finished trainings again.
 """
 
@@ -92,12 +92,13 @@ def block(run: Run) -> np.ndarray:
     return pictures.picture(generator.decode(latent, label), COLUMNS)
 
 
-def draw(name: str, data: list[str], out: Path) -> None:
-    """The sheet of a recipe, from all its finished runs."""
-    found = [Run(out / f"{one}-{name}") for one in data if (out / f"{one}-{name}" / "generator.safetensors").exists()]
-    if found:
-        SHEETS.mkdir(parents=True, exist_ok=True)
-        pictures.save(SHEETS / f"{name}.png", np.concatenate([block(run) for run in found]))
+def draw(name: str, data: str, out: Path) -> None:
+    """The sheet of a recipe on a data set, from its run, if that is finished."""
+    path = out / f"{data}-{name}"
+    if (path / "generator.safetensors").exists():
+        picture = SHEETS / data / f"{name}.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        pictures.save(picture, block(Run(path)))
 
 
 def measured(run: Run) -> dict[str, Any]:
@@ -146,7 +147,7 @@ def main() -> None:
                 if not run.finished:
                     return  # Ctrl-C: the next call goes on here
                 note(name, one, options.images, measured(run))
-            draw(name, ["mnist", "fashion-mnist"], options.out)
+            draw(name, one, options.out)
 
 
 if __name__ == "__main__":

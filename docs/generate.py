@@ -90,21 +90,22 @@ def sheet_lines(name: str, root: str) -> Iterator[str]:
     """A recipe's contact sheet, and what it reached, from the results of benchmarks/sheets.py and leaderboard.py."""
     registry.lookup("recipe", name)
     sheets = {line["data"]: line for line in kept("sheets", name) if "error" not in line}
-    drawn = [data for data in NAMES if data in sheets]  # in the order of the picture
+    drawn = [data for data in NAMES if data in sheets]
     if not drawn:
         yield f"`{name}` has no contact sheet yet: `python -m benchmarks.sheets --recipes {name}` draws it."
         return
-    where, first = ", below of ".join(NAMES[data] for data in drawn), sheets[drawn[0]]
-    images = first["images"].replace("k", ",000")
-    yield from (f"![What {name} drew]({root}sheets/{name}.png)", "")
-    yield f"*Samples after {images} images of {where}, seed {first['seed']}: `{first['command']}`.*"
+    for data in drawn:
+        line = sheets[data]
+        yield from (f"![What {name} drew of {NAMES[data]}]({root}sheets/{data}/{name}.png)", "")
+        images = line["images"].replace("k", ",000")
+        yield from (f"*Samples after {images} images of {NAMES[data]}, seed {line['seed']}: `{line['command']}`.*", "")
     yield from reached(name, [sheets[data] for data in drawn], root)
 
 
 def reached(name: str, sheets: list[dict[str, Any]], root: str) -> Iterator[str]:
     """Numbers of a recipe, each with its floor where one is kept."""
     pixels = [f"{NAMES[line['data']]} {line['sliced-wasserstein']:.3f}" for line in sheets]
-    yield from ("", f"Sliced Wasserstein distance in pixels of these: {', '.join(pixels)}.")
+    yield f"Sliced Wasserstein distance in pixels of these: {', '.join(pixels)}."
     judged = [line for line in kept("leaderboard", name) if line.get("at") == "last" and not line["words"]]
     features = []
     for data in NAMES:

@@ -218,7 +218,7 @@ def test_every_image_recipe_shows_what_it_draws():
 def test_a_sheet_block_says_what_was_kept(tmp_path, monkeypatch):
     trained = {"recipe": "dcgan", "data": "mnist", "images": "300k", "settings": sheets.settings_of("dcgan", "300k")}
     line = trained | {"seed": 0, "sliced-wasserstein": 0.05, "command": "C"}
-    other = line | {"data": "fashion-mnist", "sliced-wasserstein": 0.0625}
+    other = line | {"data": "fashion-mnist", "sliced-wasserstein": 0.0625, "command": "F"}
     old = {"settings": "of another rate", "sliced-wasserstein": 9.0, "fd": 9.0}
     judged = trained | {"words": [], "at": "last", "fd": 2.345, "floor.fd": 0.25}
     faster = {"words": ["batch=9"], "settings": sheets.settings_of("dcgan", "300k", ["batch=9"])}
@@ -231,8 +231,10 @@ def test_a_sheet_block_says_what_was_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(generate, "RESULTS", tmp_path)
     block, faults = generate.render("<!-- generated: sheet dcgan -->\n<!-- end -->", "methods/dcgan.md")
     assert faults == []
-    assert "](../sheets/dcgan.png)" in block
-    assert "*Samples after 300,000 images of MNIST, below of Fashion-MNIST, seed 0: `C`.*" in block
+    for data, title in (("mnist", "MNIST"), ("fashion-mnist", "Fashion-MNIST")):
+        assert f"of {title}](../sheets/{data}/dcgan.png)" in block
+    assert "*Samples after 300,000 images of MNIST, seed 0: `C`.*" in block
+    assert "*Samples after 300,000 images of Fashion-MNIST, seed 0: `F`.*" in block
     assert "MNIST 0.050, Fashion-MNIST 0.062." in block
     assert "\nMNIST 2.35; 3 (floor 0.25).\n" in block
     block, _ = generate.render("<!-- generated: sheet wgan -->\n<!-- end -->")
