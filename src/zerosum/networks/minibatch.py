@@ -34,7 +34,8 @@ class MinibatchStddev(nn.Module):
         """Features `[N, C, ...]` to `[N, C + 1, ...]`."""
         size = next(size for size in range(self.group, 0, -1) if len(x) % size == 0)
         groups = at_least_float32(x).unflatten(0, (size, -1))
-        deviation = (groups.var(0, correction=0) + 1e-8).sqrt().flatten(1).mean(1)
+        variance = (groups - groups.mean(0)).square().mean(0)  # Tensor.var takes ten times as long on a CPU
+        deviation = (variance + 1e-8).sqrt().flatten(1).mean(1)
         channel = deviation.repeat(size).reshape(-1, *[1] * (x.ndim - 1)).expand(-1, 1, *x.shape[2:])
         return torch.cat([x, channel.to(x.dtype)], 1)
 
