@@ -95,8 +95,8 @@ def page() -> None:
         "The floor is real images in the place of generated ones; the baseline is a Gaussian of each class in 50",
         "principal components, which every recipe should beat. The floor of `digits` is of 180 held-out images against",
         "1,617, so it is higher than that of as many samples as are judged. `at` is the last generator, or the best",
-        "of those that were judged on the way; `both` where these are the same. Seconds and images/s are of a machine",
-        "that did other work as well: compare them roughly.",
+        "of those that were judged on the way; `both` where these are the same. Seconds and images/s are means over",
+        "machines that did other work as well, some of which compute in bf16: compare them roughly.",
     ]
     found = [line for line in read_lines(RESULTS) if current(line)]
     for data in sorted({line["data"] for line in found}):
@@ -147,10 +147,16 @@ def table(found: list[dict[str, Any]]) -> list[str]:
         rows.append("| " + " | ".join([f"*{what}*", "", "", "", *numbers, "", ""]) + " |")
     notes = [f"- `{line['recipe']}`, seed {line['seed']}: {line['error']}" for line in failed]
     if any_line:
-        threads = sorted({line["threads"] for line in found if "threads" in line})
-        rows += ["", f"Extractor `{any_line['extractor']}`, against {any_line['real']} images;"]
-        rows += [f"{any_line['processor']}, {', '.join(map(str, threads))} thread(s), torch {any_line['torch']}."]
+        rows += ["", f"Extractor `{any_line['extractor']}`, against {any_line['real']} images. Trained on:", ""]
+        machines = Counter(machine(line) for line in found if line.get("at") == "last" and "error" not in line)
+        rows += [f"- {text}: {count}" for text, count in machines.most_common()]
     return [*rows, *(["", *notes] if notes else [])]
+
+
+def machine(line: dict[str, Any]) -> str:
+    """Where a training ran, in words."""
+    arithmetic, threads = line["precision_of_arithmetic"], line["threads"]
+    return f"{line['processor']}, {arithmetic}, {threads} thread(s), torch {line['torch']}"
 
 
 def spread(values: list[float]) -> str:
