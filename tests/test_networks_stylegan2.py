@@ -114,14 +114,17 @@ def test_filters_know_the_transforms_of_torch_func():
     torch.testing.assert_close(slope, torch.autograd.grad(first.square().sum(), y)[0])
 
 
-def test_filters_compute_in_the_type_of_their_input():
+def test_filters_give_the_type_of_their_input():
     x = torch.randn(1, 2, 8, 8)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(Up()(x), Up()(x.clone()))
         y = Up()(x)
     assert y.dtype == torch.float32
     assert torch.equal(y, Up()(x))
-    assert Up()(x.bfloat16()).dtype == torch.bfloat16
+    rounded = x.bfloat16().requires_grad_()
+    assert torch.equal(Up()(rounded), Up()(rounded.float()).bfloat16())
+    (slope,) = torch.autograd.grad(Up()(rounded).sum(), rounded)
+    assert slope.dtype == torch.bfloat16
 
 
 def test_filters_have_nothing_to_save():

@@ -1,7 +1,7 @@
 """Maps of twice or half the size, and smoothed maps, by the filter [1, 3, 3, 1] of StyleGAN2 and R3GAN.
 
 The filter is the row [1, 3, 3, 1] times the column [1, 3, 3, 1], divided by its sum; beyond the border lie zeros. Each
-module filters every map by itself, in the type of its input.
+module filters every map by itself and gives the type of its input.
 """
 
 from __future__ import annotations
