@@ -63,3 +63,6 @@ LONG: dict[str, Any] = {  # reports of a training of many millions of images
     "evaluation": Length(500_000),
     "checkpoint": Length(500_000),
 }
+# words of small recipes
+SMALL = ("generator.channels=32", "discriminator.channels=32")
+BRISK = ("discriminator_updates=2", "generator.lr=1e-3", "discriminator.lr=1e-3")  # for few images: docs/log.md

@@ -20,7 +20,7 @@ from zerosum.networks import (
 )
 from zerosum.objectives import LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
 from zerosum.optimizers import Adam, Cosine, RMSprop
-from zerosum.recipes.building import LONG, pair, small
+from zerosum.recipes.building import BRISK, LONG, SMALL, pair, small
 from zerosum.recipes.recipe import Recipe, recipe
 from zerosum.regularizers import (
     DRAGAN,
@@ -93,8 +93,7 @@ def wgan_small() -> Recipe:
     """
     return small(
         wgan(),
-        "generator.channels=32",
-        "discriminator.channels=32",
+        *SMALL,
         "discriminator_updates=2",
         "generator.lr=5e-4",
         "discriminator.lr=5e-4",
@@ -132,11 +131,8 @@ def wgan_gp_small() -> Recipe:
     """
     return small(
         wgan_gp(),
-        "generator.channels=32",
-        "discriminator.channels=32",
-        "discriminator_updates=2",
-        "generator.lr=1e-3",
-        "discriminator.lr=1e-3",
+        *SMALL,
+        *BRISK,
         "generator.initialization=default",
         "discriminator.initialization=default",
     )
@@ -264,8 +260,7 @@ def gman_small() -> Recipe:
     """
     return small(
         gman(),
-        "generator.channels=32",
-        "discriminator.channels=32",
+        *SMALL,
         "batch=32",
         "generator.lr=5e-4",
         "discriminator.lr=5e-4",

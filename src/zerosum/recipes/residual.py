@@ -18,12 +18,9 @@ from zerosum.networks import (
 )
 from zerosum.objectives import Hinge, Wasserstein
 from zerosum.optimizers import Adam, Linear
-from zerosum.recipes.building import AVERAGE, LONG, pair, small
+from zerosum.recipes.building import AVERAGE, BRISK, LONG, SMALL, pair, small
 from zerosum.recipes.recipe import Recipe, recipe
 from zerosum.regularizers import ALR, BCR, CR, ZCR, LeCam, Orthogonal
-
-SMALL = ("generator.channels=32", "discriminator.channels=32")
-BRISK = ("discriminator_updates=2", "generator.lr=1e-3", "discriminator.lr=1e-3")  # for few images: docs/log.md
 
 
 def residual(
