@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -33,7 +32,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Course:
-    """What is known of a training up to some clock.
+    """What is known of a training up to some clock; it may grow at its end.
 
     Attributes:
         recipe: what is trained.
@@ -46,6 +45,9 @@ class Course:
     data: Line = field(default_factory=dict)
     reports: list[Line] = field(default_factory=list)
     evaluations: list[Line] = field(default_factory=list)
+    _columns: dict[str, tuple[int, list[tuple[int, float]]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # of each number: how many reports were read for it, and what `all` gives
 
     @property
     def images(self) -> int:
@@ -59,17 +61,22 @@ class Course:
 
     def first(self, name: str) -> float | None:
         """The number in the first report that has it."""
-        return next((value for _, value in self._values(name, self.reports)), None)
+        return next((value for _, value in self.all(name)), None)
 
     def all(self, name: str) -> list[tuple[int, float]]:
         """Clock and number in every report that has it."""
-        return list(self._values(name, self.reports))
+        read, column = self._columns.get(name, (0, []))
+        for line in self.reports[read:]:
+            value = _value(line, name)
+            if value is not None:
+                column.append((line["images"], value))
+        self._columns[name] = len(self.reports), column
+        return column
 
     def last(self, name: str, count: int) -> list[float]:
         """The number in the last reports that have it, oldest first; nothing where there are fewer."""
-        values = self._values(name, reversed(self.reports))
-        found = [value for _, (_, value) in zip(range(count), values, strict=False)]
-        return found[::-1] if len(found) == count else []
+        found = [value for _, value in self.all(name)[-count:]]
+        return found if len(found) == count else []
 
     def recent(self, name: str, least: int = 2) -> list[float]:
         """The number in the reports of the last WINDOW images, oldest first, and in `least` reports at the least.
@@ -77,7 +84,7 @@ class Course:
         Nothing where so much has not been trained yet.
         """
         found: list[float] = []
-        for images, value in self._values(name, reversed(self.reports)):
+        for images, value in reversed(self.all(name)):
             if images <= self.images - WINDOW and len(found) >= least:
                 break
             found.append(value)
@@ -90,12 +97,6 @@ class Course:
     def rate(self, player: str) -> float | None:
         """Learning rate of a player, where its optimizer has one."""
         return getattr(getattr(getattr(self.recipe.game, player, None), "optimizer", None), "lr", None)
-
-    def _values(self, name: str, lines: Any) -> Iterator[tuple[int, float]]:
-        for line in lines:
-            value = _value(line, name)
-            if value is not None:
-                yield line["images"], value
 
 
 def _value(line: Line, name: str) -> float | None:

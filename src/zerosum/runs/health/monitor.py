@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 from zerosum.runs.directory import RunDirectory
@@ -54,19 +55,20 @@ def is_report(line: Line) -> bool:
 
 def replay(course: Course) -> list[Finding]:
     """All that was wrong at any time of a training: what lasts first, then what is over."""
-    lines: list[Line] = []
+    seen = Course(course.recipe, course.data)  # as much of the course as was known at a time
     lasting: dict[str, Finding] = {}
     over: list[Finding] = []
     for line in course.reports:
-        lines.append({key: value for key, value in line.items() if key != "findings"})
+        seen.reports.append({key: value for key, value in line.items() if key != "findings"})
         if is_report(line):
-            known = [one for one in course.evaluations if one["images"] < line["images"]]
-            found = {one.name: one for one in note(dataclasses.replace(course, reports=lines, evaluations=known))}
+            later = course.evaluations[len(seen.evaluations) :]
+            seen.evaluations.extend(itertools.takewhile(lambda one: one["images"] < seen.images, later))
+            found = {one.name: one for one in note(seen)}
             gone = [one for name, one in lasting.items() if name not in found]
             over += [dataclasses.replace(one, until=line["images"]) for one in gone]
             lasting = found
-    at_last = examine(dataclasses.replace(course, reports=lines))  # with the last evaluation, and events after reports
-    return [*at_last, *over]
+    seen.evaluations[:] = course.evaluations
+    return [*examine(seen), *over]  # with the last evaluation, and events after reports
 
 
 def read_course(place: str | Path) -> Course:
