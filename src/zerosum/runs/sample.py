@@ -220,10 +220,7 @@ def write(drawn: Draft, out: str | Path, interpolate: int | None = None, report:
     moving = form in animation.FORMS
     _check_form(drawn, form, str(out), interpolate)
     if interpolate is not None:
-        latents, labels = animation.walk(
-            drawn.latents, drawn.labels, drawn.spherical, interpolate, around=form != ".png"
-        )
-        drawn = replace(drawn, latents=latents, labels=labels)
+        drawn = drawn.walk(interpolate, around=form != ".png")
     samples = drawn.render(report)
     with writing(path):
         if form == ".npz":
