@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, silu, softplus
 
-from zerosum.metrics.checks import takes_arrays
+from zerosum.metrics.checks import samples, takes_arrays
 
 _SMALLEST = 20  # samples of a set: half are held out, and a fifth of the rest chooses when to stop
 _BATCH = 256  # samples of each set in a step
@@ -53,7 +53,7 @@ def critic_divergences(real: Tensor, fake: Tensor, seed: int = 0) -> dict[str, f
     Raises:
         ValueError: features are not `[N, D]` of one D, a set has fewer than 20, or some are not finite.
     """
-    _check(real, fake)
+    real, fake = samples("critic_divergences", _SMALLEST, real=real, fake=fake)
     generator = torch.Generator().manual_seed(seed)
     with torch.inference_mode(False), torch.enable_grad():
         halves = _Halves.of(real, fake, generator)
@@ -73,7 +73,7 @@ class _Halves(NamedTuple):
     @classmethod
     def of(cls, real: Tensor, fake: Tensor, generator: torch.Generator) -> _Halves:
         parts: tuple[list[Tensor], ...] = ([], [], [])
-        for features in (real.detach().cpu().double(), fake.detach().cpu().double()):
+        for features in (real, fake):
             order, half = torch.randperm(len(features), generator=generator), len(features) // 2
             for part, rows in zip(parts, (order[half // 5 : half], order[: half // 5], order[half:]), strict=True):
                 part.append(features[rows])
@@ -194,15 +194,3 @@ def _moments(sets: list[Tensor]) -> tuple[Tensor, Tensor]:
     variance = sum((x - centre).square().mean(0) for x in sets) / 2
     assert isinstance(variance, Tensor)
     return centre, variance.sqrt()
-
-
-def _check(real: Tensor, fake: Tensor) -> None:
-    shapes = f"{tuple(real.shape)} and {tuple(fake.shape)}"
-    if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1] or not real.shape[1]:
-        raise ValueError(f"critic_divergences: two sets of features [N, D] are needed, their shapes are {shapes}")
-    if min(len(real), len(fake)) < _SMALLEST:
-        raise ValueError(
-            f"critic_divergences: at least {_SMALLEST} samples of each are needed, their shapes are {shapes}"
-        )
-    if not (real.isfinite().all() and fake.isfinite().all()):
-        raise ValueError("critic_divergences: some features are not finite")
