@@ -292,6 +292,7 @@ HEALTHY = {
     "fake_distance": 0.7, "duplicates": 0.0, "nearness": 1.0, "copying": 1.7, "overfitting": 0.05,
 }  # fmt: skip
 WINS = {"correct": 0.995, "discriminator__adversarial": 0.02}
+FLAT = {"real_spread": [1.0, 0.9, 0.01, 0.01]}
 ADA = read_recipe("dcgan", ["augmentations=ada"])
 SWINGING = [0.9, 0.4, 0.95, 0.5, 0.9, 0.3, 0.9, 0.35]
 
@@ -315,6 +316,11 @@ SICK = {  # what differs from a healthy course, and what does not yet suffice
     "discriminator-loses ": ({"correct": [0.9, 0.5, 0.2, 0.1]}, {"correct": [0.9, 0.5, 0.4, 0.1]}),
     "discriminator-wins": (WINS, WINS | {"correct": [0.999, 0.999, 0.98, 0.999]}),
     "discriminator-wins ": (WINS, WINS | {"discriminator__adversarial": 0.04}),
+    "discriminator-collapse": (FLAT | {"correct": [0.9, 0.7, 0.45, 0.55]}, FLAT | {"correct": [0.9, 0.5, 0.5, 0.65]}),
+    "discriminator-collapse ": (
+        {"correct": 0.5, "real_spread": [0.5, 1.0, 0.01, 0.01]},
+        {"correct": 0.5, "real_spread": [0.5, 1.0, 0.03, 0.01]},
+    ),
     "oscillation": ({"correct": SWINGING}, {"correct": [0.7, 0.5, 0.75, 0.5, 0.7, 0.5, 0.75, 0.5]}),
     "mode-collapse": ({"duplicates": [0.0, 0.2, 0.6, 0.7]}, {"duplicates": [0.0, 0.2, 0.4, 0.7]}),
     "mode-collapse ": ({"duplicates": [0.9] * 24}, {"duplicates": [0.9] * 19}),  # it may have begun so
@@ -332,6 +338,12 @@ def test_a_symptom_is_seen_beyond_its_limit_and_not_before(name):
     sick, well = SICK[name]
     assert names(reports(length(sick), **HEALTHY | sick)) == [name.strip()]
     assert names(reports(length(well), **HEALTHY | well)) == []
+
+
+def test_on_points_a_game_may_end_with_an_even_discriminator():
+    lines = reports(4, **HEALTHY | FLAT | {"correct": 0.5})
+    assert names(lines, shape=[2]) == []
+    assert names(lines, shape=[1, 8, 8]) == ["discriminator-collapse"]
 
 
 def test_a_healthy_course_has_no_finding_at_any_time():

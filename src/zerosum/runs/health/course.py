@@ -59,6 +59,11 @@ class Course:
         """What `facts` knew of the data; nothing where it did not look."""
         return self.data.get("facts", {})
 
+    @property
+    def on_points(self) -> bool:
+        """True where the data are known to be no images."""
+        return len(self.facts.get("shape", "CHW")) != 3
+
     def first(self, name: str) -> float | None:
         """The number in the first report that has it."""
         return next((value for _, value in self.all(name)), None)

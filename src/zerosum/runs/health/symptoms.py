@@ -17,6 +17,7 @@ Seen = tuple[str, str] | None  # what was seen, and what to try
 LARGEST_STEP, USUAL_STEP, SMALLEST_STEP = 0.12, 0.01, 1e-7  # change of a player's weights by one update, of their size
 EXPLODED, VANISHED = 100.0, 1e-3  # gradient norm, of that at the start; of its peak
 LOST, WON, LEFT = 0.25, 0.99, 0.02  # share of right verdicts; share of the loss at chance that is left
+FLAT, CHANCE = 0.02, 0.1  # spread of logits over samples, of its peak; of right verdicts, from a half to either side
 SWING, SWINGS, SWINGS_OVER = 0.3, 4, 8  # of right verdicts from report to report; how many, in how many reports
 DUPLICATES, FEW_DUPLICATES, PATIENCE = (
     0.5,
@@ -170,6 +171,30 @@ def discriminator_wins(course: Course) -> Seen:
     return seen, offer(course, *penalty(course), slower(course, 4, ("discriminator",)))
 
 
+@symptom(
+    "discriminator-collapse",
+    "error",
+    "the discriminator says the same of every sample, as where its last units died, so it teaches nothing",
+)
+def discriminator_collapse(course: Course) -> Seen:
+    """Verdicts by chance, from logits that hardly differ from sample to sample any more.
+
+    On points a game can end: then the logits of a good generator's opponent are even, too.
+    """
+    if course.on_points:
+        return None
+    spreads, right = course.recent("real_spread"), course.recent("correct")
+    peak = max((value for _, value in course.all("real_spread")), default=0.0)
+    if not spreads or not right or max(spreads) > FLAT * peak:
+        return None
+    if max(abs(share - 0.5) for share in right) > CHANCE:
+        return None
+    seen = (
+        f"logits of real samples spread by {spreads[-1]:.2g}, it was {peak:.2g}, and {right[-1]:.0%} of pairs are right"
+    )
+    return seen, offer(course, slower(course, 4), *penalty(course), "the checkpoint `best`")
+
+
 @symptom("oscillation", "warning", "the players chase each other in circles, and neither gains")
 def oscillation(course: Course) -> Seen:
     """Verdicts that swing from one end to the other, again and again."""
@@ -256,7 +281,7 @@ def ada_runs_away(course: Course) -> Seen:
 
 def _of_images(course: Course) -> dict[str, Any]:
     """Facts of images; points may be few on purpose."""
-    return course.facts if len(course.facts.get("shape", "CHW")) == 3 else {}
+    return {} if course.on_points else course.facts
 
 
 @symptom("one-image-repeated", "error", "there is nothing to learn but one sample")
