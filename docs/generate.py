@@ -8,6 +8,7 @@ A block stands between two comments; what is between them belongs to this script
     <!-- generated: recipe wgan-gp -->              what the recipe chooses otherwise than `gan`
     <!-- generated: part regularizer r1 -->         what the part is, needs and clashes with, and its fields
     <!-- generated: sheet wgan-gp -->               what the recipe, as it is now, drew and reached in benchmarks
+    <!-- generated: findings -->                    what the health monitor can find
     <!-- end -->
 """
 
@@ -26,6 +27,7 @@ from zerosum import recipes
 from zerosum.core import registry, values
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part
+from zerosum.runs.health.symptoms import SYMPTOMS
 
 DOCS = Path(__file__).parent
 NAMES = {"digits": "digits", "mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
@@ -71,7 +73,10 @@ def contents(what: str, root: str = "") -> Iterator[str]:
             return part_lines(kind, name)
         case ["sheet", name]:
             return sheet_lines(name, root)
-    raise ValueError(f"'generated: {what}' is no marker; write 'recipe NAME', 'part KIND NAME' or 'sheet NAME'")
+        case ["findings"]:
+            return finding_lines()
+    known = "'recipe NAME', 'part KIND NAME', 'sheet NAME' or 'findings'"
+    raise ValueError(f"'generated: {what}' is no marker; write {known}")
 
 
 def recipe_lines(name: str) -> Iterator[str]:
@@ -116,6 +121,14 @@ def reached(name: str, sheets: list[dict[str, Any]], root: str) -> Iterator[str]
     if features:
         yield f"Frechet distance of features, a value for each seed ([leaderboard]({root}leaderboard.md)):"
         yield f"{', '.join(features)}."
+
+
+def finding_lines() -> Iterator[str]:
+    """A table of what the health monitor looks for."""
+    yield from ("| finding | | what is seen | what it means |", "|---|---|---|---|")
+    for one in SYMPTOMS:
+        seen = (one.look.__doc__ or "").partition("\n")[0].rstrip(".")
+        yield f"| `{one.name}` | {one.severity} | {plain(seen)} | {plain(one.meaning)} |"
 
 
 def kept(benchmark: str, name: str) -> list[dict[str, Any]]:

@@ -124,6 +124,11 @@ def test_a_stale_page_is_found_and_mended(tmp_path, monkeypatch, capsys):
     assert text(page) == good
 
 
+def test_every_finding_is_on_the_doctors_page():
+    page = (generate.DOCS / "doctor.md").read_text()
+    assert [f"| `{one.name}` | {one.severity} |" in page for one in generate.SYMPTOMS] == [True] * 16
+
+
 def test_unknown_options_are_refused(capsys):
     assert generate.main(["--chek"]) == 2
     assert capsys.readouterr().out == "usage: generate.py [--check]\n"
@@ -135,7 +140,7 @@ def test_unknown_options_are_refused(capsys):
         ("recipe wgan-gpp", "page.md, line 2: there is no recipe 'wgan-gpp'; .*wgan-gp"),
         ("part regularizer r7", "page.md, line 2: there is no regularizer 'r7'; .*r1"),
         ("part regularisation r1", "there is no kind of part called 'regularisation'"),
-        ("table r1", "'generated: table r1' is no marker; write 'recipe NAME', 'part KIND NAME' or 'sheet NAME'"),
+        ("table r1", "'generated: table r1' is no marker; write 'recipe NAME', .*, 'sheet NAME' or 'findings'"),
     ],
 )
 def test_unknown_names_in_markers_are_errors(marker, message):
