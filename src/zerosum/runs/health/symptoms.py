@@ -192,7 +192,9 @@ def discriminator_collapse(course: Course) -> Seen:
     seen = (
         f"logits of real samples spread by {spreads[-1]:.2g}, it was {peak:.2g}, and {right[-1]:.0%} of pairs are right"
     )
-    return seen, offer(course, slower(course, 4), *penalty(course), "the checkpoint `best`")
+    calmer = slower(course, 2, ("generator",))
+    falling = "generator.schedule=linear discriminator.schedule=linear"
+    return seen, offer(course, f"{calmer} {falling}", calmer, *penalty(course), "the checkpoint `best`")
 
 
 @symptom("oscillation", "warning", "the players chase each other in circles, and neither gains")
