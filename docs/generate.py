@@ -8,6 +8,7 @@ A block stands between two comments; what is between them belongs to this script
     <!-- generated: recipe wgan-gp -->              what the recipe chooses otherwise than `gan`
     <!-- generated: part regularizer r1 -->         what the part is, needs and clashes with, and its fields
     <!-- generated: sheet wgan-gp -->               what the recipe, as it is now, drew and reached in benchmarks
+    <!-- generated: points hinge top-k -->          what methods found on mixtures of points, and a picture of the first
     <!-- generated: findings -->                    what the health monitor can find
     <!-- end -->
 """
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks import toys
 from benchmarks.ledger import RESULTS, read_lines
 from benchmarks.sheets import current
 from zerosum import recipes
@@ -73,9 +75,11 @@ def contents(what: str, root: str = "") -> Iterator[str]:
             return part_lines(kind, name)
         case ["sheet", name]:
             return sheet_lines(name, root)
+        case ["points", *names] if names:
+            return point_lines(names, root)
         case ["findings"]:
             return finding_lines()
-    known = "'recipe NAME', 'part KIND NAME', 'sheet NAME' or 'findings'"
+    known = "'recipe NAME', 'part KIND NAME', 'sheet NAME', 'points METHOD ...' or 'findings'"
     raise ValueError(f"'generated: {what}' is no marker; write {known}")
 
 
@@ -121,6 +125,27 @@ def reached(name: str, sheets: list[dict[str, Any]], root: str) -> Iterator[str]
     if features:
         yield f"Frechet distance of features, a value for each seed ([leaderboard]({root}leaderboard.md)):"
         yield f"{', '.join(features)}."
+
+
+def point_lines(names: list[str], root: str) -> Iterator[str]:
+    """What methods of benchmarks/toys.py found on each mixture, and what the first of them drew.
+
+    Raises:
+        ValueError: there is no such method.
+    """
+    if unknown := set(names) - toys.METHODS.keys():
+        raise ValueError(f"benchmarks/toys.py has no method {sorted(unknown)[0]!r}")
+    every = read_lines(RESULTS / "toys.jsonl")
+    for toy in toys.TOYS:
+        jobs = [(toy, name, seed) for name in names if toy in toys.METHODS[name].toys for seed in range(3)]
+        found = [line for line in toys.wanted(jobs, every).values() if line is not None]
+        if found:
+            yield from (toys.toy_table(toy, found), "")
+    yield "From `python -m benchmarks.toys`, machine and date in `benchmarks/results/toys.jsonl`."
+    if (DOCS / "panels" / f"{names[0]}.png").exists():
+        shown = ", ".join(f"`{toys.TOYS[toy].data}`" for toy in toys.METHODS[names[0]].toys)
+        yield from ("", f"![Points of {names[0]}]({root}panels/{names[0]}.png)", "")
+        yield f"*Above {shown}, below what `{names[0]}` has found at the end, seed 0: `python -m benchmarks.panels`.*"
 
 
 def finding_lines() -> Iterator[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import sheets
+from benchmarks import sheets, toys
+from benchmarks.ledger import fingerprint
 from zerosum import recipes  # noqa: F401  (puts every part on the shelf)
 from zerosum.core import compatibility, registry, settings
 from zerosum.core.errors import RecipeError
@@ -140,7 +141,9 @@ def test_unknown_options_are_refused(capsys):
         ("recipe wgan-gpp", "page.md, line 2: there is no recipe 'wgan-gpp'; .*wgan-gp"),
         ("part regularizer r7", "page.md, line 2: there is no regularizer 'r7'; .*r1"),
         ("part regularisation r1", "there is no kind of part called 'regularisation'"),
-        ("table r1", "'generated: table r1' is no marker; write 'recipe NAME', .*, 'sheet NAME' or 'findings'"),
+        ("points hinge hings", "page.md, line 2: benchmarks/toys.py has no method 'hings'"),
+        ("points", "'generated: points' is no marker"),
+        ("table r1", "'generated: table r1' is no marker; write 'recipe NAME', .*, 'points METHOD ...' or 'findings'"),
     ],
 )
 def test_unknown_names_in_markers_are_errors(marker, message):
@@ -244,6 +247,38 @@ def test_a_sheet_block_says_what_was_kept(tmp_path, monkeypatch):
     assert "\nMNIST 2.35; 3 (floor 0.25).\n" in block
     block, _ = generate.render("<!-- generated: sheet wgan -->\n<!-- end -->")
     assert "`wgan` has no contact sheet yet: `python -m benchmarks.sheets --recipes wgan` draws it." in block
+
+
+def test_a_block_of_points_says_what_was_kept(tmp_path, monkeypatch):
+    def line(toy, method, seed, quality):
+        return {"toy": toy, "method": method, "seed": seed, "settings": fingerprint(toys.recipe(toy, method)),
+                "modes": 7.0, "high_quality": quality, "reverse_kl": 0.5, "last_modes": 6}  # fmt: skip
+
+    kept = [line("grid", "hinge", 1, 0.25), line("grid", "hinge", 0, 0.125), line("grid", "top-k", 0, 1.0)]
+    old = [line("ring", "hinge", 0, 0.75) | {"settings": "of another rate"}]
+    (tmp_path / "toys.jsonl").write_text("".join(json.dumps(one) + "\n" for one in kept + old))
+    monkeypatch.setattr(generate, "RESULTS", tmp_path)
+    block, faults = generate.render("<!-- generated: points hinge -->\n<!-- end -->", "methods/hinge.md")
+    assert faults == []
+    assert "| hinge | 7, 7 | 12.5, 25.0 | 0.50, 0.50 | 6, 6 |" in block
+    assert "### grid: grid25" in block
+    assert "### ring" not in block
+    assert "| top-k" not in block
+    assert "![Points of hinge](../panels/hinge.png)" in block
+
+
+def test_every_method_on_points_is_on_a_page():
+    shown = [
+        name
+        for page in METHODS
+        for names in re.findall("generated: points (.*?) -->", text(page))
+        for name in names.split()
+    ]
+    assert set(shown) == set(toys.METHODS)
+
+
+def test_every_page_has_a_picture():
+    assert [page.name for page in METHODS if "![" not in text(page)] == ["README.md"]
 
 
 def test_the_index_has_every_page():

@@ -120,7 +120,7 @@ def test_a_broken_training_is_a_result(monkeypatch):
     def broken(*_):
         raise TrainingError("the loss is not finite")
 
-    monkeypatch.setattr(toys, "measurements", broken)
+    monkeypatch.setattr(toys, "moments", broken)
     line = toys.play(("ring", "hinge", 0))
     assert line["failed"] == "the loss is not finite"
     assert "the loss is not finite" in toys.summary(line)
@@ -141,8 +141,8 @@ def test_the_table_and_what_must_hold():
         line("imbalance", "hinge", 0, 0.5, 0.1, 1.6),
     ]
     text = toys.table(lines)
-    assert "| relativistic-r1-r2 | 25, 25, 24 | 96.4, 94.9, 97.0 | 0.25, 0.0020, 0.0020 | 7, 7, 7 | 3 |" in text
-    assert f"| *perfect sampler* | 25 | 98.9 | {toys.floor('grid')['reverse_kl']:.4f} | | |" in text
+    assert "| relativistic-r1-r2 | 25, 25, 24 | 96.4, 94.9, 97.0 | 0.25, 0.0020, 0.0020 | 7, 7, 7 |" in text
+    assert f"| *perfect sampler* | 25 | 98.9 | {toys.floor('grid')['reverse_kl']:.4f} | 25 |" in text
     assert "| grid | relativistic-r1-r2 | 25 of 25 modes, high quality at least 95 % | 1 of 3 |" in text
     assert "| imbalance | minibatch | at least 7 of 8 modes, reverse KL below 0.3 | 1 of 2 |" in text
     assert "| imbalance | hinge | collapses: reverse KL above 1.5 | 1 of 1 |" in text

@@ -108,7 +108,8 @@ def unrolled() -> Recipe:
 def veegan() -> Recipe:
     """A reconstructor finds the latent of each sample, D judges both together, on mixtures (Srivastava et al. 2017).
 
-    Their latents have 254 numbers, of which a network recovers few from two in ten million points; here 2.
+    Their latents have 254 numbers, of which a network recovers few from two in ten million points; here 8. With 2, as
+    many as a point has, the generator leaves modes out.
     """
     adam = Adam(lr=1e-3, beta1=0.5)
     widths = (128, 128)
@@ -121,7 +122,7 @@ def veegan() -> Recipe:
             **pair(sizes, (adam, adam), networks.Default()),
             reconstructor=player(MLPEncoder(widths=widths, activation="relu"), adam, networks.Default()),
             objective=ReverseKL(),
-            latent=latents.Normal(2),
+            latent=latents.Normal(8),
             reconstruction=0.5,
         ),
     )
