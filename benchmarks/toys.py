@@ -124,7 +124,7 @@ METHODS = {
     "lecam": Method("regularizers=lecam:weight=0.3,after=10k"),
     "cr": Method("regularizers=cr:jitter=0.005"),
     "bcr": Method("regularizers=bcr:jitter=0.005"),
-    "zcr": Method("regularizers=zcr"),
+    "zcr": Method("regularizers=zcr:generator=0.01"),  # its reward has no bound where samples have none
     "vat": Method("regularizers=vat:epsilon=0.05"),
     "alr": steered(
         "objective=wasserstein regularizers=alr:shortest=0.01,longest=0.1,xi=0.1", ring=CRITIC, grid=CRITIC
