@@ -44,6 +44,13 @@ def test_importing_zerosum_imports_no_torch():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_the_package_is_the_command():
+    """`python -m zerosum` says and returns what `zerosum` does."""
+    done = subprocess.run([sys.executable, "-m", "zerosum", "show", "hinged"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "hinge" in done.stderr
+
+
 def test_public_names_are_sorted_and_exist():
     assert zerosum.__all__ == sorted(zerosum.__all__)
     for name in zerosum.__all__:
