@@ -371,6 +371,11 @@ def test_auto_encoders_may_reconstruct_fakes_better():
     assert names(lines, read_recipe("wgan-gp")) == ["discriminator-loses"]
 
 
+def test_a_discriminator_that_loses_under_a_penalty_gets_a_lighter_one():
+    (found,) = health.examine(course(reports(12, **HEALTHY | {"correct": 0.1}), read_recipe("dragan")))
+    assert found.advice.startswith("dragan.weight=1, or discriminator_updates=2")
+
+
 def test_evaluations_tell_of_collapse_and_of_copies():
     lines = reports(4, **HEALTHY)
 
@@ -480,6 +485,8 @@ def test_advice_leaves_out_what_does_not_fit_or_change_anything():
     assert advice.offer(plain, "pack=2", "nonsense=1") == "another recipe"
     assert advice.penalty(own) == ("discriminator.norm=none regularizers=r1:gamma=1",)  # batch norm has to go
     assert advice.penalty(course([], read_recipe("wgan-gp"))) == ("gradient-penalty.weight=100",)
+    assert advice.weighed(course([], read_recipe("dragan")), 0.1) == ("dragan.weight=1",)
+    assert advice.weighed(own, 0.1) == ()
     assert advice.slower(own, 4, ("generator",)) == "generator.lr=5e-05"
 
 

@@ -51,14 +51,21 @@ def slower(course: Course, factor: float, players: Sequence[str] = ("generator",
 
 def penalty(course: Course) -> tuple[str, ...]:
     """R1 beside the regularizers that are there, or ten times the weight of the penalty that is."""
+    if heavier := weighed(course, 10):
+        return heavier
     before = tuple(getattr(course.recipe.game, "regularizers", ()))
-    for part in before:
-        for name in ("gamma", "weight"):
-            if part.name in PENALTIES and hasattr(part, name):
-                return (f"{part.name}.{name}={getattr(part, name) * 10:g}",)
     words = f"regularizers={'+'.join(str(one) for one in (*before, 'r1:gamma=1'))}"
     plain = (words, f"discriminator.norm=none {words}")  # batch norm mixes the gradients of samples
     return next(((option,) for option in plain if fits(course, option)), ())
+
+
+def weighed(course: Course, factor: float) -> tuple[str, ...]:
+    """So many times the weight of the penalty that is there; nothing where there is none."""
+    for part in getattr(course.recipe.game, "regularizers", ()):
+        for name in ("gamma", "weight"):
+            if part.name in PENALTIES and hasattr(part, name):
+                return (f"{part.name}.{name}={getattr(part, name) * factor:g}",)
+    return ()
 
 
 def swings(values: Sequence[float]) -> list[float]:

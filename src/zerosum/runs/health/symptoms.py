@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from zerosum.runs.health.advice import bounds, offer, penalty, reconstructs, slower, swings
+from zerosum.runs.health.advice import bounds, offer, penalty, reconstructs, slower, swings, weighed
 from zerosum.runs.health.course import WINDOW, Course
 
 Seen = tuple[str, str] | None  # what was seen, and what to try
@@ -147,7 +147,8 @@ def discriminator_loses(course: Course) -> Seen:
         return None
     seen = f"it ranks a real sample above a fake in {right[-1]:.0%} of pairs; chance is 50%"
     updates = getattr(course.recipe.game, "discriminator_updates", 1)
-    return seen, offer(course, f"discriminator_updates={updates + 1}", slower(course, 4, ("generator",)))
+    calmer = slower(course, 4, ("generator",))
+    return seen, offer(course, *weighed(course, 0.1), f"discriminator_updates={updates + 1}", calmer)
 
 
 @symptom(
