@@ -109,7 +109,7 @@ def veegan() -> Recipe:
     """A reconstructor finds the latent of each sample, D judges both together, on mixtures (Srivastava et al. 2017).
 
     Their latents have 254 numbers, of which a network recovers few from two in ten million points; here 8. With 2, as
-    many as a point has, the generator leaves modes out.
+    many as a point has, the generator leaves more modes out.
     """
     adam = Adam(lr=1e-3, beta1=0.5)
     widths = (128, 128)
