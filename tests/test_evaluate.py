@@ -112,6 +112,9 @@ def test_copies_in_an_array_file_are_flagged_and_held_out_images_are_not(tmp_pat
     assert copied["authenticity"] == 0
     assert abs(honest["ct"]) < 3
     assert abs(honest["ct-pixels"]) < 3
+    words = "--data", "digits", "--metrics", "ct", "--split", "held-out"
+    told = [called(tmp_path / f"{name}.npz", *words).stderr for name in ("copies", "honest")]
+    assert ["there are copies" in one for one in told] == [True, False]
 
 
 def test_the_command_prints_a_table_or_one_object(run):

@@ -142,6 +142,7 @@ def test_copies_are_flagged_and_held_out_images_are_not(digits):
     assert copied["ct"] < -6
     assert copied["ct-pixels"] < -6
     assert copied["authenticity"] == copied["mifid-distance"] == 0
+    assert [record.warning is not None for record in taken] == [True, True, False, False]  # both CT scores
     floors = {record.metric: record.floor for record in taken}
     assert -3 < floors["ct"] < 3
     assert 35 < floors["authenticity"] < 80

@@ -86,8 +86,8 @@ class Metric(Part):
         """What is missing to apply it, in words; None where nothing is."""
         return None
 
-    def warns(self, evidence: Evidence) -> str | None:  # noqa: ARG002
-        """Why the numbers are to be read with care; None where they are not."""
+    def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
+        """Why the numbers it found are to be read with care, or what they give away; None where there is nothing."""
         return None
 
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:

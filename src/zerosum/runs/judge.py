@@ -246,7 +246,7 @@ class Judge:
             "weights": weights,
             "zerosum": version("zerosum"),
         }
-        warning = metric.warns(evidence)
+        warning = metric.warns(evidence, found)
         worth = {name: (metric.better[name], floor.get(name), baseline.get(name), warning) for name in found}
         return [Record(name, one.value, one.spread, *worth[name], protocol) for name, one in found.items()]
 

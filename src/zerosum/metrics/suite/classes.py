@@ -37,7 +37,7 @@ class InceptionScore(Metric):
         short = len(evidence.fake) < self.splits
         return unlabelled(evidence) or (f"{self.splits} samples, one a split" if short else None)
 
-    def warns(self, evidence: Evidence) -> str | None:
+    def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
         """Few samples."""
         return few(evidence, 5_000, "the score grows with their number up to about")
 

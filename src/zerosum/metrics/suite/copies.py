@@ -12,7 +12,9 @@ from zerosum.core.values import Count
 from zerosum.metrics.evidence import Evidence, Measure, Metric, Samples, only
 from zerosum.metrics.memorisation import authenticity, ct_score, mifid_distance
 
-__all__ = ["CT", "Authenticity", "MiFID"]
+__all__ = ["CT", "CT_OF_COPIES", "Authenticity", "MiFID"]
+
+CT_OF_COPIES = -5.0  # below it, on features and on pixels, samples are taken for copies
 
 
 def trained(evidence: Evidence) -> Samples:
@@ -50,6 +52,11 @@ class CT(_Copies):
         """Training and held-out samples."""
         missing = "held-out samples; train with held_out=0.1" if evidence.held_out is None else None
         return super().lacks(evidence) or missing
+
+    def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
+        """Copies of training samples."""
+        flagged = max(one.value for one in found.values()) < CT_OF_COPIES
+        return "samples are nearer to training samples than held-out ones are: there are copies" if flagged else None
 
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
         """At most `most` generated and held-out samples, all training samples."""

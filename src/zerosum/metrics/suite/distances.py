@@ -44,7 +44,7 @@ class FD(Metric):
         """A covariance."""
         return pairs(evidence)
 
-    def warns(self, evidence: Evidence) -> str | None:
+    def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
         """Few samples, or fewer than the features have numbers."""
         size = evidence.fake.features.shape[1]
         if min(len(evidence.real), len(evidence.fake)) <= size:
@@ -70,7 +70,7 @@ class FDInfinity(Metric):
         """Subsets of several sizes."""
         return None if len(evidence.fake) >= 100 else pairs(evidence) or "100 generated samples"
 
-    def warns(self, evidence: Evidence) -> str | None:
+    def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
         """Few samples."""
         return few(evidence, 5_000, "the line through subsets wants at least")
 

@@ -61,7 +61,7 @@ class StackedModes(Metric):
         combined = "an extractor that knows combinations, such as stacked; `classes` counts single ones"
         return combined if few_classes else unlabelled(evidence)
 
-    def warns(self, evidence: Evidence) -> str | None:
+    def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
         """Few samples for so many classes."""
         return few(evidence, 26 * _classes(evidence), "the protocol takes")
 

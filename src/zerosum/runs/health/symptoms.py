@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from zerosum.metrics.suite.copies import CT_OF_COPIES
 from zerosum.runs.health.advice import bounds, offer, penalty, reconstructs, slower, swings, weighed
 from zerosum.runs.health.course import WINDOW, Course
 
@@ -25,7 +26,7 @@ DUPLICATES, FEW_DUPLICATES, PATIENCE = (
     100_000,
 )  # share of samples; what is few; images until there must be few
 UNEVEN, NARROW = 1.0, 0.1  # nats of label-kl; recall, of that of real samples
-COPIED, COPIES = 0.4, -5.0  # distance to training samples, of that between them; CT score
+COPIED = 0.4  # distance to training samples, of that between them
 BY_HEART = 0.5  # Somers' D of training over held-out samples
 RUNAWAY = 0.85  # probability of each augmentation
 FEW, DIFFERENT = 500, 0.5  # training samples; share that differs
@@ -248,11 +249,9 @@ def memorisation(course: Course) -> Seen:
     if near and max(near) < COPIED:
         return f"samples lie at {near[-1]:.0%} of the usual distance from a training sample to the next", advice
     features, pixels = course.judged("ct"), course.judged("ct-pixels")
-    if features and pixels and max(features["value"], pixels["value"]) < COPIES:
-        return (
-            f"CT score {features['value']:.1f} on features, {pixels['value']:.1f} on pixels; below -3 are copies",
-            advice,
-        )
+    if features and pixels and max(features["value"], pixels["value"]) < CT_OF_COPIES:
+        seen = f"CT score {features['value']:.1f} on features, {pixels['value']:.1f} on pixels"
+        return f"{seen}; below {CT_OF_COPIES:g} are copies", advice
     return None
 
 
