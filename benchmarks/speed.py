@@ -259,7 +259,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     digits, photos = mnist(), arrays(np.random.default_rng(0).integers(0, 256, (8192, 32, 32, 3), dtype=np.uint8))
-    precision = choose_precision("auto", torch.device("cpu"))
+    precision = choose_precision("auto", torch.device("cpu"), image=True)
     machine = describe(torch.device("cpu"), precision)
     print(
         f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}, {precision}, "

@@ -17,7 +17,7 @@ from tests.small import EAGER, words
 from zerosum.core.errors import DataError, RecipeError, RunError, TrainingError
 from zerosum.games.adversarial import Adversarial
 from zerosum.latents import Truncated
-from zerosum.runs import checkpoint, session, training
+from zerosum.runs import checkpoint, environment, session, training
 from zerosum.runs.generator import load_generator
 from zerosum.runs.logs import TIMES
 from zerosum.runs.sample import with_latent
@@ -91,6 +91,17 @@ def test_a_run_has_every_file(tmp_path):
     assert "http" not in re.sub(
         r"http://(www\.w3\.org|purl\.org|creativecommons\.org)[^\"' ]*|https://matplotlib.org/?", "", page
     )
+
+
+def test_images_train_in_bf16_where_it_is_fast_and_points_never_unless_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "computes_in_bf16", lambda device: True)
+    trained = [short(tmp_path / name, name, images=64) for name in ("mlp", "mixture")]
+    trained.append(short(tmp_path / "told", "mixture", "precision=bf16", images=64))
+    found = [json.loads((run.path / "environment.json").read_text())["precision"] for run in trained]
+    assert found == ["bf16", "fp32", "bf16"]
+    monkeypatch.setattr(environment, "computes_in_bf16", lambda device: False)
+    run = short(tmp_path / "slow", "mlp", images=64)
+    assert json.loads((run.path / "environment.json").read_text())["precision"] == "fp32"
 
 
 def test_loss_txt_has_the_tutorials_format_and_the_epochs_means(tmp_path):

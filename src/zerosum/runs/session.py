@@ -73,7 +73,7 @@ def train(
     place = choose_device(device)
     if threads:
         torch.set_num_threads(threads)
-    precision = choose_precision(chosen.precision, place)
+    precision = choose_precision(chosen.precision, place, image=dataset.is_image)
     prove(chosen, dataset, place, precision)
     environment = describe(place, precision)
     facts = health.facts(dataset)
