@@ -300,8 +300,8 @@ SICK = {  # what differs from a healthy course, and what does not yet suffice
     "learning-rate-too-high": ({"generator_step": [0.14, 0.01]}, {"generator_step": [0.1, 0.01]}),
     "learning-rate-too-high ": ({"discriminator_step": 0.14}, {"discriminator_step": 0.1}),
     "exploding-gradients": (
-        {"generator_gradient": [0.2, 1.0, 30.0, 40.0]},
-        {"generator_gradient": [0.2, 30.0, 30.0, 15.0]},
+        {"generator_gradient": [0.2, 1.0, 50.0, 60.0]},
+        {"generator_gradient": [1e-4, 1.0, 30.0, 60.0]},
     ),
     "exploding-gradients ": (
         {"discriminator_gradient": [0.4, 1.0, 50.0, 60.0]},

@@ -88,11 +88,14 @@ def learning_rate(course: Course) -> Seen:
 
 @symptom("exploding-gradients", "error", "the players drive each other out of bounds")
 def exploding(course: Course) -> Seen:
-    """Gradients many times those of the start."""
-    for player in ("generator", "discriminator"):
-        begun, now = course.first(f"{player}_gradient"), course.recent(f"{player}_gradient")
+    """Gradients many times those of the start; of both players, as a generator may begin with next to none."""
+    players = "generator", "discriminator"
+    begun = max(course.first(f"{player}_gradient") or 0 for player in players)
+    for player in players:
+        now = course.recent(f"{player}_gradient")
         if begun and now and min(now) > EXPLODED * begun:
-            seen = f"the {player}'s gradient has norm {now[-1]:.3g}, {now[-1] / begun:,.0f} times that of the start"
+            times = now[-1] / begun
+            seen = f"the {player}'s gradient has norm {now[-1]:.3g}, {times:,.0f} times the largest of the start"
             return seen, offer(course, *penalty(course), slower(course, 4))
     return None
 
