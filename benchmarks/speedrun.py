@@ -48,7 +48,7 @@ class Race:
 
     def __init__(self, recipe: Recipe, dataset: Dataset, judge: Judge, marks: tuple[int, ...] = MARKS) -> None:
         device = torch.device("cpu")
-        precision = choose_precision(recipe.precision, device, image=True)
+        precision = choose_precision(recipe.precision, device, image=dataset.is_image)
         self.recipe, self.dataset, self.judge, self.precision = recipe, dataset, judge, precision
         self.marks = marks
         self.feed = Feed(dataset, recipe.batch, seed=recipe.seed, device=device)
