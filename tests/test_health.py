@@ -476,6 +476,22 @@ def test_every_option_that_is_advised_is_one_that_the_recipe_takes(name):
         assert changed != recipe
 
 
+@pytest.mark.parametrize(
+    ("recipe", "words", "offered"),
+    [
+        ("r3gan-small", ["generator.output=tanh"], True),
+        ("stylegan2-small", [], True),
+        ("r3gan-small", [], False),  # it has it
+        ("r3gan", [], False),  # linear, on photographs
+        ("dcgan", [], False),  # no choice
+    ],
+)
+def test_a_generator_without_gradients_is_offered_an_end_that_pixels_come_back_from(recipe, words, offered):
+    lines = reports(4, **HEALTHY | {"generator_gradient": [0.2, 0.1, 1e-5, 0.0]})
+    found = {one.name: one.advice for one in health.examine(course(lines, read_recipe(recipe, words)))}
+    assert found["vanishing-gradients"].startswith("generator.output=tanh-inward, or ") == offered
+
+
 def test_advice_leaves_out_what_does_not_fit_or_change_anything():
     own = course([], DCGAN, shape=[1, 32, 32], classes=10)
     plain = course([], read_recipe("acgan"), shape=[1, 32, 32], classes=10)

@@ -1,6 +1,7 @@
 """The simple networks, whatever they are: shapes at every size, ranges, true traits, seeds, second derivatives."""
 
 import copy
+import math
 from typing import get_args
 
 import pytest
@@ -26,6 +27,7 @@ from zerosum.networks import (
     R3GANGenerator,
     StyleGAN2Generator,
 )
+from zerosum.networks.layers import end
 from zerosum.networks.minibatch import MinibatchDiscrimination, MinibatchStddev
 
 SMALL = [
@@ -265,14 +267,36 @@ def test_gradient_penalties_reach_the_weights(part):
     assert (values[0] - values[1]) / 2e-8 == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("output", ["tanh", "tanh-inward"])
 @pytest.mark.parametrize("part", [R3GANGenerator(channels=16), StyleGAN2Generator(channels=16, noise=False)])
-def test_a_bounded_output_is_tanh_of_the_linear_one(part):
+def test_a_bounded_output_is_tanh_of_the_linear_one(part, output):
     space = Space((1, 28, 28), 10, 8)
     z = 3 * torch.randn(4, space.latent)
-    linear, bounded = part.build(space).eval(), part.replace(output="tanh").build(space).eval()
+    linear, bounded = part.build(space).eval(), part.replace(output=output).build(space).eval()
     bounded.load_state_dict(linear.state_dict())
     assert linear(z).abs().max() > 1.5
     torch.testing.assert_close(bounded(z), linear(z).tanh())
+    assert bounded(z).requires_grad
+    with torch.no_grad():
+        torch.testing.assert_close(bounded(z), linear(z).tanh())
+
+
+@pytest.mark.parametrize(
+    ("output", "slopes"),  # where the gradient leads out, and where it leads back
+    [("linear", (1.0, 1.0)), ("tanh", (0.0, 0.0)), ("tanh-inward", (0.0, 0.01))],
+)
+def test_what_goes_through_of_the_gradient_of_pixels_far_out(output, slopes):
+    for x in (-1000.0, 1000.0):
+        for grad, slope in zip((-math.copysign(2, x), math.copysign(2, x)), slopes, strict=True):
+            far = torch.tensor([x], requires_grad=True)
+            end(far, output).backward(torch.tensor([grad]))
+            assert far.grad.item() == pytest.approx(grad * slope, rel=1e-6)
+
+
+def test_near_the_middle_tanh_inward_has_the_slopes_of_tanh():
+    x = torch.linspace(-2.9, 2.9, 30, dtype=torch.float64, requires_grad=True)  # farther out they are below 0.01
+    assert torch.autograd.gradcheck(lambda x: end(x, "tanh-inward"), x)
+    assert torch.autograd.gradgradcheck(lambda x: end(x, "tanh-inward"), x)
 
 
 @every_network

@@ -1,13 +1,41 @@
-"""Pieces that several networks share: dropout, maps of one pixel, traits."""
+"""Pieces that several networks share: what images end in, dropout, maps of one pixel, traits."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-Output = Literal["linear", "tanh"]  # what a generator's images end in
+Output = Literal["linear", "tanh", "tanh-inward"]  # what a generator's images end in
+INWARD = 0.01  # of a gradient that tanh-inward lets through at least
+
+
+def end(images: Tensor, output: Output) -> Tensor:
+    """Images of any values to those of the output: within [-1, 1] but where it is linear.
+
+    Far out tanh has no slope left in float32, so a generator that was driven there never comes back; tanh-inward has
+    the same values, and a hundredth of a gradient that leads back goes through (docs/log.md).
+    """
+    if output == "linear":
+        return images
+    return _InwardTanh.apply(images) if output == "tanh-inward" and images.requires_grad else images.tanh()
+
+
+class _InwardTanh(torch.autograd.Function):
+    """The tanh, with a slope of at least INWARD for gradients whose descent leads towards 0."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = x.tanh()
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        slope = 1 - y * y
+        return grad * torch.where(grad * y > 0, slope.clamp(min=INWARD), slope)
 
 
 class Dropout(nn.Module):

@@ -23,7 +23,7 @@ from zerosum.core.space import Space
 from zerosum.core.values import Count
 from zerosum.networks.conditioning import conditioned_on, given
 from zerosum.networks.judge import Discriminator, Head
-from zerosum.networks.layers import Output, network_traits
+from zerosum.networks.layers import Output, end, network_traits
 from zerosum.networks.precision import at_least_float32, no_autocast
 from zerosum.networks.pyramid import pyramid
 from zerosum.networks.resampling import Down, Up
@@ -138,10 +138,10 @@ class _Generator(nn.Module):
     """Base and colours in float32, as in the published training; the stages between in the precision of autocast."""
 
     def __init__(
-        self, stages: Stages, inputs: int, classes: int, embedding: int, colours: int, *, bounded: bool = False
+        self, stages: Stages, inputs: int, classes: int, embedding: int, colours: int, output: Output = "linear"
     ) -> None:
         super().__init__()
-        self.bounded = bounded
+        self.output = output
         self.embedding = _embedding(classes, embedding) if classes else None
         first, inputs = stages.widths[0], inputs + (embedding if classes else 0)
         self.start = nn.Sequential(Basis(inputs, first, stages.base), _stage(first, stages))
@@ -152,7 +152,7 @@ class _Generator(nn.Module):
         self.colours = _conv(stages.widths[-1], colours, gain=1)
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Latents `[N, latent]` to images `[N, C, H, W]`, within [-1, 1] if they are bounded."""
+        """Latents `[N, latent]` to images `[N, C, H, W]`, within [-1, 1] but with a linear output."""
         with no_autocast(x):
             if self.embedding is not None:
                 x = torch.cat([x, self.embedding(given(label, self.embedding.num_embeddings)).to(x.dtype)], 1)
@@ -160,7 +160,7 @@ class _Generator(nn.Module):
         x = self.body(x)
         with no_autocast(x):
             x = self.colours(at_least_float32(x))
-        return x.tanh() if self.bounded else x
+        return end(x, self.output)
 
 
 class Pool(nn.Module):
@@ -242,14 +242,14 @@ class R3GANGenerator(Part):
     expansion: Count = 2  # maps inside a block, times those outside
     group: Count = 16  # maps in a group of the 3x3 convolutions
     embedding: Count = 64  # numbers that a class is embedded in, with labels=embed
-    output: Output = "linear"  # tanh: for images with large areas of pure black or white
+    output: Output = "linear"  # tanh, tanh-inward: for large areas of pure black or white
     labels: Literal["none", "embed"] = "none"  # embed: a learned embedding of the class beside the latent
 
     def build(self, space: Space) -> nn.Module:
         """Make the network; its forward takes `[N, latent]` and gives `[N, C, H, W]`."""
         stages, classes = _stages(self, space), conditioned_on(self.name, self.labels, space)
-        inputs, bounded = latent_size(self.name, space), self.output == "tanh"
-        return _Generator(stages, inputs, classes, self.embedding, space.shape[0], bounded=bounded)
+        latent, colours = latent_size(self.name, space), space.shape[0]
+        return _Generator(stages, latent, classes, self.embedding, colours, self.output)
 
     def traits(self) -> frozenset[str]:
         """What the network brings."""

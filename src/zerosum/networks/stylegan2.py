@@ -14,7 +14,7 @@ from zerosum.core.space import Space
 from zerosum.core.values import Count, Fraction
 from zerosum.networks.conditioning import conditioned_on, given
 from zerosum.networks.equalized import EqualizedLinear
-from zerosum.networks.layers import Output, network_traits
+from zerosum.networks.layers import Output, end, network_traits
 from zerosum.networks.modulation import ModulatedConv, StyledConv
 from zerosum.networks.normalization import PixelNorm
 from zerosum.networks.precision import at_least_float32, no_autocast
@@ -53,7 +53,7 @@ class Synthesis(nn.Module):
     """Styles to images: a learned constant, styled convolutions, and a sum of up-sampled colours."""
 
     def __init__(
-        self, widths: list[int], base: tuple[int, int], colours: int, style: int, *, noise: bool, bounded: bool = False
+        self, widths: list[int], base: tuple[int, int], colours: int, style: int, output: Output, *, noise: bool
     ) -> None:
         super().__init__()
         self.constant = nn.Parameter(torch.randn(widths[0], *base))
@@ -65,10 +65,10 @@ class Synthesis(nn.Module):
         self.convs = nn.ModuleList(convs)
         self.colours = nn.ModuleList(Colours(width, colours, style) for width in widths)
         self.up = Up()
-        self.layers, self.bounded = len(convs) + 1, bounded
+        self.layers, self.output = len(convs) + 1, output
 
     def forward(self, w: Tensor) -> Tensor:
-        """Styles `[N, layers, style]` to images `[N, C, H, W]`, within [-1, 1] if they are bounded."""
+        """Styles `[N, layers, style]` to images `[N, C, H, W]`, within [-1, 1] but with a linear output."""
         x = self.constant.expand(len(w), -1, -1, -1)
         image: Tensor | None = None
         for layer, conv in enumerate(self.convs):
@@ -77,7 +77,7 @@ class Synthesis(nn.Module):
                 colours = self.colours[layer // 2](x, w[:, layer + 1])
                 image = colours if image is None else self.up(image) + colours
         assert image is not None
-        return image.tanh() if self.bounded else image
+        return end(image, self.output)
 
 
 class Colours(nn.Module):
@@ -149,7 +149,7 @@ class StyleGAN2Generator(Part):
     mapping: Count = 8  # layers of the mapping network; StyleGAN2-ADA has 2 for CIFAR-10
     mixing: Fraction = 0.9  # share of training images made of two latents' styles
     noise: bool = True  # fresh noise in every layer, its strength learned from 0 on
-    output: Output = "linear"  # tanh: for images with large areas of pure black or white
+    output: Output = "linear"  # tanh, tanh-inward: for large areas of pure black or white
     labels: Literal["none", "embed"] = "none"  # embed: a learned embedding of the class beside the latent
 
     def build(self, space: Space) -> nn.Module:
@@ -157,7 +157,7 @@ class StyleGAN2Generator(Part):
         halvings, base = plan(self.name, space)
         classes = conditioned_on(self.name, self.labels, space)
         widths = pyramid(self.channels, self.halve_above, base, halvings)
-        synthesis = Synthesis(widths, base, space.shape[0], self.style, noise=self.noise, bounded=self.output == "tanh")
+        synthesis = Synthesis(widths, base, space.shape[0], self.style, self.output, noise=self.noise)
         mapping = Mapping(latent_size(self.name, space), classes, self.style, self.mapping, synthesis.layers)
         return StyleGenerator(mapping, synthesis, self.style, self.mixing)
 

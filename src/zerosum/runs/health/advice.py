@@ -43,6 +43,13 @@ def _fits(recipe: Recipe, option: str, shape: tuple[int, ...], classes: int, tra
     return changed != recipe
 
 
+def inward(course: Course) -> tuple[str, ...]:
+    """An output that pixels come back from, where the generator has a choice and ends in tanh."""
+    player = getattr(course.recipe.game, "generator", None)
+    ends = getattr(getattr(player, "network", None), "output", None)
+    return ("generator.output=tanh-inward",) if ends == "tanh" else ()
+
+
 def slower(course: Course, factor: float, players: Sequence[str] = ("generator", "discriminator")) -> str:
     """Learning rates divided by a factor; nothing where there are none."""
     rates = {player: course.rate(player) for player in players}

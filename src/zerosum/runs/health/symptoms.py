@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from zerosum.metrics.suite.copies import CT_OF_COPIES
-from zerosum.runs.health.advice import bounds, offer, penalty, reconstructs, slower, swings, weighed
+from zerosum.runs.health.advice import bounds, inward, offer, penalty, reconstructs, slower, swings, weighed
 from zerosum.runs.health.course import WINDOW, Course
 
 Seen = tuple[str, str] | None  # what was seen, and what to try
@@ -108,7 +108,8 @@ def vanishing(course: Course) -> Seen:
     if not now or max(now) >= VANISHED * peak:
         return None
     seen = f"the generator's gradient has norm {now[-1]:.3g}, it was {peak:.3g}"
-    return seen, offer(course, "objective=non-saturating", "objective=hinge", *penalty(course), slower(course, 10))
+    objectives = "objective=non-saturating", "objective=hinge"
+    return seen, offer(course, *inward(course), *objectives, *penalty(course), slower(course, 10))
 
 
 # ---------------------------------------------------------------------- the players
