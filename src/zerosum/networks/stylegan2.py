@@ -53,7 +53,14 @@ class Synthesis(nn.Module):
     """Styles to images: a learned constant, styled convolutions, and a sum of up-sampled colours."""
 
     def __init__(
-        self, widths: list[int], base: tuple[int, int], colours: int, style: int, output: Output, *, noise: bool
+        self,
+        widths: list[int],
+        base: tuple[int, int],
+        colours: int,
+        style: int,
+        output: Output = "linear",
+        *,
+        noise: bool,
     ) -> None:
         super().__init__()
         self.constant = nn.Parameter(torch.randn(widths[0], *base))
