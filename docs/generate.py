@@ -118,7 +118,7 @@ def reached(name: str, sheets: list[dict[str, Any]], root: str) -> Iterator[str]
     judged = [line for line in kept("leaderboard", name) if line.get("at") == "last" and not line["words"]]
     features = []
     for data in NAMES:
-        found = [line for line in judged if line["data"] == data]
+        found = sorted((line for line in judged if line["data"] == data), key=lambda line: line["seed"])
         if found:
             values = "; ".join(f"{line['fd']:.3g}" for line in found)
             features.append(f"{NAMES[data]} {values} (floor {found[0]['floor.fd']:.2g})")

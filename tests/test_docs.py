@@ -228,11 +228,11 @@ def test_a_sheet_block_says_what_was_kept(tmp_path, monkeypatch):
     line = trained | {"seed": 0, "sliced-wasserstein": 0.05, "command": "C"}
     other = line | {"data": "fashion-mnist", "sliced-wasserstein": 0.0625, "command": "F"}
     old = {"settings": "of another rate", "sliced-wasserstein": 9.0, "fd": 9.0}
-    judged = trained | {"words": [], "at": "last", "fd": 2.345, "floor.fd": 0.25}
+    judged = trained | {"seed": 0, "words": [], "at": "last", "fd": 2.345, "floor.fd": 0.25}
     faster = {"words": ["batch=9"], "settings": sheets.settings_of("dcgan", "300k", ["batch=9"])}
     results = {
         "sheets": [other, line, line | old, line | old | {"recipe": "wgan"}],
-        "leaderboard": [judged, judged | {"fd": 3.0}, judged | faster, judged | old],
+        "leaderboard": [judged | {"seed": 1, "fd": 3.0}, judged, judged | faster, judged | old],
     }
     for name, lines in results.items():
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))

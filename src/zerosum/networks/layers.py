@@ -12,7 +12,7 @@ INWARD = 0.01  # of a gradient that tanh-inward lets through at least
 
 
 def end(images: Tensor, output: Output) -> Tensor:
-    """Images of any values to those of the output: within [-1, 1] but where it is linear.
+    """Images of any values to those of the output, within [-1, 1] unless it is linear.
 
     Far out tanh has no slope left in float32, so a generator that was driven there never comes back; tanh-inward has
     the same values, and a hundredth of a gradient that leads back goes through (docs/log.md).

@@ -152,7 +152,7 @@ class _Generator(nn.Module):
         self.colours = _conv(stages.widths[-1], colours, gain=1)
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Latents `[N, latent]` to images `[N, C, H, W]`, within [-1, 1] but with a linear output."""
+        """Latents `[N, latent]` to images `[N, C, H, W]`, within [-1, 1] unless the output is linear."""
         with no_autocast(x):
             if self.embedding is not None:
                 x = torch.cat([x, self.embedding(given(label, self.embedding.num_embeddings)).to(x.dtype)], 1)
@@ -242,7 +242,7 @@ class R3GANGenerator(Part):
     expansion: Count = 2  # maps inside a block, times those outside
     group: Count = 16  # maps in a group of the 3x3 convolutions
     embedding: Count = 64  # numbers that a class is embedded in, with labels=embed
-    output: Output = "linear"  # tanh, tanh-inward: for large areas of pure black or white
+    output: Output = "linear"  # tanh: for large areas of pure black or white; tanh-inward: comes back from them
     labels: Literal["none", "embed"] = "none"  # embed: a learned embedding of the class beside the latent
 
     def build(self, space: Space) -> nn.Module:

@@ -75,7 +75,7 @@ class Synthesis(nn.Module):
         self.layers, self.output = len(convs) + 1, output
 
     def forward(self, w: Tensor) -> Tensor:
-        """Styles `[N, layers, style]` to images `[N, C, H, W]`, within [-1, 1] but with a linear output."""
+        """Styles `[N, layers, style]` to images `[N, C, H, W]`, within [-1, 1] unless the output is linear."""
         x = self.constant.expand(len(w), -1, -1, -1)
         image: Tensor | None = None
         for layer, conv in enumerate(self.convs):
@@ -156,7 +156,7 @@ class StyleGAN2Generator(Part):
     mapping: Count = 8  # layers of the mapping network; StyleGAN2-ADA has 2 for CIFAR-10
     mixing: Fraction = 0.9  # share of training images made of two latents' styles
     noise: bool = True  # fresh noise in every layer, its strength learned from 0 on
-    output: Output = "linear"  # tanh, tanh-inward: for large areas of pure black or white
+    output: Output = "linear"  # tanh: for large areas of pure black or white; tanh-inward: comes back from them
     labels: Literal["none", "embed"] = "none"  # embed: a learned embedding of the class beside the latent
 
     def build(self, space: Space) -> nn.Module:
