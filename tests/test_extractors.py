@@ -208,24 +208,61 @@ def test_networks_look_at_grey_or_colour(name):
     assert "extractor 'pixels' or 'pca'" in str(caught.value)
 
 
+def larger(images, side, channels):
+    """Enlarged by repeating pixels, with the same picture in each channel."""
+    times = side // images.shape[1]
+    return images.repeat(times, 1).repeat(times, 2).repeat(channels, 3)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    found = open_data("digits")
+    return found.values[:256], found.labels[:256]
+
+
+@pytest.mark.parametrize(("side", "channels", "part"), [(8, 1, slice(256)), (16, 3, slice(256)), (8, 3, slice(60))])
+def test_digits_are_judged_by_their_classifier_whatever_they_are_called(digits, side, channels, part):
+    images, labels = larger(digits[0], side, channels)[part], digits[1][part]
+    assert choose(images, labels) == DigitsCNN()
+    assert choose(images) == DigitsCNN()
+
+
+def test_a_classifier_judges_only_what_it_knows(digits):
+    images, labels = digits
+    noise_of_both = np.random.default_rng(0).integers(0, 256, (256, 8, 8, 1), dtype=np.uint8)
+    assert choose(images, (labels + 3) % 10) == Pixels()  # digits, but their labels say something else
+    assert choose(images[labels < 3]) == Pixels()  # sure, but of three classes
+    assert choose(noise_of_both, labels) == choose(noise_of_both) == Pixels()
+    assert choose(np.zeros((256, 28, 28, 1), np.uint8)) == PCA(components=64)
+    assert choose(images[..., [0, 0]], labels) == PCA(components=64)  # two channels are for no classifier
+
+
 @pytest.mark.parametrize(
-    ("data", "shape", "images", "expected"),
+    ("shape", "count", "expected"),
     [
-        ("digits", (1, 8, 8), 1617, DigitsCNN()),
-        ("mnist", (1, 28, 28), 60_000, MnistCNN()),
-        ("mnist", (3, 32, 32), 60_000, MnistCNN()),
-        ("fashion-mnist", (1, 28, 28), 60_000, FashionCNN()),
-        ("cifar10", (3, 32, 32), 50_000, PCA(components=64)),
-        ("digits", (2, 8, 8), 1617, PCA(components=64)),
-        ("/home/me/mnist", (1, 28, 28), 30, PCA(components=29)),
-        ("/home/me/few", (1, 28, 28), 1, Pixels()),
-        ("/home/me/tiny", (1, 8, 8), 60_000, Pixels()),
-        ("ring", (2,), 100_000, Values()),
-        ("mnist", (784,), 60_000, Values()),
+        ((32, 32, 3), 50_000, PCA(components=64)),
+        ((28, 28, 1), 30, PCA(components=29)),
+        ((28, 28, 1), 1, Pixels()),
+        ((8, 8, 1), 60_000, Pixels()),
     ],
 )
-def test_choice_without_a_word(data, shape, images, expected):
-    assert choose(data, shape, images) == expected
+def test_other_images_are_judged_by_their_pixels(shape, count, expected):
+    assert choose(noise(20, *shape).numpy(), None, count) == expected
+
+
+def test_points_are_judged_as_they_are():
+    assert choose(np.zeros((20, 784), np.float32)) == Values()
+
+
+@pytest.mark.skipif(not REAL, reason="needs $ZEROSUM_DATA")
+@pytest.mark.parametrize(
+    ("name", "part"), [("mnist", MnistCNN()), ("fashion-mnist", FashionCNN()), ("stacked-mnist", Stacked())]
+)
+def test_the_sets_of_the_classifiers_are_known(name, part):
+    found = open_data(name)
+    rows = found.train[:: len(found.train) // 256]
+    assert choose(found.values[rows], None if found.labels is None else found.labels[rows]) == part
+    assert choose(found.values[rows]) == part
 
 
 # ---------------------------------------------------------------------- sight
@@ -745,7 +782,6 @@ def test_stacked_digits_are_combinations_of_what_each_channel_is():
     codes = 100 * red.argmax(1) + 10 * green.argmax(1) + blue.argmax(1)
     assert torch.equal(found.probabilities.argmax(1), codes)
     assert Stacked(of="fashion-cnn").build((3, 28, 28)).sha256 != three.sha256
-    assert choose("stacked-mnist", (3, 28, 28)) == Stacked()
 
 
 def test_what_cannot_be_stacked_says_so():

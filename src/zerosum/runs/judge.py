@@ -23,11 +23,13 @@ from zerosum.core.download import cache_folder
 from zerosum.core.errors import RecipeError, nearest
 from zerosum.core.registry import parse, shelf
 from zerosum.data import Dataset
-from zerosum.extractors import Extractor, choose
+from zerosum.extractors import Extractor, ExtractorPart, choose
+from zerosum.extractors.choose import LOOKED_AT
 from zerosum.metrics import ClassPCAGaussian
 from zerosum.metrics.evidence import Evidence, Metric, Samples
 from zerosum.metrics.suite import FD, KID, PRDC, Modes, SlicedWasserstein
 from zerosum.recipes import Judging
+from zerosum.runs.health.facts import spaced
 from zerosum.runs.kept import Kept
 
 ROUNDING = "256 levels, to the nearest"
@@ -82,8 +84,7 @@ class Judge:
     ) -> None:
         self.dataset, self.judging, self.seed = dataset, judging, seed
         self.split = _split(dataset, judging.split)
-        chosen = choose(dataset.name, dataset.shape, len(dataset.train)) if judging.extractor == "auto" else None
-        part = chosen or parse("extractor", judging.extractor)
+        part = self._chosen() if judging.extractor == "auto" else parse("extractor", judging.extractor)
         reference = self._values(self._order("train")[:REFERENCE]) if part.fitted else None
         self.extractor: Extractor = part.build(dataset.shape, device, reference)
         self.metrics: tuple[Metric, ...] = judging.metrics or usual(dataset, self.extractor)
@@ -101,6 +102,13 @@ class Judge:
         names = [name for metric in self.metrics for name in metric.better]
         wanted = "fd" if self.extractor.classes else "sliced-wasserstein"
         return wanted if wanted in names else names[0]
+
+    def _chosen(self) -> ExtractorPart:
+        dataset = self.dataset
+        rows = dataset.train[spaced(len(dataset.train), LOOKED_AT)]
+        return choose(
+            dataset.values[rows], None if dataset.labels is None else dataset.labels[rows], len(dataset.train)
+        )
 
     # ------------------------------------------------------------------ samples
 
