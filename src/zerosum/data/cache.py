@@ -22,7 +22,7 @@ from zerosum.data.pixels import BadImageError
 from zerosum.data.preparation import Preparation
 
 ABANDONED = 86_400  # seconds
-LAYOUT = 1  # raise it when decoding or the files of an entry change, and old entries are left alone
+LAYOUT = 2  # raise it when decoding or the files of an entry change, and old entries are left alone
 
 
 def decoded(source: Source, preparation: Preparation, cache: Path, skip_bad: bool, report: Report) -> Decoded:
@@ -47,7 +47,7 @@ def decoded(source: Source, preparation: Preparation, cache: Path, skip_bad: boo
 
 def _points(contents: Contents, array: np.ndarray) -> Decoded:
     content = hashlib.sha256(array.tobytes() + (b"" if contents.labels is None else contents.labels.tobytes()))
-    return Decoded(array, contents.labels, contents.classes, contents.held_out, (), content.hexdigest())
+    return Decoded(array, contents.labels, contents.classes, contents.held_out, (), content.hexdigest(), contents.notes)
 
 
 def _build(
@@ -131,6 +131,7 @@ def _save(made: Decoded, building: Path) -> None:
         "classes": made.classes,
         "skipped": made.skipped,
         "content": made.content,
+        "notes": made.notes,
     }
     (building / "entry.json").write_text(json.dumps(facts), encoding="utf-8")
 
@@ -155,8 +156,8 @@ def _load(entry: Path) -> Decoded | None:
         fits = values.shape == tuple(facts["shape"]) and values.dtype == np.uint8
         if not fits or (labels is not None and labels.shape != values.shape[:1]):
             return None
-        return Decoded(
-            values, labels, tuple(facts["classes"]), held_out, tuple(facts["skipped"]), str(facts["content"])
-        )
+        texts = (tuple(facts[name]) for name in ("classes", "skipped", "notes"))
+        classes, skipped, notes = texts
+        return Decoded(values, labels, classes, held_out, skipped, str(facts["content"]), notes)
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None

@@ -19,6 +19,7 @@ class Contents:
     labels: np.ndarray | None = None  # int64 [N]
     classes: tuple[str, ...] = ()
     held_out: np.ndarray | None = None  # int64 indices of the set's own test part; None: it has none
+    notes: tuple[str, ...] = ()  # what was decided or left out on the way, in words
 
     def __len__(self) -> int:
         return len(self.names) if self.array is None else len(self.array)
@@ -43,3 +44,4 @@ class Decoded:
     held_out: np.ndarray | None  # int64 indices of the set's own test part
     skipped: tuple[str, ...]  # files left out, each with the reason
     content: str  # sha256 over the names and bytes of the files (or over the array) and the labels
+    notes: tuple[str, ...] = ()  # what was decided or left out on the way, in words

@@ -34,6 +34,7 @@ class Dataset:
     centres: np.ndarray | None = None  # float32 [modes, D]; mixtures only
     spread: float | None = None  # standard deviation of every mode; mixtures only
     own_split: bool = False  # the set came with a test part, which is what is held out
+    notes: tuple[str, ...] = ()  # what was decided or left out on the way, each a sentence
 
     def __len__(self) -> int:
         return len(self.values)
@@ -92,6 +93,7 @@ def open_data(
         _fingerprint(parts),
         made.skipped,
         own_split=made.held_out is not None,
+        notes=made.notes,
     )
 
 

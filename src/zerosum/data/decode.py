@@ -53,7 +53,8 @@ def decode(
         held_out = None if held_out is None else np.flatnonzero(np.isin(keep, held_out))
     bare = b"" if labels is None else labels.tobytes()
     content = hashlib.sha256(content.encode(errors="surrogateescape") + bare).hexdigest()
-    return Decoded(values, labels, contents.classes, held_out, tuple(bad[i] for i in sorted(bad)), content)
+    skipped = tuple(bad[i] for i in sorted(bad))
+    return Decoded(values, labels, contents.classes, held_out, skipped, content, contents.notes)
 
 
 def _compact(values: np.ndarray, keep: np.ndarray) -> np.ndarray:

@@ -174,6 +174,8 @@ def _open(recipe: Recipe, origin: dict[str, Any], display: Display) -> Dataset:
     if dataset.skipped:
         shown = "\n  ".join(dataset.skipped[:5])
         display.say(f"skipped {len(dataset.skipped)} bad images:\n  {shown}", "yellow")
+    for note in dataset.notes:
+        display.say(note)
     return dataset
 
 
