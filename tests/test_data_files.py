@@ -296,3 +296,31 @@ def test_pillows_own_warning_about_size_is_not_ours():
         assert open_image(io.BytesIO(bomb(9_900)), "x").size == (9_900, 9_900)
         with pytest.raises(DataError, match=r"x: has 10001x10001 pixels, more than 100,000,000"):
             open_image(io.BytesIO(bomb(10_001)), "x")
+
+
+def notes(place, **fields):
+    return open_data(place, Preparation(**fields)).notes
+
+
+def test_what_is_cut_away_is_said(tmp_path):
+    root = folder(tmp_path / "mixed", {"1.png": png(1, (80, 40)), "2.png": png(2, (32, 64)), "3.png": png(3, (16, 16))})
+    for _ in range(2):  # decoded, then from the cache
+        (line,) = notes(root, size="32")
+        assert line == (
+            "size: 3 images of 3 sizes, 16x16 to 64x32, become 32x32 (height x width), and 33.3% on average, 50.0% at most "
+            "of the pixels are cut away at the edges (fit=pad keeps them); 1 of them are enlarged"
+        )
+    assert "black bars" in notes(root, size="32", fit="pad")[0]
+    assert "one side by 2.00 more than the other" in notes(root, size="32", fit="stretch")[0]
+    assert notes(folder(tmp_path / "same", {"1.png": png(1), "2.png": png(2)})) == ()
+
+
+def test_files_left_out_are_counted_by_kind(tmp_path):
+    files = PETS | {"a.heic": b"", "cats/b.HEIC": b"", "readme.txt": b"", "cats/.DS_Store": b""}
+    line = "left out: 3 files that are no images zerosum reads (2 .heic, 1 .txt); turn .heic and raw photographs into jpg"
+    for place in (
+        folder(tmp_path / "pets", files),
+        zipped(tmp_path / "pets.zip", files),
+        tarred(tmp_path / "pets.tar.gz", files, "w:gz"),
+    ):
+        assert [one[: len(line)] for one in notes(place)] == [line]

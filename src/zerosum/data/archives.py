@@ -8,18 +8,20 @@ import os
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from zerosum.core.download import Report
 from zerosum.core.errors import DataError
 from zerosum.data.contents import Contents, Source
 from zerosum.data.digests import digest
-from zerosum.data.layout import Layout, arrange
+from zerosum.data.layout import Layout, arrange, is_hidden, is_image
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
+_PHOTOGRAPHS = {".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
 
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, NotImplementedError)
 
@@ -37,7 +39,7 @@ def folder(path: Path, cache: Path, report: Report) -> Source:
                 yield index, file
 
     key = f"folder {digest(path, files, cache, report)}"
-    return Source(path.resolve().name, key, lambda: _contents(layout, read))
+    return Source(path.resolve().name, key, lambda: _contents(layout, read), left_out(found))
 
 
 def single(path: Path, cache: Path, report: Report) -> Source:
@@ -70,7 +72,7 @@ def zipped(path: Path, cache: Path, report: Report) -> Source:
                     with file:
                         yield index, file  # type: ignore[misc]
 
-        return _contents(layout, read)
+        return _contents(layout, read, left_out(info.filename for info in members))
 
     return Source(path.stem, f"zip {digest(path, {path.name: path}, cache, report)}", contents)
 
@@ -96,7 +98,7 @@ def tarred(path: Path, cache: Path, report: Report) -> Source:
                             data = io.BytesIO(file.read())
                         yield place[position], data
 
-        return _contents(layout, read)
+        return _contents(layout, read, left_out(members))
 
     return Source(path.name.split(".")[0], f"tar {digest(path, {path.name: path}, cache, report)}", contents)
 
@@ -108,9 +110,29 @@ def _drain(archive: tarfile.TarFile) -> None:
         pass
 
 
-def _contents(layout: Layout, read: Callable[[], Iterator[tuple[int, BinaryIO]]]) -> Contents:
+def left_out(members: Iterable[str]) -> tuple[str, ...]:
+    """A note that counts by kind the files that are no images; empty where there are none, or hidden ones only."""
+    paths = [PurePosixPath(name) for name in members if not is_image(name)]
+    kinds = Counter(path.suffix.lower() or path.name for path in paths if not is_hidden(path))
+    if not kinds:
+        return ()
+    listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(8)) + (
+        ", ..." if len(kinds) > 8 else ""
+    )
+    unread = "; turn .heic and raw photographs into jpg or png" if kinds.keys() & _PHOTOGRAPHS else ""
+    return (f"left out: {kinds.total():,} files that are no images zerosum reads ({listed}){unread}",)
+
+
+def _contents(
+    layout: Layout, read: Callable[[], Iterator[tuple[int, BinaryIO]]], notes: tuple[str, ...] = ()
+) -> Contents:
     return Contents(
-        names=layout.names, files=read, labels=layout.labels, classes=layout.classes, held_out=layout.held_out
+        names=layout.names,
+        files=read,
+        labels=layout.labels,
+        classes=layout.classes,
+        held_out=layout.held_out,
+        notes=notes,
     )
 
 

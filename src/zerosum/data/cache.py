@@ -22,7 +22,7 @@ from zerosum.data.pixels import BadImageError
 from zerosum.data.preparation import Preparation
 
 ABANDONED = 86_400  # seconds
-LAYOUT = 2  # raise it when decoding or the files of an entry change, and old entries are left alone
+LAYOUT = 3  # raise it when decoding or the files of an entry change, and old entries are left alone
 
 
 def decoded(source: Source, preparation: Preparation, cache: Path, skip_bad: bool, report: Report) -> Decoded:

@@ -32,6 +32,7 @@ class Source:
     name: str  # for people
     key: str  # changes when the content changes
     contents: Callable[[], Contents]
+    notes: tuple[str, ...] = ()  # what was left out before anything was read, a line each
 
 
 @dataclass(frozen=True, eq=False)

@@ -93,7 +93,7 @@ def open_data(
         _fingerprint(parts),
         made.skipped,
         own_split=made.held_out is not None,
-        notes=made.notes,
+        notes=(*found.notes, *made.notes),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,11 +17,13 @@ from PIL import Image
 from zerosum.core.download import Report
 from zerosum.core.errors import DataError
 from zerosum.data.contents import Contents, Decoded
-from zerosum.data.pixels import BadImageError, blaming, is_grey, open_image, prepare, strict_pillow
+from zerosum.data.pixels import BadImageError, blaming, is_grey, look, open_image, prepare, strict_pillow
 from zerosum.data.preparation import Preparation
+from zerosum.data.tally import Look, Tally, resizing
 
 Shape = tuple[int, int, int]  # (H, W, C)
 Allocate = Callable[[tuple[int, ...]], np.ndarray]  # room for uint8 of this shape, in a file or in memory
+Outcome = tuple[np.ndarray, str, Look]  # pixels, digest of the file, and how it was before
 
 LARGEST_FILE = 1 << 30  # bytes; a larger member of an archive is taken for a decompression bomb
 THREADS = min(8, os.cpu_count() or 1)
@@ -39,11 +41,11 @@ def decode(
     """
     bad: dict[int, str] = {}
     if contents.array is not None:
-        values = _decode_array(name, contents.array, preparation, allocate, report)
+        values, notes = _decode_array(name, contents.array, preparation, allocate, report)
         content = hashlib.sha256(np.ascontiguousarray(contents.array).data).hexdigest()
     else:
         with strict_pillow():
-            values, content = _decode_files(contents, preparation, allocate, bad, skip_bad, report)
+            values, content, notes = _decode_files(contents, preparation, allocate, bad, skip_bad, report)
     if len(bad) == len(contents):
         raise DataError(f"{name}: all {len(bad)} images are bad, the first one: {next(iter(bad.values()))}")
     labels, held_out = contents.labels, contents.held_out
@@ -54,7 +56,7 @@ def decode(
     bare = b"" if labels is None else labels.tobytes()
     content = hashlib.sha256(content.encode(errors="surrogateescape") + bare).hexdigest()
     skipped = tuple(bad[i] for i in sorted(bad))
-    return Decoded(values, labels, contents.classes, held_out, skipped, content, contents.notes)
+    return Decoded(values, labels, contents.classes, held_out, skipped, content, (*contents.notes, *notes))
 
 
 def _compact(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
@@ -72,19 +74,21 @@ def _decode_files(
     bad: dict[int, str],
     skip_bad: bool,
     report: Report,
-) -> tuple[np.ndarray, str]:
-    """Values, and names with digests of the files that were kept; faults of bad images go to `bad`, by index."""
+) -> tuple[np.ndarray, str, tuple[str, ...]]:
+    """Values, names with digests of the files that were kept, notes; faults of bad images go to `bad`, by index."""
     shape = _survey(contents, preparation, bad, skip_bad, report)
     values = allocate((len(contents), *shape))
     digests: dict[int, str] = {}
+    tally = Tally()
     for index, outcome in _in_threads(contents, shape, preparation, bad):
         try:
-            values[index], digests[index] = outcome()
+            values[index], digests[index], before = outcome()
+            tally.add(contents.names[index], before)
         except BadImageError as error:
             _note(error, index, bad, skip_bad)
         report("decoding", len(digests) + len(bad), len(contents))
     whole = "".join(f"{contents.names[index]}\0{digests[index]}\n" for index in sorted(digests))
-    return values, whole
+    return values, whole, tally.notes(preparation, shape)
 
 
 def _note(error: BadImageError, index: int, bad: dict[int, str], skip_bad: bool) -> None:
@@ -115,16 +119,16 @@ def _survey(contents: Contents, preparation: Preparation, bad: dict[int, str], s
 
 def _in_threads(
     contents: Contents, shape: Shape, preparation: Preparation, bad: dict[int, str]
-) -> Iterator[tuple[int, Callable[[], tuple[np.ndarray, str]]]]:
+) -> Iterator[tuple[int, Callable[[], Outcome]]]:
     """Read files one after the other, decode them side by side, yield (index, result) in the order of reading."""
 
-    def work(index: int, data: bytes) -> tuple[np.ndarray, str]:
+    def work(index: int, data: bytes) -> Outcome:
         name = contents.names[index]
         with open_image(io.BytesIO(data), name) as image:
-            return prepare(image, name, shape, preparation), hashlib.sha256(data).hexdigest()
+            return prepare(image, name, shape, preparation), hashlib.sha256(data).hexdigest(), look(image)
 
     assert contents.files is not None
-    waiting: deque[tuple[int, Callable[[], tuple[np.ndarray, str]]]] = deque()
+    waiting: deque[tuple[int, Callable[[], Outcome]]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
         try:
             for index, file in contents.files():
@@ -140,11 +144,11 @@ def _in_threads(
 
 def _submit(
     pool: ThreadPoolExecutor,
-    work: Callable[[int, bytes], tuple[np.ndarray, str]],
+    work: Callable[[int, bytes], Outcome],
     index: int,
     name: str,
     file: BinaryIO,
-) -> Callable[[], tuple[np.ndarray, str]]:
+) -> Callable[[], Outcome]:
     """Read a file, decode it at once if it is small, else in the pool; return what gives or raises the outcome."""
     try:
         with blaming(name):
@@ -159,13 +163,13 @@ def _submit(
     return lambda: outcome
 
 
-def _fail(error: BadImageError) -> tuple[np.ndarray, str]:
+def _fail(error: BadImageError) -> Outcome:
     raise error
 
 
 def _decode_array(
     name: str, array: np.ndarray, preparation: Preparation, allocate: Allocate, report: Report
-) -> np.ndarray:
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Copy rows where shape and channels agree already; otherwise treat each row as an image."""
     height, width, channels = array.shape[1:]
     shape = preparation.shape({(height, width)}, channels == 1)
@@ -177,4 +181,5 @@ def _decode_array(
             rows = np.stack([prepare(image, name, shape, preparation) for image in images])
         values[start : start + len(rows)] = rows
         report("decoding", start + len(rows), len(array))
-    return values
+    note = resizing(Counter({(height, width): len(array)}), shape[:2], preparation)
+    return values, (note,) if note else ()

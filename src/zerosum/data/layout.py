@@ -52,8 +52,12 @@ def arrange(where: str, members: Sequence[str]) -> Layout:
 def is_image(name: str) -> bool:
     """True for names with an image's suffix that are not hidden."""
     path = PurePosixPath(name)
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return path.suffix.lower() in SUFFIXES and not hidden
+    return path.suffix.lower() in SUFFIXES and not is_hidden(path)
+
+
+def is_hidden(path: PurePosixPath) -> bool:
+    """True where the name or a folder above it starts with a dot, or was left by macOS."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
 def _nothing(members: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from zerosum.core.errors import DataError
 from zerosum.data.preparation import Preparation
+from zerosum.data.tally import Look
 
 LARGEST_PIXELS = 100_000_000  # an image above it is taken for a decompression bomb
 FILTERS = {
@@ -86,6 +87,19 @@ def is_grey(image: Image.Image) -> bool:
         palette = image.getpalette("RGB") or []
         return palette[0::3] == palette[1::3] == palette[2::3]
     return image.mode in _GREY or image.mode.startswith("I;16")
+
+
+def look(image: Image.Image) -> Look:
+    """What an image is before anything is done to it."""
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    size = (image.width, image.height) if turned else (image.height, image.width)
+    return Look(size, not is_grey(image), _is_clear(image), image.mode[0] in "IF")
+
+
+def _is_clear(image: Image.Image) -> bool:
+    if image.mode not in _ALPHA:
+        return "transparency" in image.info
+    return image.getchannel(len(image.getbands()) - 1).getextrema()[0] < 255  # type: ignore[operator]
 
 
 def prepare(image: Image.Image, name: str, shape: tuple[int, int, int], preparation: Preparation) -> np.ndarray:

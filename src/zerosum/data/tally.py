@@ -1,0 +1,123 @@
+"""What was decided about a set's images while they were decoded, counted and put into words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from zerosum.data.preparation import Preparation
+
+Size = tuple[int, int]  # (height, width)
+SHOWN = 5  # files that are named
+
+
+@dataclass(frozen=True)
+class Look:
+    """One image before it was made equal to the others."""
+
+    size: Size  # as it is seen, after EXIF rotation
+    colour: bool  # by its mode
+    clear: bool  # some of its pixels are transparent
+    deep: bool  # more than 8 bits
+    mended: bool = False  # its metadata are damaged, and were left aside
+
+
+@dataclass
+class Tally:
+    """Looks at all images of a set."""
+
+    sizes: Counter[Size] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    mended: list[str] = field(default_factory=list)  # names of files
+
+    def add(self, name: str, look: Look) -> None:
+        """Count one image."""
+        self.sizes[look.size] += 1
+        self.kinds["colour" if look.colour else "grey"] += 1
+        self.kinds["clear"] += look.clear
+        self.kinds["deep"] += look.deep
+        if look.mended:
+            self.mended.append(name)
+
+    def notes(self, preparation: Preparation, shape: tuple[int, int, int]) -> tuple[str, ...]:
+        """One line for each decision that changed pixels."""
+        height, width, channels = shape
+        found = [
+            resizing(self.sizes, (height, width), preparation),
+            self._colours(channels),
+            self._transparency(preparation, channels),
+            self._depth(),
+            self._metadata(),
+        ]
+        return tuple(line for line in found if line)
+
+    def _colours(self, channels: int) -> str:
+        grey, colour = self.kinds["grey"], self.kinds["colour"]
+        if channels < 3:
+            return f"channels: {colour:,} colour images become grey" if colour else ""
+        return f"channels: {grey:,} grey images become colour" if grey else ""
+
+    def _transparency(self, preparation: Preparation, channels: int) -> str:
+        clear = self.kinds["clear"]
+        if not clear or channels in (2, 4):
+            return ""
+        return (
+            f"transparency: {clear:,} images are laid on {preparation.background} (background={preparation.background})"
+        )
+
+    def _depth(self) -> str:
+        deep = self.kinds["deep"]
+        return f"depth: {deep:,} images of more than 8 bits become 8 bits" if deep else ""
+
+    def _metadata(self) -> str:
+        if not self.mended:
+            return ""
+        return f"metadata: damaged in {len(self.mended):,} images, and left aside ({some(self.mended)})"
+
+
+def resizing(sizes: Counter[Size], to: Size, preparation: Preparation) -> str:
+    """What fitting images of these sizes to one size did to them; empty where all had it."""
+    others = Counter({size: count for size, count in sizes.items() if size != to})
+    if not others:
+        return ""
+    low, high = min(others), max(others)
+    from_ = "x".join(map(str, low)) if low == high else f"{len(others):,} sizes, {_text(low)} to {_text(high)},"
+    line = f"size: {others.total():,} images of {from_} become {_text(to)} (height x width)"
+    smaller = sum(count for size, count in others.items() if _scale(size, to, preparation) > 1)
+    return line + _loss(others, to, preparation) + (f"; {smaller:,} of them are enlarged" if smaller else "")
+
+
+def _loss(sizes: Counter[Size], to: Size, preparation: Preparation) -> str:
+    """What the pixels pay for the change of shape: a share cut away, or bars, or another aspect."""
+    shares = {size: _cut(size, to) for size in sizes}
+    worst = max(shares.values())
+    if worst < 0.001:
+        return ""
+    mean = sum(shares[size] * count for size, count in sizes.items()) / sizes.total()
+    share = f"{mean:.1%}" + (f" on average, {worst:.1%} at most" if worst - mean > 0.001 else "")
+    if preparation.fit == "crop":
+        return f", and {share} of the pixels are cut away at the edges (fit=pad keeps them)"
+    if preparation.fit == "pad":
+        return f", and {share} of each image is black bars"
+    return f", and are stretched: one side by {1 / (1 - worst):.2f} more than the other at most"
+
+
+def _cut(size: Size, to: Size) -> float:
+    """Share of an image's area outside the largest crop that has the target's aspect (for bars: of the target's)."""
+    aspect, wanted = size[0] / size[1], to[0] / to[1]
+    return 1 - min(aspect, wanted) / max(aspect, wanted)
+
+
+def _scale(size: Size, to: Size, preparation: Preparation) -> float:
+    factors = (to[0] / size[0], to[1] / size[1])
+    return min(factors) if preparation.fit == "pad" else max(factors)
+
+
+def _text(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of many names."""
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
