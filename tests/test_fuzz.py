@@ -1,0 +1,46 @@
+"""A little of what `python -m benchmarks.fuzz` plays by the thousand, and proof that it would notice."""
+
+import time
+
+import pytest
+
+from benchmarks.fuzz import FAULTS, play
+from benchmarks.surfaces.surface import Case, Surface
+from zerosum.core.errors import RunError
+
+
+class Played(Surface):
+    """Cases that are given."""
+
+    name = "played"
+
+    def __init__(self, *calls):
+        self.calls = iter(calls)
+
+    def case(self, random):
+        return Case("a case", next(self.calls))
+
+
+def fail(error):
+    def call():
+        raise error
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        (lambda: 1, "accepted"),
+        (fail(RunError("x is damaged")), "in words"),
+        (fail(RunError("")), "garbled"),
+        (fail(RunError("\x1b[2J")), "garbled"),
+        (fail(RunError("x" * 10_000)), "garbled"),
+        (fail(KeyError("images")), "traceback"),
+        (lambda: time.sleep(5), "hang"),
+    ],
+)
+def test_every_kind_of_outcome_is_told_apart(call, kind):
+    (outcome,) = play(Played(call), [0], limit=0.05)
+    assert outcome.kind == kind
+    assert (kind in FAULTS) == (kind not in ("accepted", "in words"))
