@@ -1,6 +1,7 @@
 """The command line, as a person or a script meets it."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -272,23 +273,11 @@ def test_a_failure_at_run_time_exits_1(tmp_path):
 
 def test_an_interrupted_command_exits_0_and_prints_how_to_go_on(tmp_path):
     out = tmp_path / "run"
-    command = [
-        sys.executable,
-        "-m",
-        "zerosum.cli.main",
-        "train",
-        "--recipe",
-        "mlp",
-        *SMALL,
-        "--images",
-        "100M",
-        "--out",
-        str(out),
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "zerosum.cli.main", "train", "--recipe", "mlp", *SMALL, "--images", "100M"]
+    process = subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.PIPE, text=True)
     while not (out / "latest").exists():
         assert process.poll() is None
-    process.terminate()
+    process.send_signal(signal.SIGHUP)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0
     assert f"all saved; go on with: zerosum resume {out}" in " ".join(said.split())

@@ -1,7 +1,7 @@
 """What every command is made of: the app, options that several share, what is said, and how errors are shown.
 
-Answers go to stdout, people's text to stderr. Exit status: 0 done, 1 failed at run time, 2 wrong usage. A user's
-mistake never prints a traceback.
+Answers go to stdout, people's text to stderr. Exit status: 0 done, 1 failed at run time, 2 wrong usage, 130 or 143
+stopped at once by Ctrl-C or SIGTERM. A user's mistake never prints a traceback.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import functools
 import json
 import math
-import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
+from zerosum.core.console import Lasting, silence
 from zerosum.core.errors import ZerosumError
+from zerosum.core.interrupt import AT_ONCE, Watch
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,8 +39,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")
 
 
 def say(text: str) -> None:
-    """Print a line for people."""
-    print(text, file=sys.stderr)  # noqa: T201
+    """Print a line for people, where there is a console."""
+    print(text, file=Lasting(sys.stderr))
 
 
 def answer(value: dict[str, Any]) -> None:
@@ -61,16 +62,18 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> None:
-        try:
-            function(*args, **kwargs)
-        except ZerosumError as error:
-            say(f"error: {error}")
-            raise typer.Exit(error.exit_status) from None
-        except KeyboardInterrupt:
-            say("stopped at once; nothing more was saved")
-            raise typer.Exit(130) from None
-        except BrokenPipeError:  # `zerosum ls | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with Watch() as watch:
+            try:
+                function(*args, **kwargs)
+                sys.stdout.flush()
+            except ZerosumError as error:
+                say(f"error: {error}")
+                raise typer.Exit(error.exit_status) from None
+            except KeyboardInterrupt:
+                say(AT_ONCE)
+                raise typer.Exit(watch.status) from None
+            except BrokenPipeError:  # `zerosum ls | head`
+                silence(sys.stdout)
 
     app.command(name=function.__name__)(guarded)
     return guarded

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from typing import TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
+
+from zerosum.core.console import Lasting
 
 
 class Display:
     """Progress of one training."""
 
     def __init__(self, quiet: bool = False, every: float = 5.0) -> None:
-        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self.console = Console(file=cast("TextIO", Lasting(sys.stderr)), quiet=quiet, highlight=False)
         self.live = self.console.is_terminal and not quiet
         self.every = every  # seconds between plain lines
         self._bar: Progress | None = None

@@ -13,6 +13,7 @@ import torch
 from zerosum.core import compatibility, registry, settings
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RunError, TrainingError
+from zerosum.core.interrupt import Interrupt
 from zerosum.core.space import Space
 from zerosum.core.values import Length
 from zerosum.data import Dataset, Feed, open_data
@@ -20,7 +21,6 @@ from zerosum.recipes import Recipe, read_recipe
 from zerosum.runs import checkpoint, health, stopping
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
 from zerosum.runs.environment import choose_device, choose_precision, describe
-from zerosum.runs.interrupt import Interrupt
 from zerosum.runs.judge import Judge
 from zerosum.runs.progress import Display
 from zerosum.runs.report import write_report
@@ -204,7 +204,7 @@ def _play(
                 f"{kind} {recipe.recipe} on {dataset.name} ({len(dataset.train):,} x {training.engine.space}) "
                 f"for {recipe.length}, {environment['precision']} on {environment['device']}, in {run.path}"
             )
-            with Interrupt() as interrupt:
+            with Interrupt(display.say, run.path) as interrupt:
                 finished = training.play(interrupt)
             write_report(run)
         finally:

@@ -14,6 +14,7 @@ from zerosum.core import settings
 from zerosum.core.clock import seeded
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError, RunError, TrainingError
+from zerosum.core.interrupt import Interrupt
 from zerosum.core.space import Space
 from zerosum.core.values import Length
 from zerosum.data import Dataset, Feed
@@ -22,7 +23,6 @@ from zerosum.runs import checkpoint, health, pictures, stopping
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.evaluate import drawn, known, weights_of
 from zerosum.runs.generator import Generator, save_generator
-from zerosum.runs.interrupt import Interrupt
 from zerosum.runs.judge import Judge
 from zerosum.runs.logs import Logs, read_lines
 from zerosum.runs.progress import Display
