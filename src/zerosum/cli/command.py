@@ -35,6 +35,9 @@ Root = Annotated[
     str | None,
     typer.Option("--data-root", metavar="DIR", help="Where named sets are looked for; default $ZEROSUM_DATA."),
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files that are there, also those that zerosum did not write.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from zerosum.cli.command import Json, answer, command, say
+from zerosum.cli.command import Json, Overwrite, answer, command, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,6 +36,7 @@ def compare(
     html: Annotated[
         str | None, typer.Option("--html", metavar="FILE", help="Write a page with table, curves and paired samples.")
     ] = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Compare runs; those that differ by their seed alone are one row, with means and 95 % intervals over seeds."""
@@ -45,7 +46,7 @@ def compare(
     if html is not None:
         from zerosum.runs.compare_page import write_page
 
-        say(f"page: {write_page(comparison, html, points(at))}")
+        say(f"page: {write_page(comparison, html, points(at), overwrite=overwrite)}")
     if as_json:
         answer(comparison.table(points(at)))
         return

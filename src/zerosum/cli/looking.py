@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from zerosum.cli.command import Json, Quiet, Root, Use, answer, command, say
+from zerosum.cli.command import Json, Overwrite, Quiet, Root, Use, answer, command, say
 
 PATIENCE = 3.0  # seconds of work before anybody hears of progress
 
@@ -44,6 +44,7 @@ def sample(
     save_latents: Annotated[
         str | None, typer.Option("--save-latents", metavar="NPZ", help="Keep the latents, and labels, that are used.")
     ] = None,
+    overwrite: Overwrite = False,
     use: Use = None,
     data_root: Root = None,
     as_json: Json = False,
@@ -64,14 +65,17 @@ def sample(
     drawn = sampling.draft(
         place, count=count, seed=seed, label=label, latent=latent, truncation=truncation, latents=latents
     )
+    if save_latents is not None:
+        sampling.check_latents(save_latents, overwrite=overwrite)
     report = silent if quiet else patient()
     if neighbours is None:
         found: dict[str, Any] = {}
-        sampling.write(drawn, out, interpolate, report)
+        sampling.write(drawn, out, interpolate, report, overwrite=overwrite)
     else:
-        found = write_neighbours(drawn, out, neighbours, k, data_root=data_root, skip_bad=skip_bad, report=report)
+        options: dict[str, Any] = {"data_root": data_root, "skip_bad": skip_bad, "overwrite": overwrite}
+        found = write_neighbours(drawn, out, neighbours, k, report=report, **options)
     if save_latents is not None:
-        sampling.save_latents(save_latents, drawn)
+        sampling.save_latents(save_latents, drawn, overwrite=overwrite)
     how = f", {drawn.notes}" if drawn.notes else ""
     way = f" and {interpolate} frames from each to the next" if interpolate else ""
     say(f"{len(drawn)} samples{way} in {out}{how}")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from zerosum.runs.outputs import MARK
 from zerosum.runs.pictures import enlarge, plain
 
 Array = np.ndarray
@@ -65,6 +69,19 @@ def walk(
 def encode(images: Array, form: str) -> bytes:
     """A moving picture of uint8 images `[F, H, W, C]`, looped for ever, as the bytes of a file with that ending."""
     first, *others = (plain(image) for image in enlarge(images, 256))
-    file, options = io.BytesIO(), {"lossless": True} if form == ".webp" else {}
-    first.save(file, FORMS[form], save_all=True, append_images=others, duration=PAUSE, loop=0, **options)
+    file = io.BytesIO()
+    first.save(file, FORMS[form], save_all=True, append_images=others, duration=PAUSE, loop=0, **_comment(form))
     return file.getvalue()
+
+
+def _comment(form: str) -> dict[str, Any]:
+    """Options that leave zerosum's mark in a file of that form; WebP stays lossless."""
+    if form == ".gif":
+        return {"comment": MARK}
+    if form == ".apng":
+        comment = PngInfo()
+        comment.add_text("Comment", MARK.decode())
+        return {"pnginfo": comment}
+    exif = Image.Exif()
+    exif[ExifTags.Base.Software] = MARK.decode()
+    return {"lossless": True, "exif": exif}

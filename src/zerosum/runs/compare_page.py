@@ -7,10 +7,9 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from zerosum.core.errors import RunError, ZerosumError
-from zerosum.runs import pictures
+from zerosum.core.errors import ZerosumError
+from zerosum.runs import outputs, pictures
 from zerosum.runs.charts import Chart, Curve, svg
-from zerosum.runs.checkpoint import write_file
 from zerosum.runs.compare import ARROWS, Comparison, Estimate, Group, machine
 from zerosum.runs.entry import At, Column, Entry
 from zerosum.runs.generator import find_generator, load_generator
@@ -20,13 +19,16 @@ PICTURED = 12  # runs whose samples are shown
 COUNT, SEED = 36, 0  # samples of each, and the seed of their latents
 
 
-def write_page(comparison: Comparison, out: str | Path, at: Sequence[At] = ("last", "best")) -> Path:
-    """Write the page; return where.
+def write_page(
+    comparison: Comparison, out: str | Path, at: Sequence[At] = ("last", "best"), *, overwrite: bool = False
+) -> Path:
+    """Write the page; return where. `overwrite` replaces also a file that zerosum did not write.
 
     Raises:
         RunError: it cannot be written.
     """
     path = Path(out)
+    outputs.check(path, overwrite=overwrite, option="--html")
     sections = {
         "Numbers": _numbers(comparison, at),
         "Curves": svg([_chart(comparison, column) for column in comparison.columns]),
@@ -36,11 +38,7 @@ def write_page(comparison: Comparison, out: str | Path, at: Sequence[At] = ("las
     }
     opening = [f"<p>{html.escape('; '.join(comparison.common.values()))}</p>"]
     opening += [f"<p><b>careful:</b> {html.escape(note)}</p>" for note in comparison.notes]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, page("Comparison", opening, sections).encode())
-    except OSError as error:
-        raise RunError(f"cannot write {error.filename or path}: {error.strerror}; choose another --html") from error
+    outputs.write(path, page("Comparison", opening, sections).encode(), overwrite=overwrite, option="--html")
     return path
 
 

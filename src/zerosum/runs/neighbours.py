@@ -14,8 +14,8 @@ from zerosum.core.download import Report, silent
 from zerosum.core.errors import RunError
 from zerosum.data import open_data
 from zerosum.metrics.neighbours import nearest
-from zerosum.runs import pictures
-from zerosum.runs.sample import Draft, writing
+from zerosum.runs import outputs, pictures
+from zerosum.runs.draft import Draft
 
 Array = np.ndarray
 
@@ -74,6 +74,7 @@ def write_neighbours(
     *,
     data_root: str | Path | None = None,
     skip_bad: bool = False,
+    overwrite: bool = False,
     report: Report = silent,
 ) -> dict[str, Any]:
     """Write a .png with each sample at the left of its nearest training images; return their distances.
@@ -84,7 +85,7 @@ def write_neighbours(
     path = Path(out)
     if path.suffix.lower() != ".png":
         raise RunError(f"--out {out}: neighbours are a picture; use FILE.png")
+    outputs.check(path, overwrite=overwrite)
     found = neighbours(drawn, source, k, data_root=data_root, skip_bad=skip_bad, report=report)
-    with writing(path):
-        pictures.save(path, pictures.beside(found.samples, found.nearest))
+    outputs.write(path, pictures.encode(pictures.beside(found.samples, found.nearest)), overwrite=overwrite)
     return {"distances": found.distances.tolist(), "unit": "root mean square of grey levels"}

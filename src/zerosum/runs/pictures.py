@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from zerosum.data import to_images
 from zerosum.runs.checkpoint import write_file
+from zerosum.runs.outputs import MARK
 
 Array = np.ndarray
 
@@ -93,8 +95,9 @@ def plain(image: Array) -> Image.Image:
 
 def encode(image: Array) -> bytes:
     """PNG bytes of a uint8 image [H, W, 1 or 3]; equal for equal pixels."""
-    file = io.BytesIO()
-    plain(image).save(file, "PNG")
+    file, comment = io.BytesIO(), PngInfo()
+    comment.add_text("Comment", MARK.decode())
+    plain(image).save(file, "PNG", pnginfo=comment)
     return file.getvalue()
 
 

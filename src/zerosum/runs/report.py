@@ -17,6 +17,7 @@ from zerosum.runs.charts import Chart, Curve, svg
 from zerosum.runs.checkpoint import write_file
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.logs import read_lines
+from zerosum.runs.outputs import MARK
 
 Line = dict[str, Any]
 STYLE = """
@@ -69,7 +70,8 @@ def page(title: str, opening: Iterable[str], sections: dict[str, str]) -> str:
     """One HTML page; sections without content are left out."""
     name = html.escape(title)
     body = [f"<h2>{html.escape(head)}</h2>{content}" for head, content in sections.items() if content]
-    top = f"<!doctype html><meta charset=utf-8><title>{name}</title><style>{STYLE}</style><h1>{name}</h1>"
+    maker = f"<meta name=generator content='{MARK.decode()}'>"
+    top = f"<!doctype html><meta charset=utf-8>{maker}<title>{name}</title><style>{STYLE}</style><h1>{name}</h1>"
     return "\n".join([top, *opening, *body])
 
 

@@ -1,68 +1,21 @@
-"""Samples of a trained generator: which latents they start from, and the files that they are written to."""
+"""Samples of a trained generator, written: as arrays, a grid, a file each, or moving."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from zerosum.core.download import Report, silent
 from zerosum.core.errors import RunError
-from zerosum.data import to_images
-from zerosum.runs import animation, pictures
-from zerosum.runs.checkpoint import write_file
-from zerosum.runs.generator import Generator, find_generator, find_label, load_generator, with_latent
+from zerosum.runs import animation, outputs, pictures
+from zerosum.runs.archives import Growing, write_npz
+from zerosum.runs.draft import Draft, draft, load_latents
+from zerosum.runs.folders import class_folders
+
+__all__ = ["Draft", "draft", "load_latents", "save_latents", "write", "write_samples"]
 
 Array = np.ndarray
-USUAL = 64  # samples where nobody says how many
-
-
-@dataclass(frozen=True, eq=False)
-class Draft:
-    """Samples before they are made: a generator and what it starts from."""
-
-    generator: Generator
-    latents: Tensor  # [N, K]
-    labels: Tensor | None  # int64 [N]; None where the generator takes none
-    psi: float | None = None  # share of a style's distance from the average that stays; None: all
-
-    def __len__(self) -> int:
-        return len(self.latents)
-
-    @property
-    def spherical(self) -> int:
-        """How many of a latent's numbers, from the first on, are normal: these lie about a sphere."""
-        latent = self.generator.recipe.game.latent
-        known = {"normal": latent.size, "truncated": latent.size, "infogan": getattr(latent, "noise", 0)}
-        return known.get(latent.name, 0)
-
-    @property
-    def notes(self) -> str:
-        """What was done to the latents or styles, in words; empty where nothing was."""
-        if self.psi is not None:
-            return f"styles moved towards their average, psi {self.psi:g}"
-        latent = self.generator.recipe.game.latent
-        return f"latents cut at {latent.threshold:g}" if latent.name == "truncated" else ""
-
-    def walk(self, frames: int, *, around: bool) -> Draft:
-        """Samples on the way through the latents, `frames` for each pair; `around`: and back to the first."""
-        latents, labels = animation.walk(self.latents, self.labels, self.spherical, frames, around=around)
-        return replace(self, latents=latents, labels=labels)
-
-    def render(self, report: Report = silent) -> Array:
-        """Make them: uint8 images [N, H, W, C], or float32 points [N, D]."""
-        made: list[Array] = []
-        for chunk in self.generator.chunks(self.latents, self.labels, psi=self.psi):
-            made.append(to_images(chunk) if self.generator.space.is_image else chunk.numpy())
-            report("sampling", sum(map(len, made)), len(self))
-        return np.concatenate(made)
 
 
 def write_samples(
@@ -76,6 +29,7 @@ def write_samples(
     truncation: float | None = None,
     latents: str | Path | None = None,
     interpolate: int | None = None,
+    overwrite: bool = False,
     report: Report = silent,
 ) -> Path:
     """Draw samples from a run or generator file and write them; return where. See `draft` and `write`.
@@ -85,153 +39,78 @@ def write_samples(
         RecipeError: there is no such latent.
     """
     drawn = draft(place, count=count, seed=seed, label=label, latent=latent, truncation=truncation, latents=latents)
-    return write(drawn, out, interpolate, report)
+    return write(drawn, out, interpolate, report, overwrite=overwrite)
 
 
-def draft(
-    place: str | Path,
-    *,
-    count: int | None = None,
-    seed: int | None = None,
-    label: str | None = None,
-    latent: str | None = None,
-    truncation: float | None = None,
-    latents: str | Path | None = None,
-) -> Draft:
-    """Choose a generator and what it starts from.
-
-    Args:
-        place: a run or a generator file.
-        count: how many samples; 64 by default, or as many as `latents` holds.
-        seed: equal seeds give equal latents; 0 by default.
-        label: one class, by number or name; all in turn by default.
-        latent: other latents of that size, for example `"truncated:threshold=0.7"`.
-        truncation: trades variety for quality: psi of a style-based generator (styles move towards their average), the
-            threshold of truncated latents for any other.
-        latents: a file of `save_latents` to start from.
-
-    Raises:
-        RunError: no generator, or an option that does not fit it or another option.
-        RecipeError: there is no such latent.
-    """
-    generator = load_generator(find_generator(place))
-    psi = truncation if generator.styled else None
-    threshold = None if generator.styled else truncation
-    if latents is not None:
-        _refuse_beside_latents(seed=seed, latent=latent, truncation=threshold)
-        start, labels = load_latents(latents, generator)
-        if count is not None and count > len(start):
-            raise RunError(f"--count {count}: {latents} holds {len(start)} latents; leave --count out, or save more")
-        start, labels = start[:count], None if labels is None else labels[:count]
-    else:
-        chosen = latent if threshold is None else truncated(generator, threshold, latent)
-        generator = generator if chosen is None else with_latent(generator, chosen)
-        start, labels = generator.latents(USUAL if count is None else count, seed or 0), None
-    if label is not None or labels is None:
-        labels = generator.labels(len(start), None if label is None else find_label(generator, label))
-    return Draft(generator, start, labels, psi)
-
-
-def _refuse_beside_latents(**options: Any) -> None:
-    for name, value in options.items():
-        if value is not None:
-            raise RunError(f"--{name} and --latents exclude each other: the file says what the samples start from")
-
-
-def truncated(generator: Generator, threshold: float, latent: str | None) -> str:
-    """Text of truncated latents for a generator without styles.
-
-    Raises:
-        RunError: its latents are not normal, or were named beside.
-    """
-    own = generator.recipe.game.latent.name
-    if latent is not None:
-        raise RunError("--truncation and --latent exclude each other: here both say which latents; give one")
-    if own not in ("normal", "truncated"):
-        raise RunError(
-            f"--truncation cuts the tails of normal latents, and this generator was trained on {own!r} ones; leave it "
-            "out, or ask for --latent truncated:threshold=... all the same"
-        )
-    if not threshold > 0:
-        raise RunError(f"--truncation {threshold:g}: a threshold of latents must be above 0, for example 0.7")
-    return f"truncated:threshold={threshold}"
-
-
-# ---------------------------------------------------------------------- latents, kept
-
-
-def save_latents(path: str | Path, drawn: Draft) -> None:
+def save_latents(path: str | Path, drawn: Draft, *, overwrite: bool = False) -> None:
     """Write an .npz of `latents` float32 [N, K] and, where there are any, `labels` int64 [N]: exactly what is used.
 
     Raises:
-        RunError: the name has another ending, or the place cannot be written.
+        RunError: the name has another ending, or the place cannot be written or holds what zerosum did not write.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".npz":
-        raise RunError(f"--save-latents {path}: latents are kept as FILE.npz")
-    with writing(path):
-        write_arrays(path, {"latents": drawn.latents.float().numpy()}, drawn.labels)
+    check_latents(path, overwrite=overwrite)
+    arrays = {"latents": drawn.latents.float().numpy(), **_labels(drawn)}
+    with outputs.opened(path, overwrite=overwrite, option="--save-latents") as file:
+        write_npz(file, arrays)
 
 
-def load_latents(path: str | Path, generator: Generator) -> tuple[Tensor, Tensor | None]:
-    """Read latents [N, K] and labels [N] of a file; labels are left aside where the generator takes none.
+def check_latents(path: str | Path, *, overwrite: bool = False) -> None:
+    """Refuse a place for latents before any work.
 
     Raises:
-        RunError: the file is missing, is none of latents, or does not fit the generator.
+        RunError: as `save_latents`.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: torch.from_numpy(file[name]) for name in ("latents", "labels") if name in file.files}
-    except FileNotFoundError:
-        raise RunError(f"--latents {path}: there is no such file; `zerosum sample --save-latents` writes one") from None
-    except (OSError, ValueError, AttributeError) as error:  # AttributeError: one array instead of an archive
-        raise RunError(f"--latents {path} is no .npz of latents ({error})") from error
-    found, labels, wanted = arrays.get("latents"), arrays.get("labels"), generator.space.latent
-    if found is None or found.dim() != 2 or not len(found):
-        raise RunError(f"--latents {path} has no array `latents` [N, K]; `zerosum sample --save-latents` writes one")
-    if found.shape[1] != wanted:
-        raise RunError(f"--latents {path}: latents of {found.shape[1]} numbers, and this generator takes {wanted}")
-    if not generator.conditional or labels is None:
-        return found.float(), None
-    if labels.shape != found.shape[:1] or not 0 <= int(labels.min()) <= int(labels.max()) < len(generator.classes):
-        raise RunError(
-            f"--latents {path}: its labels do not fit this generator's {len(generator.classes)} classes; "
-            "name one class with --label"
-        )
-    return found.float(), labels.long()
+    if Path(path).suffix.lower() != ".npz" and not outputs.is_pipe(path):
+        raise RunError(f"--save-latents {path}: latents are kept as FILE.npz")
+    outputs.check(path, overwrite=overwrite, option="--save-latents")
 
 
-# ---------------------------------------------------------------------- files
-
-
-def write(drawn: Draft, out: str | Path, interpolate: int | None = None, report: Report = silent) -> Path:
+def write(
+    drawn: Draft,
+    out: str | Path,
+    interpolate: int | None = None,
+    report: Report = silent,
+    *,
+    overwrite: bool = False,
+) -> Path:
     """Make samples and write them; return where.
 
     `out` decides the form: `.npz` holds `images` uint8 [N, H, W, C] (or `points` float32 [N, D]) and, where the
-    generator takes labels, `labels` int64 [N]; `.png` is a grid; anything else is a folder with a file for each.
+    generator takes labels, `labels` int64 [N]; `.png` is a grid; anything else is a folder with a file for each. A
+    device or pipe whose name has no ending gets the bytes of an `.npz`.
 
     With `interpolate` the samples lie on the way through the latents, so many for each pair: a `.png` shows a pair in
     each row, from end to end; `.gif`, `.webp` and `.apng` move from latent to latent and back to the first.
 
+    `overwrite` replaces files that are there also where zerosum did not write them.
+
     Raises:
-        RunError: a form that cannot be written, or too little to interpolate.
+        RunError: a form that cannot be written, too little to interpolate, or a place that cannot be written.
     """
-    path, form = Path(out), "folder" if str(out).endswith("/") else Path(out).suffix.lower() or "folder"
-    moving = form in animation.FORMS
+    path, form = Path(out), form_of(out)
     _check_form(drawn, form, str(out), interpolate)
     if interpolate is not None:
         drawn = drawn.walk(interpolate, around=form != ".png")
+    if form == "folder":
+        _write_files(path, drawn, report, overwrite)
+        return path
+    outputs.check(path, overwrite=overwrite)
+    if form == ".npz":
+        with outputs.opened(path, overwrite=overwrite) as file:
+            write_npz(file, {**_samples(drawn, report), **_labels(drawn)})
+        return path
     samples = drawn.render(report)
-    with writing(path):
-        if form == ".npz":
-            write_arrays(path, {"images" if samples.ndim == 4 else "points": samples}, drawn.labels)
-        elif moving:
-            write_file(path, animation.encode(samples, form))
-        elif form == ".png":
-            pictures.save(path, pictures.sheet(samples, interpolate))
-        else:
-            _write_files(path, drawn, samples)
+    moving = form in animation.FORMS
+    content = animation.encode(samples, form) if moving else pictures.encode(pictures.sheet(samples, interpolate))
+    outputs.write(path, content, overwrite=overwrite)
     return path
+
+
+def form_of(out: str | Path) -> str:
+    """The form of samples that a place asks for: an ending, or "folder"."""
+    if str(out).endswith("/"):
+        return "folder"
+    return Path(out).suffix.lower() or (".npz" if outputs.is_pipe(out) else "folder")
 
 
 def _check_form(drawn: Draft, form: str, out: str, interpolate: int | None) -> None:
@@ -253,27 +132,24 @@ def _check_form(drawn: Draft, form: str, out: str, interpolate: int | None) -> N
         raise RunError(f"points have no files of their own; use --out {pictured}")
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Make the folder of a file, and say where and why a place cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise RunError(f"cannot write {error.filename or path}: {error.strerror}; choose another --out") from error
+def _samples(drawn: Draft, report: Report) -> dict[str, Growing]:
+    space = drawn.generator.space
+    channels, *sides = space.shape
+    shape, name, dtype = (
+        ((*sides, channels), "images", np.uint8) if space.is_image else (space.shape, "points", np.float32)
+    )
+    return {name: Growing((len(drawn), *shape), dtype, drawn.chunks(report))}
 
 
-def write_arrays(path: Path, arrays: dict[str, Array], labels: Tensor | None) -> None:
-    """Write an .npz, whole or not at all; labels as int64 [N] where there are any."""
-    if labels is not None:
-        arrays = {**arrays, "labels": labels.numpy().astype(np.int64)}
-    file = io.BytesIO()
-    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # no array is called allow_pickle
-    write_file(path, file.getvalue())
+def _labels(drawn: Draft) -> dict[str, Array]:
+    return {} if drawn.labels is None else {"labels": drawn.labels.numpy().astype(np.int64)}
 
 
-def _write_files(folder: Path, drawn: Draft, images: Array) -> None:
-    for number, image in enumerate(images):
-        name = "" if drawn.labels is None else drawn.generator.classes[int(drawn.labels[number])].replace("/", "-")
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        (folder / name / f"{number:06d}.png").write_bytes(pictures.encode(image))
+def _write_files(folder: Path, drawn: Draft, report: Report, overwrite: bool) -> None:
+    names = [""] if drawn.labels is None else class_folders(drawn.generator.classes)
+    kinds = [0] * len(drawn) if drawn.labels is None else drawn.labels.tolist()
+    paths = [folder / names[kind] / f"{number:06d}.png" for number, kind in enumerate(kinds)]
+    outputs.check_files(paths, overwrite=overwrite)
+    images = (image for chunk in drawn.chunks(report) for image in chunk)
+    for path, image in zip(paths, images, strict=True):
+        outputs.write(path, pictures.encode(image), overwrite=overwrite)

@@ -1,0 +1,163 @@
+"""What samples of a trained generator start from: its latents and labels, and what was done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zerosum.core.download import Report, silent
+from zerosum.core.errors import RunError
+from zerosum.data import to_images
+from zerosum.runs import animation
+from zerosum.runs.generator import Generator, find_generator, find_label, load_generator, with_latent
+
+Array = np.ndarray
+USUAL = 64  # samples where nobody says how many
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """Samples before they are made: a generator and what it starts from."""
+
+    generator: Generator
+    latents: Tensor  # [N, K]
+    labels: Tensor | None  # int64 [N]; None where the generator takes none
+    psi: float | None = None  # share of a style's distance from the average that stays; None: all
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    @property
+    def spherical(self) -> int:
+        """How many of a latent's numbers, from the first on, are normal: these lie about a sphere."""
+        latent = self.generator.recipe.game.latent
+        known = {"normal": latent.size, "truncated": latent.size, "infogan": getattr(latent, "noise", 0)}
+        return known.get(latent.name, 0)
+
+    @property
+    def notes(self) -> str:
+        """What was done to the latents or styles, in words; empty where nothing was."""
+        if self.psi is not None:
+            return f"styles moved towards their average, psi {self.psi:g}"
+        latent = self.generator.recipe.game.latent
+        return f"latents cut at {latent.threshold:g}" if latent.name == "truncated" else ""
+
+    def walk(self, frames: int, *, around: bool) -> Draft:
+        """Samples on the way through the latents, `frames` for each pair; `around`: and back to the first."""
+        latents, labels = animation.walk(self.latents, self.labels, self.spherical, frames, around=around)
+        return replace(self, latents=latents, labels=labels)
+
+    def chunks(self, report: Report = silent) -> Iterator[Array]:
+        """Make them, some at a time: uint8 images [n, H, W, C], or float32 points [n, D]."""
+        done = 0
+        for chunk in self.generator.chunks(self.latents, self.labels, psi=self.psi):
+            yield to_images(chunk) if self.generator.space.is_image else chunk.numpy()
+            done += len(chunk)
+            report("sampling", done, len(self))
+
+    def render(self, report: Report = silent) -> Array:
+        """Make them all: uint8 images [N, H, W, C], or float32 points [N, D]."""
+        return np.concatenate(list(self.chunks(report)))
+
+
+def draft(
+    place: str | Path,
+    *,
+    count: int | None = None,
+    seed: int | None = None,
+    label: str | None = None,
+    latent: str | None = None,
+    truncation: float | None = None,
+    latents: str | Path | None = None,
+) -> Draft:
+    """Choose a generator and what it starts from.
+
+    Args:
+        place: a run or a generator file.
+        count: how many samples; 64 by default, or as many as `latents` holds.
+        seed: equal seeds give equal latents; 0 by default.
+        label: one class, by number or name; all in turn by default.
+        latent: other latents of that size, for example `"truncated:threshold=0.7"`.
+        truncation: trades variety for quality: psi of a style-based generator (styles move towards their average), the
+            threshold of truncated latents for any other.
+        latents: a file of `save_latents` to start from.
+
+    Raises:
+        RunError: no generator, or an option that does not fit it or another option.
+        RecipeError: there is no such latent.
+    """
+    generator = load_generator(find_generator(place))
+    psi = truncation if generator.styled else None
+    threshold = None if generator.styled else truncation
+    if latents is not None:
+        _refuse_beside_latents(seed=seed, latent=latent, truncation=threshold)
+        start, labels = load_latents(latents, generator)
+        if count is not None and count > len(start):
+            raise RunError(f"--count {count}: {latents} holds {len(start)} latents; leave --count out, or save more")
+        start, labels = start[:count], None if labels is None else labels[:count]
+    else:
+        chosen = latent if threshold is None else truncated(generator, threshold, latent)
+        generator = generator if chosen is None else with_latent(generator, chosen)
+        start, labels = generator.latents(USUAL if count is None else count, seed or 0), None
+    if label is not None or labels is None:
+        labels = generator.labels(len(start), None if label is None else find_label(generator, label))
+    return Draft(generator, start, labels, psi)
+
+
+def _refuse_beside_latents(**options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise RunError(f"--{name} and --latents exclude each other: the file says what the samples start from")
+
+
+def truncated(generator: Generator, threshold: float, latent: str | None) -> str:
+    """Text of truncated latents for a generator without styles.
+
+    Raises:
+        RunError: its latents are not normal, or were named beside.
+    """
+    own = generator.recipe.game.latent.name
+    if latent is not None:
+        raise RunError("--truncation and --latent exclude each other: here both say which latents; give one")
+    if own not in ("normal", "truncated"):
+        raise RunError(
+            f"--truncation cuts the tails of normal latents, and this generator was trained on {own!r} ones; leave it "
+            "out, or ask for --latent truncated:threshold=... all the same"
+        )
+    if not threshold > 0:
+        raise RunError(f"--truncation {threshold:g}: a threshold of latents must be above 0, for example 0.7")
+    return f"truncated:threshold={threshold}"
+
+
+def load_latents(path: str | Path, generator: Generator) -> tuple[Tensor, Tensor | None]:
+    """Read latents [N, K] and labels [N] of a file; labels are left aside where the generator takes none.
+
+    Raises:
+        RunError: the file is missing, is none of latents, or does not fit the generator.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: torch.from_numpy(file[name]) for name in ("latents", "labels") if name in file.files}
+    except FileNotFoundError:
+        raise RunError(f"--latents {path}: there is no such file; `zerosum sample --save-latents` writes one") from None
+    except (OSError, ValueError, AttributeError) as error:  # AttributeError: one array instead of an archive
+        raise RunError(f"--latents {path} is no .npz of latents ({error})") from error
+    found, labels, wanted = arrays.get("latents"), arrays.get("labels"), generator.space.latent
+    if found is None or found.dim() != 2 or not len(found):
+        raise RunError(f"--latents {path} has no array `latents` [N, K]; `zerosum sample --save-latents` writes one")
+    if found.shape[1] != wanted:
+        raise RunError(f"--latents {path}: latents of {found.shape[1]} numbers, and this generator takes {wanted}")
+    if not generator.conditional or labels is None:
+        return found.float(), None
+    if labels.shape != found.shape[:1] or not 0 <= int(labels.min()) <= int(labels.max()) < len(generator.classes):
+        raise RunError(
+            f"--latents {path}: its labels do not fit this generator's {len(generator.classes)} classes; "
+            "name one class with --label"
+        )
+    return found.float(), labels.long()
