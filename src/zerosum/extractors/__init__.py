@@ -1,6 +1,7 @@
 """Extractors: images to features, on which distances between sets of images are measured."""
 
 from zerosum.extractors.choose import choose
+from zerosum.extractors.efficientnet import EfficientNetLite0
 from zerosum.extractors.extractor import Extractor, ExtractorPart, Features
 from zerosum.extractors.inception import Inception
 from zerosum.extractors.lenet import LeNetMnist
@@ -12,6 +13,7 @@ from zerosum.extractors.timm import Timm
 __all__ = [
     "PCA",
     "DigitsCNN",
+    "EfficientNetLite0",
     "Extractor",
     "ExtractorPart",
     "FashionCNN",
