@@ -5,6 +5,8 @@ import inspect
 import pytest
 import torch
 
+from zerosum.extractors import efficientnet
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
@@ -15,6 +17,11 @@ def _one_thread():
 def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("ZEROSUM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("ZEROSUM_DATA", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_pretrained_view(monkeypatch):
+    monkeypatch.setattr(efficientnet, "packaged", lambda: None)  # results must not depend on what is installed
 
 
 def pytest_make_parametrize_id(val):

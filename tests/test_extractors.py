@@ -39,7 +39,8 @@ from zerosum.extractors.timm import digest
 
 REAL = os.environ.get("ZEROSUM_DATA", "")
 SHIPPED = [DigitsCNN, MnistCNN, FashionCNN]
-NAMES = ["digits-cnn", "fashion-cnn", "inception", "lenet", "mnist-cnn", "pca", "pixels", "stacked", "timm", "values"]
+NAMES = ["digits-cnn", "efficientnet-lite0", "fashion-cnn", "inception", "lenet", "mnist-cnn", "pca", "pixels"]
+NAMES += ["stacked", "timm", "values"]
 
 
 def noise(*shape, seed=0):

@@ -12,6 +12,8 @@ import math
 import numpy as np
 from torch import Tensor
 
+from zerosum.extractors import efficientnet
+from zerosum.extractors.efficientnet import EfficientNetLite0
 from zerosum.extractors.extractor import ExtractorPart
 from zerosum.extractors.pixels import PCA, Pixels, Values
 from zerosum.extractors.small import DigitsCNN, FashionCNN, MnistCNN
@@ -26,9 +28,10 @@ FEW = 64  # numbers that need no summary
 
 
 def choose(samples: np.ndarray, labels: np.ndarray | None = None, count: int | None = None) -> ExtractorPart:
-    """Part that judges samples like these: a classifier that knows them, else principal components of pixels.
+    """Part that judges samples like these: a classifier that knows them, else what is there for such images.
 
-    Nothing is fetched. What principal components can tell is little, see `zerosum.extractors.pixels`.
+    Colour images are seen by EfficientNet-Lite0 where its package is installed. All others fall to principal components
+    of their pixels, which can tell little, see `zerosum.extractors.pixels`. Nothing is fetched.
 
     Args:
         samples: real ones that train, uint8 `[N, H, W, C]` or points `[N, D]`; LOOKED_AT of them are enough.
@@ -40,8 +43,17 @@ def choose(samples: np.ndarray, labels: np.ndarray | None = None, count: int | N
     classifier = _classifier(samples, labels)
     if classifier is not None:
         return classifier
+    if samples.shape[3] == 3 and efficientnet.packaged():
+        return EfficientNetLite0()
     count = count or len(samples)
     return Pixels() if math.prod(samples.shape[1:]) <= FEW or count < 2 else PCA(components=min(FEW, count - 1))
+
+
+def hint(part: ExtractorPart, channels: int) -> str:
+    """What would see these images better, and how to have it; empty where nothing would."""
+    if channels != 3 or not isinstance(part, (PCA, Pixels)) or efficientnet.packaged():
+        return ""
+    return f"distances are of pixels, which tell little of photographs; for those of a network: {efficientnet.INSTALL}"
 
 
 def _classifier(images: np.ndarray, labels: np.ndarray | None) -> ExtractorPart | None:

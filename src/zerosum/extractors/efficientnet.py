@@ -123,8 +123,7 @@ class EfficientNetLite0(ExtractorPart):
         state = torch.load(data, map_location="cpu", weights_only=True)
         named = {key.removeprefix("_").replace("._", "."): value for key, value in state.items()}
         kept = {key: value for key, value in named.items() if not key.endswith("num_batches_tracked")}
-        network: nn.Module = weights.fill(EfficientNet, kept)
-        network.to(memory_format=torch.channels_last)
+        network = weights.fill(EfficientNet, kept)
         return Extractor("efficientnet-lite0", SHA256, 1280, 1000, RULE, shape, network, device, chunk=CHUNK)
 
     def _file(self) -> Path:
