@@ -307,8 +307,8 @@ def test_what_is_cut_away_is_said(tmp_path):
     for _ in range(2):  # decoded, then from the cache
         (line,) = notes(root, size="32")
         assert line == (
-            "size: 3 images of 3 sizes, 16x16 to 64x32, become 32x32 (height x width), and 33.3% on average, 50.0% at most "
-            "of the pixels are cut away at the edges (fit=pad keeps them); 1 of them are enlarged"
+            "size: 3 images of 3 sizes, 16x16 to 64x32, become 32x32 (height x width), and 33.3% on average, 50.0% at "
+            "most of the pixels are cut away at the edges (fit=pad keeps them); 1 of them are enlarged"
         )
     assert "black bars" in notes(root, size="32", fit="pad")[0]
     assert "one side by 2.00 more than the other" in notes(root, size="32", fit="stretch")[0]
@@ -317,7 +317,9 @@ def test_what_is_cut_away_is_said(tmp_path):
 
 def test_files_left_out_are_counted_by_kind(tmp_path):
     files = PETS | {"a.heic": b"", "cats/b.HEIC": b"", "readme.txt": b"", "cats/.DS_Store": b""}
-    line = "left out: 3 files that are no images zerosum reads (2 .heic, 1 .txt); turn .heic and raw photographs into jpg"
+    line = (
+        "left out: 3 files that are no images zerosum reads (2 .heic, 1 .txt); turn .heic and raw photographs into jpg"
+    )
     for place in (
         folder(tmp_path / "pets", files),
         zipped(tmp_path / "pets.zip", files),
