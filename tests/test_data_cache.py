@@ -162,11 +162,13 @@ def test_too_little_room_is_seen_before_decoding(photos, cache, monkeypatch):
     assert entries(cache) == []
 
 
-def test_a_failed_decoding_leaves_nothing(photos, cache):
+def test_what_is_good_is_kept_where_a_bad_image_is_refused(photos, counted):
     (photos / "a" / "9.png").write_bytes(b"text")
-    with pytest.raises(DataError, match=r"a/9\.png"):
-        open_data(photos)
-    assert entries(cache) == []
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"a/9\.png"):
+            open_data(photos)
+    assert len(open_data(photos, skip_bad=True)) == 4
+    assert counted["decode"] == 1
 
 
 def test_what_a_killed_process_left_is_swept_after_a_day(photos, cache):

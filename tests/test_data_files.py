@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zerosum.core.errors import DataError
+from zerosum.core.errors import DataError, RecipeError
 from zerosum.data import Preparation, open_data
-from zerosum.data.pixels import open_image, strict_pillow
+from zerosum.data.pixels import calm_pillow, open_image
 
 
 @pytest.fixture(autouse=True)
@@ -211,7 +211,7 @@ def test_member_with_a_wrong_checksum_is_a_bad_image(tmp_path):
 
 
 BAD = {
-    "text": (b"hello, I am text", "is no image of a format that Pillow reads"),
+    "text": (b"hello, I am text", "is no image of a format that zerosum reads"),
     "empty": (b"", "is empty"),
     "cut": (png(1, (64, 64))[:90], "is damaged"),
     "bomb": (bomb(), "more than 100,000,000"),
@@ -282,17 +282,123 @@ def test_names_that_are_no_text_are_read(tmp_path):
     assert sorted(values(open_data(root))) == [1, 2]
 
 
-def test_damaged_exif_is_a_bad_image(tmp_path):
+def jpg(**options):
     file = io.BytesIO()
-    Image.new("RGB", (4, 4)).save(file, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01")
-    root = folder(tmp_path / "photos", {"1.jpg": file.getvalue(), "2.png": png(2)})
-    with pytest.raises(DataError, match=r"1.jpg: is damaged \(.*EXIF"):
+    Image.new("RGB", (4, 4), (200, 0, 0)).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def chunk(kind, data, check=None):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check or zlib.crc32(kind + data))
+
+
+HARMLESS = {  # faults beside the pixels
+    "exif.jpg": jpg(exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01"),
+    "exif-garbage.jpg": jpg(exif=b"Exif\0\0" + b"\xff" * 40),
+    "icc.jpg": jpg(icc_profile=b"\0" * 30),
+    "mpo.jpg": jpg()[:2] + b"\xff\xe2\0\x0eMPF\0II*\0\xff\xff" + jpg()[2:],
+    "short-app.jpg": jpg()[:2] + b"\xff\xed\0\x10Photoshop 3.0\0" + jpg()[2:],
+    "trailing.jpg": jpg() + b"garbage" * 99,
+    "text.png": png(200)[:33] + chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2_000_000))) + png(200)[33:],
+    "checksum.png": png(200)[:33] + chunk(b"tEXt", b"a\0b", 7) + png(200)[33:],
+    "icc.png": png(200)[:33] + chunk(b"iCCP", b"x\0\0garbage") + png(200)[33:],
+    "exif.png": png(200)[:33] + chunk(b"eXIf", b"II*\0\x08\0\0\0\x05\0\x12\x01") + png(200)[33:],
+    "trailing.png": png(200) + b"garbage",
+}
+
+
+@pytest.mark.parametrize("size", ["auto", "4"])
+def test_damaged_metadata_do_not_refuse_pixels_that_decode(tmp_path, size):
+    found = open_data(folder(tmp_path / "photos", HARMLESS), Preparation(size=size, channels="3"))
+    assert found.skipped == ()
+    assert all(190 < value < 210 for value in values(found))
+    assert any(line.startswith("metadata: damaged in") and "text.png" in line for line in found.notes)
+
+
+def test_the_first_20_bad_files_are_named_at_once(tmp_path):
+    root = folder(tmp_path / "photos", {"good.png": png(1)} | {f"{i:02}.png": b"x" for i in range(23)})
+    with pytest.raises(DataError, match=r"(?s)^23 of 24 images are bad:\n  00.png: .*\n  19.png: .*\n  and 3 more\n"):
         open_data(root)
+
+
+def test_what_cannot_be_opened_is_a_bad_image(tmp_path):
+    root = folder(tmp_path / "photos", {"good.png": png(1)})
+    (root / "link.png").symlink_to(root / "nowhere.png")
+    os.mkfifo(root / "pipe.png")
+    with pytest.raises(
+        DataError, match=r"(?s)link.png: cannot be read \(it is a link to nothing\).*pipe.png: .*no regular"
+    ):
+        open_data(root)
+    assert len(open_data(root, skip_bad=True)) == 1
+
+
+def test_patterns_and_levels_leave_files_out(tmp_path):
+    files = {"1.png": png(1), "1_mask.png": png(9), "thumbs/2.png": png(9), "deep/er/3.png": png(3)}
+    places = folder(tmp_path / "pets", files), zipped(tmp_path / "pets.zip", files)
+    for place in (*places, tarred(tmp_path / "pets.tar", files, "w")):
+        chosen = [Preparation(ignore="*_mask.png thumbs"), Preparation(ignore="thumbs/* *_mask*", levels="0")]
+        assert [values(open_data(place, one)) for one in chosen] == [[1, 3], [1]]
+    with pytest.raises(RecipeError, match="levels: '-1' is not all, or a number of folders"):
+        Preparation(levels="-1")
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def test_a_folder_of_npy_files_one_image_each(tmp_path):
+    planes = np.arange(8 * 8 * 5, dtype=np.uint16).reshape(8, 8, 5)
+    root = folder(tmp_path / "cells", {"a/1.npy": npy(planes), "b/2.npy": npy(planes + 3000)})
+    found = open_data(root)
+    assert found.shape == (5, 8, 8)
+    assert found.classes == ("a", "b")
+    assert found.values[1, 0, 0, 0] == round(3000 / 4095 * 255)
+    assert any("whole numbers from 0 to 3319 are read as 0..4095" in line for line in found.notes)
+    stated = open_data(root, Preparation(range="0..3319"))
+    assert stated.values.max() == 255
+    (root / "a" / "1.npy").write_bytes(npy(planes)[:-9])
+    with pytest.raises(DataError, match=r"a/1.npy: is truncated or damaged; 640 bytes are announced, 631 are there"):
+        open_data(root)
+
+
+def deep(array, form="PNG"):
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, form)
+    return file.getvalue()
+
+
+def test_one_range_for_all_deep_images_of_a_set(tmp_path):
+    grey = np.full((4, 4), 1000, np.uint16)
+    root = folder(tmp_path / "scans", {"1.png": deep(grey), "2.png": deep(grey * 4)})
+    assert values(open_data(root)) == [62, 249]  # of 12 bits
+    assert values(open_data(root, Preparation(range="1000..4000", size="4"))) == [0, 255]
+    floats = {
+        "1.tif": deep(np.full((4, 4), 30.0, np.float32), "TIFF"),
+        "2.tif": deep(np.full((4, 4), 240.0, np.float32), "TIFF"),
+    }
+    assert values(open_data(folder(tmp_path / "floats", floats))) == [30, 240]
+
+
+def test_transparency_is_kept_or_laid_on_a_colour(tmp_path):
+    file = io.BytesIO()
+    Image.new("RGBA", (4, 4), (10, 20, 30, 0)).save(file, "PNG")
+    root = folder(tmp_path / "icons", {"1.png": file.getvalue(), "2.png": png(7)})
+    assert open_data(root).notes == (
+        "transparency: 1 images are laid on white (background=white; channels=4 keeps it)",
+    )
+    kept = open_data(root, Preparation(channels="4"))
+    assert kept.values[:, 0, 0].tolist() == [[10, 20, 30, 0], [7, 0, 0, 255]]
+    assert open_data(root, Preparation(background="#ff8000")).values[0, 0, 0].tolist() == [255, 128, 0]
+    assert open_data(root, Preparation(background="tomato")).values[0, 0, 0].tolist() == [255, 99, 71]
+    with pytest.raises(RecipeError, match="background: unknown color specifier: 'puce'; write a name"):
+        Preparation(background="puce")
 
 
 def test_pillows_own_warning_about_size_is_not_ours():
     assert Image.MAX_IMAGE_PIXELS < 9_900**2 < 100_000_000
-    with strict_pillow():
+    with calm_pillow():
         assert open_image(io.BytesIO(bomb(9_900)), "x").size == (9_900, 9_900)
         with pytest.raises(DataError, match=r"x: has 10001x10001 pixels, more than 100,000,000"):
             open_image(io.BytesIO(bomb(10_001)), "x")
@@ -307,8 +413,8 @@ def test_what_is_cut_away_is_said(tmp_path):
     for _ in range(2):  # decoded, then from the cache
         (line,) = notes(root, size="32")
         assert line == (
-            "size: 3 images of 3 sizes, 16x16 to 64x32, become 32x32 (height x width), and 33.3% on average, 50.0% at "
-            "most of the pixels are cut away at the edges (fit=pad keeps them); 1 of them are enlarged"
+            "size: 3 images of 3 sizes, 16x16 to 64x32, become 32x32 (height x width), and 33.3% on average, "
+            "50.0% at most of the pixels are cut away at the edges (fit=pad keeps them); 1 of them are enlarged"
         )
     assert "black bars" in notes(root, size="32", fit="pad")[0]
     assert "one side by 2.00 more than the other" in notes(root, size="32", fit="stretch")[0]

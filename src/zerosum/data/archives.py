@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
-import lzma
 import os
+import stat
 import tarfile
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,16 +19,23 @@ from zerosum.core.errors import DataError
 from zerosum.data.contents import Contents, Source
 from zerosum.data.digests import digest
 from zerosum.data.layout import Layout, arrange, is_hidden, is_image
+from zerosum.data.limits import LARGEST_FILE, Metered, allowed, refuse, take
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 _PHOTOGRAPHS = {".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
 
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, NotImplementedError)
+
+Wants = Callable[[str], bool]  # whether a file of this name, from the top, is looked at
 
 
-def folder(path: Path, cache: Path, report: Report) -> Source:
-    """All images of a folder and its sub-folders."""
-    found = _walk(path)
+def everything(_: str) -> bool:
+    """Every file is looked at."""
+    return True
+
+
+def folder(path: Path, cache: Path, report: Report, wants: Wants = everything) -> Source:
+    """All images of a folder and its sub-folders; those that cannot be read count as bad."""
+    found = _walk(path, wants)
     layout = arrange(str(path), list(found))
     places = list(found.values())
     files = {name: places[position] for name, position in zip(layout.names, layout.order, strict=True)}
@@ -38,7 +45,7 @@ def folder(path: Path, cache: Path, report: Report) -> Source:
             with _opened(place) as file:
                 yield index, file
 
-    key = f"folder {digest(path, files, cache, report)}"
+    key = f"folder {digest(path, files, cache, report, lenient=True)}"
     return Source(path.resolve().name, key, lambda: _contents(layout, read), left_out(found))
 
 
@@ -54,18 +61,23 @@ def single(path: Path, cache: Path, report: Report) -> Source:
     return Source(path.stem, key, lambda: _contents(layout, read))
 
 
-def zipped(path: Path, cache: Path, report: Report) -> Source:
+def zipped(path: Path, cache: Path, report: Report, wants: Wants = everything) -> Source:
     """All images of a zip archive."""
 
     def contents() -> Contents:
         with _whole(path, "zip"), zipfile.ZipFile(path) as archive:
-            members = [info for info in archive.infolist() if not info.is_dir()]
+            members = [info for info in archive.infolist() if not info.is_dir() and wants(info.filename)]
         if any(info.flag_bits & 1 for info in members):
             raise DataError(f"{path}: is encrypted; unpack it with its password and give the folder")
         layout = arrange(str(path), [info.filename for info in members])
+        unpacked = sum(members[position].file_size for position in layout.order)
+        if unpacked > allowed(path.stat().st_size):
+            refuse(path, unpacked)
 
         def read() -> Iterator[tuple[int, BinaryIO]]:
-            with zipfile.ZipFile(path) as archive:
+            with _whole(path, "zip"):
+                archive = zipfile.ZipFile(path)
+            with archive:
                 for index, position in enumerate(layout.order):
                     with _whole(path, "zip"):
                         file = archive.open(members[position])
@@ -77,37 +89,49 @@ def zipped(path: Path, cache: Path, report: Report) -> Source:
     return Source(path.stem, f"zip {digest(path, {path.name: path}, cache, report)}", contents)
 
 
-def tarred(path: Path, cache: Path, report: Report) -> Source:
+def tarred(path: Path, cache: Path, report: Report, wants: Wants = everything) -> Source:
     """All images of a tar archive, plain or compressed; always read from front to back."""
 
     def contents() -> Contents:
-        with _whole(path, "tar"), tarfile.open(path) as archive:
-            members = [member.name for member in archive if member.isfile()]
-            _drain(archive)
+        members = [member.name for _, member in _members(path, wants)]
         layout = arrange(str(path), members)
         place = {position: index for index, position in enumerate(layout.order)}
 
         def read() -> Iterator[tuple[int, BinaryIO]]:
-            with tarfile.open(path) as archive:
-                files = (member for member in archive if member.isfile())
-                for position, member in enumerate(files):
-                    if position in place:
-                        with _whole(path, "tar"):
-                            file = archive.extractfile(member)
-                            assert file is not None
-                            data = io.BytesIO(file.read())
-                        yield place[position], data
+            for position, (archive, member) in enumerate(_members(path, wants)):
+                if position in place:
+                    with _whole(path, "tar"):
+                        file = archive.extractfile(member)
+                        data = take(file, LARGEST_FILE + 1) if file else b""
+                    yield place[position], io.BytesIO(data)
 
         return _contents(layout, read, left_out(members))
 
     return Source(path.name.split(".")[0], f"tar {digest(path, {path.name: path}, cache, report)}", contents)
 
 
-def _drain(archive: tarfile.TarFile) -> None:
-    """Read on to the end: tarfile alone takes a compressed archive that was cut short for a finished one."""
-    assert archive.fileobj is not None
-    while archive.fileobj.read(1 << 20):
-        pass
+def _members(path: Path, wants: Wants) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """The files of a tar, from front to back; then what is left is read, or one cut short would pass for whole."""
+    with _whole(path, "tar"):
+        unpacked = Metered(path)
+    with unpacked:
+        with _whole(path, "tar"):
+            archive = tarfile.open(fileobj=unpacked, mode="r:")  # noqa: SIM115  (closed with what it reads)
+        last = -1
+        while True:
+            with _whole(path, "tar"):
+                member = archive.next()
+                if member is not None and member.offset <= last:
+                    raise tarfile.ReadError("its members go round in a circle")
+            if member is None:
+                break
+            last = member.offset
+            archive.members = []  # type: ignore[attr-defined]  # tarfile would keep them all
+            if member.isfile() and wants(member.name):
+                yield archive, member
+        with _whole(path, "tar"):
+            while unpacked.read(1 << 20):
+                pass
 
 
 def left_out(members: Iterable[str]) -> tuple[str, ...]:
@@ -136,27 +160,53 @@ def _contents(
     )
 
 
+class _Unreadable(io.BytesIO):
+    """Stands for a file that cannot be opened; reading says why."""
+
+    def __init__(self, fault: OSError) -> None:
+        super().__init__()
+        self.fault = fault
+
+    def read(self, _: int | None = -1) -> bytes:
+        raise self.fault
+
+
 def _opened(path: Path) -> BinaryIO:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever
+            return _Unreadable(OSError(errno.EINVAL, "it is no regular file"))
         return path.open("rb")
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); mend or remove it") from error
+        broken = error.errno == errno.ENOENT and path.is_symlink()
+        return _Unreadable(OSError(errno.ENOENT, "it is a link to nothing") if broken else error)
 
 
-def _walk(root: Path) -> dict[str, Path]:
-    """Every file below a folder by its name with "/"; links to folders are followed, once."""
+def _walk(root: Path, wants: Wants) -> dict[str, Path]:
+    """Every wanted file below a folder by its name with "/"; links to folders are followed, once.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
     found: dict[str, Path] = {}
     seen: set[str] = set()
-    for here, folders, files in os.walk(root, followlinks=True):
+
+    def refuse(error: OSError) -> None:
+        raise DataError(
+            f"{error.filename}: cannot be read ({error.strerror}); mend it, or leave it out with data.ignore="
+        )
+
+    for here, folders, files in os.walk(root, followlinks=True, onerror=refuse):
         real = os.path.realpath(here)
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
-        folders.sort()
+        below = Path(here).relative_to(root)
+        folders[:] = sorted(name for name in folders if wants((below / name).as_posix()))
         for name in files:
-            place = Path(here, name)
-            found[place.relative_to(root).as_posix()] = place
+            place = below / name
+            if wants(place.as_posix()):
+                found[place.as_posix()] = root / place
     return found
 
 
@@ -165,6 +215,8 @@ def _whole(path: Path, kind: str) -> Iterator[None]:
     """Turn whatever a damaged archive raises into one error that names it."""
     try:
         yield
-    except _DAMAGE as error:
+    except DataError:
+        raise
+    except Exception as error:  # zipfile, tarfile and the decompressors raise anything
         reason = str(error).partition(":\n")[0]  # tarfile lists every compression it tried
         raise DataError(f"{path}: is damaged or no {kind} archive ({reason}); fetch or pack it again") from error

@@ -18,11 +18,13 @@ from zerosum.core.download import Report
 from zerosum.core.errors import DataError
 from zerosum.data.contents import Contents, Decoded, Source
 from zerosum.data.decode import decode
-from zerosum.data.pixels import BadImageError
+from zerosum.data.pixels import refuse_bad
+from zerosum.data.planes import is_table
 from zerosum.data.preparation import Preparation
+from zerosum.data.tables import points
 
 ABANDONED = 86_400  # seconds
-LAYOUT = 3  # raise it when decoding or the files of an entry change, and old entries are left alone
+LAYOUT = 4  # raise it when decoding or the files of an entry change, and old entries are left alone
 
 
 def decoded(source: Source, preparation: Preparation, cache: Path, skip_bad: bool, report: Report) -> Decoded:
@@ -36,23 +38,15 @@ def decoded(source: Source, preparation: Preparation, cache: Path, skip_bad: boo
     found = _load(entry)
     if found is None:
         contents = source.contents()
-        if contents.array is not None and contents.array.ndim == 2:
-            return _points(contents, contents.array)
-        found = _build(source, contents, preparation, entry, skip_bad, report)
-    if found.skipped and not skip_bad:
-        name, _, reason = found.skipped[0].partition(": ")
-        raise BadImageError(name, reason)
+        if contents.array is not None and is_table(contents.array, preparation):
+            return points(contents.where or source.name, contents, contents.array)
+        found = _build(source, contents, preparation, entry, report)
+    if not skip_bad:
+        refuse_bad(found.skipped, len(found.values) + len(found.skipped))
     return found
 
 
-def _points(contents: Contents, array: np.ndarray) -> Decoded:
-    content = hashlib.sha256(array.tobytes() + (b"" if contents.labels is None else contents.labels.tobytes()))
-    return Decoded(array, contents.labels, contents.classes, contents.held_out, (), content.hexdigest(), contents.notes)
-
-
-def _build(
-    source: Source, contents: Contents, preparation: Preparation, entry: Path, skip_bad: bool, report: Report
-) -> Decoded:
+def _build(source: Source, contents: Contents, preparation: Preparation, entry: Path, report: Report) -> Decoded:
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         _sweep(entry.parent)
@@ -61,9 +55,9 @@ def _build(
         if error.errno == errno.ENOSPC:
             raise _full(source.name, entry, 0) from error
         report(f"the cache {entry.parent} cannot be written ({error.strerror}); decoding into memory", 0, 0)
-        return decode(source.name, contents, preparation, _in_memory, skip_bad, report)
+        return decode(source.name, contents, preparation, _in_memory, report)
     try:
-        made = decode(source.name, contents, preparation, _in_file(source.name, building), skip_bad, report)
+        made = decode(source.name, contents, preparation, _in_file(source.name, building), report)
         _save(made, building)
         _publish(building, entry)
     except OSError as error:

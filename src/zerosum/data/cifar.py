@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 import tarfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -15,11 +16,12 @@ from zerosum.core.download import Report
 from zerosum.core.errors import DataError
 from zerosum.data.contents import Contents, Source
 from zerosum.data.digests import digest
+from zerosum.data.limits import Metered, take
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 FORMS = ("cifar-10-batches-bin", "cifar-10-batches-py", "cifar-10-binary.tar.gz", "cifar-10-python.tar.gz")
 _PLANES = 3 * 32 * 32  # bytes of an image: red, green, blue planes
-_RECONSTRUCT = np.zeros(0).__reduce__()[0]  # how NumPy rebuilds arrays
+_LARGEST = 64 << 20  # bytes of a batch; the published ones have 31 MB
 
 
 def is_cifar(path: Path) -> bool:
@@ -60,21 +62,31 @@ def _contents(path: Path, wanted: list[str], read: Read) -> Contents:
 
 def _blobs(path: Path, wanted: list[str]) -> dict[str, bytes]:
     if path.is_dir():
-        return {name: (path / name).read_bytes() for name in wanted}
+        return {name: _whole(path / name) for name in wanted}
     blobs: dict[str, bytes] = {}
     try:
-        with tarfile.open(path) as archive:
+        with Metered(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
             for member in archive:
                 name = PurePosixPath(member.name).name
                 if member.isfile() and name in wanted:
                     file = archive.extractfile(member)
-                    blobs[name] = file.read() if file else b""
-    except (tarfile.TarError, OSError, EOFError) as error:
+                    blobs[name] = take(file, _LARGEST) if file else b""
+    except DataError:
+        raise
+    except Exception as error:  # tarfile and the decompressors raise anything
         raise DataError(f"{path}: is damaged ({error}); fetch it again") from error
     missing = [name for name in wanted if name not in blobs]
     if missing:
         raise DataError(f"{path}: {', '.join(missing)} is missing; fetch it again")
     return blobs
+
+
+def _whole(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return take(file, _LARGEST)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _bytes(blob: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
@@ -86,15 +98,40 @@ def _bytes(blob: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _pickled(blob: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
     try:
+        _refuse_wide(blob)
         found = _Restricted(io.BytesIO(blob), encoding="bytes").load()
-        images, labels = np.asarray(found[b"data"]), np.asarray(found[b"labels"])
+        images, labels = found[b"data"], found[b"labels"]
+        if isinstance(labels, list) and all(type(label) is int for label in labels):
+            labels = np.array(labels, dtype=np.int64)
     except DataError:
         raise
     except Exception as error:  # a damaged pickle raises anything
         raise DataError(f"{where}: is damaged ({type(error).__name__}: {error}); fetch it again") from error
-    if images.dtype != np.uint8 or images.ndim != 2 or images.shape[1] != _PLANES or labels.shape != images.shape[:1]:
+    if not isinstance(images, np.ndarray) or not isinstance(labels, np.ndarray) or not _fit(images, labels):
         raise DataError(f"{where}: holds no images of 3x32x32 bytes with one label each")
     return images, labels
+
+
+def _fit(images: np.ndarray, labels: np.ndarray) -> bool:
+    wide = images.dtype == np.uint8 and images.shape == (len(images), _PLANES) if images.ndim else False
+    return wide and labels.shape == images.shape[:1] and labels.dtype.kind in "iu"
+
+
+def _refuse_wide(blob: bytes) -> None:
+    """Refuse numbers of memory places that the file is too short for: unpickling would make room for all of them."""
+    for code, number, _ in pickletools.genops(blob):
+        if code.name in ("PUT", "LONG_BINPUT", "BYTEARRAY8") and isinstance(number, int) and number > len(blob):
+            raise DataError("a pickle asks for more memory than it can use, and is refused")
+
+
+def _reconstruct(kind: object, shape: object, typecode: object) -> np.ndarray:
+    """The empty array that NumPy's pickles start from; what it holds comes later, and is checked then."""
+    if kind is not _ARRAY or shape != (0,) or typecode not in (b"b", "b"):
+        raise DataError("a pickle rebuilds an array in another way than CIFAR's files do")
+    return np.zeros(0, np.int8)
+
+
+_ARRAY = object()  # stands for the class of arrays, so that a file cannot call it
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -108,9 +145,9 @@ class _Restricted(pickle.Unpickler):
     """Unpickler that knows arrays and nothing else, so that a file cannot run code."""
 
     _allowed: dict[tuple[str, str], Any] = {  # noqa: RUF012 - never written
-        ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-        ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
-        ("numpy", "ndarray"): np.ndarray,
+        ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+        ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+        ("numpy", "ndarray"): _ARRAY,
         ("numpy", "dtype"): np.dtype,
         ("_codecs", "encode"): _encode,
     }

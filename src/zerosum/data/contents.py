@@ -20,6 +20,7 @@ class Contents:
     classes: tuple[str, ...] = ()
     held_out: np.ndarray | None = None  # int64 indices of the set's own test part; None: it has none
     notes: tuple[str, ...] = ()  # what was decided or left out on the way, in words
+    where: str = ""  # of the array, for errors
 
     def __len__(self) -> int:
         return len(self.names) if self.array is None else len(self.array)

@@ -79,7 +79,7 @@ def open_data(
         return _open_mixture(str(source), preparation, seed)
     folder = cache_folder(cache)
     report = report or silent
-    found = find(source, data_root, folder, report)
+    found = find(source, data_root, folder, report, preparation.wants)
     made = decoded(found, preparation, folder, skip_bad, report)
     train, held_out, how = _split(found.name, made, preparation, seed)
     parts = [made.content, str(made.values.shape[1:]), preparation.rendering() if made.values.ndim == 4 else "", how]

@@ -8,46 +8,69 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from zerosum.core.download import Report
 from zerosum.core.errors import DataError
+from zerosum.data import npy, planes, ranges
 from zerosum.data.contents import Contents, Decoded
-from zerosum.data.pixels import BadImageError, blaming, is_grey, look, open_image, prepare, strict_pillow
+from zerosum.data.limits import LARGEST_FILE, take
+from zerosum.data.metadata import without_metadata
+from zerosum.data.pixels import (
+    BadImageError,
+    Shape,
+    blaming,
+    calm_pillow,
+    fit_array,
+    is_clear,
+    is_deep,
+    is_grey,
+    open_image,
+    orientation,
+    prepare,
+    seen_size,
+)
 from zerosum.data.preparation import Preparation
+from zerosum.data.ranges import Span
+from zerosum.data.survey import Survey, read_picture, survey
 from zerosum.data.tally import Look, Tally, resizing
 
-Shape = tuple[int, int, int]  # (H, W, C)
 Allocate = Callable[[tuple[int, ...]], np.ndarray]  # room for uint8 of this shape, in a file or in memory
 Outcome = tuple[np.ndarray, str, Look]  # pixels, digest of the file, and how it was before
 
-LARGEST_FILE = 1 << 30  # bytes; a larger member of an archive is taken for a decompression bomb
 THREADS = min(8, os.cpu_count() or 1)
 SMALL = 1 << 14  # bytes; below it threads spend more time waiting for each other than decoding
+AHEAD = 1 << 27  # bytes of files that may be read before they are decoded
 CHUNK = 4096  # images copied at a time
 
 
-def decode(
-    name: str, contents: Contents, preparation: Preparation, allocate: Allocate, skip_bad: bool, report: Report
-) -> Decoded:
-    """Decode all images into what `allocate` gives.
+@dataclass(frozen=True)
+class Plan:
+    """What every image is made into."""
+
+    preparation: Preparation
+    shape: Shape
+    span: Span | None  # range of what has more than 8 bits; None: nothing has, or that of its type
+    note: str = ""  # why this range
+
+
+def decode(name: str, contents: Contents, preparation: Preparation, allocate: Allocate, report: Report) -> Decoded:
+    """Decode all images into what `allocate` gives; bad ones are left out, and named in `skipped`.
 
     Raises:
-        DataError: an image is bad and `skip_bad` is off, or all of them are.
+        DataError: all of them are bad, or an array is no set of images.
     """
     bad: dict[int, str] = {}
     if contents.array is not None:
-        values, notes = _decode_array(name, contents.array, preparation, allocate, report)
-        content = hashlib.sha256(np.ascontiguousarray(contents.array).data).hexdigest()
+        values, notes = _decode_array(contents.where or name, contents.array, preparation, allocate, report)
+        content = _hash(contents.array)
     else:
-        with strict_pillow():
-            values, content, notes = _decode_files(contents, preparation, allocate, bad, skip_bad, report)
-    if len(bad) == len(contents):
-        raise DataError(f"{name}: all {len(bad)} images are bad, the first one: {next(iter(bad.values()))}")
+        with calm_pillow():
+            values, content, notes = _decode_files(name, contents, preparation, allocate, bad, report)
     labels, held_out = contents.labels, contents.held_out
     if bad:
         keep = np.setdiff1d(np.arange(len(contents)), list(bad))
@@ -59,6 +82,14 @@ def decode(
     return Decoded(values, labels, contents.classes, held_out, skipped, content, (*contents.notes, *notes))
 
 
+def _hash(array: np.ndarray) -> str:
+    """Digest of an array's values in their order, whatever their order in memory."""
+    whole = hashlib.sha256()
+    for start in range(0, len(array), CHUNK):
+        whole.update(np.ascontiguousarray(array[start : start + CHUNK]).data)
+    return whole.hexdigest()
+
+
 def _compact(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
     """Move the kept rows to the front, in place; `keep` ascends, so no row is overwritten before it moves."""
     for to in range(0, len(keep), CHUNK):
@@ -67,119 +98,147 @@ def _compact(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
     return values[: len(keep)]
 
 
+# ---------------------------------------------------------------------- files
+
+
 def _decode_files(
-    contents: Contents,
-    preparation: Preparation,
-    allocate: Allocate,
-    bad: dict[int, str],
-    skip_bad: bool,
-    report: Report,
+    name: str, contents: Contents, preparation: Preparation, allocate: Allocate, bad: dict[int, str], report: Report
 ) -> tuple[np.ndarray, str, tuple[str, ...]]:
     """Values, names with digests of the files that were kept, notes; faults of bad images go to `bad`, by index."""
-    shape = _survey(contents, preparation, bad, skip_bad, report)
-    values = allocate((len(contents), *shape))
+    needed = preparation.needs_survey or preparation.range == "auto"
+    seen = survey(contents, preparation, bad, report) if needed else Survey()
+    _refuse_all(name, contents, bad)
+    plan = _plan(name, seen, preparation)
+    values = allocate((len(contents), *plan.shape))
     digests: dict[int, str] = {}
     tally = Tally()
-    for index, outcome in _in_threads(contents, shape, preparation, bad):
+    for index, outcome in _in_threads(contents, plan, bad):
         try:
             values[index], digests[index], before = outcome()
             tally.add(contents.names[index], before)
         except BadImageError as error:
-            _note(error, index, bad, skip_bad)
+            bad[index] = error.fault
         report("decoding", len(digests) + len(bad), len(contents))
+    _refuse_all(name, contents, bad)
     whole = "".join(f"{contents.names[index]}\0{digests[index]}\n" for index in sorted(digests))
-    return values, whole, tally.notes(preparation, shape)
+    return values, whole, tally.notes(preparation, plan.shape, plan.note)
 
 
-def _note(error: BadImageError, index: int, bad: dict[int, str], skip_bad: bool) -> None:
-    if not skip_bad:
-        raise error
-    bad[index] = error.fault
+def _refuse_all(name: str, contents: Contents, bad: dict[int, str]) -> None:
+    if len(bad) == len(contents):
+        raise DataError(f"{name}: all {len(bad)} images are bad, the first one: {bad[min(bad)]}")
 
 
-def _survey(contents: Contents, preparation: Preparation, bad: dict[int, str], skip_bad: bool, report: Report) -> Shape:
-    """Find the common shape from the headers; where nothing is automatic no file is opened."""
-    sizes: set[tuple[int, int]] = set()
-    grey = True
-    if preparation.needs_survey:
-        assert contents.files is not None
-        for done, (index, file) in enumerate(contents.files()):
-            name = contents.names[index]
-            try:
-                with blaming(name), open_image(file, name) as image:
-                    sizes.add((image.height, image.width))
-                    grey = grey and is_grey(image)
-            except BadImageError as error:
-                _note(error, index, bad, skip_bad)
-            report("looking at headers", done + 1, len(contents))
-            if len(sizes) > 1 and not grey:
-                break  # nothing that follows can change the shape
-    return preparation.shape(sizes, grey)
+def _plan(name: str, seen: Survey, preparation: Preparation) -> Plan:
+    many = max(seen.planes, default=None) if seen.planes else None
+    shape = preparation.shape(seen.sizes, seen.grey, many)
+    if seen.extent is None:
+        return Plan(preparation, shape, preparation.span)
+    span = ranges.choose_span(seen.extent, preparation.span, name)
+    return Plan(preparation, shape, span, ranges.note(seen.extent, span))
 
 
-def _in_threads(
-    contents: Contents, shape: Shape, preparation: Preparation, bad: dict[int, str]
-) -> Iterator[tuple[int, Callable[[], Outcome]]]:
+def _in_threads(contents: Contents, plan: Plan, bad: dict[int, str]) -> Iterator[tuple[int, Callable[[], Outcome]]]:
     """Read files one after the other, decode them side by side, yield (index, result) in the order of reading."""
-
-    def work(index: int, data: bytes) -> Outcome:
-        name = contents.names[index]
-        with open_image(io.BytesIO(data), name) as image:
-            return prepare(image, name, shape, preparation), hashlib.sha256(data).hexdigest(), look(image)
-
     assert contents.files is not None
-    waiting: deque[tuple[int, Callable[[], Outcome]]] = deque()
+    waiting: deque[tuple[int, Callable[[], Outcome], int]] = deque()
+    ahead = 0
     with ThreadPoolExecutor(THREADS) as pool:
         try:
             for index, file in contents.files():
                 if index in bad:
                     continue
-                waiting.append((index, _submit(pool, work, index, contents.names[index], file)))
-                if len(waiting) > 4 * THREADS:
-                    yield waiting.popleft()
-            yield from waiting
+                outcome, size = _submit(pool, plan, contents.names[index], file)
+                waiting.append((index, outcome, size))
+                ahead += size
+                while len(waiting) > 4 * THREADS or (ahead > AHEAD and waiting):
+                    number, result, size = waiting.popleft()
+                    ahead -= size
+                    yield number, result
+            yield from ((number, result) for number, result, _ in waiting)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _submit(
-    pool: ThreadPoolExecutor,
-    work: Callable[[int, bytes], Outcome],
-    index: int,
-    name: str,
-    file: BinaryIO,
-) -> Callable[[], Outcome]:
-    """Read a file, decode it at once if it is small, else in the pool; return what gives or raises the outcome."""
+def _submit(pool: ThreadPoolExecutor, plan: Plan, name: str, file: BinaryIO) -> tuple[Callable[[], Outcome], int]:
+    """Read a file, decode it at once if it is small, else in the pool; what gives or raises the outcome, and bytes."""
     try:
         with blaming(name):
-            data = file.read(LARGEST_FILE + 1)
+            data = take(file, LARGEST_FILE + 1)
             if len(data) > LARGEST_FILE:
                 raise BadImageError(name, f"is larger than {LARGEST_FILE:,} bytes")
         if len(data) > SMALL:
-            return pool.submit(work, index, data).result
-        outcome = work(index, data)
+            return pool.submit(_work, plan, name, data).result, len(data)
+        outcome = _work(plan, name, data)
     except BadImageError as error:
-        return partial(_fail, error)
-    return lambda: outcome
+        return partial(_fail, error), 0
+    return lambda: outcome, 0
 
 
 def _fail(error: BadImageError) -> Outcome:
     raise error
 
 
+def _work(plan: Plan, name: str, data: bytes) -> Outcome:
+    pixels, look = _array(plan, name, data) if npy.is_npy(data) else _picture(plan, name, data)
+    return pixels, hashlib.sha256(data).hexdigest(), look
+
+
+def _picture(plan: Plan, name: str, data: bytes) -> tuple[np.ndarray, Look]:
+    """Decode a picture; where it fails, once more without its metadata, which no pixel depends on."""
+    try:
+        return _decode_picture(plan, name, data)
+    except BadImageError:
+        bare = without_metadata(data)
+        if bare is None:
+            raise
+        with_fault = _decode_picture(plan, name, bare)
+    return with_fault[0], replace(with_fault[1], mended=True)
+
+
+def _decode_picture(plan: Plan, name: str, data: bytes) -> tuple[np.ndarray, Look]:
+    with blaming(name), open_image(io.BytesIO(data), name) as image:
+        deep = is_deep(image) or ";16" in str(getattr(image, "tile", ""))  # Pillow itself reduces colours of 16 bits
+        pixels = prepare(image, name, plan.shape, plan.preparation, plan.span)
+        channels = 1 if is_grey(image) else 3
+        return pixels, Look(seen_size(image), channels, is_clear(image), deep, orientation(image) == 0)
+
+
+def _array(plan: Plan, name: str, data: bytes) -> tuple[np.ndarray, Look]:
+    """Decode the bytes of an .npy file."""
+    values = read_picture(data, name)
+    height, width, channels = values.shape
+    look = Look((height, width), channels, clear=False, deep=values.dtype != np.uint8)
+    with blaming(name):
+        try:
+            levels = ranges.to_levels(values, plan.span or (0, 255)) if look.deep else values
+            return fit_array(levels, name, plan.shape, plan.preparation), look
+        except DataError as error:
+            raise BadImageError(name, str(error).removeprefix(f"{name}: ")) from error
+
+
+# ---------------------------------------------------------------------- arrays
+
+
 def _decode_array(
     name: str, array: np.ndarray, preparation: Preparation, allocate: Allocate, report: Report
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Copy rows where shape and channels agree already; otherwise treat each row as an image."""
+    """Scale to 256 levels, copy rows where the shape agrees already, otherwise treat each row as an image."""
+    array, layout = planes.as_images(array, name)
+    span, note = (0.0, 255.0), ""
+    if array.dtype != np.uint8:
+        seen = ranges.extent(array)
+        span = ranges.choose_span(seen, preparation.span, name)
+        note = ranges.note(seen, span)
     height, width, channels = array.shape[1:]
-    shape = preparation.shape({(height, width)}, channels == 1)
+    shape = preparation.shape({(height, width)}, channels == 1, channels)
     values = allocate((len(array), *shape))
-    for start in range(0, len(array), CHUNK):
-        rows = array[start : start + CHUNK]
-        if shape != array.shape[1:]:
-            images = (Image.fromarray(row[..., 0] if channels == 1 else row) for row in np.asarray(rows))
-            rows = np.stack([prepare(image, name, shape, preparation) for image in images])
-        values[start : start + len(rows)] = rows
-        report("decoding", start + len(rows), len(array))
-    note = resizing(Counter({(height, width): len(array)}), shape[:2], preparation)
-    return values, (note,) if note else ()
+    rows = max(1, min(CHUNK, (1 << 22) // max(1, array[0].size)))
+    for start in range(0, len(array), rows):
+        part = ranges.to_levels(array[start : start + rows], span)
+        if part.shape[1:] != shape:
+            part = np.stack([fit_array(row, name, shape, preparation) for row in part])
+        values[start : start + len(part)] = part
+        report("decoding", start + len(part), len(array))
+    notes = layout, note, resizing(Counter({(height, width): len(array)}), shape[:2], preparation)
+    return values, tuple(line for line in notes if line)

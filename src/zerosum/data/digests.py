@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from stat import S_ISREG
 
 from zerosum.core.download import Report
 from zerosum.core.errors import DataError
@@ -22,8 +24,10 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digest(root: Path, files: Mapping[str, Path], cache: Path, report: Report) -> str:
+def digest(root: Path, files: Mapping[str, Path], cache: Path, report: Report, lenient: bool = False) -> str:
     """Hash names and bytes of files below a root (or of the root); only those of another size or time are read again.
+
+    `lenient` lets a file that cannot be read stand for itself: whoever decodes it will say so.
 
     Raises:
         DataError: a file cannot be read.
@@ -33,7 +37,7 @@ def digest(root: Path, files: Mapping[str, Path], cache: Path, report: Report) -
     fresh: dict[str, list[object]] = {}
     whole = hashlib.sha256()
     for done, (name, path) in enumerate(files.items()):
-        fresh[name] = entry = _entry(path, known.get(name))
+        fresh[name] = entry = _entry(path, known.get(name), lenient)
         whole.update(f"{name}\0{entry[2]}\n".encode(errors="surrogateescape"))
         report("reading", done + 1, len(files))
     if fresh != known:
@@ -41,15 +45,19 @@ def digest(root: Path, files: Mapping[str, Path], cache: Path, report: Report) -
     return whole.hexdigest()
 
 
-def _entry(path: Path, known: object) -> list[object]:
+def _entry(path: Path, known: object, lenient: bool) -> list[object]:
     """Size, time and digest of a file."""
     try:
         stat = path.stat()
+        if not S_ISREG(stat.st_mode):  # reading a pipe would wait for ever
+            raise OSError(errno.EINVAL, "it is no regular file")
         if isinstance(known, list) and known[:2] == [stat.st_size, stat.st_mtime_ns]:
             return known
         settled = time.time() - stat.st_mtime > SETTLED
         return [stat.st_size, stat.st_mtime_ns if settled else -1, sha256_of(path)]
     except OSError as error:
+        if lenient:
+            return [0, -1, "unreadable"]
         raise DataError(f"{path}: cannot be read ({error.strerror}); mend or remove it") from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import lzma
 import math
 import struct
 import zlib
@@ -14,16 +14,18 @@ from zerosum.core.download import Report
 from zerosum.core.errors import DataError
 from zerosum.data.contents import Contents, Source
 from zerosum.data.digests import digest
+from zerosum.data.limits import Metered, take
 
 _UBYTE = 0x08
+_DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
 def is_idx(path: Path) -> bool:
     """True for an idx file of unsigned bytes, plain or gzipped."""
     try:
-        with _open(path) as file:
+        with Metered(path) as file:
             head = file.read(4)
-    except (OSError, EOFError, zlib.error):
+    except _DAMAGE:
         return False
     return len(head) == 4 and head[:3] == b"\0\0\x08" and 1 <= head[3] <= 4
 
@@ -32,20 +34,22 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     """Read uint8 of this many dimensions.
 
     Raises:
-        DataError: the file is damaged, shortened, or of another type or number of dimensions.
+        DataError: the file is damaged, shortened, a bomb, or of another type or number of dimensions.
     """
     try:
-        with _open(path) as file:
-            data = file.read()
-    except (OSError, EOFError, zlib.error) as error:
+        with Metered(path) as file:
+            head = file.read(4 + 4 * dimensions)
+            if len(head) < 4 + 4 * dimensions or head[:4] != bytes((0, 0, _UBYTE, dimensions)):
+                raise DataError(f"{path}: is no idx file of bytes with {dimensions} dimensions")
+            sizes = struct.unpack_from(f">{dimensions}I", head, 4)
+            wanted = math.prod(sizes)
+            data = take(file, wanted + 1)
+    except _DAMAGE as error:
         raise DataError(f"{path}: is damaged ({error}); fetch it again") from error
-    if len(data) < 4 + 4 * dimensions or data[:4] != bytes((0, 0, _UBYTE, dimensions)):
-        raise DataError(f"{path}: is no idx file of bytes with {dimensions} dimensions")
-    sizes = struct.unpack_from(f">{dimensions}I", data, 4)
-    found, wanted = len(data) - 4 - 4 * dimensions, math.prod(sizes)
-    if found != wanted:
-        raise DataError(f"{path}: is truncated or damaged; {wanted:,} bytes are announced, {found:,} are there")
-    return np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * dimensions).reshape(sizes)
+    if len(data) != wanted:
+        there = f"{len(data):,} are there" if len(data) < wanted else "more are there"
+        raise DataError(f"{path}: is truncated or damaged; {wanted:,} bytes are announced, {there}")
+    return np.frombuffer(data, dtype=np.uint8).reshape(sizes)
 
 
 def pairs(name: str, train: Path, test: Path | None, classes: tuple[str, ...], cache: Path, report: Report) -> Source:
@@ -83,9 +87,3 @@ def _contents(image_files: list[Path], label_files: list[Path], classes: tuple[s
     joined = np.concatenate(labels).astype(np.int64)
     names = classes or tuple(str(label) for label in range(int(joined.max()) + 1))
     return Contents(array=array, labels=joined, classes=names, held_out=held_out)
-
-
-def _open(path: Path) -> gzip.GzipFile:
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[return-value]

@@ -12,7 +12,9 @@ import numpy as np
 from zerosum.core.errors import DataError
 
 _USUAL = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-SUFFIXES = frozenset((*_USUAL, ".apng", ".jfif", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".ico"))
+SUFFIXES = frozenset(
+    (*_USUAL, ".apng", ".jfif", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".ico", ".npy")
+)
 PARTS = frozenset({"train", "test", "val", "valid", "validation"})
 
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal
+
+from PIL import ImageColor
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Fraction
+from zerosum.data.ranges import Span, read_span
 
 LARGEST_OWN_SIDE = 256  # pixels; images above it are scaled down unless a size is asked for
 USUAL_SIDE = 64  # pixels; where the images have no common square size
+_WAYS = {
+    "background": "write a name as white, tomato or rebeccapurple, or #rrggbb",
+    "range": "write the two numbers that stand for black and white",
+}
 
 
 @register("data", "images")
@@ -19,15 +27,19 @@ USUAL_SIDE = 64  # pixels; where the images have no common square size
 class Preparation(Part):
     """Turn images of any size and mode into uint8 [H, W, C] of one shape.
 
-    Fixed rules: EXIF rotation is applied, the first frame stands for an animation, 16-bit grey is divided by 257,
-    CMYK becomes RGB, float pixels must lie in 0..1.
+    Fixed rules: EXIF rotation is applied, the first frame stands for an animation, CMYK becomes RGB. `channels=auto`
+    is 1 where every file is grey by its mode, else 3, and for arrays as many as they have.
     """
 
     size: str = "auto"  # pixels, as 64 or 48x64 (height x width); auto: own size if all equal, square, <= 256, else 64
-    channels: Literal["auto", "1", "3"] = "auto"  # 1 grey, 3 colour; auto: 1 if every file is grey by its mode, else 3
+    channels: Literal["auto", "1", "2", "3", "4"] = "auto"  # 1 grey, 3 colour, 2 and 4 with transparency; auto: 1 or 3
     fit: Literal["crop", "pad", "stretch"] = "crop"  # centre crop, letterbox with black, or ignore the aspect ratio
     resample: Literal["lanczos", "bicubic", "box", "nearest"] = "lanczos"  # filter of every change of size
-    background: Literal["white", "black"] = "white"  # what shows through transparency
+    background: str = "white"  # what shows through transparency, as tomato or #rrggbb; channels=4 keeps transparency
+    range: str = "auto"  # black and white of 16-bit, float and other numbers, as 0..4095; auto: by what is there
+    arrays: Literal["auto", "images", "points"] = "auto"  # what an array is; auto: rows [N, D] and series are points
+    ignore: str = ""  # files and folders left out, patterns separated by blanks, as '*_mask.png thumbs'
+    levels: str = "all"  # how many folders deep files are looked for: all, or 0 for those at the top, 1, 2 ...
     flip: bool = False  # mirror left to right with probability 1/2, each time an image is shown
     balanced: bool = False  # show every class equally often, however often it occurs; needs labels
     held_out: Fraction = 0.1  # share kept from training for judgement, where a set has no test part of its own
@@ -39,15 +51,34 @@ class Preparation(Part):
             raise RecipeError(f"data 'images': size: {self.size!r} is not auto, 64, or 48x64 (height x width)")
         if max(int(side or 0) for side in found.groups()) > 8192:
             raise RecipeError(f"data 'images': size: {self.size!r} is above 8192 pixels a side")
+        if re.fullmatch(r"all|\d{1,3}", self.levels) is None:
+            raise RecipeError(f"data 'images': levels: {self.levels!r} is not all, or a number of folders as 0 or 2")
+        for field, check in (("background", ImageColor.getrgb), ("range", read_span)):
+            try:
+                check(getattr(self, field))
+            except ValueError as error:
+                raise RecipeError(f"data 'images': {field}: {error}; {_WAYS[field]}") from error
+
+    @property
+    def span(self) -> Span | None:
+        """The range that was stated; None: by what is there."""
+        return read_span(self.range)
+
+    def wants(self, name: str) -> bool:
+        """True for a file, named from the top with "/", that neither `ignore` nor `levels` leaves out."""
+        folders = name.split("/")
+        deep = self.levels != "all" and len(folders) - 1 > int(self.levels)
+        parts = (*folders, name)
+        return not deep and not any(fnmatchcase(part, sign) for sign in self.ignore.split() for part in parts)
 
     @property
     def needs_survey(self) -> bool:
         """True where the shape depends on the images themselves."""
         return "auto" in (self.size, self.channels)
 
-    def shape(self, sizes: set[tuple[int, int]], grey: bool) -> tuple[int, int, int]:
-        """Shape (H, W, C) for images of these (height, width) sizes, all grey or not."""
-        channels = (1 if grey else 3) if self.channels == "auto" else int(self.channels)
+    def shape(self, sizes: set[tuple[int, int]], grey: bool, planes: int | None = None) -> tuple[int, int, int]:
+        """Shape (H, W, C) for images of these (height, width) sizes, all grey or not, or arrays of so many channels."""
+        channels = (planes or (1 if grey else 3)) if self.channels == "auto" else int(self.channels)
         if self.size != "auto":
             sides = [int(side) for side in self.size.split("x")]
             return sides[0], sides[-1], channels
@@ -57,7 +88,8 @@ class Preparation(Part):
 
     def decoding(self) -> str:
         """The fields that change decoded pixels, as text; part of the cache key."""
-        return f"size={self.size},channels={self.channels},{self.rendering()}"
+        read = f"arrays={self.arrays},ignore={self.ignore},levels={self.levels}"
+        return f"size={self.size},channels={self.channels},range={self.range},{read},{self.rendering()}"
 
     def rendering(self) -> str:
         """The fields that change decoded pixels once the shape is known."""

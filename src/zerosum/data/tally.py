@@ -17,7 +17,7 @@ class Look:
     """One image before it was made equal to the others."""
 
     size: Size  # as it is seen, after EXIF rotation
-    colour: bool  # by its mode
+    channels: int  # 1 or 3 by its mode for a picture, without transparency; any number for an array
     clear: bool  # some of its pixels are transparent
     deep: bool  # more than 8 bits
     mended: bool = False  # its metadata are damaged, and were left aside
@@ -34,20 +34,20 @@ class Tally:
     def add(self, name: str, look: Look) -> None:
         """Count one image."""
         self.sizes[look.size] += 1
-        self.kinds["colour" if look.colour else "grey"] += 1
+        self.kinds["grey" if look.channels == 1 else "colour" if look.channels == 3 else "several"] += 1
         self.kinds["clear"] += look.clear
         self.kinds["deep"] += look.deep
         if look.mended:
             self.mended.append(name)
 
-    def notes(self, preparation: Preparation, shape: tuple[int, int, int]) -> tuple[str, ...]:
-        """One line for each decision that changed pixels."""
+    def notes(self, preparation: Preparation, shape: tuple[int, int, int], range_: str) -> tuple[str, ...]:
+        """One line for each decision that changed pixels; `range_` is that about images of more than 8 bits."""
         height, width, channels = shape
         found = [
             resizing(self.sizes, (height, width), preparation),
             self._colours(channels),
             self._transparency(preparation, channels),
-            self._depth(),
+            self._depth() + (f"; {range_}" if range_ else ""),
             self._metadata(),
         ]
         return tuple(line for line in found if line)
@@ -60,11 +60,10 @@ class Tally:
 
     def _transparency(self, preparation: Preparation, channels: int) -> str:
         clear = self.kinds["clear"]
-        if not clear or channels in (2, 4):
-            return ""
-        return (
-            f"transparency: {clear:,} images are laid on {preparation.background} (background={preparation.background})"
-        )
+        if channels in (2, 4):
+            return f"transparency: kept as the last of {channels} channels, {clear:,} images have it"
+        other = f"background={preparation.background}; channels={channels + 1} keeps it"
+        return f"transparency: {clear:,} images are laid on {preparation.background} ({other})" if clear else ""
 
     def _depth(self) -> str:
         deep = self.kinds["deep"]

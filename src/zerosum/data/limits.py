@@ -1,0 +1,99 @@
+"""How much may be read from a file before it is taken for a decompression bomb, or for damaged."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+from zerosum.core.errors import DataError
+
+TIMES = 200  # a compressed file that unpacks to more than this many times its size is taken for a bomb,
+HARMLESS = 1 << 28  # bytes; unless it stays below this
+LARGEST_FILE = 1 << 28  # bytes of one image file, or of one member of an archive
+_CHUNK = 1 << 20
+_UNPACK: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+
+
+class Metered(io.BufferedIOBase):
+    """A file that is unpacked while it is read, and not further than the size of its packed form makes plausible."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file, packed = _opened(path)
+        size = path.stat().st_size
+        self._end = allowed(size) if packed else size
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most `size` bytes (negative: all)."""
+        left = max(0, self._end - self._file.tell()) + 1
+        data = self._file.read(left if size is None or size < 0 else min(size, left))
+        self._check(self._file.tell())
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place, where that is no bomb's."""
+        if whence == 0:
+            self._check(offset)
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Place in the unpacked form."""
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        """True: backwards too, though that starts again."""
+        return True
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def close(self) -> None:
+        """Close the file below."""
+        self._file.close()
+        super().close()
+
+    def _check(self, place: int) -> None:
+        if place > self._end:
+            refuse(self.path, place)
+
+
+def allowed(packed: int) -> int:
+    """Bytes that a file of `packed` bytes may unpack to."""
+    return max(HARMLESS, TIMES * packed)
+
+
+def refuse(path: Path, size: int) -> None:
+    """Say that a file is taken for a bomb.
+
+    Raises:
+        DataError: always.
+    """
+    raise DataError(
+        f"{path}: has {path.stat().st_size:,} bytes and would unpack to {size:,} or more, above {TIMES} times as many; "
+        "that is taken for a decompression bomb. If it is none, unpack it and give what comes out"
+    )
+
+
+def take(file: IO[bytes] | Metered, size: int) -> bytes:
+    """At most `size` bytes, read a part at a time: no room is made for what is only announced."""
+    parts: list[bytes] = []
+    while size > 0 and (part := file.read(min(size, _CHUNK))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _opened(path: Path) -> tuple[BinaryIO, bool]:
+    """The file, unpacked where it is packed by itself; and whether it is."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    for magic, unpack in _UNPACK.items():
+        if head.startswith(magic):
+            return unpack(path, "rb"), True
+    return path.open("rb"), False
