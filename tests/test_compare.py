@@ -13,7 +13,7 @@ from zerosum.cli.main import app
 from zerosum.core import settings
 from zerosum.core.errors import RunError
 from zerosum.recipes import read_recipe
-from zerosum.runs.charts import svg
+from zerosum.runs.charts import charts
 from zerosum.runs.compare import Comparison, Estimate, write
 from zerosum.runs.compare_page import _chart, label
 from zerosum.runs.directory import RunDirectory
@@ -417,7 +417,7 @@ def test_curves_have_bands_where_seeds_were_measured_together(six, tmp_path):
     curves = _chart(Comparison.of([*six[:2], apart]), found.columns[0]).curves
     assert [list(curve.x) for curve in curves] == [[100, 200, 300], [100, 200, 300], [111, 222]]
     assert all(curve.faint and curve.colour == 0 for curve in curves)
-    assert svg([_chart(found, found.columns[0])]).startswith("<svg")
+    assert charts([_chart(found, found.columns[0])]).count("<svg") == 1
 
 
 def test_the_page_is_one_file_with_paired_samples(tmp_path):
@@ -434,7 +434,7 @@ def test_the_page_is_one_file_with_paired_samples(tmp_path):
     assert page.count("<svg") == 1
     assert "&lt;0&gt;" in page
     assert "<0>" not in page
-    assert "http" not in page.replace("http://www.w3.org", "")
+    assert "http" not in page
     (tmp_path / "file").write_text("")
     done = call("compare", *paths, "--html", tmp_path / "file" / "c.html")
     assert done.exit_code == 2

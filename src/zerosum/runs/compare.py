@@ -17,7 +17,7 @@ from typing import Any
 
 from zerosum.core.errors import RunError, nearest
 from zerosum.runs.entry import At, Column, Entry
-from zerosum.runs.report import direction
+from zerosum.runs.verdict import direction
 
 STATES = {"training": "still training", "interrupted": "interrupted", "failed": "stopped by a loss that is not finite"}
 ARROWS = {True: "↑", False: "↓", None: ""}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from zerosum.core.errors import ZerosumError
 from zerosum.runs import outputs, pictures
-from zerosum.runs.charts import Chart, Curve, svg
+from zerosum.runs.charts import Chart, Curve, charts
 from zerosum.runs.compare import ARROWS, Comparison, Estimate, Group, machine
 from zerosum.runs.entry import At, Column, Entry
 from zerosum.runs.generator import find_generator, load_generator
-from zerosum.runs.report import figure, page, table
+from zerosum.runs.page import figure, page, table, text
 
 PICTURED = 12  # runs whose samples are shown
 COUNT, SEED = 36, 0  # samples of each, and the seed of their latents
@@ -31,13 +30,13 @@ def write_page(
     outputs.check(path, overwrite=overwrite, option="--html")
     sections = {
         "Numbers": _numbers(comparison, at),
-        "Curves": svg([_chart(comparison, column) for column in comparison.columns]),
+        "Curves": charts([_chart(comparison, column) for column in comparison.columns]),
         "Samples from the same latents": _samples(comparison),
         "Settings that differ": _settings(comparison),
         "Runs": _runs(comparison),
     }
-    opening = [f"<p>{html.escape('; '.join(comparison.common.values()))}</p>"]
-    opening += [f"<p><b>careful:</b> {html.escape(note)}</p>" for note in comparison.notes]
+    opening = [f'<h1>Comparison</h1><p class="lead">{text("; ".join(comparison.common.values()))}</p>']
+    opening += [f'<p class="careful">{text(note)}</p>' for note in comparison.notes]
     outputs.write(path, page("Comparison", opening, sections).encode(), overwrite=overwrite, option="--html")
     return path
 
@@ -47,13 +46,13 @@ def _numbers(comparison: Comparison, at: Sequence[At]) -> str:
     head = [*facts, "seconds", "images/s"]
     for column in comparison.columns:
         title = f"{comparison.title(column)} {ARROWS[comparison.better(column)]}"
-        head += [f"{html.escape(title)}<br><small>{one}</small>" for one in at]
+        head += [f"{text(title)}<br><small>{one}</small>" for one in at]
     rows = []
     for group in comparison.groups:
         row = [*(comparison.fact(group, name) for name in facts), *comparison.clocks(group)]
         row[0] = label(comparison, group)
         row += [comparison.quantity(group, column, one) for column in comparison.columns for one in at]
-        rows.append([html.escape(text) for text in row])
+        rows.append([text(cell) for cell in row])
     explained = "± is half of a 95 % interval of Student's t over seeds; without it there is one seed."
     return f"{table(head, rows)}<p><small>{explained}</small></p>"
 
@@ -105,7 +104,7 @@ def _grid(comparison: Comparison, group: Group, entry: Entry) -> str:
     try:
         generator = load_generator(find_generator(entry.path))
     except ZerosumError as error:
-        return f"<p>{html.escape(name)}: {html.escape(str(error))}</p>"
+        return f"<p>{text(name)}: {text(str(error))}</p>"
     many = COUNT if generator.space.is_image else 2_500
     shown = pictures.picture(generator.sample(many, seed=SEED))
     return figure(pictures.encode(shown), f"{name}, {generator.images:,} images")
@@ -117,8 +116,8 @@ def _settings(comparison: Comparison) -> str:
     rows = []
     for key in comparison.differing:
         values = [group.first.settings.get(key) for group in comparison.groups]
-        rows.append([html.escape("" if value is None else str(value)) for value in (key, *values)])
-    return table(["", *(html.escape(label(comparison, group)) for group in comparison.groups)], rows)
+        rows.append([text("" if value is None else str(value)) for value in (key, *values)])
+    return table(["", *(text(label(comparison, group)) for group in comparison.groups)], rows)
 
 
 def _runs(comparison: Comparison) -> str:
@@ -127,5 +126,5 @@ def _runs(comparison: Comparison) -> str:
         for one in group.entries:
             speed = "" if math.isnan(one.speed) else f"{one.speed:,.0f}"
             row = [str(one.path), str(one.seed), one.state, f"{one.images:,}", f"{one.seconds:,.1f}", speed]
-            rows.append([html.escape(text) for text in (*row, machine(one.hardware))])
+            rows.append([text(cell) for cell in (*row, machine(one.hardware))])
     return table(["run", "seed", "state", "images", "seconds", "images/s", "machine"], rows)

@@ -17,7 +17,7 @@ from zerosum.core.errors import RunError
 from zerosum.core.values import Length
 from zerosum.runs.directory import RunDirectory, is_run
 from zerosum.runs.logs import read_lines
-from zerosum.runs.report import direction
+from zerosum.runs.verdict import direction
 
 HARDWARE = ("processor", "accelerator", "device", "threads", "torch", "precision")
 At = Literal["last", "best"]
@@ -61,7 +61,7 @@ class Entry:
             settings = dict(flat(tomllib.loads((run.path / "recipe.toml").read_text(encoding="utf-8"))))
             environment = run.environment()
             seed, metrics = int(settings.pop("seed")), read_lines(run.metrics)
-            state = _state(run, settings, environment, metrics)
+            state = state_of(run, settings, environment, metrics)
         except (OSError, ValueError, KeyError) as error:
             raise RunError(f"{path}: recipe.toml or environment.json is damaged ({error})") from error
         files = sorted((run.path / "code").glob("*.py"))
@@ -137,7 +137,8 @@ class Entry:
         return (max if better else min)(points, key=lambda point: point[1])
 
 
-def _state(run: RunDirectory, settings: dict[str, Any], environment: dict[str, Any], metrics: list[Any]) -> str:
+def state_of(run: RunDirectory, settings: dict[str, Any], environment: dict[str, Any], metrics: list[Any]) -> str:
+    """Whether a training is over: "finished", "training", "interrupted" or "failed" by a loss that is not finite."""
     if _held(run):
         return "training"
     length = Length.read(str(settings["length"]))

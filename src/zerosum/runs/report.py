@@ -2,219 +2,290 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import json
-import re
-from collections.abc import Iterable
+import shlex
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zerosum.core import registry, settings
-from zerosum.core.errors import RecipeError
+from zerosum.core.errors import ZerosumError
 from zerosum.runs import health
-from zerosum.runs.charts import Chart, Curve, svg
+from zerosum.runs.charts import charts
 from zerosum.runs.checkpoint import write_file
+from zerosum.runs.curves import is_number, learning_charts
 from zerosum.runs.directory import RunDirectory
+from zerosum.runs.entry import flat, state_of
+from zerosum.runs.gallery import gallery
 from zerosum.runs.logs import read_lines
-from zerosum.runs.outputs import MARK
+from zerosum.runs.page import command, facts, folded, page, table, text
+from zerosum.runs.progress import clock
+from zerosum.runs.scores import scores, sound
 
 Line = dict[str, Any]
-STYLE = """
-:root { color-scheme: light dark; font-family: system-ui, sans-serif; }
-body { max-width: 64rem; margin: 2rem auto; padding: 0 1rem; line-height: 1.5; }
-img, svg { max-width: 100%; height: auto; } figure { display: inline-block; margin: 0 1rem 1rem 0; }
-figure img { width: 18rem; border: 1px solid #8888; image-rendering: pixelated; }
-svg { background: white; } pre { overflow: auto; padding: 1rem; background: #8881; }
-td, th { padding: .1rem .8rem .1rem 0; text-align: left; vertical-align: top; font-variant-numeric: tabular-nums; }
-small { opacity: .7; } .scroll { overflow-x: auto; }
-"""
-MOST_SAMPLES = 12
-BETTER = {True: "higher is better", False: "lower is better", None: "near its floor is better"}
-CLOCK = ("images", "epoch", "seconds")
-LEARNING = (  # title and names of the numbers that a report logs; the first that fits takes a number
-    ("speed", r"images_per_second"),
-    ("logits", r".*_logit(-\d+)?"),
-    ("gradients and steps", r".*(gradient|grad_norm|_moved).*"),
-    ("losses of the discriminator", r"discriminator(-\d+)?\..*"),
-    ("losses of the generator", r"generator\..*"),
-    ("losses of other players", r"(reconstructor|encoder)(-\d+)?\..*"),
-    ("distances within a batch", r"(real|fake)_distance"),
-    ("signs of collapse, copying, overfitting", r"duplicates|nearness|copying|overfitting(-\d+)?"),
-    ("what parts remember", r".*\..*"),
-    ("other numbers", r".*"),
-)
+DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, ZerosumError)  # what unsound files lead to
+STATES = {
+    "finished": ("good", "finished"),
+    "training": ("live", "training"),
+    "interrupted": ("warn", "interrupted"),
+    "failed": ("bad", "stopped: not finite"),
+}
+MOST_SETTINGS = 200  # rows of a table of settings
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the files of a run tell; what cannot be read is empty, and named in `faults`."""
+
+    run: RunDirectory
+    recipe: str
+    settings: Line  # by dotted name
+    environment: Line
+    reports: list[Line]
+    evaluations: list[Line]
+    state: str  # as `state_of` says; empty where that cannot be told
+    faults: list[str]
+
+    @property
+    def data(self) -> Line:
+        """Origin and facts of the data."""
+        found = self.environment.get("data")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def images(self) -> int:
+        """How far it came."""
+        return max((line["images"] for line in (*self.reports, *self.evaluations)), default=0)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training."""
+        return max((line["seconds"] for line in self.reports if is_number(line.get("seconds"))), default=0.0)
+
+
+def read(run: RunDirectory) -> Told:
+    """Read a run without trusting any of its files."""
+    faults: list[str] = []
+
+    def attempt(what: str, make: Callable[[], Any], otherwise: Any) -> Any:
+        try:
+            return make()
+        except DAMAGED as error:
+            faults.append(f"{what} cannot be read: {error}")
+            return otherwise
+
+    recipe = attempt("recipe.toml", lambda: (run.path / "recipe.toml").read_text(encoding="utf-8"), "")
+    chosen = attempt("recipe.toml", lambda: dict(flat(tomllib.loads(recipe))), {})
+    environment = attempt("environment.json", lambda: dict(run.environment()), {})
+    reports = attempt("metrics.jsonl", lambda: _clocked(read_lines(run.metrics)), [])
+    evaluations = attempt("evaluations.jsonl", lambda: sound(_clocked(read_lines(run.evaluations))), [])
+    state = (
+        attempt("its state", lambda: state_of(run, chosen, environment, reports), "") if chosen and environment else ""
+    )
+    return Told(run, recipe, chosen, environment, reports, evaluations, state, faults)
+
+
+def _clocked(lines: list[Any]) -> list[Line]:
+    return [line for line in lines if isinstance(line, dict) and type(line.get("images")) is int]
 
 
 def write_report(run: RunDirectory) -> Path:
     """Write the report of a run from its files alone; return its path."""
-    metrics, evaluations = read_lines(run.metrics), read_lines(run.evaluations)
-    recipe = (run.path / "recipe.toml").read_text(encoding="utf-8")
-    clock = next((line for line in reversed(metrics) if "seconds" in line), dict.fromkeys(CLOCK, 0))
-    sections = {
-        "Health": _health(run),
-        "Samples": _samples(run),
-        "Metrics": _table(evaluations) + svg(metric_charts(evaluations)),
-        "Learning": svg(learning_charts(metrics)),
-        "Settings": _settings(run),
-        "Recipe": f"<pre>{html.escape(recipe)}</pre>",
-        "Machine and data": f"<pre>{html.escape(json.dumps(run.environment(), indent=1))}</pre>",
-        "Every evaluation": _evaluations(evaluations),
+    told = read(run)
+    parts: dict[str, Callable[[Told], str]] = {
+        "Samples": _samples,
+        "Metrics": lambda told: scores(told.evaluations),
+        "Learning": lambda told: charts(learning_charts(told.reports)),
+        "Go on": _commands,
+        "Settings": _settings,
+        "Machine and data": _origin,
     }
-    said = "<p>{images:,} images, {epoch:g} epochs, {seconds:,.0f} seconds.</p>".format(**clock)
-    write_file(run.report, page(run.path.resolve().name, [said, *_events(metrics)], sections).encode())
+    opening = [_guarded(part, told) for part in (_summary, _health)]
+    sections = {name: _guarded(part, told) for name, part in parts.items()}
+    careful = [f'<p class="careful">{text(fault)}</p>' for fault in told.faults]  # after all have been found
+    write_file(run.report, page(_name(told), [_head(told), *careful, *opening], sections).encode())
     return run.report
 
 
-def page(title: str, opening: Iterable[str], sections: dict[str, str]) -> str:
-    """One HTML page; sections without content are left out."""
-    name = html.escape(title)
-    body = [f"<h2>{html.escape(head)}</h2>{content}" for head, content in sections.items() if content]
-    maker = f"<meta name=generator content='{MARK.decode()}'>"
-    top = f"<!doctype html><meta charset=utf-8>{maker}<title>{name}</title><style>{STYLE}</style><h1>{name}</h1>"
-    return "\n".join([top, *opening, *body])
+def _guarded(part: Callable[[Told], str], told: Told) -> str:
+    """A part of the page; where files are damaged, what is wrong with them."""
+    try:
+        return part(told)
+    except DAMAGED as error:
+        return f'<p class="careful">This cannot be shown, for what the files hold: {text(repr(error))}</p>'
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """An HTML table of texts; cells may hold markup, so what users wrote must be escaped before."""
-    lines = [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows]
-    top = "".join(f"<th>{cell}</th>" for cell in head)
-    return f'<div class="scroll"><table><tr>{top}</tr>{"".join(lines)}</table></div>'
+def _name(told: Told) -> str:
+    return told.run.path.resolve().name
 
 
-def figure(png: bytes, caption: str) -> str:
-    """A picture within the page, with a caption."""
-    data = base64.b64encode(png).decode()
-    return (
-        f'<figure><img alt="samples" src="data:image/png;base64,{data}"><figcaption>{html.escape(caption)}'
-        "</figcaption></figure>"
+# ---------------------------------------------------------------------- opening
+
+
+def _head(told: Told) -> str:
+    tone, word = STATES.get(told.state, ("", "state unknown"))
+    return f'<div class="top"><h1>{text(_name(told))}</h1><span class="state {tone}">{word}</span></div>'
+
+
+def _summary(told: Told) -> str:
+    events = [(line["images"], name, line[name]) for line in told.reports for name in EVENTS if name in line]
+    said = [f"<p>{images:,} images: {text(EVENTS[name])}: {text(what)}</p>" for images, name, what in events[-5:]]
+    return f'<p class="lead">{text(_lead(told))}</p>{"".join(said)}{_tiles(told)}'
+
+
+EVENTS = {"ended": "ended early", "not_finite": "not finite", "error": "ended by an error"}
+
+
+def _lead(told: Told) -> str:
+    recipe, source = told.settings.get("recipe", "?"), told.data.get("source")
+    return f"{recipe} on {Path(str(source)).name}: {describe(told.data)}" if source else str(recipe)
+
+
+def describe(data: Line) -> str:
+    """Training data in words: how many, of which size, in how many classes."""
+    known, count = data.get("facts", {}), data.get("train")
+    shape, classes = known.get("shape", []), known.get("classes", 0)
+    words = f"{_number(count)} training {'points' if len(shape) == 1 else 'images'}"
+    if len(shape) == 3:
+        colours = {1: "grey", 3: "colour", 4: "colour with alpha"}.get(shape[0], f"{shape[0]} channels")
+        words += f" of {shape[2]} \N{MULTIPLICATION SIGN} {shape[1]}, {colours}"
+    elif shape:
+        words += f" of {shape[0]} numbers"
+    return f"{words}, {_number(classes)} classes" if classes else words
+
+
+def _number(value: Any) -> str:
+    return f"{value:,}" if is_number(value) else "?"
+
+
+def _tiles(told: Told) -> str:
+    images, seconds, environment = told.images, told.seconds, told.environment
+    epochs = max((line["epoch"] for line in told.reports if is_number(line.get("epoch"))), default=0.0)
+    place = environment.get("accelerator") or environment.get("device", "?")
+    threads = environment.get("threads", "?")
+    tiles = {
+        "images seen": (f"{images:,}", f"of {told.settings.get('length', '?')}"),
+        "epochs": (f"{epochs:,.4g}", f"seed {told.settings.get('seed', '?')}"),
+        "of training": (clock(seconds), "wall clock"),
+        "images a second": (f"{images / seconds:,.0f}" if seconds else "-", "on average"),
+        "precision": (
+            str(environment.get("precision", "?")),
+            f"{place}, {threads} thread{'' if threads == 1 else 's'}",
+        ),
+    }
+    cells = (
+        f"<li><b>{text(big)}</b>{text(name)}<small>{text(small)}</small></li>" for name, (big, small) in tiles.items()
     )
-
-
-def _events(metrics: list[Line]) -> list[str]:
-    words = {"ended": "ended early", "not_finite": "not finite"}
-    told = [
-        f"{line['images']:,} images: {words[name]}: {line[name]}" for line in metrics for name in words if name in line
-    ]
-    return [f"<p>{html.escape(text)}</p>" for text in told]
-
-
-# ---------------------------------------------------------------------- curves
-
-
-def metric_charts(evaluations: list[Line]) -> list[Chart]:
-    """A chart for each metric: a curve for each protocol, floor and baseline as dashed lines."""
-    charts = []
-    for metric in dict.fromkeys(line["metric"] for line in evaluations):
-        lines = [line for line in evaluations if line["metric"] == metric]
-        protocols = list(dict.fromkeys(json.dumps(line["protocol"], sort_keys=True) for line in lines))
-        curves = []
-        for number, protocol in enumerate(protocols, 1):
-            own = [line for line in lines if json.dumps(line["protocol"], sort_keys=True) == protocol]
-            name = metric if len(protocols) == 1 else f"{metric}, protocol {number}"
-            curves.append(Curve(name, [line["images"] for line in own], [line["value"] for line in own]))
-        levels = {name: lines[-1][name] for name in ("floor", "baseline") if lines[-1].get(name) is not None}
-        charts.append(Chart(f"{metric} ({BETTER[direction(lines[-1])]})", curves, levels))
-    return charts
-
-
-def direction(line: Line) -> bool | None:
-    """True where higher values are better, false where lower ones are, None where neither end is good."""
-    if "higher_is_better" not in line and "part" in line["protocol"]:  # a judge leaves out what is not known
-        return None
-    return line.get("higher_is_better", False)
-
-
-def learning_charts(metrics: list[Line]) -> list[Chart]:
-    """What the players logged, by kind."""
-    names = dict.fromkeys(
-        name for line in metrics for name, value in line.items() if _is_number(value) and name not in CLOCK
-    )
-    kinds: dict[str, list[str]] = {title: [] for title, _ in LEARNING}
-    for name in sorted(names):
-        kinds[next(title for title, form in LEARNING if re.fullmatch(form, name))].append(name)
-    charts = []
-    for title, chosen in kinds.items():
-        curves = []
-        for name in chosen:
-            lines = [line for line in metrics if _is_number(line.get(name))]
-            curves.append(Curve(name, [line["images"] for line in lines], [line[name] for line in lines]))
-        charts.append(Chart(title, curves))
-    return [*charts[1:], charts[0]]  # speed comes last
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f'<ul class="tiles">{"".join(cells)}</ul>'
 
 
 # ---------------------------------------------------------------------- sections
 
 
-def _health(run: RunDirectory) -> str:
+def _health(told: Told) -> str:
     """What is wrong by the last report, what it means and what to try; then what the log says was wrong before."""
     try:
-        course = health.read_course(run.path)
-    except RecipeError:  # edited since, or of the user's own
-        return ""
-    lasting = health.examine(course)
-    rows = [
-        [one.name, one.severity, f"since {one.since:,} images", one.seen, one.meaning, one.advice] for one in lasting
-    ]
+        lasting = health.examine(health.read_course(told.run.path))
+    except DAMAGED as error:
+        said = [f"The doctor cannot look at this run: {error}"] if told.settings else []
+        lasting = []
+    else:
+        said = []
+    cards = [_finding(one) for one in lasting]
     over: dict[str, tuple[int, str]] = {}
-    for line in course.reports:
+    for line in told.reports:
         over |= {name: (line["images"], seen) for name, seen in line.get("findings", {}).items()}
-    for name in sorted(over.keys() - {one.name for one in lasting}):
-        images, seen = over[name]
-        rows.append([name, "over", f"last at {images:,} images", seen, "", ""])
-    head = ("finding", "", "when", "seen", "what it means", "what to try")
-    texts = [[html.escape(text) for text in row] for row in rows]
-    return table(head, texts) if texts else "<p>Nothing was found.</p>"
+    rows = [
+        (text(name), f"last at {over[name][0]:,} images", text(over[name][1]))
+        for name in sorted(over.keys() - {one.name for one in lasting})
+    ]
+    earlier = folded(f"{len(rows)} findings that are over", table(("finding", "when", "seen"), rows)) if rows else ""
+    well = "" if said or cards or not told.reports else '<p class="fine">✓ The doctor finds nothing wrong.</p>'
+    return "".join([*(f'<p class="careful">{text(one)}</p>' for one in said), *cards, well, earlier])
 
 
-def _samples(run: RunDirectory) -> str:
-    paths = sorted(run.samples.glob("*.png"))
-    if len(paths) > MOST_SAMPLES:  # the first, the last, and some between
-        paths = [paths[round(place * (len(paths) - 1) / (MOST_SAMPLES - 1))] for place in range(MOST_SAMPLES)]
-    return "".join(figure(path.read_bytes(), f"{int(path.stem):,} images") for path in paths)
+def _finding(one: health.Finding) -> str:
+    tone = "bad" if one.severity == "error" else ""
+    when = f"{one.severity} since {one.since:,} images"
+    return (
+        f'<div class="card alert {tone}"><h3>{text(one.name)}<small>{when}</small></h3>'
+        f"<p>{text(one.seen)}; {text(one.meaning)}.</p><p><b>Try</b> {text(one.advice)}</p></div>"
+    )
 
 
-def _table(evaluations: list[Line]) -> str:
-    """Every metric where it stands, beside its best value, floor and baseline."""
-    rows = []
-    for metric in dict.fromkeys(line["metric"] for line in evaluations):
-        last = [line for line in evaluations if line["metric"] == metric][-1]
-        same = [line for line in evaluations if line["metric"] == metric and line["protocol"] == last["protocol"]]
-        way = direction(last)
-        best = (max if way else min)(same, key=lambda line: line["value"])
-        told = "" if way is None else f"{best['value']:.4g} <small>at {best['images']:,}</small>"
-        spread = "" if last.get("spread") is None else f" ± {last['spread']:.2g}"
-        beside = ["" if last.get(name) is None else f"{last[name]:.4g}" for name in ("floor", "baseline")]
-        careful = html.escape(last.get("warning") or "")
-        value = f"{last['value']:.4g}{spread} <small>at {last['images']:,}</small>"
-        rows.append([html.escape(metric), value, told, *beside, BETTER[way], f"<small>{careful}</small>"])
-    return table(("metric", "last", "best", "floor", "baseline", "", ""), rows) if rows else ""
+def _samples(told: Told) -> str:
+    shown, faults = gallery(told.run.samples)
+    told.faults.extend(faults[:3])
+    return shown
 
 
-def _settings(run: RunDirectory) -> str:
-    """What the recipe sets otherwise than the one on the shelf that it started from."""
-    try:
-        recipe = run.recipe()
-        shelved = registry.lookup("recipe", recipe.recipe)()
-    except RecipeError:  # edited since, or of the user's own
-        return ""
-    changed = [line.partition(": ") for line in settings.differences(shelved, recipe)]
-    rows = []
-    for name, _, values in changed:
-        before, _, after = values.partition(" -> ")
-        rows.append([html.escape(text) for text in (name, before, after)])
-    head = ("setting", html.escape(f"recipe {recipe.recipe}"), "this run")
-    return table(head, rows) if rows else f"<p>As in the recipe {html.escape(recipe.recipe)}.</p>"
+def _commands(told: Told) -> str:
+    """How to go on, with the run's own place."""
+    path = shlex.quote(str(told.run.path.resolve()))
+    again = {
+        "finished": ("train it longer", f"zerosum resume {path} --images {_longer(told)}"),
+        "failed": (
+            "go on from the last good checkpoint with other random numbers",
+            f"zerosum resume {path} on_nan=rollback",
+        ),
+    }.get(told.state, ("go on where it was saved", f"zerosum resume {path}"))
+    lines = [
+        again,
+        ("more samples", f"zerosum sample {path} --count 64 --seed 1 --out samples.png"),
+        ("judge it by everything that applies", f"zerosum evaluate {path} --metrics all"),
+        ("what goes wrong, and what to try", f"zerosum doctor {path}"),
+        ("beside another run", f"zerosum compare {path} runs/OTHER --html comparison.html"),
+    ]
+    if len(told.data.get("facts", {}).get("shape", ())) == 3:
+        lines.insert(2, ("a walk from sample to sample", f"zerosum sample {path} --interpolate 12 --out walk.gif"))
+    return "".join(command(line, purpose) for purpose, line in lines)
 
 
-def _evaluations(evaluations: list[Line]) -> str:
-    rows = []
-    for line in evaluations:
-        protocol = html.escape(json.dumps(line["protocol"]))
-        rows.append([f"{line['images']:,}", html.escape(line["metric"]), f"{line['value']:.5g}", protocol])
-    whole = table(("images", "metric", "value", "protocol"), rows)
-    return f"<details><summary>{len(rows)} numbers</summary>{whole}</details>"
+def _longer(told: Told) -> str:
+    from zerosum.core.values import Length
+
+    length = Length.read(str(told.settings["length"]))
+    return str(Length(length.amount * 2, length.unit))
+
+
+def _settings(told: Told) -> str:
+    """What the recipe sets otherwise than the one on the shelf that it started from, and all of it folded."""
+    name = told.settings.get("recipe")
+    shelf = registry.shelf("recipe")
+    whole = folded("The whole recipe", f"<pre>{text(told.recipe)}</pre>") if told.recipe else ""
+    if name not in shelf:
+        return f"<p>The recipe {text(name)} is not on the shelf.</p>{whole}" if name else whole
+    usual = dict(flat(tomllib.loads(settings.to_toml(shelf[name]()))))
+    keys = [key for key in {**usual, **told.settings} if key != "seed" and usual.get(key) != told.settings.get(key)]
+    rows = [[text(key), *(text(side.get(key, "-")) for side in (usual, told.settings))] for key in keys[:MOST_SETTINGS]]
+    head = ("setting", f"recipe {text(name)}", "this run")
+    return (table(head, rows) if rows else f"<p>As in the recipe {text(name)}.</p>") + whole
+
+
+def _origin(told: Told) -> str:
+    """Machine and data as readable tables."""
+    known = told.environment
+    machine = {name: known[name] for name in known if name != "data" and known[name] is not None}
+    data = {name: value for name, value in told.data.items() if name != "facts" and value not in (None, False)}
+    data |= told.data.get("facts", {})
+    tables = [
+        f'<div class="card"><h3>{name}</h3>{facts(rows)}</div>'
+        for name, rows in (("Machine", _words(machine)), ("Data", _words(data)))
+    ]
+    return f'<div class="columns">{"".join(tables)}</div>' if known else ""
+
+
+LABELS = {
+    "train": "training samples", "looked_at": "samples looked at", "distinct": "different ones among them",
+    "spread": "mean deviation of a pixel", "root": "data folder", "skip_bad": "bad images skipped",
+}  # fmt: skip
+
+
+def _words(found: Line) -> dict[str, str]:
+    def said(value: Any) -> str:
+        if isinstance(value, list):
+            return " \N{MULTIPLICATION SIGN} ".join(map(str, value))
+        return f"{value:,}" if type(value) is int else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    return {LABELS.get(name, name.replace("_", " ")): said(value) for name, value in found.items()}

@@ -1,0 +1,71 @@
+"""Pages that open offline: one file with style, script and pictures in it, and the pieces that make it up.
+
+Whatever a user or a file wrote goes through `text`, which leaves no markup and no control character alive.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from zerosum.runs.outputs import MARK
+
+STYLE, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
+# control characters, and those that turn the direction of writing
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def text(value: object) -> str:
+    r"""Any value as HTML text: markup escaped, control characters written out as `\x1b`."""
+    return html.escape(_UNSEEN.sub(lambda found: ascii(found[0])[1:-1], str(value)))
+
+
+def page(title: str, opening: Iterable[str], sections: dict[str, str]) -> str:
+    """One HTML page; sections without content are left out."""
+    name = text(title)
+    style, script = (file.read_text(encoding="utf-8") for file in (STYLE, SCRIPT))
+    metas = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta name="generator" content="{MARK.decode()}">'
+    )
+    head = f'<!doctype html><html lang="en"><head>{metas}<title>{name}</title><style>{style}</style></head>'
+    body = [f"<section><h2>{text(part)}</h2>{content}</section>" for part, content in sections.items() if content]
+    return "\n".join([head, "<body><main>", *opening, *body, f"</main><script>{script}</script></body></html>\n"])
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]], look: str = "") -> str:
+    """An HTML table; cells may hold markup, so what users wrote must have gone through `text`."""
+    lines = [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows]
+    top = "".join(f"<th>{cell}</th>" for cell in head)
+    top = f"<thead><tr>{top}</tr></thead>" if top else ""
+    return f'<div class="scroll"><table class="{look}">{top}<tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def facts(pairs: dict[str, str]) -> str:
+    """A table of names and values, both escaped here."""
+    return table((), ([text(name), text(value)] for name, value in pairs.items()), "facts")
+
+
+def folded(summary: str, content: str) -> str:
+    """Content that opens at a click."""
+    return f"<details><summary>{text(summary)}</summary>{content}</details>"
+
+
+def picture(content: bytes, alt: str, **data: object) -> str:
+    """A PNG, WebP or JPEG within the page."""
+    kind = "webp" if content[:4] == b"RIFF" else "jpeg" if content[:2] == b"\xff\xd8" else "png"
+    marks = "".join(f' data-{name}="{text(value)}"' for name, value in data.items())
+    return f'<img alt="{text(alt)}"{marks} src="data:image/{kind};base64,{base64.b64encode(content).decode()}">'
+
+
+def figure(content: bytes, caption: str) -> str:
+    """A picture with a caption."""
+    return f"<figure>{picture(content, caption)}<figcaption>{text(caption)}</figcaption></figure>"
+
+
+def command(line: str, purpose: str) -> str:
+    """A command to copy, and what it is for."""
+    return f'<div class="command"><small>{text(purpose)}</small><pre>{text(line)}</pre></div>'
