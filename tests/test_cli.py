@@ -1,5 +1,6 @@
 """The command line, as a person or a script meets it."""
 
+import importlib.metadata
 import json
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -312,6 +314,44 @@ def test_every_command_is_listed_and_explained():
     for name in names:
         assert f"  {name} " in listed
         assert call(name, "--help").exit_code == 0
+
+
+SHARED = {
+    "--device",
+    "--threads",
+    "--data",
+    "--seed",
+    "--out",
+    "--quiet",
+    "--json",
+    "--use",
+    "--data-root",
+    "--skip-bad",
+}
+
+
+def test_an_option_is_the_same_in_every_command():
+    commands = typer.main.get_command(app).commands
+    options = [(name, option) for name, command in commands.items() for option in command.params]
+    for word in SHARED:
+        having = {name: option for name, option in options if word in option.opts}
+        kinds = {(*one.opts, one.help, one.metavar) for one in having.values()}
+        assert len(kinds) == 1, f"{word} differs between {', '.join(having)}: {kinds}"
+        assert word not in ("--device", "--threads") or {"train", "resume", "sample", "evaluate"} <= having.keys()
+
+
+def test_the_version_and_short_help():
+    assert call("--version").stdout == f"zerosum {importlib.metadata.version('zerosum')}\n"
+    for name in [command.name for command in app.registered_commands]:
+        assert call(name, "-h").stdout == call(name, "--help").stdout != ""
+    assert call("-h").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["resume", "sample", "evaluate"])
+def test_an_unknown_device_is_refused_alike(run, command):
+    done = call(command, run, "--device", "tpu9")
+    assert done.exit_code == 2
+    assert "error: device 'tpu9' cannot be used here (" in done.stderr
 
 
 def test_the_module_can_be_run():

@@ -7,6 +7,7 @@ stopped at once by Ctrl-C or SIGTERM. A user's mistake never prints a traceback.
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import json
 import math
 import sys
@@ -24,9 +25,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help takes half the time
-    help="Train, sample and compare adversarial games.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+# Options that several commands share: one definition each, so that a word means one thing everywhere.
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable object on stdout.")]
 Use = Annotated[
     list[str] | None, typer.Option("--use", metavar="FILE", help="A Python file that registers parts of your own.")
@@ -39,6 +41,39 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files that are there, also those that zerosum did not write.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
+Data = Annotated[
+    str | None,
+    typer.Option("--data", "-d", metavar="PLACE", help="Real samples; a run knows its own, unless they were moved."),
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out images of the data that cannot be read, and count them.")
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", min=0, help="Equal seeds give equal results; the recipe's own, or 0.")
+]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps; a run goes on where it was."),
+]
+Threads = Annotated[
+    int | None, typer.Option("--threads", min=1, help="CPU threads; all cores, and a run goes on with its own.")
+]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="PLACE",
+        help="A run: a new directory, runs/DATA-RECIPE. Samples: samples.png, or FILE.npz (arrays), FILE.png (a grid), "
+        "FOLDER/, FILE.gif, .webp, .apng.",
+    ),
+]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"zerosum {importlib.metadata.version('zerosum')}")  # noqa: T201
+        raise typer.Exit
 
 
 def say(text: str) -> None:
@@ -58,6 +93,15 @@ def finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Train, sample and compare adversarial games."""
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from zerosum.cli.command import Json, Quiet, Root, Use, answer, command, say
+from zerosum.cli.command import Data, Device, Json, Quiet, Root, Seed, SkipBad, Threads, Use, answer, command, say
 
 
 @command
@@ -15,7 +15,7 @@ def evaluate(
         str,
         typer.Argument(metavar="RUN|FILE|DIR|NPZ", help="A run, a generator file, or samples: folder, archive, npz."),
     ],
-    data: Annotated[str | None, typer.Option("--data", "-d", help="Real samples; a run knows its own.")] = None,
+    data: Data = None,
     metrics: Annotated[
         str, typer.Option("--metrics", "-m", help="As fd+prdc:k=3; all: every one that applies. `zerosum ls metric`.")
     ] = "",
@@ -25,11 +25,12 @@ def evaluate(
     ] = "auto",
     count: Annotated[int, typer.Option("--count", "-n", min=2, help="Generated samples.")] = 10_000,
     split: Annotated[str, typer.Option("--split", help="Real samples: held-out, train, all.")] = "auto",
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Equal seeds give equal numbers.")] = 0,
+    seed: Seed = None,
     use: Use = None,
     data_root: Root = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read.")] = False,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, ...")] = "auto",
+    skip_bad: SkipBad = False,
+    device: Device = None,
+    threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -49,10 +50,11 @@ def evaluate(
         extractor=extractor,
         count=count,
         split=split,
-        seed=seed,
+        seed=seed or 0,
         data_root=data_root,
         skip_bad=skip_bad,
-        device=device,
+        device=device or "auto",
+        threads=threads,
         report=display.work,
     )
     if as_json:

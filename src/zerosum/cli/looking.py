@@ -8,7 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
-from zerosum.cli.command import Json, Overwrite, Quiet, Root, Use, answer, command, say
+from zerosum.cli.command import (
+    Device,
+    Json,
+    Out,
+    Overwrite,
+    Quiet,
+    Root,
+    Seed,
+    SkipBad,
+    Threads,
+    Use,
+    answer,
+    command,
+    say,
+)
 
 PATIENCE = 3.0  # seconds of work before anybody hears of progress
 
@@ -19,11 +33,8 @@ def sample(
     count: Annotated[
         int | None, typer.Option("--count", "-n", min=1, help="How many samples; 64, or latents to go through: 8.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Equal seeds give equal samples; 0.")] = None,
-    out: Annotated[
-        str,
-        typer.Option("--out", "-o", help="FILE.npz (arrays), FILE.png (a grid), FOLDER/, FILE.gif, .webp, .apng."),
-    ] = "samples.png",
+    seed: Seed = None,
+    out: Out = None,
     label: Annotated[str | None, typer.Option("--label", help="One class only, by number or name.")] = None,
     latent: Annotated[
         str | None, typer.Option("--latent", help="Other latents of that size, as truncated:threshold=0.7.")
@@ -39,7 +50,7 @@ def sample(
         str | None, typer.Option("--neighbours", metavar="DATA", help="Each sample beside its nearest training images.")
     ] = None,
     k: Annotated[int, typer.Option("--k", min=1, help="How many neighbours.")] = 5,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out images of DATA that cannot be read.")] = False,
+    skip_bad: SkipBad = False,
     latents: Annotated[str | None, typer.Option("--latents", metavar="NPZ", help="Start from kept latents.")] = None,
     save_latents: Annotated[
         str | None, typer.Option("--save-latents", metavar="NPZ", help="Keep the latents, and labels, that are used.")
@@ -47,6 +58,8 @@ def sample(
     overwrite: Overwrite = False,
     use: Use = None,
     data_root: Root = None,
+    device: Device = None,
+    threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -54,6 +67,7 @@ def sample(
     from zerosum.core import registry
     from zerosum.core.errors import RunError
     from zerosum.runs import sample as sampling
+    from zerosum.runs.environment import choose_device, use_threads
     from zerosum.runs.neighbours import write_neighbours
 
     for file in use or []:
@@ -62,9 +76,11 @@ def sample(
         raise RunError("--neighbours and --interpolate exclude each other; give one")
     if count is None and latents is None:
         count = 8 if interpolate is not None else 16 if neighbours is not None else 64
+    out = out or "samples.png"
+    use_threads(threads, say)
     drawn = sampling.draft(
         place, count=count, seed=seed, label=label, latent=latent, truncation=truncation, latents=latents
-    )
+    ).on(choose_device(device or "auto"))
     if save_latents is not None:
         sampling.check_latents(save_latents, overwrite=overwrite)
     report = silent if quiet else patient()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from zerosum.cli.command import Json, Quiet, Root, Use, answer, command, say
+from zerosum.cli.command import Data, Device, Json, Out, Quiet, Root, Seed, SkipBad, Threads, Use, answer, command, say
 from zerosum.core.errors import RecipeError
 
 Images = Annotated[
@@ -29,10 +29,8 @@ def train(
     ] = "dcgan",
     images: Images = None,
     minutes: Minutes = None,
-    out: Annotated[
-        str | None, typer.Option("--out", "-o", metavar="DIR", help="The run directory; default runs/DATA-RECIPE.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Everything random is a function of it.")] = None,
+    out: Out = None,
+    seed: Seed = None,
     stop_when: Annotated[
         str | None, typer.Option("--stop-when", metavar="CONDITION", help="Stop early, for example when fd<1.0.")
     ] = None,
@@ -42,11 +40,9 @@ def train(
     ] = None,
     use: Use = None,
     data_root: Root = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and count them.")
-    ] = False,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; default all cores.")] = None,
+    skip_bad: SkipBad = False,
+    device: Device = None,
+    threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -65,7 +61,7 @@ def train(
         use=use or [],
         data_root=data_root,
         skip_bad=skip_bad,
-        device=device,
+        device=device or "auto",
         threads=threads,
         quiet=quiet,
     )
@@ -80,16 +76,27 @@ def resume(
     ] = None,
     images: Images = None,
     minutes: Minutes = None,
+    data: Data = None,
     data_root: Root = None,
+    device: Device = None,
+    threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Continue a run exactly where it was saved; --images makes it longer."""
     from zerosum.runs import session
 
-    conclude(
-        session.resume(run, words or [], images=length(images, minutes), data_root=data_root, quiet=quiet), as_json
+    ended = session.resume(
+        run,
+        words or [],
+        images=length(images, minutes),
+        data=data,
+        data_root=data_root,
+        device=device,
+        threads=threads,
+        quiet=quiet,
     )
+    conclude(ended, as_json)
 
 
 def split_words(words: list[str]) -> tuple[str, list[str]]:

@@ -120,6 +120,10 @@ class RunDirectory:
         """Read versions, hardware and the origin of the data."""
         return json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
 
+    def write_environment(self, environment: dict[str, Any]) -> None:
+        """Replace what is known of the machine and the origin of the data."""
+        write_file(self.path / "environment.json", json.dumps(environment, indent=1).encode())
+
     def point(self, name: str, checkpoint: str) -> None:
         """Let `latest` or `best` name a checkpoint."""
         write_file(self.path / name, f"{checkpoint}\n".encode())

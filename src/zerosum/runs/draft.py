@@ -61,6 +61,11 @@ class Draft:
             done += len(chunk)
             report("sampling", done, len(self))
 
+    def on(self, device: torch.device) -> Draft:
+        """The same samples, made on a device."""
+        self.generator.module.to(device)
+        return self
+
     def render(self, report: Report = silent) -> Array:
         """Make them all: uint8 images [N, H, W, C], or float32 points [N, D]."""
         return np.concatenate(list(self.chunks(report)))

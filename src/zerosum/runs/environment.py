@@ -1,16 +1,21 @@
-"""The machine under a run: versions, hardware, threads, and the precision it computes in."""
+"""The machine under a run: its device and threads, the precision it computes in, and versions."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 import numpy
 import torch
 
+from zerosum.core.clock import has_mps
 from zerosum.core.errors import RunError
+from zerosum.runs.machine import cores
+
+DEVICES = ("cpu", "cuda", "mps", "xpu")  # kinds that a training can live on
 
 
 def choose_device(name: str) -> torch.device:
@@ -20,9 +25,11 @@ def choose_device(name: str) -> torch.device:
         RunError: this machine has no such device.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in DEVICES:
+            raise RuntimeError(f"there is: {', '.join(('auto', *DEVICES))}")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise RunError(
@@ -31,8 +38,17 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def use_threads(wanted: int | None = None, say: Callable[[str], None] | None = None) -> None:
+    """Compute with so many CPU threads; by default with a thread for each core that this process may use."""
+    if wanted is None:
+        wanted = min(torch.get_num_threads(), cores())
+    elif wanted > cores() and say is not None:
+        say(f"{wanted} threads on {cores()} cores: they wait for each other; --threads {cores()} is faster")
+    torch.set_num_threads(wanted)
+
+
 def computes_in_bf16(device: torch.device) -> bool:
-    """True where bf16 has instructions of its own, so that it is faster than float32."""
+    """True where bf16 has instructions of its own, so that it may be faster than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
@@ -59,6 +75,7 @@ def describe(device: torch.device, precision: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": str(device),

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from zerosum.core import settings
-from zerosum.core.errors import RunError
+from zerosum.core.errors import DataError, RunError
 from zerosum.data import Dataset, Preparation, open_data, to_images
 from zerosum.metrics.evidence import Samples
 from zerosum.recipes import Judging
 from zerosum.runs.directory import RunDirectory
-from zerosum.runs.environment import choose_device
+from zerosum.runs.elsewhere import MOVED
+from zerosum.runs.environment import choose_device, use_threads
 from zerosum.runs.generator import Generator, find_generator, load_generator
 from zerosum.runs.judge import Judge, Record
 
@@ -44,6 +45,7 @@ def evaluate(
     data_root: str | Path | None = None,
     skip_bad: bool = False,
     device: str = "auto",
+    threads: int | None = None,
     report: Callable[[str, int, int], None] | None = None,
 ) -> list[Record]:
     """Judge a run, a generator file, or a folder, archive or array file of samples.
@@ -59,7 +61,8 @@ def evaluate(
         seed: of the samples and of everything that a metric draws.
         data_root: where named sets are looked for.
         skip_bad: leave out images that cannot be read.
-        device: "auto", "cpu", "cuda" ...
+        device: "auto", "cpu", "cuda", "mps" ...
+        threads: CPU threads; all cores by default.
         report: hears (what, done, total) of long work.
 
     Raises:
@@ -67,8 +70,14 @@ def evaluate(
         RecipeError: a metric or the extractor does not fit.
         DataError: real samples cannot be read.
     """
+    use_threads(threads)
     subject, where = find_subject(place), choose_device(device)
-    dataset = _real(subject, data, data_root, skip_bad, report)
+    try:
+        dataset = _real(subject, data, data_root, skip_bad, report)
+    except DataError as error:
+        if data is not None or subject.data is None or Path(subject.data).exists():
+            raise
+        raise DataError(f"{error}. {MOVED.format(subject.data, f'zerosum evaluate {place}')}") from error
     wanted = _split(subject, dataset, split)
     words = [f"metrics={'' if metrics == 'all' else metrics}", f"extractor={extractor}", f"count={count}"]
     judging = settings.assign(Judging(), [*words, f"split={wanted}"])

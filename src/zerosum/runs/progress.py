@@ -28,6 +28,10 @@ class Display:
         """Print a line above the bar."""
         self.console.print(Text(text, style=style), soft_wrap=True)
 
+    def warn(self, text: str) -> None:
+        """Print a line that asks for attention."""
+        self.say(text, "yellow")
+
     def work(self, what: str, done: int, total: int) -> None:
         """Progress of preparing data."""
         if self.console.quiet or (time.monotonic() - self._said < self.every and done != total):

@@ -12,15 +12,15 @@ import torch
 
 from zerosum.core import compatibility, registry, settings
 from zerosum.core.engine import Engine
-from zerosum.core.errors import RunError, TrainingError
+from zerosum.core.errors import DataError, RunError, TrainingError
 from zerosum.core.interrupt import Interrupt
 from zerosum.core.space import Space
 from zerosum.core.values import Length
 from zerosum.data import Dataset, Feed, open_data
 from zerosum.recipes import Recipe, read_recipe
-from zerosum.runs import checkpoint, health, stopping
+from zerosum.runs import checkpoint, elsewhere, health, stopping
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
-from zerosum.runs.environment import choose_device, choose_precision, describe
+from zerosum.runs.environment import choose_device, choose_precision, describe, use_threads
 from zerosum.runs.judge import Judge
 from zerosum.runs.progress import Display
 from zerosum.runs.report import write_report
@@ -55,7 +55,7 @@ def train(
         use: files that register further parts.
         data_root: where named sets are looked for; `$ZEROSUM_DATA` by default.
         skip_bad: leave out images that cannot be read, and count them.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         threads: CPU threads; all cores by default. Equal results need equal threads, so a run remembers them.
         quiet: print nothing.
 
@@ -71,8 +71,7 @@ def train(
     origin = {"source": _absolute(data), "root": _absolute(data_root), "skip_bad": skip_bad}
     dataset = _open(chosen, origin, display)
     place = choose_device(device)
-    if threads:
-        torch.set_num_threads(threads)
+    use_threads(threads, display.warn)
     precision = choose_precision(chosen.precision, place, image=dataset.is_image)
     prove(chosen, dataset, place, precision)
     environment = describe(place, precision)
@@ -89,7 +88,10 @@ def resume(
     settings: Sequence[str] = (),
     *,
     images: str | int | None = None,
+    data: str | Path | None = None,
     data_root: str | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
     quiet: bool = False,
 ) -> Run:
     """Continue a run where its newest whole checkpoint was written; `images` lengthens it.
@@ -98,8 +100,20 @@ def resume(
 
     A run that is finished stays as it is, so that this may be called again and again.
 
+    Args:
+        place: the run directory.
+        settings: `field=value` words.
+        images: a new length, as `train` takes it.
+        data: where the data are now, if they were moved; their content must be the same.
+        data_root: where named sets are looked for.
+        device: in place of the run's own. On another device, and with other threads, it goes on, but no longer bit for
+            bit as it would have: that is said, and recorded in `environment.json`.
+        threads: in place of the run's own; fewer are taken where this machine has fewer cores.
+        quiet: print nothing.
+
     Raises:
-        RunError: no run, in use, or its recipe or data changed.
+        RunError: no run, in use, its recipe or data changed, or there is no such device.
+        DataError: the data are not where they were.
     """
     display = Display(quiet)
     run = RunDirectory.open(place)
@@ -113,13 +127,47 @@ def resume(
             + "\nresume without these settings, "
             "or start a new run with them"
         )
-    environment = run.environment()
-    origin = environment["data"] | ({"root": _absolute(data_root)} if data_root else {})
-    torch.set_num_threads(environment["threads"])  # sums, and so results, depend on it
-    dataset = _open(chosen, origin, display)
-    if chosen != before:
+    recorded = run.environment()
+    environment = elsewhere.here(recorded, chosen, display.warn, device=device, threads=threads)
+    origin = _origin(recorded["data"], data, data_root)
+    dataset = _reopen(run, chosen, origin, display)
+    environment["data"] = recorded["data"] | origin
+    if chosen != before or elsewhere.changes(recorded, environment):
         prove(chosen, dataset, torch.device(environment["device"]), environment["precision"])
     return _play(run, chosen, dataset, environment, display, resumed=True)
+
+
+def _origin(before: dict[str, Any], data: str | Path | None, data_root: str | Path | None) -> dict[str, Any]:
+    """Where a run's data are now."""
+    return {
+        "source": before["source"] if data is None else _absolute(data),
+        "root": before["root"] if data_root is None else _absolute(data_root),
+        "skip_bad": before["skip_bad"],
+    }
+
+
+def _reopen(run: RunDirectory, recipe: Recipe, origin: dict[str, Any], display: Display) -> Dataset:
+    """Open a run's data, wherever they are.
+
+    Raises:
+        RunError: they are other data.
+        DataError: they are not there.
+    """
+    before = run.environment()["data"]
+    moved = origin["source"] != before["source"]
+    try:
+        dataset = _open(recipe, origin, display)
+    except DataError as error:
+        if moved or Path(before["source"]).exists():
+            raise
+        raise DataError(f"{error}. {elsewhere.MOVED.format(before['source'], f'zerosum resume {run.path}')}") from error
+    if dataset.fingerprint != before["fingerprint"]:
+        where = f"{origin['source']} holds other data than {before['source']} did" if moved else "restore them"
+        raise RunError(
+            f"the data changed since this run began (their content, or how recipe.toml prepares them): {where}; or "
+            "start a new run"
+        )
+    return dataset
 
 
 def fill_in(recipe: str | Recipe, words: Sequence[str], images: str | int | None, seed: int | None) -> Recipe:
@@ -199,6 +247,9 @@ def _play(
             training = Training(run, recipe, dataset, environment, display)
             if resumed:
                 _go_on(training, display)
+                if not training.over:
+                    recorded, images = run.environment(), training.feed.position
+                    run.write_environment(elsewhere.note(recorded, environment, images, display.warn))
             kind = "resuming" if resumed else "training"
             display.say(
                 f"{kind} {recipe.recipe} on {dataset.name} ({len(dataset.train):,} x {training.engine.space}) "

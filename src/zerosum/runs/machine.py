@@ -1,0 +1,64 @@
+"""What the machine has for this process: cores, and memory; a container's limits count."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def cores() -> int:
+    """CPU cores that this process may use, by its affinity and its container's quota."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([allowed, *_quotas()]))
+
+
+def _quotas() -> list[int]:
+    """Whole cores that each control group leaves to its processes."""
+    found = []
+    for folder in _groups("cpu"):
+        words = (_read(folder / "cpu.max") or "").split()  # version 2: quota and period
+        words = words or [_read(folder / "cpu.cfs_quota_us") or "max", _read(folder / "cpu.cfs_period_us") or "1"]
+        if words[0].isdecimal():  # "max" or -1: no limit
+            found.append(math.ceil(int(words[0]) / int(words[1])))
+    return found
+
+
+def free_memory() -> int | None:
+    """Bytes that this process may still take before something is killed; None where the system does not say."""
+    meminfo = _read(Path("/proc/meminfo")) or ""
+    available = [int(line.split()[1]) << 10 for line in meminfo.splitlines() if line.startswith("MemAvailable:")]
+    for folder in _groups("memory"):
+        limit = _number(folder / "memory.max", folder / "memory.limit_in_bytes")
+        used = _number(folder / "memory.current", folder / "memory.usage_in_bytes")
+        if limit is not None and used is not None:
+            stat = (_read(folder / "memory.stat") or "").splitlines()
+            cached = [int(line.split()[1]) for line in stat if line.startswith("inactive_file ")]
+            available.append(max(0, limit - used + sum(cached)))
+    return min(available, default=None)
+
+
+def _groups(controller: str) -> list[Path]:
+    """Folders of the control groups that this process is in, the innermost first."""
+    found: list[Path] = []
+    for line in (_read(Path("/proc/self/cgroup")) or "").splitlines():
+        _, names, place = line.split(":", 2)
+        if not names or controller in names.split(","):
+            top = CGROUPS / controller if names else CGROUPS
+            path = top / place.strip("/")
+            found += [folder for folder in (path, *path.parents) if folder.is_relative_to(top)]
+    return found
+
+
+def _number(*files: Path) -> int | None:
+    texts = [text for file in files if (text := _read(file)) is not None]
+    return int(texts[0]) if texts and texts[0].isdecimal() else None
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
