@@ -238,9 +238,9 @@ def test_bad_image_is_named_with_the_way_out(tmp_path, kind, size):
 
 def test_skipping_keeps_labels_and_parts_in_step(tmp_path):
     files = {"train/a/0.png": b"bad", "train/a/1.png": png(1), "test/b/2.png": png(2), "test/a/3.png": b"bad"}
-    found = open_data(folder(tmp_path / "set", files), skip_bad=True)
+    found = open_data(folder(tmp_path / "set", {**files, "train/b/4.png": png(4)}), skip_bad=True)
     assert len(found.skipped) == 2
-    assert np.array(values(found))[found.train].tolist() == [1]
+    assert np.array(values(found))[found.train].tolist() == [1, 4]
     assert np.array(values(found))[found.held_out].tolist() == [2]
     assert found.labels[found.held_out].tolist() == [1]
 

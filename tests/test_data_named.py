@@ -101,7 +101,7 @@ def idx(array):
 def tiny_mnist():
     """The four files of a set of 7 + 3 images, gzipped, by name."""
     images = np.arange(10 * 28 * 28, dtype=np.uint32).reshape(10, 28, 28).astype(np.uint8)
-    labels = np.arange(10, dtype=np.uint8)
+    labels = np.arange(10, dtype=np.uint8) % 7
     parts = {"train": slice(0, 7), "t10k": slice(7, 10)}
     files = {}
     for part, rows in parts.items():
@@ -122,7 +122,7 @@ def test_data_root_then_variable_then_cache(tmp_path, monkeypatch, cache, name):
     found = open_data(name, data_root=tmp_path / "one")
     assert found.train.tolist() == list(range(7))
     assert found.held_out.tolist() == [7, 8, 9]
-    assert found.labels.tolist() == list(range(10))
+    assert found.labels.tolist() == [0, 1, 2, 3, 4, 5, 6, 0, 1, 2]
     monkeypatch.setenv("ZEROSUM_DATA", str(tmp_path / "one"))
     assert len(open_data(name)) == 10
     monkeypatch.delenv("ZEROSUM_DATA")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from zerosum.core.errors import RecipeError
 Images = Annotated[
     str | None, typer.Option("--images", metavar="LENGTH", help="How long: 200k (images), 10epochs or 5min.")
 ]
+SETTING = r"[\w.-]+="
 Minutes = Annotated[float | None, typer.Option("--minutes", min=0.0, help="How long, in minutes of training.")]
 
 
@@ -100,12 +102,12 @@ def resume(
 
 
 def split_words(words: list[str]) -> tuple[str, list[str]]:
-    """Tell the data from the `field=value` words.
+    """Tell the data from the `field=value` words; a folder whose name looks like one is written `./NAME=...`.
 
     Raises:
         RecipeError: several words could be the data.
     """
-    data = [word for word in words if "=" not in word or Path(word).exists()]
+    data = [word for word in words if not re.match(SETTING, word) or (word.endswith("/") and Path(word).is_dir())]
     if len(data) > 1:
         raise RecipeError(f"{data[0]!r} and {data[1]!r} cannot both be the data; settings are written field=value")
     return (data or ["digits"])[0], [word for word in words if word not in data]

@@ -14,6 +14,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+LISTED = 60  # options at most; classes may be thousands
+
 
 class ZerosumError(Exception):
     """Base of every error that is meant for the user; shown without a traceback."""
@@ -44,9 +46,10 @@ class TrainingError(ZerosumError):
 
 
 def nearest(word: str, options: Iterable[str]) -> str:
-    """Return "did you mean ...?" where an option is close to the word, else the list of options."""
+    """Return "did you mean ...?" where an option is close to the word, else the list of options, or its beginning."""
     options = sorted(options)
     close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"there is: {', '.join(options)}" if options else "there is none"
+    more = f", ... ({len(options):,} in all)" if len(options) > LISTED else ""
+    return f"there is: {', '.join(options[:LISTED])}{more}" if options else "there is none"

@@ -1,9 +1,10 @@
 """Data: named sets, folders, archives, arrays and mixtures, decoded once and fed by position."""
 
-from zerosum.data.dataset import Dataset, open_data
+from zerosum.data.dataset import RULES, Dataset, open_data
 from zerosum.data.feed import Feed
 from zerosum.data.named import names
 from zerosum.data.pixels import to_images
 from zerosum.data.preparation import Preparation
+from zerosum.data.sources import is_name, whole_place
 
-__all__ = ["Dataset", "Feed", "Preparation", "names", "open_data", "to_images"]
+__all__ = ["RULES", "Dataset", "Feed", "Preparation", "is_name", "names", "open_data", "to_images", "whole_place"]

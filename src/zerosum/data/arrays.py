@@ -15,6 +15,7 @@ from zerosum.data.npy import Npz, is_npy, open_npy
 
 IMAGE_KEYS = ("images", "x_train", "x", "arr_0")
 LABEL_KEYS = ("labels", "y_train", "y")
+CLASS_KEY = "classes"
 
 
 def arrays(path: Path, cache: Path, report: Report) -> Source:
@@ -26,7 +27,7 @@ def _contents(path: Path) -> Contents:
     found = _read(path)
     names = list(found)
     key = next((key for key in IMAGE_KEYS if key in names), None)
-    rest = [name for name in names if name not in LABEL_KEYS]
+    rest = [name for name in names if name not in (*LABEL_KEYS, CLASS_KEY)]
     if key is None and len(rest) == 1:
         key = rest[0]
     if key is None:
@@ -35,13 +36,15 @@ def _contents(path: Path) -> Contents:
     if not array.size:
         raise DataError(f"{path}: array {key!r} is empty")
     beside = next((key for key in LABEL_KEYS if key in names), None)
-    unused = [name for name in names if name not in (key, beside)]
+    unused = [name for name in names if name not in (key, beside, CLASS_KEY if beside else None)]
     notes = (f"left out: the arrays {', '.join(unused)} beside {key!r}",) if unused else ()
     where = f"{path}: array {key!r}"
     if beside is None:
         return Contents(array=array, notes=notes, where=where)
     labels = _labels(found[beside], len(array), path)
-    return Contents(array=array, labels=labels, classes=_classes(labels), notes=notes, where=where)
+    called = found.read(CLASS_KEY, "Uiu") if isinstance(found, Npz) and CLASS_KEY in names else None
+    classes = _classes(labels, called, path)
+    return Contents(array=array, labels=labels, classes=classes, notes=notes, where=where)
 
 
 def _read(path: Path) -> Mapping[str, np.ndarray] | Npz:
@@ -66,5 +69,11 @@ def _labels(labels: np.ndarray, count: int, path: Path) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def _classes(labels: np.ndarray) -> tuple[str, ...]:
-    return tuple(str(label) for label in range(int(labels.max()) + 1))
+def _classes(labels: np.ndarray, names: np.ndarray | None, path: Path) -> tuple[str, ...]:
+    count = int(labels.max()) + 1
+    if names is None:
+        return tuple(map(str, range(count)))
+    listed = tuple(map(str, names.tolist())) if names.ndim == 1 else ()
+    if len(set(listed)) != len(listed) or len(listed) < count:
+        raise DataError(f"{path}: {CLASS_KEY!r} must name each of the {count} classes once; found {len(listed)} names")
+    return listed

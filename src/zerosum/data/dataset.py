@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from zerosum.core.download import Report, cache_folder, silent
 from zerosum.core.errors import DataError
+from zerosum.data import classes as classing
 from zerosum.data import mixtures
 from zerosum.data.cache import decoded
 from zerosum.data.contents import Decoded
 from zerosum.data.preparation import Preparation
-from zerosum.data.sources import find
+from zerosum.data.sources import find, namesake
 
 AS_THEY_ARE = Preparation()
+RULES = 2  # how classes are numbered and images held out; what an older run began with is kept for it
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +29,8 @@ class Dataset:
 
     name: str
     values: np.ndarray  # uint8 [N, H, W, C], memory-mapped where the cache holds it, or float32 points [N, D]
-    labels: np.ndarray | None  # int64 [N]
-    classes: tuple[str, ...]  # names by label; () where unlabelled
+    labels: np.ndarray | None  # int64 [N]; -1 for images that neither train nor judge
+    classes: tuple[str, ...]  # names by label, each with an image that trains; () where unlabelled
     train: np.ndarray  # int64 indices into values, ascending
     held_out: np.ndarray  # int64 indices into values, ascending; disjoint from train
     fingerprint: str  # sha256 over content, preparation and split
@@ -52,6 +56,14 @@ class Dataset:
         height, width, channels = self.values.shape[1:]
         return channels, height, width
 
+    @cached_property
+    def shares(self) -> tuple[float, ...]:
+        """Share of each class among what trains; () where unlabelled."""
+        if self.labels is None or not self.classes:
+            return ()
+        counts = np.bincount(self.labels[self.train], minlength=len(self.classes))
+        return tuple((counts / counts.sum()).tolist())
+
     @property
     def num_classes(self) -> int:
         """Number of classes; 0 where unlabelled."""
@@ -67,34 +79,24 @@ def open_data(
     cache: str | Path | None = None,
     skip_bad: bool = False,
     report: Report | None = None,
+    rules: int = RULES,
 ) -> Dataset:
     """Open a named set, folder, archive, array file, idx file or `hf:` set; images are decoded once, into the cache.
 
-    `seed` draws the held-out part (and the points of a mixture); `report(what, done, total)` hears of the progress.
+    A name means the named set, and a `Path` or anything with a slash a place, such as `./digits`. `seed` draws the
+    held-out part (and the points of a mixture); `report(what, done, total)` hears of the progress. `rules=1` numbers
+    classes and holds images out as runs of earlier versions did.
 
     Raises:
         DataError: there is no such source, or it cannot be read; the message says where and how to mend it.
     """
-    if str(source) in mixtures.MIXTURES:
+    if str(source) in mixtures.MIXTURES and not isinstance(source, Path):
         return _open_mixture(str(source), preparation, seed)
     folder = cache_folder(cache)
     report = report or silent
     found = find(source, data_root, folder, report, preparation.wants)
     made = decoded(found, preparation, folder, skip_bad, report)
-    train, held_out, how = _split(found.name, made, preparation, seed)
-    parts = [made.content, str(made.values.shape[1:]), preparation.rendering() if made.values.ndim == 4 else "", how]
-    return Dataset(
-        found.name,
-        made.values,
-        made.labels,
-        made.classes,
-        train,
-        held_out,
-        _fingerprint(parts),
-        made.skipped,
-        own_split=made.held_out is not None,
-        notes=(*found.notes, *made.notes),
-    )
+    return _split(found.name, made, preparation, seed, rules, (*namesake(source), *found.notes))
 
 
 def _open_mixture(name: str, preparation: Preparation, seed: int) -> Dataset:
@@ -102,22 +104,69 @@ def _open_mixture(name: str, preparation: Preparation, seed: int) -> Dataset:
     values = mixture.sample(seed)
     content = hashlib.sha256(values.tobytes()).hexdigest()
     made = Decoded(values, None, (), None, (), content)
-    train, held_out, how = _split(name, made, preparation, seed)
+    train, held_out, how = _halves(name, made, None, preparation, seed)
     fingerprint = _fingerprint([content, how])
-    return Dataset(name, values, None, (), train, held_out, fingerprint, centres=mixture.centres, spread=mixture.spread)
+    notes = namesake(name)
+    centres, spread = mixture.centres, mixture.spread
+    return Dataset(name, values, None, (), train, held_out, fingerprint, centres=centres, spread=spread, notes=notes)
 
 
-def _split(name: str, made: Decoded, preparation: Preparation, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Indices that train, indices held out, and a text that says which rule gave them."""
+def _split(
+    name: str, made: Decoded, preparation: Preparation, seed: int, rules: int, notes: tuple[str, ...]
+) -> Dataset:
+    """Number the classes, and divide the images into what trains and what judges."""
+    labels, classes, notes = made.labels, made.classes, (*notes, *made.notes)
+    by_class = labels is not None and rules > 1
+    if labels is not None and by_class:
+        labels, classes = classing.in_natural_order(labels, classes)
+    train, held_out, how = _halves(name, made, labels if by_class else None, preparation, seed)
+    if labels is not None and by_class:
+        labels, classes, absent = classing.without(labels, classes, train)
+        held_out, notes = held_out[labels[held_out] >= 0], (*notes, *_absent(absent, labels))
+    parts = [made.content, str(made.values.shape[1:]), preparation.rendering() if made.values.ndim == 4 else "", how]
+    if classes != made.classes:
+        parts.append(f"classes {json.dumps(classes)}")
+    return Dataset(
+        name,
+        made.values,
+        labels,
+        classes,
+        train,
+        held_out,
+        _fingerprint(parts),
+        made.skipped,
+        own_split=made.held_out is not None,
+        notes=notes,
+    )
+
+
+def _absent(names: list[str], labels: np.ndarray) -> tuple[str, ...]:
+    """What is said of classes without an image to train on."""
+    if not names:
+        return ()
+    images, many = int((labels < 0).sum()), len(names) > 1
+    with_them = f", and {images:,} held-out image{'s' if images > 1 else ''} with {'them' if many else 'it'}"
+    classes = f"{len(names):,} classes have" if many else "1 class has"
+    left_out = f"{'are' if many else 'is'} left out{with_them if images else ''}"
+    return (f"{classes} no image to train on and {left_out}: {classing.listed(names)}",)
+
+
+def _halves(
+    name: str, made: Decoded, labels: np.ndarray | None, preparation: Preparation, seed: int
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Indices that train, indices held out (of every class where labels are given), and which rule gave them."""
     count = len(made.values)
-    if made.held_out is None:
-        if preparation.held_out == 1:
-            raise DataError(f"{name}: held_out=1 leaves no image to train on; take a share below 1")
+    if made.held_out is not None:
+        held_out, how = made.held_out, "own split"
+    elif preparation.held_out == 1:
+        raise DataError(f"{name}: held_out=1 leaves no image to train on; take a share below 1")
+    elif labels is not None:
+        held_out = classing.stratified(labels, preparation.held_out, seed)
+        how = f"held_out={len(held_out)} of {count} by class, seed={seed if len(held_out) else None}"
+    else:
         kept = min(round(preparation.held_out * count), count - 1)
         held_out = np.sort(np.random.default_rng(seed).permutation(count)[:kept]).astype(np.int64)
         how = f"held_out={kept} of {count}, seed={seed if kept else None}"
-    else:
-        held_out, how = made.held_out, "own split"
     train = np.setdiff1d(np.arange(count, dtype=np.int64), held_out, assume_unique=True)
     if not len(train):
         raise DataError(f"{name}: no image is left to train on; all {count} are in its test part")

@@ -16,6 +16,7 @@ import numpy as np
 from zerosum.core.errors import DataError
 from zerosum.data.limits import allowed, refuse, take
 
+NUMBERS = "buif"  # kinds of NumPy's types that are numbers
 _HEADER = 1 << 16  # bytes that a header may have
 _MAGIC = b"\x93NUMPY"
 
@@ -44,7 +45,7 @@ def is_npy(head: bytes) -> bool:
     return head.startswith(_MAGIC)
 
 
-def read_header(head: bytes, length: int, where: str) -> Header:
+def read_header(head: bytes, length: int, where: str, kinds: str = NUMBERS) -> Header:
     """Read the header from the first bytes of a file of this length.
 
     Raises:
@@ -60,7 +61,7 @@ def read_header(head: bytes, length: int, where: str) -> Header:
         raise DataError(f"{where}: is damaged or no NumPy file ({_first_line(error)})") from error
     if dtype.hasobject:
         raise DataError(f"{where}: holds Python objects, which could run code; save plain numbers instead")
-    if dtype.kind not in "buif" or min(shape, default=0) < 0:
+    if dtype.kind not in kinds or min(shape, default=0) < 0:
         raise DataError(f"{where}: holds values of type {dtype}; whole numbers, floats and bool are read")
     if header.size > length - header.offset:
         there = max(0, length - header.offset)
@@ -115,13 +116,17 @@ class Npz:
         return iter(self.members)
 
     def __getitem__(self, name: str) -> np.ndarray:
+        return self.read(name)
+
+    def read(self, name: str, kinds: str = NUMBERS) -> np.ndarray:
+        """The array of this name, of one of these kinds of NumPy's types."""
         info, where = self.members[name], f"{self.path}: array {name!r}"
         if info.file_size > allowed(self.path.stat().st_size):
             refuse(self.path, info.file_size)
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(info) as file:
                 head = take(file, _HEADER)
-                header = read_header(head, info.file_size, where)
+                header = read_header(head, info.file_size, where, kinds)
                 _room(header.size, where)
                 values = head[header.offset :] + take(file, header.offset + header.size - len(head))
                 return header.array(values[: header.size])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 import tarfile
 import zipfile
+from itertools import islice
 from pathlib import Path
 
 from zerosum.core.download import Report
@@ -17,6 +20,8 @@ from zerosum.data.idx import is_idx, pairs
 from zerosum.data.layout import is_image
 from zerosum.data.named import idx_folder, named, names
 
+LOOKED_AT = 10_000  # entries of a folder, for one that a mistaken name may have meant
+
 
 def find(
     text: str | Path, data_root: str | Path | None, cache: Path, report: Report, wants: Wants = everything
@@ -27,7 +32,7 @@ def find(
         DataError: it is none of these.
     """
     word = str(text)
-    if word in names() and not isinstance(text, Path):
+    if is_name(text):
         return named(word, data_root, cache, report)
     if word.startswith("hf:"):
         return hub(word.removeprefix("hf:"), cache)
@@ -37,8 +42,45 @@ def find(
     if path.is_dir():
         return idx_folder(path, path.resolve().name, cache, report) or folder(path, cache, report, wants)
     if not path.is_file():
-        raise DataError(f"{word!r} is not a file or folder, and no named set; {nearest(word, names())}")
+        raise DataError(f"{word!r} is not a file or folder, and no named set; {_offer(word, path)}")
     return _file(path, cache, report, wants)
+
+
+def is_name(text: str | Path) -> bool:
+    """True for the name of a set: it wins over a place of that name, which is written `./NAME`."""
+    return not isinstance(text, Path) and text in names()
+
+
+def namesake(text: str | Path) -> tuple[str, ...]:
+    """What is said where a place has the name of a set that is opened."""
+    if not is_name(text) or not Path(text).exists():
+        return ()
+    return (f"{text!r} is the named set; what lies here under that name is written ./{text}",)
+
+
+def whole_place(text: str | Path) -> str:
+    """What means the same data from anywhere: a name as it is, a place by its whole path."""
+    word = str(text)
+    if is_name(text):
+        return word
+    local = word.removeprefix("hf:")
+    if local != word:
+        return f"hf:{Path(local).expanduser().absolute()}" if Path(local).expanduser().is_dir() else word
+    return str(Path(text).expanduser().absolute())
+
+
+def _offer(word: str, path: Path) -> str:
+    """The nearest name of a set, or of what lies where the path first leads nowhere."""
+    while path.parent != path and not path.parent.exists():
+        path = path.parent
+    try:
+        entries = [entry for entry in islice(os.scandir(path.parent), LOOKED_AT) if not entry.name.startswith(".")]
+    except OSError:
+        entries = []
+    lying = {entry.name: f"{path.with_name(entry.name)}{'/' if entry.is_dir() else ''}" for entry in entries}
+    folded = {name.casefold(): place for name, place in lying.items()} | {name: name for name in names()}
+    close = difflib.get_close_matches(path.name.casefold(), folded, n=1, cutoff=0.6)
+    return f"did you mean {folded[close[0]]!r}?" if close else nearest(word, names())
 
 
 def _file(path: Path, cache: Path, report: Report, wants: Wants) -> Source:

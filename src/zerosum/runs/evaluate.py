@@ -83,7 +83,7 @@ def evaluate(
     judging = settings.assign(Judging(), [*words, f"split={wanted}"])
     judge = Judge(dataset, judging, seed=seed, device=where)
     if subject.generator is None:
-        fake, others = judge.see(*_stored(place, dataset, count, seed, skip_bad, report)), {}
+        fake, others = judge.see(*_stored(Path(place), dataset, count, seed, skip_bad, report)), {}
     else:
         subject.generator.module.to(where)
         fake, others = drawn(judge, subject.generator, count, seed), known(judge, subject.generator)
@@ -103,9 +103,10 @@ def drawn(judge: Judge, generator: Generator, count: int, seed: int) -> Samples:
             f"the generator makes samples of shape {list(generator.space.shape)}, and {judge.dataset.name} has "
             f"{list(judge.dataset.shape)}; give the data that it was trained on with --data"
         )
-    samples = generator.sample(count, seed=seed)
+    labels = generator.labels_by_share(count, seed)
+    samples = generator.decode(generator.latents(count, seed), labels)
     values = torch.from_numpy(to_images(samples)) if judge.dataset.is_image else samples
-    return judge.see(values, generator.labels(count))
+    return judge.see(values, labels)
 
 
 def known(judge: Judge, generator: Generator) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def known(judge: Judge, generator: Generator) -> dict[str, Any]:
     latent = generator.recipe.game.latent
 
     def decode(latents: Tensor) -> Tensor:
-        samples = generator.decode(latents, generator.labels(len(latents)))
+        samples = generator.decode(latents, generator.labels_by_share(len(latents)))
         return judge.extractor.unrounded(samples).values if judge.dataset.is_image else samples
 
     return {
@@ -159,7 +160,9 @@ def _real(
     recipe = subject.generator.recipe
     prepared = _shaped(recipe.data, subject.generator.space.shape) if subject.generator.space.is_image else recipe.data
     skip = skip_bad or (data is None and subject.skip_bad)
-    return open_data(source, prepared, seed=recipe.seed, data_root=root, skip_bad=skip, report=report)
+    return open_data(
+        source, prepared, seed=recipe.seed, data_root=root, skip_bad=skip, report=report, rules=subject.generator.rules
+    )
 
 
 def _shaped(preparation: Preparation, shape: tuple[int, ...]) -> Preparation:
@@ -189,6 +192,8 @@ def _stored(
     if found.shape != dataset.shape:
         raise RunError(f"{place}: samples of shape {list(found.shape)}, and {dataset.name} has {list(dataset.shape)}")
     order = np.random.default_rng(seed).permutation(len(found))[:count]
-    labels = None if found.labels is None else torch.from_numpy(found.labels[order])
-    same = found.classes == dataset.classes
-    return torch.from_numpy(np.ascontiguousarray(found.values[order])), labels if same else None
+    values = torch.from_numpy(np.ascontiguousarray(found.values[order]))
+    if found.labels is None or not set(found.classes) <= set(dataset.classes):
+        return values, None
+    numbers = np.array([dataset.classes.index(name) for name in found.classes])
+    return values, torch.from_numpy(numbers[found.labels[order]])

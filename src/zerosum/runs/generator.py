@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import operator
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import torch
 from safetensors.torch import save as save_tensors
@@ -18,10 +20,12 @@ from zerosum.core import arithmetic, registry, settings
 from zerosum.core.clock import seeded
 from zerosum.core.errors import RecipeError, RunError, nearest
 from zerosum.core.space import Space
+from zerosum.data import RULES
 from zerosum.recipes import Recipe
 from zerosum.runs.checkpoint import write_file
 
 KEY, FORMAT = "zerosum", "zerosum-generator-1"
+GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass
@@ -40,6 +44,8 @@ class Generator:
     space: Space
     classes: tuple[str, ...]
     images: int
+    shares: tuple[float, ...] = ()  # of the classes among what trained; empty in files of earlier versions: all alike
+    rules: int = RULES  # of the split of the data
 
     @property
     def conditional(self) -> bool:
@@ -57,15 +63,36 @@ class Generator:
         with seeded(seed, "sample"):
             return self.recipe.game.latent(count, "cpu")
 
-    def labels(self, count: int, label: int | None = None) -> Tensor | None:
-        """Labels [N] for `count` samples: one class, or all in turn; None where it takes none."""
+    def labels(self, count: int, label: str | int | None = None) -> Tensor | None:
+        """Labels [N] for `count` samples: one class as `find_label` reads it, or all in turn; None where it takes none.
+
+        Raises:
+            RunError: there is no such class, or it takes no labels.
+        """
+        if label is not None:
+            return torch.full((count,), find_label(self, label))
+        return torch.arange(count) % len(self.classes) if self.conditional else None
+
+    def labels_by_share(self, count: int, seed: int = 0) -> Tensor | None:
+        """Labels [N] as frequent as the classes were in training, to compare with data; None where it takes none.
+
+        Label i is the class at point i of a golden-ratio sequence with a random start, so that the first n have these
+        shares as nearly as n labels can, for every n.
+        """
         if not self.conditional:
             return None
-        return torch.full((count,), label) if label is not None else torch.arange(count) % len(self.classes)
+        shares = torch.tensor(self.shares or [1.0] * len(self.classes), dtype=torch.float64)
+        start = np.random.default_rng(seed).random()
+        points = (start + torch.arange(count, dtype=torch.float64) * GOLDEN) % 1
+        return torch.searchsorted(shares.cumsum(0) / shares.sum(), points, right=True).clamp(max=len(shares) - 1)
 
     @torch.no_grad()
-    def sample(self, count: int, *, seed: int = 0, label: int | None = None, chunk: int = 256) -> Tensor:
-        """Draw samples [N, C, H, W] in [-1, 1], or points [N, D]; equal for equal seeds."""
+    def sample(self, count: int, *, seed: int = 0, label: str | int | None = None, chunk: int = 256) -> Tensor:
+        """Draw samples [N, C, H, W] in [-1, 1], or points [N, D]; equal for equal seeds.
+
+        Raises:
+            RunError: there is no such class, or it takes no labels.
+        """
         return self.decode(self.latents(count, seed), self.labels(count, label), chunk)
 
     @torch.no_grad()
@@ -96,6 +123,8 @@ def save_generator(path: Path, generator: Generator) -> None:
         "space": asdict(generator.space),
         "classes": generator.classes,
         "images": generator.images,
+        "shares": generator.shares,
+        "rules": generator.rules,
     }
     weights = {key: value.detach().cpu().contiguous() for key, value in generator.module.state_dict().items()}
     # one key: the order of several in the file would differ from time to time
@@ -123,7 +152,8 @@ def load_generator(path: str | Path) -> Generator:
         module.load_state_dict(weights)
     except RuntimeError as error:
         raise RunError(f"{path}: its weights do not fit its own recipe: {error}") from error
-    return Generator(module.eval(), recipe, space, tuple(about["classes"]), about["images"])
+    shares, rules = tuple(about.get("shares", ())), about.get("rules", 1)
+    return Generator(module.eval(), recipe, space, tuple(about["classes"]), about["images"], shares, rules)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -173,8 +203,10 @@ def with_latent(generator: Generator, text: str) -> Generator:
     return replace(generator, recipe=generator.recipe.replace(game=game.replace(latent=latent)))
 
 
-def find_label(generator: Generator, label: str) -> int:
-    """Number of a class given by number or name.
+def find_label(generator: Generator, label: str | int) -> int:
+    """Number of a class: the one of that name, else the one whose name is that number, else the one at that place.
+
+    Where every name is a number, as in 1, 2, ... or 01, 02, ..., a number always means the name.
 
     Raises:
         RunError: the generator takes no labels, or has no such class.
@@ -183,8 +215,14 @@ def find_label(generator: Generator, label: str) -> int:
         raise RunError(
             "this generator takes no labels; train one with generator.labels=concat discriminator.labels=concat"
         )
-    if label in generator.classes:
-        return generator.classes.index(label)
-    if label.isdecimal() and int(label) < len(generator.classes):
-        return int(label)
-    raise RunError(f"there is no class {label!r}; {nearest(label, generator.classes)}")
+    word, classes = str(label if isinstance(label, str) else operator.index(label)), generator.classes
+    if word in classes:
+        return classes.index(word)
+    number = word.lstrip("0") or "0"
+    numbers = [name.lstrip("0") or "0" for name in classes if name.isdecimal()]
+    if len(numbers) == len(classes):
+        if number in numbers:
+            return numbers.index(number)
+    elif word.isdecimal() and int(word) < len(classes):
+        return int(word)
+    raise RunError(f"there is no class {word!r}; {nearest(word, classes)}")

@@ -135,7 +135,8 @@ class Judge:
         return self.real if self.split == "held-out" else self._part("held-out")
 
     def _order(self, split: str) -> np.ndarray:
-        indices = {"train": self.dataset.train, "held-out": self.dataset.held_out, "all": np.arange(len(self.dataset))}
+        data = self.dataset
+        indices = {"train": data.train, "held-out": data.held_out, "all": np.union1d(data.train, data.held_out)}
         most = HELD_BYTES // max(1, self.dataset.values[:1].nbytes)
         return np.random.default_rng(self.seed).permutation(indices[split])[:most]
 

@@ -51,7 +51,8 @@ def neighbours(
     if not generator.space.is_image:
         raise RunError("--neighbours is a picture of images, and this generator makes points")
     recipe = generator.recipe
-    data = open_data(source, recipe.data, seed=recipe.seed, data_root=data_root, skip_bad=skip_bad, report=report)
+    how: dict[str, Any] = {"seed": recipe.seed, "rules": generator.rules}
+    data = open_data(source, recipe.data, data_root=data_root, skip_bad=skip_bad, report=report, **how)
     if data.shape != generator.space.shape:
         raise RunError(
             f"--neighbours {source}: images of {list(data.shape)} (channels, height, width), and this generator makes "

@@ -41,8 +41,8 @@ class Run:
         """The trained generator."""
         return load_generator(find_generator(self.path))
 
-    def sample(self, count: int = 16, *, seed: int = 0, label: int | None = None) -> Tensor:
-        """Samples [N, C, H, W] in [-1, 1], or points [N, D]; equal for equal seeds."""
+    def sample(self, count: int = 16, *, seed: int = 0, label: str | int | None = None) -> Tensor:
+        """Samples [N, C, H, W] in [-1, 1], or points [N, D], of all classes in turn or of one by name or number."""
         return self.generator.sample(count, seed=seed, label=label)
 
     def __str__(self) -> str:

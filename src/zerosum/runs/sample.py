@@ -76,8 +76,8 @@ def write(
     """Make samples and write them; return where.
 
     `out` decides the form: `.npz` holds `images` uint8 [N, H, W, C] (or `points` float32 [N, D]) and, where the
-    generator takes labels, `labels` int64 [N]; `.png` is a grid; anything else is a folder with a file for each. A
-    device or pipe whose name has no ending gets the bytes of an `.npz`.
+    generator takes labels, `labels` int64 [N] and `classes`, their names; `.png` is a grid; anything else is a folder
+    with a file for each. A device or pipe whose name has no ending gets the bytes of an `.npz`.
 
     With `interpolate` the samples lie on the way through the latents, so many for each pair: a `.png` shows a pair in
     each row, from end to end; `.gif`, `.webp` and `.apng` move from latent to latent and back to the first.
@@ -142,7 +142,11 @@ def _samples(drawn: Draft, report: Report) -> dict[str, Growing]:
 
 
 def _labels(drawn: Draft) -> dict[str, Array]:
-    return {} if drawn.labels is None else {"labels": drawn.labels.numpy().astype(np.int64)}
+    """Classes that were asked for, by number and by name; nothing where there are none."""
+    if drawn.labels is None:
+        return {}
+    names = np.array(drawn.generator.classes, dtype=np.str_)
+    return {"labels": drawn.labels.numpy().astype(np.int64), "classes": names}
 
 
 def _write_files(folder: Path, drawn: Draft, report: Report, overwrite: bool) -> None:

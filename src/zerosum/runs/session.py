@@ -16,7 +16,7 @@ from zerosum.core.errors import DataError, RunError, TrainingError
 from zerosum.core.interrupt import Interrupt
 from zerosum.core.space import Space
 from zerosum.core.values import Length
-from zerosum.data import Dataset, Feed, open_data
+from zerosum.data import RULES, Dataset, Feed, open_data, whole_place
 from zerosum.recipes import Recipe, read_recipe
 from zerosum.runs import checkpoint, elsewhere, health, stopping
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
@@ -68,7 +68,7 @@ def train(
     chosen = fill_in(recipe, settings, images, seed)
     path = Path(out) if out else free_name(str(data), chosen.recipe)
     refuse_existing(path)
-    origin = {"source": _absolute(data), "root": _absolute(data_root), "skip_bad": skip_bad}
+    origin = {"source": whole_place(data), "root": _absolute(data_root), "skip_bad": skip_bad, "rules": RULES}
     dataset = _open(chosen, origin, display)
     place = choose_device(device)
     use_threads(threads, display.warn)
@@ -218,6 +218,7 @@ def _open(recipe: Recipe, origin: dict[str, Any], display: Display) -> Dataset:
         data_root=origin["root"],
         skip_bad=origin["skip_bad"],
         report=display.work,
+        rules=origin.get("rules", 1),
     )
     if dataset.skipped:
         shown = "\n  ".join(dataset.skipped[:5])

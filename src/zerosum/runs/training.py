@@ -284,7 +284,9 @@ class Training:
         """The product as it stands; made once per clock."""
         if self._product is None or self._product[0] != self.feed.position:
             self._product = (self.feed.position, self.engine.product())
-        return Generator(self._product[1], self.recipe, self.engine.space, self.dataset.classes, self.feed.position)
+        classes, shares, rules = self.dataset.classes, self.dataset.shares, self.environment["data"].get("rules", 1)
+        network, images = self._product[1], self.feed.position
+        return Generator(network, self.recipe, self.engine.space, classes, images, shares, rules)
 
     # ------------------------------------------------------------------ saving
 
