@@ -447,10 +447,10 @@ def test_the_generator_file_samples_alone_and_equally(file, trained):
     assert first.abs().max() <= 1
     assert torch.equal(two.sample(40, seed=3), first)
     assert not torch.equal(one.sample(40, seed=4), first)
-    torch.testing.assert_close(one.sample(300, seed=3, chunk=7), one.sample(300, seed=3), rtol=1e-5, atol=1e-5)
+    assert torch.equal(one.sample(7, seed=3, start=11), first[11:18])
     latent, label = trained.game.latent(20, "cpu"), torch.arange(20) % 10
     here = trained.game.sample(trained.product(), latent, label)
-    assert torch.equal(one.decode(latent, label), here)
+    torch.testing.assert_close(one.decode(latent, label), here, rtol=1e-5, atol=1e-5)
     assert first.std(0).mean() > 1e-3
 
 
@@ -481,7 +481,7 @@ def test_the_class_that_is_asked_for_is_that_of_the_source(file, digits, tmp_pat
     sources = []
     generator.module.encoder[0].register_forward_pre_hook(lambda _, given: sources.append(given[0]))
     generator.sample(30, label=7)
-    (given,) = sources
+    given = torch.cat(sources)[:30]  # chunks are filled up
     pixels = ((given + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
     assert [rows[image.numpy().tobytes()] for image in pixels] == [7] * 30
     assert len({image.numpy().tobytes() for image in pixels}) == 4

@@ -138,6 +138,83 @@ def test_normal_numbers_go_on_arcs_and_others_straight(tmp_path, latent, spheric
     assert spherical == 0 or not torch.allclose(half[:, :spherical], straight[:, :spherical], atol=1e-3)
 
 
+# ---------------------------------------------------------------------- numbers of samples
+
+
+class Noisy(torch.nn.Linear):
+    """A layer that draws noise of its own, in evaluation too."""
+
+    def forward(self, x):
+        return super().forward(x) + torch.rand(len(x), 1)
+
+
+KINDS = {
+    "plain": ("mlp", []),
+    "convolutional": ("dcgan", ["generator.labels=norm"]),
+    "residual": ("sngan", []),
+    "styles": ("stylegan2", []),
+    "codes": ("infogan", []),
+    "uniform": ("mlp", ["latent=uniform"]),
+    "truncated": ("mlp", ["latent=truncated"]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sample_i_of_a_seed_is_the_same_in_any_count_batch_and_order(tmp_path, kind):
+    recipe, settings = KINDS[kind]
+    generator = load_generator(make(tmp_path / "g.safetensors", recipe, *settings))
+    whole = generator.sample(150, seed=3)
+    for start, count in ((0, 1), (0, 5), (10, 7), (63, 2), (64, 1), (100, 50)):
+        assert torch.equal(generator.sample(count, seed=3, start=start), whole[start : start + count])
+        latents, labels = generator.latents(count, 3, start), generator.labels(count, start=start)
+        assert torch.equal(latents, generator.latents(150, 3)[start : start + count])
+        assert labels is None or torch.equal(labels, generator.labels(150)[start : start + count])
+    assert not torch.equal(generator.sample(5, seed=4), whole[:5])
+    assert len({image.numpy().tobytes() for image in generator.latents(150, 3)}) == 150
+    assert generator.sample(0).shape == (0, 1, 8, 8)
+
+
+def test_noise_of_a_network_belongs_to_the_number_of_a_sample(place):
+    generator = load_generator(place)
+    first = next(one for one in generator.module.modules() if isinstance(one, torch.nn.Linear))
+    first.__class__ = Noisy
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    whole = generator.sample(40)
+    assert torch.equal(torch.rand(3), expected)  # the surrounding randomness is untouched
+    assert torch.equal(generator.sample(9, start=12), whole[12:21])
+    latent = generator.latents(1).expand(20, -1)
+    assert len({image.numpy().tobytes() for image in generator.decode(latent, None)}) == 20
+
+
+def test_parts_of_an_archive_are_the_whole(conditional, tmp_path):
+    for name, options in (("all", ["-n", 30]), ("a", ["-n", 13]), ("b", ["-n", 17, "--start", 13])):
+        assert call("sample", conditional, *options, "-o", tmp_path / f"{name}.npz").exit_code == 0
+    whole, a, b = (arrays(tmp_path / f"{name}.npz") for name in ("all", "a", "b"))
+    for name in ("images", "labels"):
+        assert np.array_equal(whole[name], np.concatenate([a[name], b[name]]))
+    assert call("sample", conditional, "-n", 2, "--start", 29, "-o", f"{tmp_path}/files/").exit_code == 0
+    assert sorted(str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*.png")) == [
+        *("files/digit 0/000030.png", "files/digit 9/000029.png"),
+    ]
+
+
+@pytest.mark.parametrize("latent", ["normal", "uniform", "truncated", "infogan:noise=88"])
+def test_blocks_leave_the_distribution_as_it_is(tmp_path, latent):
+    generator = load_generator(make(tmp_path / "g.safetensors", "mlp", f"latent={latent}"))
+    found = generator.latents(6400, 1).double()
+    torch.manual_seed(0)
+    wanted = generator.recipe.game.latent(6400).double()
+    assert (found.mean(0) - wanted.mean(0)).abs().max() < 0.08  # 4.5 standard errors of a difference
+    torch.testing.assert_close(found.std(0), wanted.std(0), rtol=0.06, atol=0.01)
+    assert found.T.corrcoef().fill_diagonal_(0)[:80, :80].abs().max() < 0.06
+    blocks = found.reshape(100, 64, -1)
+    assert blocks[:, 0].std(0).mean().item() == pytest.approx(
+        wanted.std(0).mean().item(), rel=0.03
+    )  # first of each block
+
+
 # ---------------------------------------------------------------------- forms
 
 
@@ -420,4 +497,6 @@ def test_progress_is_told_when_it_takes_long(place, tmp_path, monkeypatch):
     assert "sampling" not in call("sample", place, "-n", 300, "-o", tmp_path / "s.npz", "--quiet").stderr
     heard = []
     sample.draft(place, count=600).render(lambda *words: heard.append(words))
-    assert heard == [("sampling", 256, 600), ("sampling", 512, 600), ("sampling", 600, 600)]
+    assert {(what, total) for what, _, total in heard} == {("sampling", 600)}
+    assert [done for _, done, _ in heard] == sorted({done for _, done, _ in heard})
+    assert heard[-1][1] == 600

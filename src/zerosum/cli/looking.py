@@ -34,6 +34,9 @@ def sample(
         int | None, typer.Option("--count", "-n", min=1, help="How many samples; 64, or latents to go through: 8.")
     ] = None,
     seed: Seed = None,
+    start: Annotated[
+        int, typer.Option("--start", min=0, help="Number of the first sample; sample i of a seed is always the same.")
+    ] = 0,
     out: Out = None,
     label: Annotated[str | None, typer.Option("--label", help="One class only, by number or name.")] = None,
     latent: Annotated[
@@ -79,7 +82,7 @@ def sample(
     out = out or "samples.png"
     use_threads(threads, say)
     drawn = sampling.draft(
-        place, count=count, seed=seed, label=label, latent=latent, truncation=truncation, latents=latents
+        place, count=count, seed=seed, label=label, latent=latent, truncation=truncation, latents=latents, start=start
     ).on(choose_device(device or "auto"))
     if save_latents is not None:
         sampling.check_latents(save_latents, overwrite=overwrite)
@@ -96,7 +99,7 @@ def sample(
     way = f" and {interpolate} frames from each to the next" if interpolate else ""
     say(f"{len(drawn)} samples{way} in {out}{how}")
     if as_json:
-        answer({"samples": out, "count": len(drawn), "seed": None if latents else seed or 0, **found})
+        answer({"samples": out, "count": len(drawn), "start": start, "seed": None if latents else seed or 0, **found})
 
 
 @command

@@ -29,6 +29,7 @@ class Draft:
     latents: Tensor  # [N, K]
     labels: Tensor | None  # int64 [N]; None where the generator takes none
     psi: float | None = None  # share of a style's distance from the average that stays; None: all
+    start: int = 0  # number of the first sample
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -51,12 +52,12 @@ class Draft:
     def walk(self, frames: int, *, around: bool) -> Draft:
         """Samples on the way through the latents, `frames` for each pair; `around`: and back to the first."""
         latents, labels = animation.walk(self.latents, self.labels, self.spherical, frames, around=around)
-        return replace(self, latents=latents, labels=labels)
+        return replace(self, latents=latents, labels=labels, start=0)
 
     def chunks(self, report: Report = silent) -> Iterator[Array]:
         """Make them, some at a time: uint8 images [n, H, W, C], or float32 points [n, D]."""
         done = 0
-        for chunk in self.generator.chunks(self.latents, self.labels, psi=self.psi):
+        for chunk in self.generator.chunks(self.latents, self.labels, self.psi, self.start):
             yield to_images(chunk) if self.generator.space.is_image else chunk.numpy()
             done += len(chunk)
             report("sampling", done, len(self))
@@ -80,18 +81,20 @@ def draft(
     latent: str | None = None,
     truncation: float | None = None,
     latents: str | Path | None = None,
+    start: int = 0,
 ) -> Draft:
     """Choose a generator and what it starts from.
 
     Args:
         place: a run or a generator file.
         count: how many samples; 64 by default, or as many as `latents` holds.
-        seed: equal seeds give equal latents; 0 by default.
+        seed: sample i of a seed is always the same; 0 by default.
         label: one class, by number or name; all in turn by default.
         latent: other latents of that size, for example `"truncated:threshold=0.7"`.
         truncation: trades variety for quality: psi of a style-based generator (styles move towards their average), the
             threshold of truncated latents for any other.
         latents: a file of `save_latents` to start from.
+        start: number of the first sample: 1,000 samples from 5,000 on are the 5,001st to the 6,000th of all.
 
     Raises:
         RunError: no generator, or an option that does not fit it or another option.
@@ -102,17 +105,20 @@ def draft(
     threshold = None if generator.styled else truncation
     if latents is not None:
         _refuse_beside_latents(seed=seed, latent=latent, truncation=threshold)
-        start, labels = load_latents(latents, generator)
-        if count is not None and count > len(start):
-            raise RunError(f"--count {count}: {latents} holds {len(start)} latents; leave --count out, or save more")
-        start, labels = start[:count], None if labels is None else labels[:count]
+        kept, labels = load_latents(latents, generator)
+        wanted = max(0, len(kept) - start) if count is None else count
+        if start + max(1, wanted) > len(kept):
+            asked = f"--start {start}" if count is None else f"--count {count}" + (f" --start {start}" if start else "")
+            raise RunError(f"{asked}: {latents} holds {len(kept)} latents; ask for fewer, or save more")
+        part = slice(start, start + wanted)
+        z, labels = kept[part], None if labels is None else labels[part]
     else:
         chosen = latent if threshold is None else truncated(generator, threshold, latent)
         generator = generator if chosen is None else with_latent(generator, chosen)
-        start, labels = generator.latents(USUAL if count is None else count, seed or 0), None
+        z, labels = generator.latents(USUAL if count is None else count, seed or 0, start), None
     if label is not None or labels is None:
-        labels = generator.labels(len(start), None if label is None else find_label(generator, label))
-    return Draft(generator, start, labels, psi)
+        labels = generator.labels(len(z), None if label is None else find_label(generator, label), start)
+    return Draft(generator, z, labels, psi, start)
 
 
 def _refuse_beside_latents(**options: Any) -> None:

@@ -17,7 +17,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from zerosum.core import arithmetic, registry, settings
-from zerosum.core.clock import seeded
+from zerosum.core.clock import reseed, seeded
 from zerosum.core.errors import RecipeError, RunError, nearest
 from zerosum.core.space import Space
 from zerosum.data import RULES
@@ -26,6 +26,8 @@ from zerosum.runs.checkpoint import write_file
 
 KEY, FORMAT = "zerosum", "zerosum-generator-1"
 GOLDEN = (5**0.5 - 1) / 2
+BLOCK = 64  # latents that are drawn at once
+CHUNK, CHUNK_OF_ACCELERATORS = 16, 64  # samples that are made at once; so many are made also where fewer are asked for
 
 
 @dataclass
@@ -58,20 +60,32 @@ class Generator:
         """True where latents become styles, which can be moved towards their average."""
         return "styles" in self.recipe.game.players()[self.recipe.game.product].network.traits()
 
-    def latents(self, count: int, seed: int = 0) -> Tensor:
-        """Latents [N, K] on the CPU; equal for equal seeds."""
-        with seeded(seed, "sample"):
-            return self.recipe.game.latent(count, "cpu")
+    def latents(self, count: int, seed: int = 0, start: int = 0) -> Tensor:
+        """Latents [N, K] on the CPU of the samples from number `start` on.
 
-    def labels(self, count: int, label: str | int | None = None) -> Tensor | None:
-        """Labels [N] for `count` samples: one class as `find_label` reads it, or all in turn; None where it takes none.
+        Latent i of a seed is the same whatever the count: latents come in blocks of BLOCK, each with a seed of its own.
+        """
+        first = start // BLOCK
+        with seeded(seed, "sample"):
+            blocks = [self._block(seed, number) for number in range(first, -(-(start + count) // BLOCK))]
+        blocks = blocks or [self._block(seed, first)[:0]]
+        return torch.cat(blocks)[start - first * BLOCK :][:count]
+
+    def _block(self, seed: int, number: int) -> Tensor:
+        reseed(seed, "sample", number)
+        return self.recipe.game.latent(BLOCK, "cpu")
+
+    def labels(self, count: int, label: str | int | None = None, start: int = 0) -> Tensor | None:
+        """Labels [N] of the samples from number `start` on: one class as `find_label` reads it, or all in turn.
+
+        None where it takes none.
 
         Raises:
             RunError: there is no such class, or it takes no labels.
         """
         if label is not None:
             return torch.full((count,), find_label(self, label))
-        return torch.arange(count) % len(self.classes) if self.conditional else None
+        return torch.arange(start, start + count) % len(self.classes) if self.conditional else None
 
     def labels_by_share(self, count: int, seed: int = 0) -> Tensor | None:
         """Labels [N] as frequent as the classes were in training, to compare with data; None where it takes none.
@@ -87,32 +101,46 @@ class Generator:
         return torch.searchsorted(shares.cumsum(0) / shares.sum(), points, right=True).clamp(max=len(shares) - 1)
 
     @torch.no_grad()
-    def sample(self, count: int, *, seed: int = 0, label: str | int | None = None, chunk: int = 256) -> Tensor:
-        """Draw samples [N, C, H, W] in [-1, 1], or points [N, D]; equal for equal seeds.
+    def sample(self, count: int, *, seed: int = 0, label: str | int | None = None, start: int = 0) -> Tensor:
+        """Draw samples [N, C, H, W] in [-1, 1], or points [N, D], from number `start` on.
+
+        Sample i of a seed is the same, bit for bit, in any count, where the device and its threads are.
 
         Raises:
             RunError: there is no such class, or it takes no labels.
         """
-        return self.decode(self.latents(count, seed), self.labels(count, label), chunk)
+        return self.decode(self.latents(count, seed, start), self.labels(count, label, start), start)
 
     @torch.no_grad()
-    def decode(self, latent: Tensor, label: Tensor | None, chunk: int = 256) -> Tensor:
-        """Turn latents [N, K] and labels [N] into samples on the CPU, `chunk` at a time."""
-        return torch.cat(list(self.chunks(latent, label, chunk)))
+    def decode(self, latent: Tensor, label: Tensor | None, start: int = 0) -> Tensor:
+        """Turn latents [N, K] and labels [N] into samples on the CPU."""
+        return torch.cat([torch.empty(0, *self.space.shape), *self.chunks(latent, label, start=start)])
 
     @torch.no_grad()
     def chunks(
-        self, latent: Tensor, label: Tensor | None, chunk: int = 256, psi: float | None = None
+        self, latent: Tensor, label: Tensor | None, psi: float | None = None, start: int = 0
     ) -> Iterator[Tensor]:
-        """Samples on the CPU, at most `chunk` at a time; `psi` moves styles towards their average."""
+        """Samples on the CPU, some at a time; `psi` moves styles towards their average.
+
+        The last bits of a sample depend on how many are made at once and on its place among them. So all chunks are
+        equally large, and a sample has its place by its number, which is `start` for the first: incomplete chunks are
+        filled up. A network that draws noise of its own draws it from a seed of the chunk.
+        """
         arithmetic.settle()
         device = next(self.module.parameters()).device
+        size = CHUNK if device.type == "cpu" else CHUNK_OF_ACCELERATORS
         network = self.module if psi is None else functools.partial(self.module, psi=psi)
-        for start in range(0, len(latent), chunk):
-            part = slice(start, start + chunk)
-            one = None if label is None else label[part].to(device)
-            samples = self.recipe.game.sample(network, latent[part].to(device), one).float().cpu()
+        done = 0
+        while done < len(latent):
+            number, place = divmod(start + done, size)
+            many = min(size - place, len(latent) - done)
+            filled = torch.arange(-place, size - place).clamp(0, many - 1) + done
+            classes = None if label is None else label[filled].to(device)
+            with seeded("chunk", number):
+                samples = self.recipe.game.sample(network, latent[filled].to(device), classes)
+            samples = samples[place : place + many].float().cpu()
             yield samples.clamp(-1, 1) if self.space.is_image else samples  # the output of some networks is linear
+            done += many
 
 
 def save_generator(path: Path, generator: Generator) -> None:

@@ -41,9 +41,12 @@ class Run:
         """The trained generator."""
         return load_generator(find_generator(self.path))
 
-    def sample(self, count: int = 16, *, seed: int = 0, label: str | int | None = None) -> Tensor:
-        """Samples [N, C, H, W] in [-1, 1], or points [N, D], of all classes in turn or of one by name or number."""
-        return self.generator.sample(count, seed=seed, label=label)
+    def sample(self, count: int = 16, *, seed: int = 0, label: str | int | None = None, start: int = 0) -> Tensor:
+        """Samples [N, C, H, W] in [-1, 1], or points [N, D], of all classes in turn or of one by name or number.
+
+        Sample i of a seed is the same in any count, and from any `start`.
+        """
+        return self.generator.sample(count, seed=seed, label=label, start=start)
 
     def __str__(self) -> str:
         return str(self.path)

@@ -28,6 +28,7 @@ def write_samples(
     latent: str | None = None,
     truncation: float | None = None,
     latents: str | Path | None = None,
+    start: int = 0,
     interpolate: int | None = None,
     overwrite: bool = False,
     report: Report = silent,
@@ -38,7 +39,16 @@ def write_samples(
         RunError: no generator, options that do not fit it or each other, or a form that cannot be written.
         RecipeError: there is no such latent.
     """
-    drawn = draft(place, count=count, seed=seed, label=label, latent=latent, truncation=truncation, latents=latents)
+    drawn = draft(
+        place,
+        count=count,
+        seed=seed,
+        label=label,
+        latent=latent,
+        truncation=truncation,
+        latents=latents,
+        start=start,
+    )
     return write(drawn, out, interpolate, report, overwrite=overwrite)
 
 
@@ -152,7 +162,7 @@ def _labels(drawn: Draft) -> dict[str, Array]:
 def _write_files(folder: Path, drawn: Draft, report: Report, overwrite: bool) -> None:
     names = [""] if drawn.labels is None else class_folders(drawn.generator.classes)
     kinds = [0] * len(drawn) if drawn.labels is None else drawn.labels.tolist()
-    paths = [folder / names[kind] / f"{number:06d}.png" for number, kind in enumerate(kinds)]
+    paths = [folder / names[kind] / f"{number:06d}.png" for number, kind in enumerate(kinds, drawn.start)]
     outputs.check_files(paths, overwrite=overwrite)
     images = (image for chunk in drawn.chunks(report) for image in chunk)
     for path, image in zip(paths, images, strict=True):
