@@ -18,9 +18,8 @@ from zerosum.core.errors import DataError, RecipeError, RunError, TrainingError
 from zerosum.games.adversarial import Adversarial
 from zerosum.latents import Truncated
 from zerosum.runs import checkpoint, environment, session, training
-from zerosum.runs.generator import load_generator
+from zerosum.runs.generator import load_generator, with_latent
 from zerosum.runs.logs import TIMES
-from zerosum.runs.sample import with_latent
 
 RECIPES = ["dcgan", "mlp", "wgan-gp", "rpgan", "began", "stylegan2-ada", "gman"]  # test_recipes.py has them all
 
