@@ -30,11 +30,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 
-from benchmarks.surfaces.surface import Case, Surface
+from benchmarks.surfaces.surface import Surface
 from zerosum.core.errors import ZerosumError
 
 SURFACES = {  # name: module and class; imported where they are played
     "words": "words.Words",
+    "recipe": "recipes.Recipes",
 }
 LIMIT = 10.0  # seconds of one case
 MEMORY = 512  # MiB by which one case may raise the peak
@@ -70,7 +71,7 @@ def play(subject: Surface, numbers: Iterable[int], seed: int = 0, limit: float =
     before = signal.signal(signal.SIGALRM, _alarm)
     try:
         for number in numbers:
-            yield _one(subject.case(Random(f"{subject.name}-{seed}-{number}")), number, limit)
+            yield _one(subject, number, seed, limit)
     finally:
         signal.signal(signal.SIGALRM, before)
 
@@ -79,8 +80,8 @@ def _alarm(*_: object) -> None:
     raise HangError
 
 
-def _one(case: Case, number: int, limit: float) -> Outcome:
-    peak = _peak()
+def _one(subject: Surface, number: int, seed: int, limit: float) -> Outcome:
+    case, peak = subject.case(Random(f"{subject.name}-{seed}-{number}")), _peak()
     try:
         signal.setitimer(signal.ITIMER_REAL, limit)
         try:

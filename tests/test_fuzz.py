@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from benchmarks.fuzz import FAULTS, play
+from benchmarks.fuzz import FAULTS, play, surface
 from benchmarks.surfaces.surface import Case, Surface
 from zerosum.core.errors import RunError
 
@@ -44,3 +44,11 @@ def test_every_kind_of_outcome_is_told_apart(call, kind):
     (outcome,) = play(Played(call), [0], limit=0.05)
     assert outcome.kind == kind
     assert (kind in FAULTS) == (kind not in ("accepted", "in words"))
+
+
+@pytest.mark.parametrize(("name", "cases"), [("words", 60), ("recipe", 20)])
+def test_a_few_cases_of_every_surface(name, cases, tmp_path):
+    outcomes = list(play(surface(name, tmp_path), range(cases), seed=1))
+    assert len(outcomes) == cases
+    assert [outcome for outcome in outcomes if outcome.kind in FAULTS] == []
+    assert {"in words", "accepted"} >= {outcome.kind for outcome in outcomes} > set()

@@ -1,8 +1,11 @@
 """The shelf of parts: text <-> part <-> Python."""
 
 import dataclasses
+import hashlib
 import inspect
+import py_compile
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -131,3 +134,21 @@ def test_a_users_file_is_loaded_once_and_its_faults_name_the_line(tmp_path):
         registry.use(bad)
     with pytest.raises(RecipeError, match="there is no such Python file"):
         registry.use(tmp_path / "none.py")
+
+
+def test_what_is_run_is_the_source_and_not_bytecode_beside_it(tmp_path):
+    """__pycache__ may come with a file, and Python would run it in the place of the source."""
+    path = tmp_path / "harmless.py"
+    path.write_text("raise ValueError('evil')")
+    cached = py_compile.compile(str(path), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    assert Path(cached).is_file()
+    path.write_text("x = 1")
+    registry.use(path)
+    assert hashlib.sha256(b"x = 1").hexdigest() in registry.used()
+
+
+def test_a_file_that_ends_python_is_a_fault_of_that_file(tmp_path):
+    path = tmp_path / "ends.py"
+    path.write_text("\nimport sys\nsys.exit(3)")
+    with pytest.raises(RecipeError, match=r"ends\.py, line 3: SystemExit: 3"):
+        registry.use(path)

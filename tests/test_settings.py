@@ -102,3 +102,76 @@ def test_a_faulty_file_is_explained(text, fault):
     with pytest.raises(RecipeError) as raised:
         settings.from_toml(Recipe, text)
     assert fault in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [
+        (
+            'objective = "non-saturating:real_target=1.0"',
+            "objective = ['hinge']",
+            "game: objective: ['hinge'] is no obj",
+        ),
+        ('objective = "non-saturating:real_target=1.0"\n', "", "game: game 'image': objective is missing; there is: "),
+        ("regularizers = []", "regularizers = 3", "game: regularizers: 3 is no list of parts"),
+        ("regularizers = []", "regularizers = [['r1']]", "game: regularizers: ['r1'] is no regularizer"),
+        ('part = "image"', "part = ['image']", "game: its table must say which game it is, as part = ...; there is: "),
+        (
+            "[game.generator]",
+            "[game.generater]",
+            "game: game 'image' has no field 'generater'; did you mean 'generator'",
+        ),
+        (
+            'part = "player"\nnetwork = "dcgan-g',
+            'part = "player"\nx = "dcgan-g',
+            "game: generator: player 'player' has no",
+        ),
+        ("batch = 64", "batch = [64]", "batch: [64] is not a whole number"),
+        ("batch = 64", "batch = 99999999999999999999", "batch: 99999999999999999999 must be at most 9,007,199,254"),
+        ("batch = 64", "batch = 1979-05-27", "batch: datetime.date(1979, 5, 27) is not a whole number"),
+        ("batch = 64", f"batch = {'[' * 3000}", "not a TOML file: "),
+        ("batch = 64", f"batch = {'[' * 90}{']' * 90}", "nested too deeply"),
+        ("batch = 64", f"batch = {'9' * 5000}", "not a TOML file: Exceeds the limit"),
+        ('recipe = "dcgan"', 'recipe = "\\u0000"', "recipe: '\\x00' has characters that cannot be printed"),
+        ('length = "200k"', "length = [1]", "length: [1] is not a length"),
+    ],
+)
+def test_every_entry_of_a_file_is_held_against_its_field(before, after, fault):
+    text = settings.to_toml(dcgan())
+    assert before in text
+    with pytest.raises(RecipeError) as raised:
+        settings.from_toml(Recipe, text.replace(before, after, 1))
+    assert fault in str(raised.value)
+
+
+def test_a_file_may_be_written_by_hand():
+    text = settings.to_toml(dcgan())
+    text = text.replace('length = "200k"', "length = 5000").replace("regularizers = []", 'regularizers = "r1+r2"', 1)
+    text = text.replace("batch = 64", 'batch = "32"')
+    recipe = settings.from_toml(Recipe, text)
+    assert (recipe.length, recipe.batch) == (Length(5000), 32)
+    assert recipe.game.regularizers == (R1(), R2())
+
+
+def test_a_recipe_with_a_name_beyond_16_bits_round_trips():
+    recipe = dcgan().replace(recipe="\U0001f600")
+    assert settings.from_toml(Recipe, settings.to_toml(recipe)) == recipe
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, "is missing"),
+        ("batch = 3".encode("utf-16"), "is no UTF-8 text (byte 0)"),
+        (b"\xef\xbb\xbfbatch = 'x'", "batch: 'x' is not a whole number"),  # a byte order mark is no fault
+        (b"batch = 3", "game is missing; there is: "),
+    ],
+)
+def test_a_recipe_file_that_cannot_be_used_is_named(content, fault, tmp_path):
+    path = tmp_path / "my.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RecipeError) as raised:
+        read_recipe(str(path))
+    assert fault in str(raised.value)
+    assert str(path) in str(raised.value)

@@ -80,3 +80,18 @@ def test_values_in_range_pass(value, kind):
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers_round_trip_exactly(number):
     assert values.read(values.write(number, float), float) == number
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "9" * 5000, f"{'9' * 400}epochs", f"{'9' * 400}min"])
+def test_numbers_beyond_counting_are_refused_in_few_words(text):
+    with pytest.raises(ValueError, match="is not a length") as raised:
+        Length.read(text)
+    assert len(str(raised.value)) < 200
+    assert "must be at most" in values.check(10**400, int)
+    assert "not a finite number" in values.check(10**400, float)
+    assert values.check(Length(float("nan")), Length) == "nan images is no length"
+
+
+def test_large_numbers_of_images_are_exact():
+    assert values.read_images("9007199254740991") == 9007199254740991
+    assert values.read_images("1.5M") == 1_500_000

@@ -144,7 +144,7 @@ def odd_value(random: Random) -> object:
     """A value that nobody expects where it stands."""
     if random.random() < 0.03:
         deep: object = 1
-        for _ in range(random.choice((20, 200, 900))):
+        for _ in range(random.choice((20, 60, 100))):
             deep = [deep] if random.random() < 0.5 else {"a": deep}
         return deep
     return random.choice(ODD_VALUES)

@@ -4,6 +4,7 @@ ZerosumError
     RecipeError     a recipe, part, field or value that does not exist or does not fit      exit 2
     DataError       images that cannot be found, read or used                               exit 2
     RunError        a run directory, checkpoint or generator file that cannot be used       exit 2
+        DamagedError    a file of it that is not what was written                           exit 2
     TrainingError   a training that had to stop: non-finite loss, memory, disk              exit 1
 
 Every message says what is wrong, where, what is allowed or nearest, and how to mend it.
@@ -31,6 +32,10 @@ class RecipeError(ZerosumError):
         super().__init__("\n".join(self.faults))
 
 
+class UnknownPartError(RecipeError):
+    """A part that is not on the shelf; it may be of a file that is not loaded."""
+
+
 class DataError(ZerosumError):
     """Data that cannot be found, read or used."""
 
@@ -39,16 +44,36 @@ class RunError(ZerosumError):
     """A run directory, checkpoint or generator file that cannot be used as asked."""
 
 
+class DamagedError(RunError):
+    """A file that is not what was written: missing, cut short, changed, or of another shape."""
+
+
 class TrainingError(ZerosumError):
     """A training that had to stop; what was saved before is intact."""
 
     exit_status = 1
 
 
+class ZerosumWarning(UserWarning):
+    """Something that was left out or cannot be vouched for, while the rest goes on; commands print it as a line."""
+
+
+SHOWN = 80  # characters
+
+
+def shown(value: object) -> str:
+    """A value as messages show it: quoted, escaped, and not too long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits; nested thousands of times
+        return f"a {type(value).__name__} too large to show"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 20]}... ({len(text):,} characters)"
+
+
 def nearest(word: str, options: Iterable[str]) -> str:
     """Return "did you mean ...?" where an option is close to the word, else the list of options, or its beginning."""
     options = sorted(options)
-    close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word[:SHOWN], options, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
     more = f", ... ({len(options):,} in all)" if len(options) > LISTED else ""

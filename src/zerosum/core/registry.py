@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.machinery
 import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
 from zerosum.core import values
-from zerosum.core.errors import RecipeError, nearest
+from zerosum.core.errors import SHOWN, RecipeError, UnknownPartError, nearest, shown
 
 
 class Part:
@@ -43,11 +44,12 @@ class Part:
         for name, kind in field_types(type(self)).items():
             plain, _ = values.strip(kind)
             value = getattr(self, name)
-            if plain is float and type(value) is int:
-                object.__setattr__(self, name, float(value))
+            if plain is float:
+                object.__setattr__(self, name, values.as_float(value))
             elif plain is tuple or getattr(plain, "__origin__", None) is tuple:
                 object.__setattr__(self, name, tuple(value) if isinstance(value, list) else value)
-            fault = None if slot_kind(type(self), name) else values.check(getattr(self, name), kind)
+            check = _check_slot if slot_kind(type(self), name) else values.check
+            fault = check(getattr(self, name), kind)
             if fault:
                 faults.append(f"{self.kind} {self.name!r}: {name}: {fault}" if self.name else f"{name}: {fault}")
         if faults:
@@ -95,6 +97,7 @@ def register(kind: str, name: str) -> Callable[[P], P]:
 
 
 T = TypeVar("T")
+BARE = (dataclasses.MISSING, None)  # defaults of fields that have to be given: a recipe is none without its game
 
 
 def shelve(kind: str, name: str, thing: T) -> T:
@@ -104,7 +107,7 @@ def shelve(kind: str, name: str, thing: T) -> T:
         RecipeError: the name is malformed or taken.
     """
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
-        raise RecipeError(f"{kind} {name!r}: names are lower-case words joined by '-'")
+        raise RecipeError(f"{kind} {shown(name)}: names are lower-case words joined by '-'")
     taken = _shelf.setdefault(kind, {}).get(name)
     if taken is not None:
         things: tuple[Any, Any] = taken, thing
@@ -126,7 +129,7 @@ def shelf(kind: str) -> dict[str, Any]:
         RecipeError: there is no such kind.
     """
     if kind not in _shelf:
-        raise RecipeError(f"there is no kind of part called {kind!r}; {nearest(kind, _shelf)}")
+        raise RecipeError(f"there is no kind of part called {shown(kind)}; {nearest(kind, _shelf)}")
     return dict(sorted(_shelf[kind].items()))
 
 
@@ -139,8 +142,8 @@ def lookup(kind: str, name: str) -> Any:
     parts = shelf(kind)
     if name not in parts:
         several = all(one in parts for one in name.split(","))
-        hint = f"join several with +: {name.replace(',', '+')}" if several else nearest(name, parts)
-        raise RecipeError(f"there is no {kind} {name!r}; {hint}")
+        hint = f"join several with +: {name.replace(',', '+')[:SHOWN]}" if several else nearest(name, parts)
+        raise UnknownPartError(f"there is no {kind} {shown(name)}; {hint}")
     return parts[name]
 
 
@@ -158,7 +161,11 @@ def parse(kind: str, text: str) -> Any:
     for setting in filter(None, (word.strip() for word in settings.split(","))):
         key, equals, value = (word.strip() for word in setting.partition("="))
         if key not in types or not equals:
-            faults.append(unknown_field(part, key) if equals else f"{kind} {name!r}: {setting!r} is no field=value")
+            faults.append(
+                unknown_field(part, key) if equals else f"{kind} {name!r}: {shown(setting)} is no field=value"
+            )
+        elif slot_kind(part, key):
+            faults.append(f"{kind} {name!r}: {key} is made of parts; set it by itself, as {key}=...")
         elif key in fields:
             faults.append(f"{kind} {name!r}: {key} is given twice")
         else:
@@ -166,19 +173,30 @@ def parse(kind: str, text: str) -> Any:
                 fields[key] = values.read(value, types[key])
             except ValueError as error:
                 faults.append(f"{kind} {name!r}: {key}: {error}")
-    try:
-        made = part(**fields)
-    except RecipeError as error:
-        faults += error.faults
+    faults += missing(part, fields)
     if faults:
         raise RecipeError(faults)
-    return made
+    return part(**fields)
+
+
+def missing(part: type[Part], fields: Iterable[str]) -> list[str]:
+    """A message for each field that a part cannot be without."""
+    defaults = {field.name: field.default for field in dataclasses.fields(part)}  # type: ignore[arg-type]
+    bare = [name for name, default in defaults.items() if name not in fields and default in BARE]
+    at = f"{part.kind} {part.name!r}: " if part.name else ""
+    return [f"{at}{name} is missing; {_hint(part, name)}" for name in bare]
+
+
+def _hint(part: type[Part], name: str) -> str:
+    kind = slot_kind(part, name)
+    return nearest("", shelf(kind)) if kind else "it has no default"
 
 
 def unknown_field(part: Part | type[Part], field: str) -> str:
     """Message for a field that a part does not have."""
     cls = part if isinstance(part, type) else type(part)
-    return f"{cls.kind} {cls.name!r} has no field {field!r}; {nearest(field, field_types(cls))}"
+    at = f"{cls.kind} {cls.name!r} has" if cls.name else "there is"
+    return f"{at} no field {shown(field)}; {nearest(field, field_types(cls))}"
 
 
 _types: dict[Any, dict[str, Any]] = {}
@@ -202,9 +220,22 @@ def slot_kind(cls: Any, field: str) -> str | None:
     return cls.__dataclass_fields__[field].metadata.get("kind")
 
 
+def holds_several(cls: Any, field: str) -> bool:
+    """True for a field that holds a tuple of parts."""
+    return isinstance(cls.__dataclass_fields__[field].default, tuple)
+
+
+def _check_slot(value: Any, _: Any) -> str | None:
+    """Say what is wrong with what stands in the place of parts, or None."""
+    parts = value if isinstance(value, tuple) else () if value is None else (value,)
+    odd = next((one for one in parts if not isinstance(one, Part)), None)
+    return None if odd is None else f"{shown(odd)} is no part"
+
+
 def is_composite(part: Any) -> bool:
-    """True for a part that holds parts (a player, a game, a recipe): written as a table, not as one line."""
-    return any(slot_kind(type(part), name) for name in field_types(type(part)))
+    """True for a part, or a class of parts, that holds parts: written as a table, not as one line."""
+    cls = part if isinstance(part, type) else type(part)
+    return any(slot_kind(cls, name) for name in field_types(cls))
 
 
 def described_fields(cls: Any) -> Iterator[tuple[str, Any, str]]:
@@ -230,21 +261,37 @@ def use(path: str | Path) -> None:
     path = Path(path)
     if not path.is_file() or path.suffix != ".py":
         raise RecipeError(f"--use {path}: there is no such Python file (.py)")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        run_source(path, path.read_bytes())
+    except OSError as error:
+        raise RecipeError(f"--use {path} cannot be read: {error.strerror}") from error
+
+
+def run_source(path: Path, source: bytes) -> None:
+    """Run what was read from a user's file, once; not the file, whose bytecode in __pycache__ may be another program's.
+
+    Raises:
+        RecipeError: it fails, or registers a name that is taken.
+    """
+    digest = hashlib.sha256(source).hexdigest()
     if digest in _used:  # for example the copy that a run keeps of a file already loaded
         return
-    spec = importlib.util.spec_from_file_location(f"zerosum_use_{path.stem}_{digest[:8]}", path)
-    assert spec is not None
-    assert spec.loader is not None
+    spec = importlib.machinery.ModuleSpec(f"zerosum_use_{path.stem}_{digest[:8]}", None, origin=str(path))
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    module.__file__ = str(path)
     try:
-        spec.loader.exec_module(module)
+        exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102  (the user named it, or trusts it)
     except RecipeError as error:
         raise RecipeError([f"--use {path}: {fault}" for fault in error.faults]) from error
-    except Exception as error:  # whatever a user's file raises is the user's to mend
+    except (Exception, SystemExit) as error:  # whatever a user's file raises is the user's to mend
         line = error.lineno if isinstance(error, SyntaxError) else _line_in(error, path)
         raise RecipeError(f"--use {path}, line {line}: {type(error).__name__}: {error}") from error
     _used.add(digest)
+
+
+def used() -> frozenset[str]:
+    """sha256 of every user's file that this process has run."""
+    return frozenset(_used)
 
 
 def _line_in(error: BaseException, path: Path) -> int | None:

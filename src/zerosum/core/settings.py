@@ -8,11 +8,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import tomllib
 from typing import Any, TypeVar
 
-from zerosum.core import registry, values
-from zerosum.core.errors import RecipeError, nearest
+from zerosum.core import reading, registry, values
+from zerosum.core.errors import DamagedError, RecipeError, nearest, shown
 from zerosum.core.registry import Part
 
 Path = tuple[str, ...]
@@ -67,9 +66,9 @@ def resolve(part: Part, key: str) -> Path:
     """
     found = _find(part, tuple(key.split(".")))
     if not found:
-        raise RecipeError(f"there is no field {key!r}; {nearest(key, _known(part, key))}")
+        raise RecipeError(f"there is no field {shown(key)}; {nearest(key, _known(part, key))}")
     if len(found) > 1:
-        raise RecipeError(f"{key!r} may mean {' or '.join('.'.join(path) for path in found)}; write which")
+        raise RecipeError(f"{shown(key)} may mean {' or '.join('.'.join(path) for path in found)}; write which")
     return found[0]
 
 
@@ -132,13 +131,16 @@ def read_at(part: Any, path: Path, text: str) -> Any:
     kind = registry.slot_kind(type(part), path[-1])
     if kind is None:
         return values.read(text, registry.field_types(type(part))[path[-1]])
-    current = getattr(part, path[-1])
-    if isinstance(current, tuple):
-        listed = [] if text.strip() in ("", "none") else re.split(r"\+(?=[a-z])", text)
-        return tuple(registry.parse(kind, one) for one in listed)
-    if registry.is_composite(current):
+    if registry.holds_several(type(part), path[-1]):
+        return _read_several(kind, text)
+    if registry.is_composite(getattr(part, path[-1])):
         raise RecipeError(f"{'.'.join(path)} is made of parts; set its fields, for example {path[-1]}.FIELD=VALUE")
     return registry.parse(kind, text)
+
+
+def _read_several(kind: str, text: str) -> tuple[Any, ...]:
+    listed = [] if text.strip() in ("", "none") else re.split(r"\+(?=[a-z])", text)
+    return tuple(registry.parse(kind, one) for one in listed)
 
 
 def put(part: Any, path: Path, value: Any) -> Any:
@@ -170,36 +172,52 @@ def to_table(part: Part) -> dict[str, Any]:
 
 
 def from_table(cls: type[T], table: dict[str, Any]) -> T:
-    """Read a composite part from its table.
+    """Read a composite part from its table; each entry is held against the field that it is for.
 
     Raises:
         RecipeError: every fault of the table, together.
     """
     types = registry.field_types(cls)
-    faults = [
-        f"there is no field {key!r}; {nearest(key, types)}" for key in table if key not in types and key != "part"
-    ]
+    faults = [registry.unknown_field(cls, key) for key in table if key not in types and (key != "part" or not cls.name)]
     fields: dict[str, Any] = {}
-    for name in types.keys() & table.keys():
+    for name in [name for name in types if name in table]:
         try:
-            fields[name] = _read_entry(registry.slot_kind(cls, name), table[name], types[name])
+            fields[name] = _read_entry(cls, name, table[name])
         except RecipeError as error:
             faults += [f"{name}: {fault}" for fault in error.faults]
         except ValueError as error:
             faults.append(f"{name}: {error}")
+    faults += registry.missing(cls, table)
     if faults:
         raise RecipeError(faults)
     return cls(**fields)
 
 
-def _read_entry(kind: str | None, entry: Any, type_: Any) -> Any:
+def _read_entry(cls: type[Part], name: str, entry: Any) -> Any:
+    kind, type_ = registry.slot_kind(cls, name), registry.field_types(cls)[name]
     if kind is None:
-        return values.read(entry, type_) if isinstance(entry, str) else entry
-    if isinstance(entry, list):
-        return tuple(registry.parse(kind, one) for one in entry)
+        whole = type(entry) is int and values.strip(type_)[0] is values.Length
+        return values.read(str(entry) if whole else entry, type_) if whole or isinstance(entry, str) else entry
+    if not registry.holds_several(cls, name):
+        return _read_part(kind, entry)
+    if isinstance(entry, str):
+        return _read_several(kind, entry)
+    if not isinstance(entry, list):
+        raise RecipeError(f"{shown(entry)} is no list of parts; write [] or a list of texts")
+    return tuple(_read_part(kind, one) for one in entry)
+
+
+def _read_part(kind: str, entry: Any) -> Any:
     if isinstance(entry, dict):
-        return from_table(registry.lookup(kind, str(entry.get("part", ""))), entry)
-    return registry.parse(kind, str(entry))
+        part = entry.get("part")
+        if not isinstance(part, str):
+            raise RecipeError(
+                f"its table must say which {kind} it is, as part = ...; {nearest('', registry.shelf(kind))}"
+            )
+        return from_table(registry.lookup(kind, part), entry)
+    if not isinstance(entry, str):
+        raise RecipeError(f"{shown(entry)} is no {kind}; write its name as text")
+    return registry.parse(kind, entry)
 
 
 def to_toml(part: Part) -> str:
@@ -209,11 +227,15 @@ def to_toml(part: Part) -> str:
 
 def _toml_lines(table: dict[str, Any], path: Path) -> list[str]:
     lines = [f"[{'.'.join(path)}]"] if path else []
-    lines += [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)]
+    lines += [f"{key} = {_toml_value(value)}" for key, value in table.items() if not isinstance(value, dict)]
     for key, value in table.items():
         if isinstance(value, dict):
             lines += ["", *_toml_lines(value, (*path, key))]
     return lines
+
+
+def _toml_value(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)  # its escapes of characters beyond 16 bits are none of TOML
 
 
 def from_toml(cls: type[T], text: str) -> T:
@@ -223,9 +245,10 @@ def from_toml(cls: type[T], text: str) -> T:
         RecipeError: the text is not TOML, or not this part.
     """
     try:
-        return from_table(cls, tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"not a TOML file: {error}") from error
+        table = reading.parse_toml(text)
+    except DamagedError as error:
+        raise RecipeError(str(error)) from error
+    return from_table(cls, table)
 
 
 def differences(before: Part, after: Part) -> list[str]:

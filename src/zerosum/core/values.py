@@ -6,13 +6,14 @@ A field's annotation is all that reading, writing and checking need:
 
 from __future__ import annotations
 
+import fractions
 import math
 import re
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from zerosum.core.errors import nearest
+from zerosum.core.errors import nearest, shown
 
 
 @dataclass(frozen=True)
@@ -39,18 +40,19 @@ Natural = Annotated[int, Range(0)]
 Images = Annotated[int, Range(0), "images"]  # a number of images: text may say 50k or 2M
 
 
+LARGEST = 2**53  # whole numbers above it are not exact as float64
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 _SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
 
 
 def read_images(text: str) -> int:
     """Read a number of images: `300`, `50k`, `1.5M`."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG]?)", text.strip().replace("_", ""))
+    match = re.fullmatch(r"(\d{1,30}(?:\.\d{1,30})?)([kKmMgG]?)", text.strip().replace("_", ""))
     if match is None:
-        raise ValueError(f"{text!r} is not a number of images; write 50000, 50k or 1.5M")
-    images = float(match[1]) * _UNITS[match[2].lower()]
-    if images != int(images):
-        raise ValueError(f"{text!r} is not a whole number of images")
+        raise ValueError(f"{shown(text)} is not a number of images; write 50000, 50k or 1.5M")
+    images = fractions.Fraction(match[1]) * _UNITS[match[2].lower()]
+    if images.denominator != 1 or images > LARGEST:
+        raise ValueError(f"{shown(text)} is not a whole number of images up to {LARGEST:,}")
     return int(images)
 
 
@@ -75,7 +77,7 @@ class Length:
         word = text.strip().lower()
         if word == "never":
             return cls(0)
-        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(images|epochs?|s|sec|min|h)?", word)
+        match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?) ?(images|epochs?|s|sec|min|h)?", word)
         if match and (match[2] or "").startswith("epoch"):
             return cls(float(match[1]), "epochs")
         if match and match[2] in _SECONDS:
@@ -83,7 +85,7 @@ class Length:
         try:
             return cls(read_images(word.removesuffix("images").strip()))
         except ValueError:
-            raise ValueError(f"{text!r} is not a length; write 200k (images), 10epochs, 5min or never") from None
+            raise ValueError(f"{shown(text)} is not a length; write 200k (images), 10epochs, 5min or never") from None
 
     def __str__(self) -> str:
         if not self.amount:
@@ -117,23 +119,42 @@ def check(value: Any, kind: Any) -> str | None:
         return None if None in faults else faults[0]
     if origin is Literal:
         options = get_args(plain)
-        return None if value in options else f"{value!r} is not allowed; {nearest(str(value), map(str, options))}"
+        if value in options:
+            return None
+        word = value if isinstance(value, str) else shown(value)
+        return f"{shown(value)} is not allowed; {nearest(word, map(str, options))}"
     if origin is tuple:
         if not isinstance(value, tuple):
-            return f"{value!r} is not a list; separate its numbers by '/'"
+            return f"{shown(value)} is not a list; separate its numbers by '/'"
         return next((fault for item in value if (fault := check(item, get_args(plain)[0]))), None)
     return _check_plain(value, plain, notes)
 
 
 def _check_plain(value: Any, plain: Any, notes: tuple[Any, ...]) -> str | None:
-    if plain is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+    if plain is float:
+        value = as_float(value)
     if plain in (int, float, bool, str, Length) and (type(value) is not plain):
-        return f"{value!r} is not {_describe(plain)}"
+        return f"{shown(value)} is not {_describe(plain)}"
     if plain is float and not math.isfinite(value):
-        return f"{value!r} is not a finite number"
+        return f"{shown(value)} is not a finite number"
+    if plain is int and abs(value) > LARGEST:
+        return f"{shown(value)} must be at most {LARGEST:,}"
+    if plain is Length and not 0 <= value.amount <= LARGEST:
+        return f"{value.amount:g} {value.unit} is no length"
+    if plain is str and not value.isprintable():
+        return f"{shown(value)} has characters that cannot be printed"
     outside = next((note for note in notes if isinstance(note, Range) and value not in note), None)
-    return f"{value!r} must be {outside}" if outside else None
+    return f"{shown(value)} must be {outside}" if outside else None
+
+
+def as_float(value: Any) -> Any:
+    """A whole number as a float, infinite where it is too large for one; any other value as it is."""
+    if type(value) is not int:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _describe(plain: Any) -> str:
@@ -156,13 +177,13 @@ def read(text: str, kind: Any) -> Any:
         return Length.read(text)
     if plain is bool:
         if text.lower() not in ("true", "false"):
-            raise ValueError(f"{text!r} is not true or false")
+            raise ValueError(f"{shown(text)} is not true or false")
         return text.lower() == "true"
     if plain in (int, float):
         try:
             return plain(text)
         except ValueError:
-            raise ValueError(f"{text!r} is not {_describe(plain)}") from None
+            raise ValueError(f"{shown(text)} is not {_describe(plain)}") from None
     return text
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from zerosum.core import registry, settings
-from zerosum.core.errors import RecipeError
+from zerosum.core import reading, registry, settings
+from zerosum.core.errors import DamagedError, RecipeError, shown
 from zerosum.core.registry import Part, slot
 from zerosum.core.values import Count, Length, Natural
 from zerosum.data import Preparation
@@ -55,14 +55,16 @@ def read_recipe(name: str, words: list[str] | None = None) -> Recipe:
     Raises:
         RecipeError: unknown name, no such file, or every fault of the file or the words together.
     """
-    faults = [f"{word!r} is no field=value" for word in words or [] if "=" not in word]
+    faults = [f"{shown(word)} is no field=value" for word in words or [] if "=" not in word]
     if faults:
         raise RecipeError(faults)
     if name.endswith(".toml"):
         try:
-            found = settings.from_toml(Recipe, Path(name).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RecipeError(f"recipe {name} cannot be read: {error.strerror}") from error
+            found = settings.from_toml(Recipe, reading.read_text(Path(name)))
+        except DamagedError as error:
+            raise RecipeError(f"recipe {error}") from error
+        except RecipeError as error:
+            raise RecipeError([f"{name}: {fault}" for fault in error.faults]) from error
     else:
         found = registry.lookup("recipe", name)()
     return settings.assign(found, list(words or []))
