@@ -14,10 +14,11 @@ from zerosum.core import settings
 from zerosum.core.errors import RunError
 from zerosum.recipes import read_recipe
 from zerosum.runs.charts import charts
-from zerosum.runs.compare import Comparison, Estimate, write
-from zerosum.runs.compare_page import _chart, label
+from zerosum.runs.compare import Comparison
+from zerosum.runs.compare_page import _chart
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.entry import Entry, flat
+from zerosum.runs.estimate import Estimate, write
 
 MACHINE = {
     "processor": "Abacus", "accelerator": None, "device": "cpu", "threads": 2, "torch": "2.13.0", "precision": "fp32",
@@ -122,7 +123,7 @@ def test_numbers_are_written_as_exactly_as_they_are_known(values, text):
 
 def test_seeds_are_grouped_and_recipes_are_not(six):
     found = Comparison.of([six[0], six[3], six[1], six[4], six[2], six[5]])
-    assert [(group.name, group.seeds) for group in found.groups] == [("mlp", [0, 1, 2]), ("dcgan", [0, 1, 2])]
+    assert [(group.recipe, group.seeds) for group in found.groups] == [("mlp", [0, 1, 2]), ("dcgan", [0, 1, 2])]
     (column,) = found.columns
     last, best = (found.groups[0].estimate(column, at) for at in ("last", "best"))
     assert last.values == {0: 2.0, 1: 2.5, 2: 4.0}
@@ -199,7 +200,7 @@ def test_only_differing_settings_are_told(tmp_path):
     assert found.differences(found.groups[1]) == {"regularizers": "r1", "discriminator.optimizer.lr": "0.001"}
     pair = Comparison.of(paths[1:])
     assert pair.differences(pair.groups[0]) == {"discriminator.optimizer.lr": "0.001", "regularizers.r1.gamma": "3.0"}
-    assert label(pair, pair.groups[1]) == "mlp regularizers.r1.gamma=4.0 discriminator.optimizer.lr=0.0002"
+    assert pair.apart(pair.groups[1]) == ["discriminator.optimizer.lr=0.0002", "regularizers.r1.gamma=4.0"][::-1]
 
 
 def test_settings_of_other_recipes_come_after_those_of_one(tmp_path):
@@ -238,17 +239,48 @@ def test_settings_are_flat_text():
 # ---------------------------------------------------------------------- protocols
 
 
-def test_other_protocols_are_never_averaged(tmp_path):
+def test_other_protocols_are_never_averaged_and_never_share_a_table(tmp_path):
     paths = [write_run(tmp_path / "a"), write_run(tmp_path / "b", seed=1, protocol={"count": 5000})]
+    add(paths[1], {"images": 300, "metric": "fd", "value": 7.5, "protocol": PROTOCOL | {"count": 5000, "part": "fd"}})
     found = Comparison.of(paths)
-    assert [found.title(column) for column in found.columns] == ["sw [count=180]", "sw [count=5000]"]
     (group,) = found.groups
-    assert [group.estimate(column, "last").values for column in found.columns] == [{0: 2.0}, {1: 2.0}]
-    text = "sw was measured by 2 protocols, so its numbers stand apart: sw [count=180]; sw [count=5000]"
-    assert found.notes == [text]
+    assert [group.estimate(column, "last").values for column in found.columns] == [{0: 2.0}, {1: 2.0}, {1: 7.5}]
+    heads = ["180 generated samples against held-out samples, averaged weights, space=data",
+             "5,000 generated samples against held-out samples, averaged weights, space=data"]  # fmt: skip
+    assert [(said, [column.metric for column in columns]) for said, columns in found.tables] == [
+        (heads[0].removesuffix(", space=data"), ["sw"]),
+        (heads[1].removesuffix(", space=data"), ["sw", "fd"]),
+    ]
+    said = "2 protocols measured these runs; numbers of two tables do not compare"
+    assert found.notes == [said]
     done = call("compare", *paths)
-    assert f"careful: {text}" in done.stderr
-    assert "2 (n=1)" in done.stdout
+    assert f"careful: {said}" in done.stderr
+    first, second = done.stdout.split("5,000 generated samples")
+    assert "fd" not in first
+    assert "7.5 (n=1)" in second
+
+
+def test_what_tells_two_protocols_apart_stands_in_their_headings(tmp_path):
+    long = "to 8x8, bilinear, and so on for more than a line of any terminal"
+    extractors = (
+        {"extractor": "pca@1", "sha256": "1", "zerosum": "1"},
+        {"extractor": "cnn@2", "sha256": "2", "zerosum": "2"},
+    )
+    paths = [write_run(tmp_path / f"{n}", protocol=one | {"rule": long[n:]}) for n, one in enumerate(extractors)]
+    assert [said.partition(",")[0] for said, _ in Comparison.of(paths).tables] == ["through pca@1", "through cnn@2"]
+    assert [said.rpartition(", ")[2] for said, _ in Comparison.of(paths).tables] == ["zerosum=1", "zerosum=2"]
+    paths = [write_run(tmp_path / f"r{n}", protocol={"rule": long[n:]}) for n in range(2)]
+    heading, _ = Comparison.of(paths).tables[0]
+    assert heading.endswith(f"rule={long[:37]}...")
+
+
+def test_two_parts_of_one_metric_are_two_columns(tmp_path):
+    path = write_run(tmp_path / "a")
+    add(path, *({"images": 300, "metric": "recall", "value": k / 10, "protocol": PROTOCOL | {"part": f"prdc:k={k}"}}
+                for k in (3, 5)))  # fmt: skip
+    found = Comparison.of([path])
+    ((_, columns),) = found.tables
+    assert [found.title(column) for column in columns] == ["sw", "recall [prdc:k=3]", "recall [prdc:k=5]"]
 
 
 def test_the_seed_and_what_it_holds_out_are_no_other_protocol(tmp_path):
@@ -335,7 +367,8 @@ def test_runs_that_are_not_finished_stand_alone_and_are_marked(tmp_path):
     assert Entry.read(writing).state == "finished"
     assert f"careful: {broken} is interrupted: 200 images of 300; it stands alone" in said.stderr
     assert f"{writing} is still training" in said.stderr
-    assert found.facts == ["recipe", "state", "images", "seeds"]
+    assert found.apart(found.groups[1]) == ["interrupted", "200 images"]
+    assert list(found.common) == ["recipe", "data", "machine"]
     assert "stopped by a loss that is not finite" in found.notes[-1]
 
 
@@ -350,14 +383,42 @@ def test_time_and_rules_end_a_run_too(tmp_path):
 
 
 @pytest.mark.parametrize("file", ["recipe.toml", "environment.json"])
-def test_damaged_runs_are_named(tmp_path, file):
-    path = write_run(tmp_path / "a")
-    (path / file).write_text("{")
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[]", b"3", b'{"data": 3, "seed": 1}', b"seed = []"])
+def test_runs_that_cannot_be_read_are_named_and_left_out(tmp_path, file, content):
+    path, well = write_run(tmp_path / "a"), write_run(tmp_path / "b")
+    (path / file).write_bytes(content)
     with pytest.raises(RunError, match=r"a: recipe.toml or environment.json is damaged"):
         Comparison.of([path])
-    done = call("compare", tmp_path)
+    done = call("compare", path, well)
+    assert done.exit_code == 0
+    assert len([line for line in done.stderr.splitlines() if "is damaged" in line]) == 1
+    assert "it is left out" in done.stderr
+    assert "b  " in done.stdout
+    done = call("compare", tmp_path, well)
     assert done.exit_code == 2
     assert "is no run directory (there is no recipe.toml)" in done.stderr
+
+
+def test_damaged_and_missing_logs_cost_their_numbers_alone(tmp_path):
+    damaged, missing, well = (write_run(tmp_path / name, seed=seed) for seed, name in enumerate("abc"))
+    add(damaged, {"images": 300, "metric": "fd", "value": "low", "protocol": PROTOCOL}, {"images": "x"})
+    with (damaged / "metrics.jsonl").open("ab") as file:
+        file.write(b"{\n[3]\n")
+    for name in ("metrics.jsonl", "evaluations.jsonl"):
+        (missing / name).unlink()
+    done = call("compare", damaged, missing, well)
+    assert done.exit_code == 0, done.stderr
+    assert done.stderr.splitlines() == [
+        f"careful: {damaged}: metrics.jsonl: 2 of 4 lines are damaged, and left out",
+        f"careful: {damaged}: evaluations.jsonl: 1 of 5 lines are damaged, and left out",
+        f"careful: {damaged}: evaluations.jsonl: 1 of 4 lines are no evaluations, and left out",
+        f"careful: {missing}: metrics.jsonl cannot be read ([Errno 2] No such file or directory: "
+        f"'{missing / 'metrics.jsonl'}')",
+        f"careful: {missing}: evaluations.jsonl cannot be read ([Errno 2] No such file or directory: "
+        f"'{missing / 'evaluations.jsonl'}')",
+        f"careful: {missing}: nothing was measured yet, or its evaluations are lost",
+    ]
+    assert "2 ± 0 (n=2)" in done.stdout.replace("2.0000 ± 0.0000", "2 ± 0")
 
 
 # ---------------------------------------------------------------------- shown
@@ -366,17 +427,75 @@ def test_damaged_runs_are_named(tmp_path, file):
 def test_three_seeds_of_two_recipes_are_two_rows(six):
     done = call("compare", *six)
     assert done.exit_code == 0, done.stderr
-    said = done.stdout.splitlines()
-    assert said[0] == "digits (100 training samples); Abacus, 2 threads, fp32, torch 2.13.0; finished; 300 images"
-    assert said[2].split() == ["sw", "↓"]
-    assert " ".join(said[3].split()) == "recipe settings seeds seconds images/s last, best"
-    rows = [line for line in said if "(n=3)" in line]
-    assert [row.split()[0] for row in rows] == ["mlp", "dcgan"]
-    for row, last in zip(rows, ("2.8 ± 2.6", "7.8 ± 2.6"), strict=True):
+    common, runs, numbers = done.stdout.strip().split("\n\n")
+    assert " ".join(common.split()) == (
+        "digits (100 training samples); finished; 300 images; Abacus, 2 threads, fp32, torch 2.13.0"
+    )
+    head, *rows = runs.splitlines()
+    assert head.split() == ["run", "seeds", "seconds", "images/s", "differs", "in"]
+    first = [row for row in rows if "(n=3)" in row]
+    assert [row.split()[0] for row in first] == ["mlp*", "dcgan*"]
+    for row, recipe in zip(first, ("mlp", "dcgan"), strict=True):
         cells = [word.strip() for word in row.split("(n=3)")[1].split("  ") if word]
-        assert cells == ["11.0 ± 2.5", "27.4 ± 6.2", last]
-    assert said[said.index(rows[0]) + 1].endswith("2.0 ± 2.5")  # at its best
-    assert sum(line.strip().startswith("and ") for line in said) == 2  # more settings than a row shows
+        assert cells == ["11.0 ± 2.5", "27.4 ± 6.2", recipe]
+    assert sum(line.strip().startswith("and ") for line in rows) == 2  # more differs than a row shows
+    lines = numbers.splitlines()[3:]
+    assert numbers.startswith("180 generated samples against held-out samples, averaged weights")
+    assert [line[-9:] for line in lines] == ["2.8 ± 2.6", "2.0 ± 2.5", "7.8 ± 2.6", "7.0 ± 2.5"]
+    assert [line.split()[0] for line in lines[::2]] == ["mlp*", "dcgan*"]
+
+
+def test_sizes_and_labels_are_told_first(tmp_path):
+    facts = {"facts": {"shape": [3, 64, 64], "classes": 10}}
+    paths = [
+        write_run(tmp_path / "a", "dcgan", "batch=32", data=facts),
+        write_run(tmp_path / "b", "dcgan", "generator.network.labels=embed", "data.size=32",
+                  data={"facts": {"shape": [3, 32, 32], "classes": 5}}),
+    ]  # fmt: skip
+    found = Comparison.of(paths)
+    assert found.differing[:4] == ["size", "classes", "data.size", "generator.network.labels"]
+    assert found.apart(found.groups[1])[:4] == [
+        "size=3x32x32",
+        "classes=5",
+        "data.size=32",
+        "generator.network.labels=embed",
+    ]
+    assert found.apart(found.groups[0])[-1] == "batch=32"
+    said = json.loads(call("compare", *paths, "--json").stdout)["groups"]
+    assert said[0]["name"] == "a"
+    assert said[0]["differs"]["size"] == "3x64x64"
+
+
+def test_runs_are_named_by_what_tells_their_paths_apart(tmp_path):
+    batches = {"x/run": 1, "y/run": 2, "of-1": 3, "of-2": 3, "deep/alone": 4, "1": 5, "2": 5, "of-3": 6, "of-4": 6}
+    paths = []
+    for seed, (place, batch) in enumerate(batches.items()):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        paths.append(write_run(tmp_path / place, "mlp", f"batch={batch}", seed=seed))
+    names = list(Comparison.of(paths).names.values())
+    assert names == ["x/run", "y/run", "of*", "alone", "1 and 1 more", "of* (2)"]
+
+
+def test_lines_stay_within_100_columns_whatever_names_are_like(tmp_path):
+    name = "a-name-that-is-far-longer-than-any-column-would-be-" * 3
+    paths = [write_run(tmp_path / f"{name}{n}", *words, machine={"processor": name})
+             for n, words in enumerate([("mlp",), ("dcgan", "batch=7"), ("wgan-gp",)])]  # fmt: skip
+    for path in paths:
+        add(path, *({"images": 300, "metric": f"m{n}-{name if n == 3 else ''}", "value": 10.0**n,
+                     "protocol": PROTOCOL | {"part": name, "rule": name + str(path)}} for n in range(7)))  # fmt: skip
+    done = call("compare", *paths)
+    assert done.exit_code == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert "".join(line[:28].strip() for line in done.stdout.splitlines()).count(f"{name}0") >= 1
+    assert json.loads(call("compare", *paths, "--json").stdout)["groups"][0]["name"] == f"{name}0"
+
+
+def test_names_cannot_command_a_terminal(tmp_path):
+    path = write_run(tmp_path / "a\x1b[31m[red]", values=())
+    add(path, {"images": 300, "metric": "m\x1b[2J", "value": 1.0, "protocol": PROTOCOL})
+    done = call("compare", path)
+    assert "\x1b" not in done.stdout
+    assert "\\x1b[31m[red]" in done.stdout
 
 
 def test_one_point_alone_is_shown_where_it_is_asked_for(six):
@@ -429,7 +548,7 @@ def test_the_page_is_one_file_with_paired_samples(tmp_path):
     assert f"page: {out}" in done.stderr
     page = out.read_text()
     assert page.count("data:image/png;base64,") == 1
-    assert "mlp, seed 0, 123 images" in page
+    assert "&lt;0&gt; and 1 more, seed 0, 123 images" in page
     assert "has no generator.safetensors yet" in page
     assert page.count("<svg") == 1
     assert "&lt;0&gt;" in page
@@ -441,27 +560,11 @@ def test_the_page_is_one_file_with_paired_samples(tmp_path):
     assert "choose another --html" in done.stderr
 
 
-def test_many_metrics_stand_below_one_another_on_a_terminal(tmp_path, monkeypatch):
-    from rich.console import Console
-
-    from zerosum.cli import comparison as shown
-
+def test_metrics_that_do_not_fit_stand_below(tmp_path):
     path = write_run(tmp_path / "a")
-    add(path, *({"images": 300, "metric": f"m{n}", "value": 1.0, "protocol": PROTOCOL} for n in range(5)))
-    screens = []
-
-    class Terminal(Console):
-        def __init__(self, **options):
-            super().__init__(**options, width=shown.LEFT + 2 * shown.WIDE, force_terminal=True, record=True)
-            screens.append(self)
-
-    monkeypatch.setattr("rich.console.Console", Terminal)
-    shown.print_tables(Comparison.of([path]), ("last",))
-    text = screens[0].export_text()
-    heads = [[name for name in ("sw", "m0", "m1", "m2", "m3", "m4") if name in line] for line in text.splitlines()]
-    assert [head for head in heads if head] == [["sw", "m0"], ["m1", "m2"], ["m3", "m4"]]
-    monkeypatch.undo()
-    piped = call("compare", path).stdout.splitlines()
-    assert any(
-        all(name in line for name in ("sw", "m0", "m1", "m2", "m3", "m4")) for line in piped
-    )  # a file has no edge
+    add(path, *({"images": 300, "metric": f"metric-of-name-{n}", "value": 1.0, "protocol": PROTOCOL} for n in range(9)))
+    said = call("compare", path).stdout.splitlines()
+    assert max(map(len, said)) <= 100
+    heads = [line.replace("↓", "").split() for line in said if "↓" in line]
+    assert [name for head in heads for name in head] == ["sw", *(f"metric-of-name-{n}" for n in range(9))]
+    assert [len(head) for head in heads] == [5, 4, 1]

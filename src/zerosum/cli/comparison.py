@@ -13,10 +13,12 @@ from zerosum.cli.command import Json, Overwrite, answer, command, say
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from zerosum.runs.compare import Comparison, Group
+    from zerosum.runs.compare import Comparison
+    from zerosum.runs.entry import Column
 
-LEFT, WIDE = 64, 22  # characters that settings and clocks take, and a metric: how many fit into a terminal
-MOST = 6  # settings of a row; the object and the page have all
+WIDTH = 100  # characters of a line
+NAME, SEEDS, CLOCK, METRIC = 28, 14, 15, 24  # characters of a column, at most; what is longer is folded
+MOST = 6  # differences of a row; the object and the page have all
 
 
 class At(StrEnum):
@@ -61,43 +63,84 @@ def points(at: At | None) -> tuple[Literal["last", "best"], ...]:
 
 
 def print_tables(comparison: Comparison, at: Sequence[Literal["last", "best"]]) -> None:
-    """Print to stdout: what is common to all, then a row for each group; metrics that do not fit stand below."""
+    """Print to stdout what is common to all runs, what tells them apart, and a table for each protocol."""
     from rich.console import Console
 
+    from zerosum.runs.page import visible
+
     console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 10_000  # a file has no edge
-    common = comparison.common
-    console.print("; ".join(common.values()), soft_wrap=True)
-    fit = max(1, (console.width - LEFT) // WIDE)
-    for start in range(0, max(1, len(comparison.columns)), fit):
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console.print(visible("; ".join(comparison.common.values())))
+    console.print()
+    console.print(_runs(comparison))
+    for heading, columns in comparison.tables:
         console.print()
-        console.print(_table(comparison, slice(start, start + fit), at))
+        console.print(visible(heading), style="dim")
+        for number, part in enumerate(_fitting(comparison, columns, at, console.width)):
+            if number:
+                console.print()
+            console.print(part)
 
 
-def _table(comparison: Comparison, part: slice, at: Sequence[Literal["last", "best"]]) -> Table:
+def _runs(comparison: Comparison) -> Table:
+    """A row for each group: its name, seeds and clocks, and what tells it from the others."""
     from rich.table import Table
 
-    from zerosum.runs.compare import ARROWS
+    from zerosum.runs.page import visible
 
-    columns = comparison.columns[part]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in (*comparison.facts, "seconds", "images/s"):
-        table.add_column(title, overflow="fold", vertical="top")
-    for column in columns:
-        arrow = ARROWS[comparison.better(column)]
-        table.add_column(f"{comparison.title(column)} {arrow}\n{', '.join(at)}", justify="right")
+    table.add_column("run", overflow="fold", max_width=NAME)
+    table.add_column("seeds", overflow="fold", max_width=SEEDS)
+    for title in ("seconds", "images/s"):
+        table.add_column(title, justify="right", max_width=CLOCK)
+    if len(comparison.groups) > 1:
+        table.add_column("differs in", overflow="fold")
     for group in comparison.groups:
-        cells = ["\n".join(comparison.quantity(group, column, one) for one in at) for column in columns]
-        table.add_row(*_facts(comparison, group), *comparison.clocks(group), *cells)
+        words = comparison.apart(group)
+        more = [f"and {len(words) - MOST} more"] if len(words) > MOST else []
+        told = ["\n".join(map(visible, [*words[:MOST], *more]))] if len(comparison.groups) > 1 else []
+        table.add_row(visible(comparison.names[group]), group.fact("seeds"), *comparison.clocks(group), *told)
     return table
 
 
-def _facts(comparison: Comparison, group: Group) -> Iterator[str]:
-    for name in comparison.facts:
-        if name == "settings":
-            words = [f"{key}={value}" for key, value in comparison.differences(group).items()]
-            left = [f"and {len(words) - MOST} more"] if len(words) > MOST else []
-            yield "\n".join([*words[:MOST], *left])
-        else:
-            yield comparison.fact(group, name)
+def _fitting(
+    comparison: Comparison, columns: Sequence[Column], at: Sequence[Literal["last", "best"]], width: int
+) -> Iterator[Table]:
+    """Tables of the columns of one protocol, each as many as fit into a width."""
+    room = width - min(NAME, max(map(len, comparison.names.values()))) - 2
+    part: list[Column] = []
+    for column in columns:
+        if part and sum(_width(comparison, one, at) for one in (*part, column)) > room:
+            yield _table(comparison, part, at)
+            part = []
+        part.append(column)
+    yield _table(comparison, part, at)
+
+
+def _width(comparison: Comparison, column: Column, at: Sequence[Literal["last", "best"]]) -> int:
+    cells = [comparison.quantity(group, column, one) for group in comparison.groups for one in at]
+    return min(METRIC, max(map(len, (_title(comparison, column), ", ".join(at), *cells)))) + 2
+
+
+def _title(comparison: Comparison, column: Column) -> str:
+    from zerosum.runs.compare import ARROWS
+    from zerosum.runs.page import visible
+
+    return f"{visible(comparison.title(column))} {ARROWS[comparison.better(column)]}"
+
+
+def _table(comparison: Comparison, columns: Sequence[Column], at: Sequence[Literal["last", "best"]]) -> Table:
+    from rich.table import Table
+
+    from zerosum.runs.page import visible
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("run", overflow="fold", max_width=NAME)
+    for column in columns:
+        head = f"{_title(comparison, column)}\n{', '.join(at)}"
+        table.add_column(head, justify="right", overflow="fold", max_width=METRIC)
+    for group in comparison.groups:
+        if group.columns & set(columns):
+            cells = ["\n".join(comparison.quantity(group, column, one) for one in at) for column in columns]
+            table.add_row(visible(comparison.names[group]), *cells)
+    return table

@@ -153,19 +153,19 @@ def _levels(chart: Chart, up: Axis) -> Iterator[str]:
 
 def _curves(chart: Chart, across: Axis, up: Axis) -> Iterator[str]:
     for place, curve in enumerate(chart.curves):
-        look = _look(place, curve)
+        its = _look(place, curve)
         x, y = thin(curve.x), thin(curve.y)
         if curve.low is not None and curve.high is not None:
             there, back = zip(x, thin(curve.high), strict=True), list(zip(x, thin(curve.low), strict=True))[::-1]
             corners = [f"{across(at):.1f},{up(value):.1f}" for at, value in (*there, *back) if math.isfinite(value)]
-            yield f'<polygon class="band {look}" points="{" ".join(corners)}"/>'
+            yield f'<polygon class="band {its}" points="{" ".join(corners)}"/>'
         points = [(at, value) for at, value in zip(x, y, strict=True) if math.isfinite(value)]
         values = ",".join(f"[{at:.9g},{value:.4g}]" for at, value in points)
         thinner = " faint" if curve.faint else ""
-        yield f'<path class="curve {look}{thinner}" d="{_path(x, y, across, up)}" data-v="[{values}]"/>'
+        yield f'<path class="curve {its}{thinner}" d="{_path(x, y, across, up)}" data-v="[{values}]"/>'
         if len(points) < FEW:
             for at, value in points:
-                yield f'<circle class="{look}" cx="{across(at):.1f}" cy="{up(value):.1f}" r="2.5"/>'
+                yield f'<circle class="{its}" cx="{across(at):.1f}" cy="{up(value):.1f}" r="2.5"/>'
 
 
 def _path(x: Sequence[float], y: Sequence[float], across: Axis, up: Axis) -> str:
@@ -181,8 +181,11 @@ def _path(x: Sequence[float], y: Sequence[float], across: Axis, up: Axis) -> str
 
 
 def _look(place: int, curve: Curve) -> str:
-    """Classes of a curve: its colour, and dashes where colours came round."""
-    number = place if curve.colour is None else curve.colour
+    return look(place if curve.colour is None else curve.colour)
+
+
+def look(number: int) -> str:
+    """Classes of the curve of a number: its colour, and dashes where colours came round."""
     return f"c{number % COLOURS}" + (f" d{number // COLOURS % 3}" if number >= COLOURS else "")
 
 

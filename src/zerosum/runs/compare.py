@@ -1,136 +1,30 @@
 """Runs side by side: which of them are repeats of one another, what differs between the others, and their numbers.
 
 Runs that differ by their seed alone are one group: a row with means over seeds and 95 % intervals of Student's t.
-Numbers are taken together only where they were measured alike: a metric under two protocols is two columns.
+Numbers stand in one table only where they were measured alike: each protocol has a table of its own.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 from zerosum.core.errors import RunError, nearest
-from zerosum.runs.entry import At, Column, Entry
-from zerosum.runs.verdict import direction
+from zerosum.runs.entry import At, Column, DamagedError, Entry
+from zerosum.runs.estimate import plain, write
+from zerosum.runs.group import Group, names
+from zerosum.runs.verdict import direction, method
 
-STATES = {"training": "still training", "interrupted": "interrupted", "failed": "stopped by a loss that is not finite"}
 ARROWS = {True: "↑", False: "↓", None: ""}
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number over seeds."""
-
-    mean: float
-    half_width: float | None  # of the 95 % interval; None with one seed
-    values: dict[int, float]  # by seed
-
-    @classmethod
-    def of(cls, found: Iterable[tuple[int, float]]) -> Estimate | None:
-        """From pairs of seed and value; several of one seed are no further evidence, and count as their mean."""
-        by_seed: dict[int, list[float]] = {}
-        for seed, value in found:
-            by_seed.setdefault(seed, []).append(value)
-        values = {seed: fmean(several) for seed, several in sorted(by_seed.items())}
-        if not values:
-            return None
-        finite = all(map(math.isfinite, values.values()))
-        return cls(fmean(values.values()) if finite else math.nan, half_width(list(values.values())), values)
-
-    @property
-    def low(self) -> float:
-        """Lower end of the interval; the mean with one seed."""
-        return self.mean - (self.half_width or 0.0)
-
-    @property
-    def high(self) -> float:
-        """Upper end of the interval; the mean with one seed."""
-        return self.mean + (self.half_width or 0.0)
-
-
-def half_width(values: Sequence[float]) -> float | None:
-    """Half the width of the 95 % interval for the mean: t(0.975, n - 1) * s / sqrt(n); None for a single value."""
-    if len(values) < 2:
-        return None
-    if not all(map(math.isfinite, values)):
-        return math.nan
-    from scipy.special import stdtrit  # type: ignore[import-untyped]  # comes with scikit-learn
-
-    return float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Runs that differ by their seed alone."""
-
-    entries: list[Entry]
-
-    @property
-    def first(self) -> Entry:
-        """Whose settings are those of all."""
-        return self.entries[0]
-
-    @property
-    def name(self) -> str:
-        """The recipe that it started from."""
-        return str(self.first.settings.get("recipe", "custom"))
-
-    @property
-    def seeds(self) -> list[int]:
-        """Seeds, each once."""
-        return sorted({entry.seed for entry in self.entries})
-
-    @property
-    def columns(self) -> set[Column]:
-        """What any of its runs has."""
-        return {column for entry in self.entries for column in entry.series}
-
-    @property
-    def images(self) -> str:
-        """How far the runs came."""
-        reached = sorted({entry.images for entry in self.entries})
-        return f"{reached[0]:,}" if len(reached) == 1 else f"{reached[0]:,} to {reached[-1]:,}"
-
-    @property
-    def hardware(self) -> list[dict[str, Any]]:
-        """Machines that the runs were trained on, each once."""
-        return list({json.dumps(entry.hardware): entry.hardware for entry in self.entries}.values())
-
-    def estimate(self, column: Column, at: At) -> Estimate | None:
-        """A metric over seeds; None where no run has it."""
-        found = [(entry.seed, entry.at(column, at)) for entry in self.entries]
-        return Estimate.of((seed, point[1]) for seed, point in found if point is not None)
-
-    def reached(self, column: Column, at: At) -> list[int]:
-        """Images at which a metric was taken, by run."""
-        points = [entry.at(column, at) for entry in self.entries]
-        return [point[0] for point in points if point is not None]
-
-    def clock(self, name: str) -> Estimate | None:
-        """`seconds` or `speed` over seeds; None where the machines differ."""
-        if len(self.hardware) > 1:
-            return None
-        return Estimate.of((entry.seed, getattr(entry, name)) for entry in self.entries)
-
-    @property
-    def notes(self) -> Iterator[str]:
-        """What must be known to read its numbers."""
-        for entry in self.entries:
-            if entry.state != "finished":
-                whole = f"{entry.images:,} images of {entry.settings['length']}"
-                yield f"{entry.path} is {STATES[entry.state]}: {whole}; it stands alone"
-        seeds = [entry.seed for entry in self.entries]
-        for seed in self.seeds:
-            if seeds.count(seed) > 1:
-                yield f"{self.name}: seed {seed} comes {seeds.count(seed)} times; n counts seeds, not runs"
-        if len(self.hardware) > 1:
-            yield f"{self.name}: trained on {len(self.hardware)} different machines; seconds are not averaged"
+FACTS = ("recipe", "data", "state", "images", "machine")  # that all runs may share
+FIRST = ("size", "classes", "labels")  # settings that change what is made, or told; they are said first
+SAID = ("extractor", "count", "real", "count_real", "size", "weights")  # what `method` says of a protocol
+IMPLIED = ("rule", "sha256")  # by the extractor
+LONG = 40  # characters of a value in a heading
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,39 +33,55 @@ class Comparison:
 
     groups: list[Group]
     columns: list[Column]
+    left_out: tuple[str, ...] = ()  # a sentence for each run that cannot be read
 
     @classmethod
     def of(cls, places: Sequence[str | Path], metrics: Sequence[str] = ()) -> Comparison:
         """Read runs and group them; `metrics` chooses columns, by default all.
 
         Raises:
-            RunError: one of the places is no run, or no run has such a metric.
+            RunError: one of the places is no run, none can be read, or no run has such a metric.
         """
-        paths = {Path(place).resolve(): place for place in places}  # the same run twice is no second run
+        entries, left_out = _read(places)
         by_key: dict[Any, list[Entry]] = {}
         data: dict[Any, list[str]] = {}  # the seed chooses what is held out, so only equal seeds tell changed data
-        for entry in map(Entry.read, paths.values()):
-            known = data.setdefault((entry.key, entry.seed), [])
-            if entry.fingerprint not in known:
-                known.append(entry.fingerprint)
-            by_key.setdefault((entry.key, known.index(entry.fingerprint)), []).append(entry)
+        for entry in entries:
+            prints = data.setdefault((entry.key, entry.seed), [])
+            if entry.fingerprint not in prints:
+                prints.append(entry.fingerprint)
+            by_key.setdefault((entry.key, prints.index(entry.fingerprint)), []).append(entry)
         groups = [Group(entries) for entries in by_key.values()]
-        found = list(dict.fromkeys(column for group in groups for entry in group.entries for column in entry.series))
+        columns = list(dict.fromkeys(column for group in groups for entry in group.entries for column in entry.series))
         for metric in metrics:
-            if metric not in (measured := {column.metric for column in found}):
+            if metric not in (measured := {column.metric for column in columns}):
                 raise RunError(f"--metric {metric}: none of these runs has it; {nearest(metric, measured)}")
-        order = list(metrics) or list(dict.fromkeys(column.metric for column in found))
-        return cls(groups, [column for metric in order for column in found if column.metric == metric])
+        order = list(metrics) or list(dict.fromkeys(column.metric for column in columns))
+        chosen = [column for metric in order for column in columns if column.metric == metric]
+        return cls(groups, chosen, tuple(left_out))
+
+    @cached_property
+    def names(self) -> dict[Group, str]:
+        """Name of each group, after its runs."""
+        return dict(zip(self.groups, names(self.groups), strict=True))
+
+    # ------------------------------------------------------------------ what differs
 
     @cached_property
     def differing(self) -> list[str]:
-        """Settings that differ, first those between groups of one recipe; of parts that differ the names alone."""
+        """Settings that differ: sizes and labels first, then those between groups of one recipe.
+
+        Of parts that differ the names alone, with their sizes and labels.
+        """
         keys = list(dict.fromkeys(key for group in self.groups for key in group.first.settings if key != "recipe"))
-        found = {key for key in keys if len(self._values(key, self.groups)) > 1}
-        top = [key for key in keys if key in found and not any(key.startswith(f"{above}.") for above in found)]
-        names = dict.fromkeys(group.name for group in self.groups)
-        alike = [[group for group in self.groups if group.name == name] for name in names]
-        return sorted(top, key=lambda key: all(len(self._values(key, groups)) < 2 for groups in alike))
+        unequal = {key for key in keys if len(self._values(key, self.groups)) > 1}
+        top = [key for key in keys if key in unequal and (_rank(key) == 0 or not _within(key, unequal))]
+        recipes = dict.fromkeys(group.recipe for group in self.groups)
+        alike = [[group for group in self.groups if group.recipe == recipe] for recipe in recipes]
+
+        def foreign(key: str) -> bool:
+            return all(len(self._values(key, groups)) < 2 for groups in alike)
+
+        return sorted(top, key=lambda key: (_rank(key), foreign(key)))
 
     @staticmethod
     def _values(key: str, groups: Iterable[Group]) -> set[str]:
@@ -182,46 +92,41 @@ class Comparison:
         settings = group.first.settings
         return {key: settings[key] for key in self.differing if key in settings}
 
+    @cached_property
+    def common(self) -> dict[str, str]:
+        """Facts that are the same for all groups."""
+        values = {name: {group.fact(name) for group in self.groups} for name in FACTS}
+        return {name: same.pop() for name, same in values.items() if len(same) == 1}
+
+    def apart(self, group: Group) -> list[str]:
+        """All that tells a group from the others, in words: size and labels, facts, then the other settings."""
+        settings = [(key, f"{key}={value}") for key, value in self.differences(group).items()]
+        first = [said for key, said in settings if _rank(key) == 0]
+        facts = [group.fact(name) for name in FACTS if name not in self.common]
+        return [*first, *facts, *(said for key, said in settings if _rank(key))]
+
+    # ------------------------------------------------------------------ numbers
+
+    @cached_property
+    def tables(self) -> list[tuple[str, list[Column]]]:
+        """Columns that were measured alike, with how that was in words."""
+        alike: dict[str, list[Column]] = {}
+        for column in self.columns:
+            alike.setdefault(column.how, []).append(column)
+        protocols = [json.loads(how) for how in alike]
+        return [
+            (_heading(own, protocols), list(columns)) for own, columns in zip(protocols, alike.values(), strict=True)
+        ]
+
     def title(self, column: Column) -> str:
-        """Name of a column: the metric, and what tells its protocol from others of that metric."""
-        others = [json.loads(one.protocol) for one in self.columns if one.metric == column.metric]
-        own = json.loads(column.protocol)
-        telling = [key for key in own if any(other.get(key) != own[key] for other in others)]
-        if "extractor" in telling:  # which says these too
-            telling = [key for key in telling if key not in ("rule", "sha256")]
-        return f"{column.metric} [{', '.join(f'{key}={own[key]}' for key in telling)}]" if telling else column.metric
+        """Name of a column: the metric, and its part where others of that protocol have the same name."""
+        twins = [one for one in self.columns if one.metric == column.metric and one.how == column.how]
+        return f"{column.metric} [{json.loads(column.protocol).get('part')}]" if len(twins) > 1 else column.metric
 
     def better(self, column: Column) -> bool | None:
         """As `direction`, by the newest line of the first run that has the column."""
         lines = next(e.series[column] for group in self.groups for e in group.entries if column in e.series)
         return direction(lines[max(lines)])
-
-    # ------------------------------------------------------------------ as text
-
-    def fact(self, group: Group, name: str) -> str:
-        """A fact about a group: its recipe, data, machine, seeds, images or state."""
-        return {
-            "recipe": group.name,
-            "data": group.first.data,
-            "machine": " and ".join(map(machine, group.hardware)),
-            "seeds": f"{' '.join(map(str, group.seeds))} (n={len(group.seeds)})",
-            "images": group.images,
-            "state": group.first.state,
-        }[name]
-
-    @cached_property
-    def common(self) -> dict[str, str]:
-        """Facts that are the same for all groups."""
-        names = ("data", "machine", "state", "images")
-        found = {name: {self.fact(group, name) for group in self.groups} for name in names}
-        same = {name: values.pop() for name, values in found.items() if len(values) == 1}
-        return {name: f"{value} images" if name == "images" else value for name, value in same.items()}
-
-    @property
-    def facts(self) -> list[str]:
-        """Names of the facts that a row has to say: those that differ, and what tells the groups apart."""
-        apart = [name for name in ("data", "machine", "state", "images") if name not in self.common]
-        return ["recipe", *(["settings"] if self.differing else []), *apart, "seeds"]
 
     def clocks(self, group: Group) -> tuple[str, str]:
         """Seconds of training and images per second; a word where they cannot be averaged."""
@@ -230,22 +135,19 @@ class Comparison:
 
     def quantity(self, group: Group, column: Column, at: At) -> str:
         """A number of a group as text; a dash where it has none."""
-        found = group.estimate(column, at)
-        if found is None:
+        estimate = group.estimate(column, at)
+        if estimate is None:
             return "-"
-        missing = len(found.values) < len(group.seeds)
-        return f"{write(found)} (n={len(found.values)})" if missing else write(found)
+        missing = len(estimate.values) < len(group.seeds)
+        return f"{write(estimate)} (n={len(estimate.values)})" if missing else write(estimate)
 
     @property
     def notes(self) -> list[str]:
         """What must be known to read the numbers."""
-        found = [note for group in self.groups for note in group.notes]
-        for metric in dict.fromkeys(column.metric for column in self.columns):
-            same = [self.title(column) for column in self.columns if column.metric == metric]
-            if len(same) > 1:
-                apart = "; ".join(same)
-                found.append(f"{metric} was measured by {len(same)} protocols, so its numbers stand apart: {apart}")
-        return found
+        said = [*self.left_out, *(note for group in self.groups for note in group.notes)]
+        if len(self.tables) > 1:
+            said.append(f"{len(self.tables)} protocols measured these runs; numbers of two tables do not compare")
+        return said
 
     def table(self, at: Sequence[At] = ("last", "best")) -> dict[str, Any]:
         """All of it as plain values."""
@@ -258,7 +160,8 @@ class Comparison:
             for entry in group.entries
         ]
         return {
-            "recipe": group.name,
+            "name": self.names[group],
+            "recipe": group.recipe,
             "differs": self.differences(group),
             "data": group.first.data,
             "seeds": group.seeds,
@@ -278,22 +181,40 @@ class Comparison:
         }
 
 
-def plain(estimate: Estimate | None) -> dict[str, Any]:
-    """An estimate as plain values; nothing for none."""
-    return {} if estimate is None else {**asdict(estimate), "n": len(estimate.values)}
+def _read(places: Sequence[str | Path]) -> tuple[list[Entry], list[str]]:
+    """The runs, and a sentence for each that cannot be read.
+
+    Raises:
+        RunError: a place is no run, or none of them can be read.
+    """
+    paths = {Path(place).resolve(): place for place in places}  # the same run twice is no second run
+    entries, left_out = [], []
+    for place in paths.values():
+        try:
+            entries.append(Entry.read(place))
+        except DamagedError as error:
+            left_out.append(error)
+    if left_out and not entries:
+        raise left_out[0]
+    return entries, [f"{error}; it is left out" for error in left_out]
 
 
-def write(estimate: Estimate) -> str:
-    """An estimate as text: to two digits of its half width, or to four digits of its own."""
-    half = estimate.half_width
-    if half is None or not math.isfinite(half):
-        return f"{estimate.mean:,.0f}" if abs(estimate.mean) >= 1000 else f"{estimate.mean:.4g}"
-    places = 4 if half == 0 else max(0, 1 - math.floor(math.log10(half)))
-    return f"{estimate.mean:,.{places}f} ± {half:,.{places}f}"
+def _rank(key: str) -> int:
+    return 0 if key.rpartition(".")[2] in FIRST else 1
 
 
-def machine(hardware: dict[str, Any]) -> str:
-    """A machine in words."""
-    name = hardware["accelerator"] or hardware["processor"]
-    threads = "1 thread" if hardware["threads"] == 1 else f"{hardware['threads']} threads"
-    return f"{name}, {threads}, {hardware['precision']}, torch {hardware['torch']}"
+def _within(key: str, others: Iterable[str]) -> bool:
+    """True for a field of a part that differs itself."""
+    return any(key.startswith(f"{above}.") for above in others)
+
+
+def _heading(own: dict[str, Any], protocols: Sequence[dict[str, Any]]) -> str:
+    """A protocol in words, with all that tells it from the others."""
+    telling = [key for key in own if key not in SAID and any(other.get(key) != own[key] for other in protocols)]
+    if any(other.get("extractor") != own.get("extractor") for other in protocols):
+        telling = [key for key in telling if key not in IMPLIED]
+    return ", ".join(filter(None, [method(own), *(f"{key}={_cut(own[key])}" for key in telling)]))
+
+
+def _cut(value: Any) -> str:
+    return str(value) if len(str(value)) <= LONG else f"{str(value)[: LONG - 3]}..."

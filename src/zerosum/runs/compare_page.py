@@ -8,12 +8,17 @@ from pathlib import Path
 
 from zerosum.core.errors import ZerosumError
 from zerosum.runs import outputs, pictures
-from zerosum.runs.charts import Chart, Curve, charts
-from zerosum.runs.compare import ARROWS, Comparison, Estimate, Group, machine
+from zerosum.runs.charts import Chart, Curve, charts, look
+from zerosum.runs.compare import ARROWS, Comparison
 from zerosum.runs.entry import At, Column, Entry
+from zerosum.runs.estimate import Estimate
+from zerosum.runs.gallery import compact
 from zerosum.runs.generator import find_generator, load_generator
+from zerosum.runs.group import Group, machine
 from zerosum.runs.page import figure, page, table, text
 
+MOST = 8  # differences of a group that are told beside its name
+MOST_SETTINGS = 200
 PICTURED = 12  # runs whose samples are shown
 COUNT, SEED = 36, 0  # samples of each, and the seed of their latents
 
@@ -28,42 +33,72 @@ def write_page(
     """
     path = Path(out)
     outputs.check(path, overwrite=overwrite, option="--html")
-    sections = {
-        "Numbers": _numbers(comparison, at),
-        "Curves": charts([_chart(comparison, column) for column in comparison.columns]),
-        "Samples from the same latents": _samples(comparison),
-        "Settings that differ": _settings(comparison),
-        "Runs": _runs(comparison),
-    }
-    opening = [f'<h1>Comparison</h1><p class="lead">{text("; ".join(comparison.common.values()))}</p>']
+    groups = comparison.groups
+    about = f"{len(groups)} {'runs' if all(len(group.entries) == 1 for group in groups) else 'groups of runs'}"
+    lead = "; ".join([about, *comparison.common.values()])
+    opening = [f'<h1>Comparison</h1><p class="lead">{text(lead)}</p>']
     opening += [f'<p class="careful">{text(note)}</p>' for note in comparison.notes]
+    sections = {
+        "What differs": _groups(comparison),
+        "Samples from the same latents": _samples(comparison),
+        "Numbers": "".join(_protocol(comparison, said, columns, at) for said, columns in comparison.tables),
+        "Settings that differ": _settings(comparison),
+        "Every run": _runs(comparison),
+    }
     outputs.write(path, page("Comparison", opening, sections).encode(), overwrite=overwrite, option="--html")
     return path
 
 
-def _numbers(comparison: Comparison, at: Sequence[At]) -> str:
-    facts = [name for name in comparison.facts if name != "settings"]
-    head = [*facts, "seconds", "images/s"]
-    for column in comparison.columns:
-        title = f"{comparison.title(column)} {ARROWS[comparison.better(column)]}"
-        head += [f"{text(title)}<br><small>{one}</small>" for one in at]
+def label(comparison: Comparison, group: Group) -> str:
+    """Name of a group, and its state where it is not finished."""
+    state = group.first.state
+    return comparison.names[group] + ("" if state == "finished" else f" ({state})")
+
+
+def _named(comparison: Comparison, group: Group) -> str:
+    """Name of a group as HTML, in the colour of its curves."""
+    colour = look(comparison.groups.index(group))
+    return f'<span class="named {colour}"><i></i>{text(label(comparison, group))}</span>'
+
+
+def _groups(comparison: Comparison) -> str:
     rows = []
     for group in comparison.groups:
-        row = [*(comparison.fact(group, name) for name in facts), *comparison.clocks(group)]
-        row[0] = label(comparison, group)
-        row += [comparison.quantity(group, column, one) for column in comparison.columns for one in at]
-        rows.append([text(cell) for cell in row])
+        words = comparison.apart(group)
+        chips = "".join(f"<code>{text(word)}</code> " for word in words[:MOST])
+        more = f"<small>and {len(words) - MOST} more, below</small>" if len(words) > MOST else ""
+        clocks = [text(said) for said in comparison.clocks(group)]
+        rows.append([_named(comparison, group), text(group.fact("seeds")), *clocks, f"{chips}{more}"])
+    return table(("run", "seeds", "seconds", "images/s", "differs in"), rows, "chips")
+
+
+def _protocol(comparison: Comparison, said: str, columns: Sequence[Column], at: Sequence[At]) -> str:
+    """Numbers of one protocol with their curves; the best of each column stands out."""
+    head = ["run"]
+    for column in columns:
+        title = f"{comparison.title(column)} {ARROWS[comparison.better(column)]}"
+        head += [f"{text(title)}<br><small>{one}</small>" for one in at]
+    best = {(column, one): _best(comparison, column, one) for column in columns for one in at}
+    rows = []
+    for group in comparison.groups:
+        cells = [
+            f"<b>{text(said)}</b>" if group is best[column, one] else text(said)
+            for column in columns
+            for one in at
+            for said in [comparison.quantity(group, column, one)]
+        ]
+        rows.append([_named(comparison, group), *cells])
     explained = "± is half of a 95 % interval of Student's t over seeds; without it there is one seed."
-    return f"{table(head, rows)}<p><small>{explained}</small></p>"
+    drawn = charts([_chart(comparison, column) for column in columns])
+    return f"<p>Measured {text(said)}.</p>{table(head, rows)}<p><small>{explained}</small></p>{drawn}"
 
 
-def label(comparison: Comparison, group: Group) -> str:
-    """Name of a group: its recipe, with the settings that tell it from others of that recipe."""
-    others = [one for one in comparison.groups if one.name == group.name and one is not group]
-    own = comparison.differences(group)
-    telling = [key for key in own if any(comparison.differences(one).get(key) != own[key] for one in others)]
-    words = [group.name, *(f"{key}={own[key]}" for key in telling[:3])]
-    return " ".join(words) + ("" if group.first.state == "finished" else f" ({group.first.state})")
+def _best(comparison: Comparison, column: Column, at: At) -> Group | None:
+    """The group with the best mean of several; None where no end is good."""
+    way = comparison.better(column)
+    means = {group: found.mean for group in comparison.groups if (found := group.estimate(column, at)) is not None}
+    finite = {group: mean for group, mean in means.items() if math.isfinite(mean)}
+    return None if way is None or len(finite) < 2 else (max if way else min)(finite, key=lambda group: finite[group])
 
 
 def _chart(comparison: Comparison, column: Column) -> Chart:
@@ -94,9 +129,9 @@ def _samples(comparison: Comparison) -> str:
     entries = [(group, entry) for group in comparison.groups for entry in group.entries]
     left = len(entries) - PICTURED
     more = f"<p>{left} more runs are not shown.</p>" if left > 0 else ""
-    said = f"Latents of seed {SEED}: equal for generators with latents alike. Weights are those of the end."
+    said = f"Latents of seed {SEED}, equal for generators with latents alike; weights of the end."
     shown = "".join(_grid(comparison, group, entry) for group, entry in entries[:PICTURED])
-    return f"<p><small>{said}</small></p>{shown}{more}"
+    return f'<p><small>{said}</small></p><div class="sheets">{shown}</div>{more}'
 
 
 def _grid(comparison: Comparison, group: Group, entry: Entry) -> str:
@@ -104,20 +139,20 @@ def _grid(comparison: Comparison, group: Group, entry: Entry) -> str:
     try:
         generator = load_generator(find_generator(entry.path))
     except ZerosumError as error:
-        return f"<p>{text(name)}: {text(str(error))}</p>"
+        return f"<figure><p><small>{text(error)}</small></p><figcaption>{text(name)}</figcaption></figure>"
     many = COUNT if generator.space.is_image else 2_500
     shown = pictures.picture(generator.sample(many, seed=SEED))
-    return figure(pictures.encode(shown), f"{name}, {generator.images:,} images")
+    return figure(compact(pictures.encode(shown)), f"{name}, {generator.images:,} images")
 
 
 def _settings(comparison: Comparison) -> str:
     if not comparison.differing:
         return ""
     rows = []
-    for key in comparison.differing:
+    for key in comparison.differing[:MOST_SETTINGS]:
         values = [group.first.settings.get(key) for group in comparison.groups]
         rows.append([text("" if value is None else str(value)) for value in (key, *values)])
-    return table(["", *(text(label(comparison, group)) for group in comparison.groups)], rows)
+    return table(["setting", *(_named(comparison, group) for group in comparison.groups)], rows)
 
 
 def _runs(comparison: Comparison) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from zerosum.core.game import role
 from zerosum.runs.charts import Chart, Curve
-from zerosum.runs.verdict import BETTER, direction
+from zerosum.runs.verdict import BETTER, direction, is_number
 
 Line = dict[str, Any]
 CLOCK = ("images", "epoch", "seconds")
@@ -80,11 +79,6 @@ def learning_charts(reports: list[Line]) -> list[Chart]:
         curves = [Curve(name, [x for x, _ in columns[name]], [y for _, y in columns[name]]) for name in names]
         charts.append(Chart(group.title, curves, note=group.note))
     return charts
-
-
-def is_number(value: Any) -> bool:
-    """True for a number that can be drawn or written."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def metric_charts(evaluations: list[Line]) -> list[Chart]:

@@ -13,15 +13,32 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from zerosum.core.errors import RunError
+from zerosum.core.errors import RunError, ZerosumError
 from zerosum.core.values import Length
 from zerosum.runs.directory import RunDirectory, is_run
 from zerosum.runs.logs import read_lines
-from zerosum.runs.verdict import direction
+from zerosum.runs.verdict import direction, is_number
 
+DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    ZerosumError,
+)  # shows as one of these
+LEVELS = ("floor", "baseline", "spread")
 HARDWARE = ("processor", "accelerator", "device", "threads", "torch", "precision")
 At = Literal["last", "best"]
 _PART = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*:(?=\w+=)")  # a part with fields, as text
+
+
+Line = dict[str, Any]
+
+
+class DamagedError(RunError):
+    """A run whose own files cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -31,42 +48,51 @@ class Column:
     metric: str
     protocol: str  # JSON
 
+    @property
+    def how(self) -> str:
+        """The protocol without the metric's own part: metrics that share it were measured alike."""
+        return json.dumps({key: value for key, value in json.loads(self.protocol).items() if key != "part"})
+
 
 @dataclass(frozen=True, eq=False)
 class Entry:
     """One run, as its files tell it."""
 
     path: Path
-    settings: dict[str, Any]  # by dotted name, all but the seed
+    settings: dict[str, Any]  # by dotted name, all but the seed; before them size and classes of the data
     seed: int
     environment: dict[str, Any]
     metrics: list[dict[str, Any]]
     evaluations: list[dict[str, Any]]
     state: str  # "finished", "training", "interrupted" or "failed"
     code: str  # sha256 of the user's own files
+    faults: tuple[str, ...] = ()  # what is damaged, in sentences
 
     @classmethod
     def read(cls, path: str | Path) -> Entry:
-        """Read a run directory.
+        """Read a run directory; damaged lines of its logs are left out, and said.
 
         Raises:
-            RunError: it is none, or it is damaged.
+            RunError: it is none.
+            DamagedError: its recipe.toml or environment.json is damaged.
         """
         run = RunDirectory(path)
         if not is_run(run.path):
             raise RunError(
                 f"{path} is no run directory (there is no recipe.toml); `zerosum train --out {path}` makes one"
             )
+        faults: list[str] = []
+        metrics, evaluations = read_log(run.metrics, faults), sound(read_log(run.evaluations, faults), faults)
         try:
-            settings = dict(flat(tomllib.loads((run.path / "recipe.toml").read_text(encoding="utf-8"))))
             environment = run.environment()
-            seed, metrics = int(settings.pop("seed")), read_lines(run.metrics)
+            settings = _made(environment["data"]) | recipe_settings(run)
+            seed = int(settings.pop("seed"))
             state = state_of(run, settings, environment, metrics)
-        except (OSError, ValueError, KeyError) as error:
-            raise RunError(f"{path}: recipe.toml or environment.json is damaged ({error})") from error
+        except DAMAGE as error:
+            raise DamagedError(f"{path}: recipe.toml or environment.json is damaged ({error})") from error
         files = sorted((run.path / "code").glob("*.py"))
         code = hashlib.sha256(b"\n".join(file.read_bytes() for file in files)).hexdigest()
-        return cls(run.path, settings, seed, environment, metrics, read_lines(run.evaluations), state, code)
+        return cls(run.path, settings, seed, environment, metrics, evaluations, state, code, tuple(faults))
 
     @property
     def images(self) -> int:
@@ -169,6 +195,48 @@ def _held(run: RunDirectory) -> bool:
         return False
     run.release()
     return False
+
+
+def recipe_settings(run: RunDirectory) -> Line:
+    """Settings of recipe.toml by dotted name, without a look at the parts that they name."""
+    return dict(flat(tomllib.loads((run.path / "recipe.toml").read_text(encoding="utf-8"))))
+
+
+def _made(data: Line) -> Line:
+    """Size and classes of the samples, where they were noted; and a KeyError where the data were not."""
+    facts = data.get("facts", {})
+    Path(data["source"]), int(data["train"]), str(data["fingerprint"])
+    shape = {"size": "x".join(map(str, facts["shape"]))} if facts.get("shape") else {}
+    return shape | ({"classes": facts["classes"]} if facts.get("classes") else {})
+
+
+def read_log(path: Path, faults: list[str]) -> list[Line]:
+    """Lines of a log that stand on the clock; of others their number is a fault."""
+    try:
+        lines: list[Any] = read_lines(path)
+        written = sum(bool(line.strip()) for line in path.read_bytes().splitlines())
+    except (OSError, ValueError) as error:
+        faults.append(f"{path.name} cannot be read ({error})")
+        return []
+    whole = [line for line in lines if isinstance(line, dict) and type(line.get("images")) is int]
+    if len(whole) < written:
+        faults.append(f"{path.name}: {written - len(whole):,} of {written:,} lines are damaged, and left out")
+    return whole
+
+
+def sound(evaluations: list[Line], faults: list[str]) -> list[Line]:
+    """Lines that have all that a measured number needs; levels that are no numbers are left out of them."""
+    whole = [
+        line
+        for line in evaluations
+        if isinstance(line.get("metric"), str)
+        and isinstance(line.get("protocol"), dict)
+        and isinstance(line.get("value"), (int, float))
+    ]
+    if len(whole) < len(evaluations):
+        lost = len(evaluations) - len(whole)
+        faults.append(f"evaluations.jsonl: {lost:,} of {len(evaluations):,} lines are no evaluations, and left out")
+    return [{key: value for key, value in one.items() if key not in LEVELS or is_number(value)} for one in whole]
 
 
 def flat(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

@@ -19,8 +19,13 @@ _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u20
 
 
 def text(value: object) -> str:
-    r"""Any value as HTML text: markup escaped, control characters written out as `\x1b`."""
-    return html.escape(_UNSEEN.sub(lambda found: ascii(found[0])[1:-1], str(value)))
+    """Any value as HTML text: markup escaped, control characters written out."""
+    return html.escape(visible(value))
+
+
+def visible(value: object) -> str:
+    r"""Any value as text whose control characters are written out, as `\x1b`."""
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], str(value))
 
 
 def page(title: str, opening: Iterable[str], sections: dict[str, str]) -> str:

@@ -10,21 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from zerosum.core import registry, settings
-from zerosum.core.errors import ZerosumError
 from zerosum.runs import health
 from zerosum.runs.charts import charts
 from zerosum.runs.checkpoint import write_file
-from zerosum.runs.curves import is_number, learning_charts
+from zerosum.runs.curves import learning_charts
 from zerosum.runs.directory import RunDirectory
-from zerosum.runs.entry import flat, state_of
+from zerosum.runs.entry import DAMAGE, flat, read_log, recipe_settings, sound, state_of
 from zerosum.runs.gallery import gallery
-from zerosum.runs.logs import read_lines
 from zerosum.runs.page import command, facts, folded, page, table, text
 from zerosum.runs.progress import clock
-from zerosum.runs.scores import scores, sound
+from zerosum.runs.scores import scores
+from zerosum.runs.verdict import is_number
 
 Line = dict[str, Any]
-DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, ZerosumError)  # what unsound files lead to
 STATES = {
     "finished": ("good", "finished"),
     "training": ("live", "training"),
@@ -71,23 +69,18 @@ def read(run: RunDirectory) -> Told:
     def attempt(what: str, make: Callable[[], Any], otherwise: Any) -> Any:
         try:
             return make()
-        except DAMAGED as error:
+        except DAMAGE as error:
             faults.append(f"{what} cannot be read: {error}")
             return otherwise
 
     recipe = attempt("recipe.toml", lambda: (run.path / "recipe.toml").read_text(encoding="utf-8"), "")
-    chosen = attempt("recipe.toml", lambda: dict(flat(tomllib.loads(recipe))), {})
+    chosen = attempt("recipe.toml", lambda: recipe_settings(run), {}) if recipe else {}
     environment = attempt("environment.json", lambda: dict(run.environment()), {})
-    reports = attempt("metrics.jsonl", lambda: _clocked(read_lines(run.metrics)), [])
-    evaluations = attempt("evaluations.jsonl", lambda: sound(_clocked(read_lines(run.evaluations))), [])
+    reports, evaluations = read_log(run.metrics, faults), sound(read_log(run.evaluations, faults), faults)
     state = (
         attempt("its state", lambda: state_of(run, chosen, environment, reports), "") if chosen and environment else ""
     )
     return Told(run, recipe, chosen, environment, reports, evaluations, state, faults)
-
-
-def _clocked(lines: list[Any]) -> list[Line]:
-    return [line for line in lines if isinstance(line, dict) and type(line.get("images")) is int]
 
 
 def write_report(run: RunDirectory) -> Path:
@@ -112,7 +105,7 @@ def _guarded(part: Callable[[Told], str], told: Told) -> str:
     """A part of the page; where files are damaged, what is wrong with them."""
     try:
         return part(told)
-    except DAMAGED as error:
+    except DAMAGE as error:
         return f'<p class="careful">This cannot be shown, for what the files hold: {text(repr(error))}</p>'
 
 
@@ -187,7 +180,7 @@ def _health(told: Told) -> str:
     """What is wrong by the last report, what it means and what to try; then what the log says was wrong before."""
     try:
         lasting = health.examine(health.read_course(told.run.path))
-    except DAMAGED as error:
+    except DAMAGE as error:
         said = [f"The doctor cannot look at this run: {error}"] if told.settings else []
         lasting = []
     else:

@@ -6,27 +6,13 @@ import json
 from typing import Any
 
 from zerosum.runs.charts import charts, value_of
-from zerosum.runs.curves import is_number, metric_charts
+from zerosum.runs.curves import metric_charts
 from zerosum.runs.page import folded, table, text
-from zerosum.runs.verdict import BETTER, direction, method, position, verdict
+from zerosum.runs.verdict import BETTER, direction, is_number, method, position, verdict
 
 Line = dict[str, Any]
 REACH = 2.5  # the scale ends so far beyond the floor, in distances of the baseline
 MOST = 400  # numbers in the table of all
-
-
-def sound(evaluations: list[Line]) -> list[Line]:
-    """The lines that have all that a number needs; levels that are no numbers are left out of them."""
-    whole = [
-        line
-        for line in evaluations
-        if isinstance(line.get("metric"), str)
-        and isinstance(line.get("protocol"), dict)
-        and isinstance(line.get("images"), int)
-        and isinstance(line.get("value"), (int, float))
-    ]
-    levels = ("floor", "baseline", "spread")
-    return [{key: value for key, value in one.items() if key not in levels or is_number(value)} for one in whole]
 
 
 def scores(evaluations: list[Line]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 Line = dict[str, Any]
@@ -9,6 +10,11 @@ Tone = Literal["good", "warn", "bad", ""]
 BETTER = {True: "higher is better", False: "lower is better", None: "near its floor is better"}
 REAL = {"held-out": "held-out samples", "train": "training samples", "all": "samples of all the data"}
 AS_REAL = 0.1  # share of the way from the floor to the baseline; nearer to the floor is as good as real
+
+
+def is_number(value: Any) -> bool:
+    """True for a number that can be drawn or written."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def direction(line: Line) -> bool | None:
