@@ -122,7 +122,7 @@ def test_damaged_npz_is_named(tmp_path):
 
 def test_two_dimensional_floats_are_points(tmp_path):
     points = RANDOM.standard_normal((50, 2))
-    found = open_data(npz(tmp_path, x=points))
+    found = open_data(npz(tmp_path, x=points), Preparation(standardise=False))
     assert not found.is_image
     assert found.shape == (2,)
     assert found.values.dtype == np.float32

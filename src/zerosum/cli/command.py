@@ -64,8 +64,8 @@ Out = Annotated[
         "--out",
         "-o",
         metavar="PLACE",
-        help="A run: a new directory, runs/DATA-RECIPE. Samples: samples.png, or FILE.npz (arrays), FILE.png (a grid), "
-        "FOLDER/, FILE.gif, .webp, .apng.",
+        help="A run: a new directory, runs/DATA-RECIPE. Samples: samples.png, or FILE.npz (arrays), "
+        "FILE.csv (points), FILE.png (a grid), FOLDER/, FILE.gif, .webp, .apng.",
     ),
 ]
 

@@ -6,5 +6,17 @@ from zerosum.data.named import names
 from zerosum.data.pixels import to_images
 from zerosum.data.preparation import Preparation
 from zerosum.data.sources import is_name, whole_place
+from zerosum.data.units import Units
 
-__all__ = ["RULES", "Dataset", "Feed", "Preparation", "is_name", "names", "open_data", "to_images", "whole_place"]
+__all__ = [
+    "RULES",
+    "Dataset",
+    "Feed",
+    "Preparation",
+    "Units",
+    "is_name",
+    "names",
+    "open_data",
+    "to_images",
+    "whole_place",
+]

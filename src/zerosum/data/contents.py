@@ -21,6 +21,7 @@ class Contents:
     held_out: np.ndarray | None = None  # int64 indices of the set's own test part; None: it has none
     notes: tuple[str, ...] = ()  # what was decided or left out on the way, in words
     where: str = ""  # of the array, for errors
+    columns: tuple[str, ...] = ()  # names of a table's columns
 
     def __len__(self) -> int:
         return len(self.names) if self.array is None else len(self.array)
@@ -40,10 +41,11 @@ class Source:
 class Decoded:
     """Images of one shape, as they stand in the cache."""
 
-    values: np.ndarray  # uint8 [N, H, W, C], or float32 points [N, D]
+    values: np.ndarray  # uint8 [N, H, W, C], or points [N, D] of any type, in their own units
     labels: np.ndarray | None  # int64 [N]
     classes: tuple[str, ...]
     held_out: np.ndarray | None  # int64 indices of the set's own test part
     skipped: tuple[str, ...]  # files left out, each with the reason
     content: str  # sha256 over the names and bytes of the files (or over the array) and the labels
     notes: tuple[str, ...] = ()  # what was decided or left out on the way, in words
+    columns: tuple[str, ...] = ()  # names of a table's columns

@@ -18,6 +18,7 @@ from zerosum.data.cache import decoded
 from zerosum.data.contents import Decoded
 from zerosum.data.preparation import Preparation
 from zerosum.data.sources import find, namesake
+from zerosum.data.units import Units
 
 AS_THEY_ARE = Preparation()
 RULES = 2  # how classes are numbered and images held out; what an older run began with is kept for it
@@ -39,6 +40,7 @@ class Dataset:
     spread: float | None = None  # standard deviation of every mode; mixtures only
     own_split: bool = False  # the set came with a test part, which is what is held out
     notes: tuple[str, ...] = ()  # what was decided or left out on the way, each a sentence
+    units: Units | None = None  # of points, which are standardised; None for images and mixtures
 
     def __len__(self) -> int:
         return len(self.values)
@@ -94,7 +96,7 @@ def open_data(
         return _open_mixture(str(source), preparation, seed)
     folder = cache_folder(cache)
     report = report or silent
-    found = find(source, data_root, folder, report, preparation.wants)
+    found = find(source, data_root, folder, report, preparation)
     made = decoded(found, preparation, folder, skip_bad, report)
     return _split(found.name, made, preparation, seed, rules, (*namesake(source), *found.notes))
 
@@ -123,12 +125,15 @@ def _split(
     if labels is not None and by_class:
         labels, classes, absent = classing.without(labels, classes, train)
         held_out, notes = held_out[labels[held_out] >= 0], (*notes, *_absent(absent, labels))
-    parts = [made.content, str(made.values.shape[1:]), preparation.rendering() if made.values.ndim == 4 else "", how]
+    values, units = _scaled(made, preparation, train)
+    scale = () if units is None else (f"scale: {units}; samples are given back in the data's own units",)
+    rendering = preparation.rendering() if units is None else str(units)
+    parts = [made.content, str(values.shape[1:]), rendering, how]
     if classes != made.classes:
         parts.append(f"classes {json.dumps(classes)}")
     return Dataset(
         name,
-        made.values,
+        values,
         labels,
         classes,
         train,
@@ -136,8 +141,17 @@ def _split(
         _fingerprint(parts),
         made.skipped,
         own_split=made.held_out is not None,
-        notes=notes,
+        notes=(*notes, *scale),
+        units=units,
     )
+
+
+def _scaled(made: Decoded, preparation: Preparation, train: np.ndarray) -> tuple[np.ndarray, Units | None]:
+    """Images as they are; points in networks' units, and which these are."""
+    if made.values.ndim != 2:
+        return made.values, None
+    units = Units.of(made.values[train], made.columns, standardised=preparation.standardise)
+    return units.inward(made.values), units
 
 
 def _absent(names: list[str], labels: np.ndarray) -> tuple[str, ...]:

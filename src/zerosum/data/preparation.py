@@ -40,6 +40,8 @@ class Preparation(Part):
     arrays: Literal["auto", "images", "points"] = "auto"  # what an array is; auto: rows [N, D] and series are points
     ignore: str = ""  # files and folders left out, patterns separated by blanks, as '*_mask.png thumbs'
     levels: str = "all"  # how many folders deep files are looked for: all, or 0 for those at the top, 1, 2 ...
+    drop: tuple[str, ...] = ()  # columns of a table that are left out, by name or number from 1, separated by /
+    standardise: bool = True  # points: each column minus its mean, over its deviation; samples are given back unscaled
     flip: bool = False  # mirror left to right with probability 1/2, each time an image is shown
     balanced: bool = False  # show every class equally often, however often it occurs; needs labels
     held_out: Fraction = 0.1  # share kept from training for judgement, where a set has no test part of its own

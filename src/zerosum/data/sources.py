@@ -11,7 +11,7 @@ from pathlib import Path
 
 from zerosum.core.download import Report
 from zerosum.core.errors import DataError, nearest
-from zerosum.data.archives import TAR_SUFFIXES, Wants, everything, folder, single, tarred, zipped
+from zerosum.data.archives import TAR_SUFFIXES, folder, single, tarred, zipped
 from zerosum.data.arrays import arrays
 from zerosum.data.cifar import cifar10, is_cifar
 from zerosum.data.contents import Source
@@ -19,12 +19,14 @@ from zerosum.data.hub import hub
 from zerosum.data.idx import is_idx, pairs
 from zerosum.data.layout import is_image
 from zerosum.data.named import idx_folder, named, names
+from zerosum.data.preparation import Preparation
+from zerosum.data.tables import SUFFIXES, table
 
 LOOKED_AT = 10_000  # entries of a folder, for one that a mistaken name may have meant
 
 
 def find(
-    text: str | Path, data_root: str | Path | None, cache: Path, report: Report, wants: Wants = everything
+    text: str | Path, data_root: str | Path | None, cache: Path, report: Report, preparation: Preparation
 ) -> Source:
     """Find the source: a name, `hf:owner/name`, a folder, or a file by its suffix or first bytes.
 
@@ -40,10 +42,10 @@ def find(
     if is_cifar(path):
         return cifar10(path, cache, report)
     if path.is_dir():
-        return idx_folder(path, path.resolve().name, cache, report) or folder(path, cache, report, wants)
+        return idx_folder(path, path.resolve().name, cache, report) or folder(path, cache, report, preparation.wants)
     if not path.is_file():
         raise DataError(f"{word!r} is not a file or folder, and no named set; {_offer(word, path)}")
-    return _file(path, cache, report, wants)
+    return _file(path, cache, report, preparation)
 
 
 def is_name(text: str | Path) -> bool:
@@ -83,10 +85,12 @@ def _offer(word: str, path: Path) -> str:
     return f"did you mean {folded[close[0]]!r}?" if close else nearest(word, names())
 
 
-def _file(path: Path, cache: Path, report: Report, wants: Wants) -> Source:
-    name = path.name.lower()
+def _file(path: Path, cache: Path, report: Report, preparation: Preparation) -> Source:
+    name, wants = path.name.lower(), preparation.wants
     if name.endswith((".npz", ".npy")):
         return arrays(path, cache, report)
+    if name.endswith(SUFFIXES):
+        return table(path, preparation.drop, cache, report)
     if name.endswith(TAR_SUFFIXES):
         return tarred(path, cache, report, wants)
     if name.endswith(".zip"):
@@ -100,6 +104,6 @@ def _file(path: Path, cache: Path, report: Report, wants: Wants) -> Source:
     if tarfile.is_tarfile(path):
         return tarred(path, cache, report, wants)
     raise DataError(
-        f"{path}: is no data that zerosum reads; it reads folders of images, zip, tar, npz, npy, idx files, "
+        f"{path}: is no data that zerosum reads; it reads folders of images, zip, tar, npz, npy, csv, tsv, idx files, "
         f"hf:owner/name, and the names {', '.join(names())}"
     )

@@ -141,7 +141,7 @@ def _grid(comparison: Comparison, group: Group, entry: Entry) -> str:
     except ZerosumError as error:
         return f"<figure><p><small>{text(error)}</small></p><figcaption>{text(name)}</figcaption></figure>"
     many = COUNT if generator.space.is_image else 2_500
-    shown = pictures.picture(generator.sample(many, seed=SEED))
+    shown = pictures.picture(generator.sample(many, seed=SEED), units=generator.units)
     return figure(compact(pictures.encode(shown)), f"{name}, {generator.images:,} images")
 
 

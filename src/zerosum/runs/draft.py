@@ -55,10 +55,10 @@ class Draft:
         return replace(self, latents=latents, labels=labels, start=0)
 
     def chunks(self, report: Report = silent) -> Iterator[Array]:
-        """Make them, some at a time: uint8 images [n, H, W, C], or float32 points [n, D]."""
+        """Make them, some at a time: uint8 images [n, H, W, C], or points [n, D] in the data's units."""
         done = 0
         for chunk in self.generator.chunks(self.latents, self.labels, self.psi, self.start):
-            yield to_images(chunk) if self.generator.space.is_image else chunk.numpy()
+            yield to_images(chunk) if self.generator.space.is_image else self.generator.outward(chunk).numpy()
             done += len(chunk)
             report("sampling", done, len(self))
 
@@ -67,8 +67,14 @@ class Draft:
         self.generator.module.to(device)
         return self
 
+    @property
+    def dtype(self) -> type[np.generic]:
+        """Of the numbers of samples."""
+        units = self.generator.units
+        return np.uint8 if self.generator.space.is_image else np.float32 if units is None else units.dtype
+
     def render(self, report: Report = silent) -> Array:
-        """Make them all: uint8 images [N, H, W, C], or float32 points [N, D]."""
+        """Make them all: uint8 images [N, H, W, C], or points [N, D] in the data's units."""
         return np.concatenate(list(self.chunks(report)))
 
 

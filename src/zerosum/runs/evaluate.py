@@ -170,7 +170,7 @@ def _shaped(preparation: Preparation, shape: tuple[int, ...]) -> Preparation:
     if not preparation.needs_survey:
         return preparation
     channels, height, width = shape
-    return preparation.replace(size=f"{height}x{width}", channels=str(channels))
+    return preparation.replace(size=f"{height}x{width}", channels=str(channels) if channels <= 4 else "auto")
 
 
 def _split(subject: Subject, dataset: Dataset, split: str) -> str:
@@ -186,13 +186,14 @@ def _stored(
     Raises:
         RunError: real samples are images and these are points, or the other way round.
     """
-    preparation = Preparation(held_out=0.0)
+    preparation = Preparation(held_out=0.0, standardise=False)
     preparation = _shaped(preparation, dataset.shape) if dataset.is_image else preparation
     found = open_data(place, preparation, skip_bad=skip_bad, report=report)
     if found.shape != dataset.shape:
         raise RunError(f"{place}: samples of shape {list(found.shape)}, and {dataset.name} has {list(dataset.shape)}")
     order = np.random.default_rng(seed).permutation(len(found))[:count]
-    values = torch.from_numpy(np.ascontiguousarray(found.values[order]))
+    rows = found.values[order] if dataset.units is None else dataset.units.inward(found.values[order])
+    values = torch.from_numpy(np.ascontiguousarray(rows))
     if found.labels is None or not set(found.classes) <= set(dataset.classes):
         return values, None
     numbers = np.array([dataset.classes.index(name) for name in found.classes])

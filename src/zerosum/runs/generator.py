@@ -20,7 +20,7 @@ from zerosum.core import arithmetic, registry, settings
 from zerosum.core.clock import reseed, seeded
 from zerosum.core.errors import RecipeError, RunError, nearest
 from zerosum.core.space import Space
-from zerosum.data import RULES
+from zerosum.data import RULES, Units
 from zerosum.recipes import Recipe
 from zerosum.runs.checkpoint import write_file
 
@@ -39,6 +39,7 @@ class Generator:
         space: sizes of what it makes.
         classes: names of the classes it can be asked for; empty where it takes no label.
         images: how many images it was trained on.
+        units: of the points it makes; None for images, and where the data had none.
     """
 
     module: nn.Module
@@ -48,6 +49,7 @@ class Generator:
     images: int
     shares: tuple[float, ...] = ()  # of the classes among what trained; empty in files of earlier versions: all alike
     rules: int = RULES  # of the split of the data
+    units: Units | None = None
 
     @property
     def conditional(self) -> bool:
@@ -102,18 +104,22 @@ class Generator:
 
     @torch.no_grad()
     def sample(self, count: int, *, seed: int = 0, label: str | int | None = None, start: int = 0) -> Tensor:
-        """Draw samples [N, C, H, W] in [-1, 1], or points [N, D], from number `start` on.
+        """Draw samples [N, C, H, W] in [-1, 1], or points [N, D] in the data's units, from number `start` on.
 
         Sample i of a seed is the same, bit for bit, in any count, where the device and its threads are.
 
         Raises:
             RunError: there is no such class, or it takes no labels.
         """
-        return self.decode(self.latents(count, seed, start), self.labels(count, label, start), start)
+        return self.outward(self.decode(self.latents(count, seed, start), self.labels(count, label, start), start))
+
+    def outward(self, samples: Tensor) -> Tensor:
+        """Samples as people see them: points in the data's own units."""
+        return samples if self.units is None else torch.from_numpy(self.units.outward(samples.numpy()))
 
     @torch.no_grad()
     def decode(self, latent: Tensor, label: Tensor | None, start: int = 0) -> Tensor:
-        """Turn latents [N, K] and labels [N] into samples on the CPU."""
+        """Turn latents [N, K] and labels [N] into samples on the CPU; points in networks' units."""
         return torch.cat([torch.empty(0, *self.space.shape), *self.chunks(latent, label, start=start)])
 
     @torch.no_grad()
@@ -153,6 +159,7 @@ def save_generator(path: Path, generator: Generator) -> None:
         "images": generator.images,
         "shares": generator.shares,
         "rules": generator.rules,
+        "units": None if generator.units is None else generator.units.facts(),
     }
     weights = {key: value.detach().cpu().contiguous() for key, value in generator.module.state_dict().items()}
     # one key: the order of several in the file would differ from time to time
@@ -181,7 +188,17 @@ def load_generator(path: str | Path) -> Generator:
     except RuntimeError as error:
         raise RunError(f"{path}: its weights do not fit its own recipe: {error}") from error
     shares, rules = tuple(about.get("shares", ())), about.get("rules", 1)
-    return Generator(module.eval(), recipe, space, tuple(about["classes"]), about["images"], shares, rules)
+    units = _units(path, about)
+    return Generator(module.eval(), recipe, space, tuple(about["classes"]), about["images"], shares, rules, units)
+
+
+def _units(path: str | Path, about: dict[str, Any]) -> Units | None:
+    if about.get("units") is None:
+        return None
+    try:
+        return Units.read(about["units"])
+    except (TypeError, ValueError, KeyError) as error:
+        raise RunError(f"{path}: what it says of the units of its points is damaged ({error})") from error
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

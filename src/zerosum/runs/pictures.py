@@ -11,11 +11,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from zerosum.data import to_images
+from zerosum.data import Units, to_images
 from zerosum.runs.checkpoint import write_file
 from zerosum.runs.outputs import MARK
 
 Array = np.ndarray
+Ranges = list[tuple[float, float]]  # lowest and highest value of each dimension
+USUAL = (-2.0, 2.0)  # of points whose data are not known
 
 
 def grid(images: Array, columns: int | None = None, pad: int = 2, tile: int = 64) -> Array:
@@ -23,6 +25,7 @@ def grid(images: Array, columns: int | None = None, pad: int = 2, tile: int = 64
 
     The result is [rows * (H + pad) + pad, columns * (W + pad) + pad, C] before enlargement.
     """
+    images = seen(images)
     count, channels = len(images), images.shape[3]
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
@@ -33,6 +36,11 @@ def grid(images: Array, columns: int | None = None, pad: int = 2, tile: int = 64
         top, left = pad + place // columns * (height + pad), pad + place % columns * (width + pad)
         sheet[top : top + height, left : left + width] = image
     return sheet
+
+
+def seen(images: Array) -> Array:
+    """Images [N, H, W, C] as a PNG can hold them, C of 1 to 4: of more channels the first three are the colours."""
+    return images if images.shape[3] <= 4 else images[..., :3]
 
 
 def enlarge(images: Array, side: int) -> Array:
@@ -59,42 +67,82 @@ def beside(samples: Array, others: Array, tile: int = 64) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def scatter(points: Array, side: int = 512) -> Array:
-    """Density of points [N, D] in their first two dimensions, over [-2, 2]^2: dark where many are; [side, side, 1]."""
-    counts, _, _ = np.histogram2d(points[:, 1], points[:, 0], bins=side // 4, range=[[-2, 2], [-2, 2]])
-    shade = 255 * (1 - np.minimum(1, np.log1p(counts[::-1]) / np.log1p(max(counts.max(), 1))))
-    return shade.round().astype(np.uint8).repeat(4, axis=0).repeat(4, axis=1)[..., None]
+def scatter(points: Array, side: int = 512, ranges: Ranges | None = None) -> Array:
+    """Density of points [N, D] in their first two dimensions: dark where many are; [side, side, 1]."""
+    across, up = _bins(points[:, :2], ranges, side // 4)
+    counts = np.zeros((side // 4, side // 4))
+    inside = (across >= 0) & (up >= 0)
+    np.add.at(counts, (up[inside], across[inside]), 1)
+    return _shades(counts).repeat(4, axis=0).repeat(4, axis=1)[..., None]
 
 
-def histogram(points: Array, side: int = 512) -> Array:
-    """Bars over [-2, 2] for points [N, 1], the fullest as high as the picture, over a line at 0; [side, side, 1]."""
-    counts, _ = np.histogram(points[:, 0], bins=side // 4, range=(-2, 2))
+def profile(points: Array, side: int = 512, ranges: Ranges | None = None) -> Array:
+    """Density of points [N, D], a strip for each dimension, lowest values at the bottom; [side, about side, 1]."""
+    height = side // 4
+    counts = np.stack(
+        [np.bincount(strip[strip >= 0], minlength=height) for strip in _bins(points, ranges, height)], axis=1
+    )
+    wide = max(1, side // counts.shape[1])
+    return _shades(counts).repeat(4, axis=0).repeat(wide, axis=1)[..., None]
+
+
+def histogram(points: Array, side: int = 512, ranges: Ranges | None = None) -> Array:
+    """Bars for points [N, 1], the fullest as high as the picture, over a line at 0; [side, side, 1]."""
+    (low, high), *_ = ranges or [USUAL]
+    counts = np.bincount((found := _bins(points[:, :1], ranges, side // 4)[0])[found >= 0], minlength=side // 4)
     heights = np.round(side * counts / max(counts.max(), 1)).astype(int).repeat(4)
     sheet = np.full((side, side), 255, np.uint8)
-    sheet[:, side // 2] = 192
+    if low < 0 < high:
+        sheet[:, int(side * -low / (high - low))] = 192
     sheet[np.arange(side)[::-1, None] < heights] = 0
     return sheet[..., None]
 
 
-def picture(samples: Tensor, columns: int | None = None) -> Array:
-    """A grid of images [N, C, H, W], a histogram of points [N, 1], or a scatter of points [N, D]."""
-    return sheet(to_images(samples) if samples.dim() == 4 else samples.float().cpu().numpy(), columns)
+def _bins(points: Array, ranges: Ranges | None, count: int) -> Array:
+    """Which of `count` equal parts of its range each number lies in, -1 outside; int64 [D, N]."""
+    limits = np.asarray(ranges or [USUAL] * points.shape[1], np.float64)[: points.shape[1]]
+    low, width = limits[:, :1], np.maximum(limits[:, 1:] - limits[:, :1], 1e-12)
+    place = np.nan_to_num((points.T - low) / width * count, nan=-1.0, posinf=-1.0, neginf=-1.0)
+    place = np.where(place == count, count - 1, np.floor(place))
+    return np.where((place >= 0) & (place < count), place, -1).astype(np.int64)
 
 
-def sheet(samples: Array, columns: int | None = None) -> Array:
-    """A grid of images uint8 [N, H, W, C], a histogram of points [N, 1], or a scatter of points [N, D]."""
+def _shades(counts: Array) -> Array:
+    """Logarithms of counts as grey, the first row at the bottom."""
+    shade = 255 * (1 - np.minimum(1, np.log1p(counts[::-1]) / np.log1p(max(counts.max(), 1))))
+    return shade.round().astype(np.uint8)
+
+
+def around(units: Units) -> Ranges:
+    """Ranges to draw points of a data set in: its own, a little wider, and one for all columns that have no names."""
+    ranges = units.ranges
+    if not units.names and len(ranges) > 2:
+        ranges = [(min(units.low), max(units.high))] * len(ranges)
+    return [(low - 0.05 * (high - low or 1), high + 0.05 * (high - low or 1)) for low, high in ranges]
+
+
+def picture(samples: Tensor, columns: int | None = None, units: Units | None = None) -> Array:
+    """A grid of images [N, C, H, W], or a picture of points [N, D] in the data's units, on the data's range."""
+    ranges = None if units is None else around(units)
+    return sheet(to_images(samples) if samples.dim() == 4 else samples.cpu().numpy(), columns, ranges)
+
+
+def sheet(samples: Array, columns: int | None = None, ranges: Ranges | None = None) -> Array:
+    """A grid of images uint8 [N, H, W, C]; of points [N, 1] a histogram, [N, 2] a scatter, [N, D] a profile."""
     if samples.ndim == 4:
         return grid(samples, columns)
-    return histogram(samples) if samples.shape[1] == 1 else scatter(samples)
+    draw = {1: histogram, 2: scatter}.get(samples.shape[1], profile)
+    return draw(samples, ranges=ranges)
 
 
 def plain(image: Array) -> Image.Image:
-    """A Pillow image of a uint8 image [H, W, 1 or 3]."""
+    """A Pillow image of a uint8 image [H, W, C]: grey, grey with transparency, colour, colour with it; see `seen`."""
+    image = seen(image[None])[0]
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
 def encode(image: Array) -> bytes:
-    """PNG bytes of a uint8 image [H, W, 1 or 3]; equal for equal pixels."""
+    """PNG bytes of a uint8 image [H, W, C]; equal for equal pixels."""
     file, comment = io.BytesIO(), PngInfo()
     comment.add_text("Comment", MARK.decode())
     plain(image).save(file, "PNG", pnginfo=comment)

@@ -42,7 +42,7 @@ class Run:
         return load_generator(find_generator(self.path))
 
     def sample(self, count: int = 16, *, seed: int = 0, label: str | int | None = None, start: int = 0) -> Tensor:
-        """Samples [N, C, H, W] in [-1, 1], or points [N, D], of all classes in turn or of one by name or number.
+        """Samples [N, C, H, W] in [-1, 1], or points [N, D] in the data's units; of all classes in turn or of one.
 
         Sample i of a seed is the same in any count, and from any `start`.
         """

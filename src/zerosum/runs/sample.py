@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -85,9 +87,10 @@ def write(
 ) -> Path:
     """Make samples and write them; return where.
 
-    `out` decides the form: `.npz` holds `images` uint8 [N, H, W, C] (or `points` float32 [N, D]) and, where the
-    generator takes labels, `labels` int64 [N] and `classes`, their names; `.png` is a grid; anything else is a folder
-    with a file for each. A device or pipe whose name has no ending gets the bytes of an `.npz`.
+    `out` decides the form: `.npz` holds `images` uint8 [N, H, W, C] (or `points` [N, D]) and, where the generator
+    takes labels, `labels` int64 [N] and `classes`, their names; `.csv` holds points, under the names of the data's
+    columns; `.png` is a grid; anything else is a folder with a file for each. A device or pipe whose name has no ending
+    gets the bytes of an `.npz`.
 
     With `interpolate` the samples lie on the way through the latents, so many for each pair: a `.png` shows a pair in
     each row, from end to end; `.gif`, `.webp` and `.apng` move from latent to latent and back to the first.
@@ -109,11 +112,19 @@ def write(
         with outputs.opened(path, overwrite=overwrite) as file:
             write_npz(file, {**_samples(drawn, report), **_labels(drawn)})
         return path
+    if form == ".csv":
+        outputs.write(path, _csv(drawn, report), overwrite=overwrite)
+        return path
     samples = drawn.render(report)
     moving = form in animation.FORMS
-    content = animation.encode(samples, form) if moving else pictures.encode(pictures.sheet(samples, interpolate))
+    content = animation.encode(samples, form) if moving else pictures.encode(_sheet(drawn, samples, interpolate))
     outputs.write(path, content, overwrite=overwrite)
     return path
+
+
+def _sheet(drawn: Draft, samples: Array, columns: int | None) -> Array:
+    units = drawn.generator.units
+    return pictures.sheet(samples, columns, None if units is None else pictures.around(units))
 
 
 def form_of(out: str | Path) -> str:
@@ -125,7 +136,9 @@ def form_of(out: str | Path) -> str:
 
 def _check_form(drawn: Draft, form: str, out: str, interpolate: int | None) -> None:
     moving = form in animation.FORMS
-    if form not in (".npz", ".png", "folder") and not moving:
+    if form == ".csv" and drawn.generator.space.is_image:
+        raise RunError(f"--out {out}: a table holds points, and these are images; use FILE.npz, FILE.png or FOLDER/")
+    if form not in (".npz", ".png", ".csv", "folder") and not moving:
         raise RunError(
             f"--out {out}: {form!r} is no form of samples; use FILE.npz, FILE.png or FOLDER/ "
             f"(with --interpolate also {', '.join(f'FILE{one}' for one in animation.FORMS)})"
@@ -137,8 +150,12 @@ def _check_form(drawn: Draft, form: str, out: str, interpolate: int | None) -> N
             f"--interpolate {interpolate}, {len(drawn)} latents: there must be at least 2 frames from each to the next "
             "and 2 latents"
         )
-    if not drawn.generator.space.is_image and form != ".npz" and (form != ".png" or interpolate is not None):
-        pictured = "FILE.npz" if interpolate is not None else "FILE.npz or FILE.png"
+    if (
+        not drawn.generator.space.is_image
+        and form not in (".npz", ".csv")
+        and (form != ".png" or interpolate is not None)
+    ):
+        pictured = "FILE.npz or FILE.csv" if interpolate is not None else "FILE.npz, FILE.csv or FILE.png"
         raise RunError(f"points have no files of their own; use --out {pictured}")
 
 
@@ -146,9 +163,22 @@ def _samples(drawn: Draft, report: Report) -> dict[str, Growing]:
     space = drawn.generator.space
     channels, *sides = space.shape
     shape, name, dtype = (
-        ((*sides, channels), "images", np.uint8) if space.is_image else (space.shape, "points", np.float32)
+        ((*sides, channels), "images", np.uint8) if space.is_image else (space.shape, "points", drawn.dtype)
     )
     return {name: Growing((len(drawn), *shape), dtype, drawn.chunks(report))}
+
+
+def _csv(drawn: Draft, report: Report) -> bytes:
+    """A table of points with the names of its columns, and of their classes where there are any."""
+    units, classes = drawn.generator.units, drawn.generator.classes
+    names = units.names if units is not None and units.names else range(1, drawn.generator.space.shape[0] + 1)
+    file = io.StringIO()
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow([*names, *(["class"] if drawn.labels is not None else [])])
+    kinds = [[]] * len(drawn) if drawn.labels is None else [[classes[kind]] for kind in drawn.labels.tolist()]
+    for point, kind in zip(drawn.render(report), kinds, strict=True):
+        rows.writerow([*(f"{number:.9g}" for number in point), *kind])
+    return file.getvalue().encode()
 
 
 def _labels(drawn: Draft) -> dict[str, Array]:

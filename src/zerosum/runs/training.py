@@ -263,7 +263,8 @@ class Training:
             latent = self.recipe.game.latent(count, "cpu")
         label = torch.arange(count) // columns if generator.conditional else None
         samples = generator.decode(latent, label)
-        pictures.save(self.run.samples / f"{images:09d}.png", pictures.picture(samples, columns))
+        shown = pictures.picture(generator.outward(samples), columns, self.dataset.units)
+        pictures.save(self.run.samples / f"{images:09d}.png", shown)
 
     @cached_property
     def judge(self) -> Judge:
@@ -286,7 +287,7 @@ class Training:
             self._product = (self.feed.position, self.engine.product())
         classes, shares, rules = self.dataset.classes, self.dataset.shares, self.environment["data"].get("rules", 1)
         network, images = self._product[1], self.feed.position
-        return Generator(network, self.recipe, self.engine.space, classes, images, shares, rules)
+        return Generator(network, self.recipe, self.engine.space, classes, images, shares, rules, self.dataset.units)
 
     # ------------------------------------------------------------------ saving
 
