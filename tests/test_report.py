@@ -12,17 +12,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.small import table
+from tests.small import table, words
 from tests.test_compare import add, lines, write_run
+from zerosum.recipes import read_recipe
 from zerosum.runs import health
 from zerosum.runs.charts import Chart, Curve, axis, brief, charts, thin
 from zerosum.runs.curves import OTHERS, groups, learning_charts, metric_charts
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.gallery import gallery, history
+from zerosum.runs.generator import Generator
 from zerosum.runs.health import Finding
 from zerosum.runs.health.probe import NUMBERS
 from zerosum.runs.page import text
 from zerosum.runs.report import write_report
+from zerosum.runs.run import Run
 from zerosum.runs.verdict import method, verdict
 
 PROTOCOL = {"real": "held-out", "count": 180, "seed": 0}
@@ -219,6 +222,42 @@ def test_it_is_fast_and_bounded(run):
     assert page(run) == written
 
 
+def test_a_first_report_is_told_in_numbers(run):
+    lines(run.metrics, reports(100))
+    written = page(run)
+    assert '<div class="chart">' not in written.partition("<h2>Learning")[2].partition("<h2>")[0]
+    assert "<td>discriminator.r1</td><td>0.1</td>" in written
+
+
+# ---------------------------------------------------------------------- in a notebook
+
+
+def test_a_run_is_a_card_with_its_last_samples_and_numbers(run):
+    Image.new("L", (4, 4)).save(run.samples / "real.png")
+    card = Run(run.path)._repr_html_()
+    Structure(card)
+    assert "&lt;run&gt;</b>" in card
+    assert "dcgan on digits: 100 training images" in card
+    assert "finished, 300 images in 20 s" in card
+    assert "sw 2" in card
+    assert re.findall(r"<figcaption[^>]*>([^<]*)<", card) == ["real", "1,900 images"]
+    (run.path / "recipe.toml").unlink()
+    (run.path / "environment.json").write_text("{")
+    assert "recipe.toml cannot be read" in Run(run.path)._repr_html_()
+
+
+@pytest.mark.parametrize("recipe", ["dcgan", "mixture"])
+def test_a_generator_is_a_card_with_samples_of_one_seed(recipe, tmp_path):
+    engine, _ = table(recipe)
+    generator = Generator(engine.product(), read_recipe(recipe, words(recipe)), engine.space, (), 123)
+    card = generator._repr_html_()
+    Structure(card)
+    assert ("images of 8 x 8" if recipe == "dcgan" else "points of 2 numbers") in card
+    assert "trained on 123 images" in card
+    assert card.count("<img") == 1
+    assert card == generator._repr_html_()
+
+
 # ---------------------------------------------------------------------- samples
 
 
@@ -336,7 +375,8 @@ def test_charts_of_metrics_have_levels_and_a_curve_for_each_protocol():
         return {"images": images, "metric": "fd", "value": value, "protocol": PROTOCOL, **more}
 
     rows = [row(1, 5.0), row(2, 4.0, floor=0.5, baseline=2.0), {**row(2, 7.0), "metric": "kid"}]
-    (fd,) = metric_charts(rows)  # a single number is no curve
+    fd, kid = metric_charts(rows)
+    assert charts([kid]) == ""  # a single number is no curve
     assert (fd.title, fd.note) == ("fd", "lower is better")
     assert fd.levels == {"floor": 0.5, "baseline": 2.0}
     assert [(curve.name, curve.x, curve.y) for curve in fd.curves] == [("fd", [1, 2], [5.0, 4.0])]

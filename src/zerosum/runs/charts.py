@@ -104,8 +104,9 @@ def value_of(number: float) -> str:
 
 
 def charts(drawn: Sequence[Chart]) -> str:
-    """Charts side by side as HTML, each with its title and a legend; those without a value are left out."""
-    figures = [_figure(chart) for chart in drawn if _finite(chart)]
+    """Charts side by side as HTML, each with title and legend; those without a curve of two points are left out."""
+    curved = (chart for chart in drawn if any(len(curve.x) > 1 for curve in chart.curves))
+    figures = [_figure(chart) for chart in curved if _finite(chart)]
     return f'<div class="charts">{"".join(figures)}</div>' if figures else ""
 
 

@@ -20,6 +20,7 @@ from zerosum.runs.page import figure, page, table, text
 MOST = 8  # differences of a group that are told beside its name
 MOST_SETTINGS = 200
 PICTURED = 12  # runs whose samples are shown
+EXPLAINED = "± is half of a 95 % interval of Student's t over seeds; without it there is one seed. The best is bold."
 COUNT, SEED = 36, 0  # samples of each, and the seed of their latents
 
 
@@ -62,35 +63,40 @@ def _named(comparison: Comparison, group: Group) -> str:
 
 
 def _groups(comparison: Comparison) -> str:
-    rows = []
+    """A card for each group: its seeds and clocks, and what tells it from the others."""
+    cards = []
     for group in comparison.groups:
         words = comparison.apart(group)
         chips = "".join(f"<code>{text(word)}</code> " for word in words[:MOST])
         more = f"<small>and {len(words) - MOST} more, below</small>" if len(words) > MOST else ""
-        clocks = [text(said) for said in comparison.clocks(group)]
-        rows.append([_named(comparison, group), text(group.fact("seeds")), *clocks, f"{chips}{more}"])
-    return table(("run", "seeds", "seconds", "images/s", "differs in"), rows, "chips")
+        seconds, speed = comparison.clocks(group)
+        facts = f"seeds {group.fact('seeds')}, {seconds} s, {speed} images/s"
+        cards.append(
+            f'<div class="card"><h3>{_named(comparison, group)}</h3><small>{text(facts)}</small>'
+            f'<div class="chips">{chips}{more}</div></div>'
+        )
+    return f'<div class="columns">{"".join(cards)}</div>'
 
 
 def _protocol(comparison: Comparison, said: str, columns: Sequence[Column], at: Sequence[At]) -> str:
     """Numbers of one protocol with their curves; the best of each column stands out."""
-    head = ["run"]
-    for column in columns:
-        title = f"{comparison.title(column)} {ARROWS[comparison.better(column)]}"
-        head += [f"{text(title)}<br><small>{one}</small>" for one in at]
+    titles = (f"{comparison.title(column)} {ARROWS[comparison.better(column)]}" for column in columns)
+    head = ["run", *(f"{text(title)}<br><small>{', '.join(at)}</small>" for title in titles)]
     best = {(column, one): _best(comparison, column, one) for column in columns for one in at}
     rows = []
     for group in comparison.groups:
-        cells = [
-            f"<b>{text(said)}</b>" if group is best[column, one] else text(said)
-            for column in columns
-            for one in at
-            for said in [comparison.quantity(group, column, one)]
-        ]
-        rows.append([_named(comparison, group), *cells])
-    explained = "± is half of a 95 % interval of Student's t over seeds; without it there is one seed."
+        if group.columns & set(columns):
+            cells = (
+                [_marked(comparison.quantity(group, column, one), group is best[column, one]) for one in at]
+                for column in columns
+            )
+            rows.append([_named(comparison, group), *("<br>".join(cell) for cell in cells)])
     drawn = charts([_chart(comparison, column) for column in columns])
-    return f"<p>Measured {text(said)}.</p>{table(head, rows)}<p><small>{explained}</small></p>{drawn}"
+    return f'<p class="how">Measured {text(said)}.</p>{table(head, rows)}<p><small>{EXPLAINED}</small></p>{drawn}'
+
+
+def _marked(quantity: str, best: bool) -> str:
+    return f"<b>{text(quantity)}</b>" if best else text(quantity)
 
 
 def _best(comparison: Comparison, column: Column, at: At) -> Group | None:

@@ -82,7 +82,7 @@ def learning_charts(reports: list[Line]) -> list[Chart]:
 
 
 def metric_charts(evaluations: list[Line]) -> list[Chart]:
-    """A chart for each metric that was measured more than once: a curve a protocol, floor and baseline dashed."""
+    """A chart for each metric: a curve for each protocol, floor and baseline dashed."""
     charts = []
     for metric in dict.fromkeys(line["metric"] for line in evaluations):
         lines = [line for line in evaluations if line["metric"] == metric]
@@ -94,6 +94,5 @@ def metric_charts(evaluations: list[Line]) -> list[Chart]:
             name = str(metric) if len(different) == 1 else f"{metric}, protocol {number}"
             curves.append(Curve(name, [line["images"] for line in own], [line["value"] for line in own]))
         levels = {name: lines[-1][name] for name in ("floor", "baseline") if is_number(lines[-1].get(name))}
-        if len(lines) > 1:
-            charts.append(Chart(str(metric), curves, levels, BETTER[direction(lines[-1])]))
+        charts.append(Chart(str(metric), curves, levels, BETTER[direction(lines[-1])]))
     return charts

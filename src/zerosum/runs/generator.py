@@ -102,6 +102,12 @@ class Generator:
         points = (start + torch.arange(count, dtype=torch.float64) * GOLDEN) % 1
         return torch.searchsorted(shares.cumsum(0) / shares.sum(), points, right=True).clamp(max=len(shares) - 1)
 
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        from zerosum.runs.cards import generator_card  # which draws pictures
+
+        return generator_card(self)
+
     @torch.no_grad()
     def sample(self, count: int, *, seed: int = 0, label: str | int | None = None, start: int = 0) -> Tensor:
         """Draw samples [N, C, H, W] in [-1, 1], or points [N, D] in the data's units, from number `start` on.

@@ -60,10 +60,11 @@ def folded(summary: str, content: str) -> str:
 
 
 def picture(content: bytes, alt: str, **data: object) -> str:
-    """A PNG, WebP or JPEG within the page."""
+    """A PNG, WebP or JPEG within the page, as wide as its place."""
     kind = "webp" if content[:4] == b"RIFF" else "jpeg" if content[:2] == b"\xff\xd8" else "png"
     marks = "".join(f' data-{name}="{text(value)}"' for name, value in data.items())
-    return f'<img alt="{text(alt)}"{marks} src="data:image/{kind};base64,{base64.b64encode(content).decode()}">'
+    source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return f'<img style="width:100%" alt="{text(alt)}"{marks} src="{source}">'
 
 
 def figure(content: bytes, caption: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from zerosum.core import registry, settings
 from zerosum.runs import health
-from zerosum.runs.charts import charts
+from zerosum.runs.charts import charts, value_of
 from zerosum.runs.checkpoint import write_file
 from zerosum.runs.curves import learning_charts
 from zerosum.runs.directory import RunDirectory
@@ -89,7 +89,7 @@ def write_report(run: RunDirectory) -> Path:
     parts: dict[str, Callable[[Told], str]] = {
         "Samples": _samples,
         "Metrics": lambda told: scores(told.evaluations),
-        "Learning": lambda told: charts(learning_charts(told.reports)),
+        "Learning": _learning,
         "Go on": _commands,
         "Settings": _settings,
         "Machine and data": _origin,
@@ -124,13 +124,14 @@ def _head(told: Told) -> str:
 def _summary(told: Told) -> str:
     events = [(line["images"], name, line[name]) for line in told.reports for name in EVENTS if name in line]
     said = [f"<p>{images:,} images: {text(EVENTS[name])}: {text(what)}</p>" for images, name, what in events[-5:]]
-    return f'<p class="lead">{text(_lead(told))}</p>{"".join(said)}{_tiles(told)}'
+    return f'<p class="lead">{text(lead(told))}</p>{"".join(said)}{_tiles(told)}'
 
 
 EVENTS = {"ended": "ended early", "not_finite": "not finite", "error": "ended by an error"}
 
 
-def _lead(told: Told) -> str:
+def lead(told: Told) -> str:
+    """What was trained on what, in words."""
     recipe, source = told.settings.get("recipe", "?"), told.data.get("source")
     return f"{recipe} on {Path(str(source)).name}: {describe(told.data)}" if source else str(recipe)
 
@@ -211,6 +212,13 @@ def _samples(told: Told) -> str:
     shown, faults = gallery(told.run.samples)
     told.faults.extend(faults[:3])
     return shown
+
+
+def _learning(told: Told) -> str:
+    """Curves of what was logged; the numbers of a first report, which are no curves yet."""
+    shown = learning_charts(told.reports)
+    once = {curve.name: value_of(curve.y[-1]) for chart in shown for curve in chart.curves}
+    return charts(shown) or (f'<div class="card">{facts(once)}</div>' if once else "")
 
 
 def _commands(told: Told) -> str:

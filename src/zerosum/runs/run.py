@@ -48,5 +48,11 @@ class Run:
         """
         return self.generator.sample(count, seed=seed, label=label, start=start)
 
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        from zerosum.runs.cards import run_card
+
+        return run_card(RunDirectory(self.path))
+
     def __str__(self) -> str:
         return str(self.path)
