@@ -374,9 +374,9 @@ def test_words_are_told_apart(tmp_path, monkeypatch):
     (tmp_path / "odd=name").mkdir()
     (tmp_path / "size=64").mkdir()
     assert split_words(["a=1", "mnist", "b=2"]) == ("mnist", ["a=1", "b=2"])
-    assert split_words(["size=64"]) == ("digits", ["size=64"])  # what lies here does not turn a setting into data
+    assert split_words(["size=64"]) == (None, ["size=64"])  # what lies here does not turn a setting into data
     for place in ("./odd=name", "odd=name/"):
         assert split_words([place, "b=2", "widths=16/16"]) == (place, ["b=2", "widths=16/16"])
-    assert split_words([]) == ("digits", [])
+    assert split_words([]) == (None, [])
     with pytest.raises(RecipeError, match="cannot both be the data"):
         split_words(["a", "b"])

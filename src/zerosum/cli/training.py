@@ -27,8 +27,15 @@ def train(
         ),
     ] = None,
     recipe: Annotated[
-        str, typer.Option("--recipe", "-r", help="A name from `zerosum ls recipe`, or a recipe.toml.")
-    ] = "dcgan",
+        str | None,
+        typer.Option("--recipe", "-r", help="A name from `zerosum ls recipe`, or a recipe.toml; default dcgan."),
+    ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="RUN|FILE", help="Start with its weights; its recipe and data are the defaults."
+        ),
+    ] = None,
     images: Images = None,
     minutes: Minutes = None,
     out: Out = None,
@@ -60,6 +67,7 @@ def train(
         images=length(images, minutes),
         out=out,
         seed=seed,
+        start_from=start_from,
         use=use or [],
         data_root=data_root,
         skip_bad=skip_bad,
@@ -101,7 +109,7 @@ def resume(
     conclude(ended, as_json)
 
 
-def split_words(words: list[str]) -> tuple[str, list[str]]:
+def split_words(words: list[str]) -> tuple[str | None, list[str]]:
     """Tell the data from the `field=value` words; a folder whose name looks like one is written `./NAME=...`.
 
     Raises:
@@ -110,7 +118,7 @@ def split_words(words: list[str]) -> tuple[str, list[str]]:
     data = [word for word in words if not re.match(SETTING, word) or (word.endswith("/") and Path(word).is_dir())]
     if len(data) > 1:
         raise RecipeError(f"{data[0]!r} and {data[1]!r} cannot both be the data; settings are written field=value")
-    return (data or ["digits"])[0], [word for word in words if word not in data]
+    return data[0] if data else None, [word for word in words if word not in data]
 
 
 def length(images: str | None, minutes: float | None) -> str | None:

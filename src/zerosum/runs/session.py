@@ -18,7 +18,7 @@ from zerosum.core.space import Space
 from zerosum.core.values import Length
 from zerosum.data import RULES, Dataset, Feed, open_data, whole_place
 from zerosum.recipes import Recipe, read_recipe
-from zerosum.runs import checkpoint, elsewhere, health, stopping
+from zerosum.runs import checkpoint, elsewhere, health, starting, stopping
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
 from zerosum.runs.environment import choose_device, choose_precision, describe, use_threads
 from zerosum.runs.judge import Judge
@@ -29,13 +29,14 @@ from zerosum.runs.training import Training, make_space
 
 
 def train(
-    data: str | Path = "digits",
-    recipe: str | Recipe = "dcgan",
+    data: str | Path | None = None,
+    recipe: str | Recipe | None = None,
     settings: Sequence[str] = (),
     *,
     images: str | int | None = None,
     out: str | Path | None = None,
     seed: int | None = None,
+    start_from: str | Path | None = None,
     use: Sequence[str | Path] = (),
     data_root: str | Path | None = None,
     skip_bad: bool = False,
@@ -46,12 +47,15 @@ def train(
     """Train a recipe on data, into a new run directory.
 
     Args:
-        data: a named set, folder, archive, array file or `hf:` set.
-        recipe: a recipe's name, or a `Recipe`.
+        data: a named set, folder, archive, array file or `hf:` set; "digits" by default.
+        recipe: a recipe's name, or a `Recipe`; "dcgan" by default.
         settings: `field=value` words, for example `["objective=hinge", "discriminator.lr=1e-4"]`.
         images: how long, in place of the recipe's length: `"200k"`, `"10epochs"`, `"5min"` or a number of images.
         out: the run directory; `runs/DATA-RECIPE` by default.
         seed: in place of the recipe's.
+        start_from: a run, or a generator file, whose weights the training starts with: all players' of a run's newest
+            checkpoint, the generator's of a file. Weights that fit by name and shape are taken, the others are named;
+            optimizers, averages' ages and the clock begin anew. Its recipe and data are the defaults then.
         use: files that register further parts.
         data_root: where named sets are looked for; `$ZEROSUM_DATA` by default.
         skip_bad: leave out images that cannot be read, and count them.
@@ -65,10 +69,15 @@ def train(
     display = Display(quiet)
     for file in use:
         registry.use(file)
-    chosen = fill_in(recipe, settings, images, seed)
+    start = None if start_from is None else starting.find_start(start_from, display.warn)
+    chosen = fill_in(recipe or ("dcgan" if start is None else start.recipe()), settings, images, seed)
+    before = None if start is None or data is not None else start.data()
+    data = data or ("digits" if before is None else before["source"])
     path = Path(out) if out else free_name(str(data), chosen.recipe)
     refuse_existing(path)
     origin = {"source": whole_place(data), "root": _absolute(data_root), "skip_bad": skip_bad, "rules": RULES}
+    if before is not None:
+        origin |= {"root": origin["root"] or before["root"], "skip_bad": skip_bad or before["skip_bad"]}
     dataset = _open(chosen, origin, display)
     place = choose_device(device)
     use_threads(threads, display.warn)
@@ -76,11 +85,14 @@ def train(
     prove(chosen, dataset, place, precision)
     environment = describe(place, precision)
     facts = health.facts(dataset)
+    if start is not None:
+        display.say(start.plan(chosen, make_space(chosen, dataset)))
+        environment["from"] = start.record()
     environment["data"] = {**origin, "fingerprint": dataset.fingerprint, "train": len(dataset.train), "facts": facts}
     with _clear_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         run = RunDirectory.create(path, chosen, environment, [str(file) for file in use])
-    return _play(run, chosen, dataset, environment, display)
+    return _play(run, chosen, dataset, environment, display, start=start)
 
 
 def resume(
@@ -124,8 +136,8 @@ def resume(
         raise RunError(
             f"{place} was trained under another recipe:\n  "
             + "\n  ".join(changed)
-            + "\nresume without these settings, "
-            "or start a new run with them"
+            + "\nresume without these settings, or "
+            + starting.offer(run.path, *settings, images=images)
         )
     recorded = run.environment()
     environment = elsewhere.here(recorded, chosen, display.warn, device=device, threads=threads)
@@ -143,6 +155,7 @@ def _origin(before: dict[str, Any], data: str | Path | None, data_root: str | Pa
         "source": before["source"] if data is None else _absolute(data),
         "root": before["root"] if data_root is None else _absolute(data_root),
         "skip_bad": before["skip_bad"],
+        "rules": before.get("rules", 1),
     }
 
 
@@ -165,7 +178,7 @@ def _reopen(run: RunDirectory, recipe: Recipe, origin: dict[str, Any], display: 
         where = f"{origin['source']} holds other data than {before['source']} did" if moved else "restore them"
         raise RunError(
             f"the data changed since this run began (their content, or how recipe.toml prepares them): {where}; or "
-            "start a new run"
+            + starting.offer(run.path, data=origin["source"] if moved else None)
         )
     return dataset
 
@@ -241,11 +254,14 @@ def _play(
     environment: dict[str, Any],
     display: Display,
     resumed: bool = False,
+    start: starting.Start | None = None,
 ) -> Run:
     with _clear_errors(run.path):
         run.hold()
         try:
             training = Training(run, recipe, dataset, environment, display)
+            if start is not None:
+                training.start_with(start)
             if resumed:
                 _go_on(training, display)
                 if not training.over:
@@ -270,6 +286,11 @@ def _play(
 
 def _go_on(training: Training, display: Display) -> None:
     saved = checkpoint.load_latest(training.run.checkpoints, lambda text: display.say(text, "yellow"))
+    if saved is None and "from" in training.environment:
+        place = training.environment["from"]["path"]
+        raise RunError(
+            f"{training.run.path} was ended before it had taken its weights from {place}; remove it, and start it again"
+        )
     if saved is None:
         display.say("no checkpoint had been written yet; starting from the beginning")
         training.logs.cut({})

@@ -26,6 +26,7 @@ from zerosum.runs.generator import Generator, save_generator
 from zerosum.runs.judge import Judge
 from zerosum.runs.logs import Logs, read_lines
 from zerosum.runs.progress import Display
+from zerosum.runs.starting import Start, offer
 
 FORMAT = "zerosum-checkpoint-1"
 QUICK = 5.0  # seconds; shorter epochs are not worth a line each
@@ -305,6 +306,11 @@ class Training:
         }
         self._settle(checkpoint.save(self.run.checkpoints, self.feed.position, tensors, manifest))
 
+    def start_with(self, start: Start) -> None:
+        """Begin with weights from elsewhere, and save them, so that nothing depends on their place any more."""
+        start.take(self.engine)
+        self.save()
+
     def _settle(self, name: str) -> None:
         """Make a checkpoint the latest, and remove those that are neither recent nor best."""
         self.run.point("latest", name)
@@ -335,10 +341,10 @@ class Training:
         if changed:
             raise RunError(
                 "the recipe changed since the checkpoint was written:\n  " + "\n  ".join(changed) + "\n"
-                "restore recipe.toml, or start a new run with these settings"
+                f"restore recipe.toml, or {offer(self.run.path)}"
             )
         if saved.manifest["data"] != self.dataset.fingerprint:
-            raise RunError("the data changed since this run began; restore them, or start a new run")
+            raise RunError(f"the data changed since this run began; restore them, or {offer(self.run.path)}")
         self.engine.load(saved.tensors, saved.manifest)
         self.feed.position = saved.manifest["images"]
         self.logs.cut(saved.manifest["logs"])
