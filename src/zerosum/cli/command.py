@@ -11,13 +11,15 @@ import importlib.metadata
 import json
 import math
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
 from zerosum.core.console import Lasting, silence
-from zerosum.core.errors import ZerosumError
+from zerosum.core.errors import ZerosumError, ZerosumWarning
 from zerosum.core.interrupt import AT_ONCE, Watch
 
 app = typer.Typer(
@@ -32,6 +34,10 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable object on stdout.")]
 Use = Annotated[
     list[str] | None, typer.Option("--use", metavar="FILE", help="A Python file that registers parts of your own.")
+]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Run the Python files that the run keeps in code/, whoever wrote them: read them."),
 ]
 Root = Annotated[
     str | None,
@@ -104,12 +110,31 @@ def root(
     """Train, sample and compare adversarial games."""
 
 
+@contextmanager
+def _spoken_warnings() -> Iterator[None]:
+    """Print our own warnings as lines, each once; others as Python does."""
+    said: set[str] = set()
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if not issubclass(category, ZerosumWarning):
+            usual(message, category, *place)
+        elif str(message) not in said:
+            said.add(str(message))
+            say(f"careful: {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ZerosumWarning)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """Make a function a command whose expected errors are one message and an exit status."""
 
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> None:
-        with Watch() as watch:
+        with Watch() as watch, _spoken_warnings():
             try:
                 function(*args, **kwargs)
                 sys.stdout.flush()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from zerosum.cli.command import Json, Overwrite, answer, command, say
+from zerosum.cli.command import Json, Overwrite, Trust, Use, answer, command, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,11 +39,19 @@ def compare(
         str | None, typer.Option("--html", metavar="FILE", help="Write a page with table, curves and paired samples.")
     ] = None,
     overwrite: Overwrite = False,
+    use: Use = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Compare runs; those that differ by their seed alone are one row, with means and 95 % intervals over seeds."""
+    from zerosum.core import registry
+    from zerosum.runs import code
     from zerosum.runs.compare import Comparison
 
+    for file in use or []:
+        registry.use(file)
+    for run in runs if trust else []:
+        code.try_load(run, trust=True)
     comparison = Comparison.of(runs, metric or ())
     if html is not None:
         from zerosum.runs.compare_page import write_page

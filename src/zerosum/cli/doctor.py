@@ -7,19 +7,26 @@ from typing import Annotated
 
 import typer
 
-from zerosum.cli.command import Json, answer, command, say
+from zerosum.cli.command import Json, Trust, Use, answer, command, say
 
 
 @command
 def doctor(
-    run: Annotated[str, typer.Argument(help="A run directory, finished or not.")], as_json: Json = False
+    run: Annotated[str, typer.Argument(help="A run directory, finished or not.")],
+    use: Use = None,
+    trust: Trust = False,
+    as_json: Json = False,
 ) -> None:
     """Say what goes wrong in a run, what it means and what to try; looks at its files alone.
 
     A finding is an answer, so the exit status is 0 with and without: --json tells them apart by `healthy`.
     """
-    from zerosum.runs import health
+    from zerosum.core import registry
+    from zerosum.runs import code, health
 
+    for file in use or []:
+        registry.use(file)
+    code.try_load(run, trust=trust)
     course = health.read_course(run)
     findings = health.replay(course)
     lasting = [one for one in findings if one.until is None]

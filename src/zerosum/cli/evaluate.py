@@ -6,7 +6,21 @@ from typing import Annotated, Any
 
 import typer
 
-from zerosum.cli.command import Data, Device, Json, Quiet, Root, Seed, SkipBad, Threads, Use, answer, command, say
+from zerosum.cli.command import (
+    Data,
+    Device,
+    Json,
+    Quiet,
+    Root,
+    Seed,
+    SkipBad,
+    Threads,
+    Trust,
+    Use,
+    answer,
+    command,
+    say,
+)
 
 
 @command
@@ -27,6 +41,7 @@ def evaluate(
     split: Annotated[str, typer.Option("--split", help="Real samples: held-out, train, all.")] = "auto",
     seed: Seed = None,
     use: Use = None,
+    trust: Trust = False,
     data_root: Root = None,
     skip_bad: SkipBad = False,
     device: Device = None,
@@ -55,6 +70,7 @@ def evaluate(
         skip_bad=skip_bad,
         device=device or "auto",
         threads=threads,
+        trust=trust,
         report=display.work,
     )
     if as_json:

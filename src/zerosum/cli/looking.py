@@ -18,6 +18,7 @@ from zerosum.cli.command import (
     Seed,
     SkipBad,
     Threads,
+    Trust,
     Use,
     answer,
     command,
@@ -60,6 +61,7 @@ def sample(
     ] = None,
     overwrite: Overwrite = False,
     use: Use = None,
+    trust: Trust = False,
     data_root: Root = None,
     device: Device = None,
     threads: Threads = None,
@@ -82,7 +84,15 @@ def sample(
     out = out or "samples.png"
     use_threads(threads, say)
     drawn = sampling.draft(
-        place, count=count, seed=seed, label=label, latent=latent, truncation=truncation, latents=latents, start=start
+        place,
+        count=count,
+        seed=seed,
+        label=label,
+        latent=latent,
+        truncation=truncation,
+        latents=latents,
+        start=start,
+        trust=trust,
     ).on(choose_device(device or "auto"))
     if save_latents is not None:
         sampling.check_latents(save_latents, overwrite=overwrite)
@@ -103,11 +113,16 @@ def sample(
 
 
 @command
-def report(run: Annotated[str, typer.Argument(help="A run directory.")]) -> None:
-    """Write report.html of a run again."""
+def report(run: Annotated[str, typer.Argument(help="A run directory.")], use: Use = None, trust: Trust = False) -> None:
+    """Write report.html of a run again; parts of your own are only needed to say more about them."""
+    from zerosum.core import registry
+    from zerosum.runs import code
     from zerosum.runs.directory import RunDirectory
     from zerosum.runs.report import write_report
 
+    for file in use or []:
+        registry.use(file)
+    code.try_load(run, trust=trust)
     say(f"report: {write_report(RunDirectory.open(run))}")
 
 

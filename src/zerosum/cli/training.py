@@ -8,7 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
-from zerosum.cli.command import Data, Device, Json, Out, Quiet, Root, Seed, SkipBad, Threads, Use, answer, command, say
+from zerosum.cli.command import (
+    Data,
+    Device,
+    Json,
+    Out,
+    Quiet,
+    Root,
+    Seed,
+    SkipBad,
+    Threads,
+    Trust,
+    Use,
+    answer,
+    command,
+    say,
+)
 from zerosum.core.errors import RecipeError
 
 Images = Annotated[
@@ -90,6 +105,8 @@ def resume(
     data_root: Root = None,
     device: Device = None,
     threads: Threads = None,
+    use: Use = None,
+    trust: Trust = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -104,6 +121,8 @@ def resume(
         data_root=data_root,
         device=device,
         threads=threads,
+        use=use or [],
+        trust=trust,
         quiet=quiet,
     )
     conclude(ended, as_json)

@@ -72,6 +72,21 @@ class Part:
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
 
 
+@dataclasses.dataclass(frozen=True)
+class Unloaded(Part):
+    """Stands where a part of a file that is not loaded would: it keeps the text, and can do nothing."""
+
+    text: str
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """What the part is called."""
+        return self.text.partition(":")[0]
+
+    def __str__(self) -> str:
+        return self.text
+
+
 P = TypeVar("P", bound=type)
 _shelf: dict[str, dict[str, Any]] = {}  # kind -> name -> part class, or function that returns a recipe
 _used: set[str] = set()  # sha256 of every user's file that was loaded

@@ -11,7 +11,7 @@ import re
 from typing import Any, TypeVar
 
 from zerosum.core import reading, registry, values
-from zerosum.core.errors import DamagedError, RecipeError, nearest, shown
+from zerosum.core.errors import DamagedError, RecipeError, UnknownPartError, nearest, shown
 from zerosum.core.registry import Part
 
 Path = tuple[str, ...]
@@ -171,8 +171,10 @@ def to_table(part: Part) -> dict[str, Any]:
     return table
 
 
-def from_table(cls: type[T], table: dict[str, Any]) -> T:
+def from_table(cls: type[T], table: dict[str, Any], *, partly: bool = False) -> T:
     """Read a composite part from its table; each entry is held against the field that it is for.
+
+    With `partly`, `Unloaded` stands for every part that is not on the shelf.
 
     Raises:
         RecipeError: every fault of the table, together.
@@ -182,7 +184,7 @@ def from_table(cls: type[T], table: dict[str, Any]) -> T:
     fields: dict[str, Any] = {}
     for name in [name for name in types if name in table]:
         try:
-            fields[name] = _read_entry(cls, name, table[name])
+            fields[name] = _read_entry(cls, name, table[name], partly)
         except RecipeError as error:
             faults += [f"{name}: {fault}" for fault in error.faults]
         except ValueError as error:
@@ -193,31 +195,37 @@ def from_table(cls: type[T], table: dict[str, Any]) -> T:
     return cls(**fields)
 
 
-def _read_entry(cls: type[Part], name: str, entry: Any) -> Any:
+def _read_entry(cls: type[Part], name: str, entry: Any, partly: bool) -> Any:
     kind, type_ = registry.slot_kind(cls, name), registry.field_types(cls)[name]
     if kind is None:
         whole = type(entry) is int and values.strip(type_)[0] is values.Length
         return values.read(str(entry) if whole else entry, type_) if whole or isinstance(entry, str) else entry
     if not registry.holds_several(cls, name):
-        return _read_part(kind, entry)
+        return _read_part(kind, entry, partly)
     if isinstance(entry, str):
         return _read_several(kind, entry)
     if not isinstance(entry, list):
         raise RecipeError(f"{shown(entry)} is no list of parts; write [] or a list of texts")
-    return tuple(_read_part(kind, one) for one in entry)
+    return tuple(_read_part(kind, one, partly) for one in entry)
 
 
-def _read_part(kind: str, entry: Any) -> Any:
-    if isinstance(entry, dict):
-        part = entry.get("part")
-        if not isinstance(part, str):
-            raise RecipeError(
-                f"its table must say which {kind} it is, as part = ...; {nearest('', registry.shelf(kind))}"
-            )
-        return from_table(registry.lookup(kind, part), entry)
-    if not isinstance(entry, str):
-        raise RecipeError(f"{shown(entry)} is no {kind}; write its name as text")
-    return registry.parse(kind, entry)
+def _read_part(kind: str, entry: Any, partly: bool) -> Any:
+    try:
+        if isinstance(entry, dict):
+            return from_table(_class_of(kind, entry.get("part")), entry, partly=partly)
+        if isinstance(entry, str):
+            return registry.parse(kind, entry)
+    except UnknownPartError:
+        if not partly:
+            raise
+        return registry.Unloaded(entry["part"] if isinstance(entry, dict) else entry)
+    raise RecipeError(f"{shown(entry)} is no {kind}; write its name as text")
+
+
+def _class_of(kind: str, part: Any) -> Any:
+    if isinstance(part, str):
+        return registry.lookup(kind, part)
+    raise RecipeError(f"its table must say which {kind} it is, as part = ...; {nearest('', registry.shelf(kind))}")
 
 
 def to_toml(part: Part) -> str:
@@ -238,8 +246,8 @@ def _toml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)  # its escapes of characters beyond 16 bits are none of TOML
 
 
-def from_toml(cls: type[T], text: str) -> T:
-    """Read a composite part from TOML text.
+def from_toml(cls: type[T], text: str, *, partly: bool = False) -> T:
+    """Read a composite part from TOML text; `partly` as in `from_table`.
 
     Raises:
         RecipeError: the text is not TOML, or not this part.
@@ -248,7 +256,7 @@ def from_toml(cls: type[T], text: str) -> T:
         table = reading.parse_toml(text)
     except DamagedError as error:
         raise RecipeError(str(error)) from error
-    return from_table(cls, table)
+    return from_table(cls, table, partly=partly)
 
 
 def differences(before: Part, after: Part) -> list[str]:

@@ -23,10 +23,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from zerosum.core import registry, settings
-from zerosum.core.errors import RunError
+from zerosum.core import settings
+from zerosum.core.errors import DamagedError, RecipeError, RunError
+from zerosum.core.reading import read_text
 from zerosum.recipes import Recipe
+from zerosum.runs import code
 from zerosum.runs.checkpoint import write_file
+
+INTACT = "`zerosum sample`, `report` and `doctor` work without it"
 
 
 class RunDirectory:
@@ -62,9 +66,7 @@ class RunDirectory:
             (aside / "environment.json").write_text(json.dumps(environment, indent=1), encoding="utf-8")
             for name in ("metrics.jsonl", "evaluations.jsonl", "loss.txt"):
                 (aside / name).touch()
-            for file in files:
-                (aside / "code").mkdir(exist_ok=True)
-                shutil.copy(file, aside / "code")
+            code.keep(aside, files)
             if path.exists():
                 path.rmdir()
             aside.rename(path)
@@ -75,7 +77,7 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: str | Path) -> RunDirectory:
-        """Open an existing run directory and load the user's files it keeps.
+        """Open an existing run directory; the user's files it keeps are not run by that.
 
         Raises:
             RunError: it is no run directory.
@@ -84,10 +86,7 @@ class RunDirectory:
             raise RunError(
                 f"{path} is no run directory (there is no recipe.toml); `zerosum train --out {path}` makes one"
             )
-        run = cls(path)
-        for file in sorted((run.path / "code").glob("*.py")):
-            registry.use(file)
-        return run
+        return cls(path)
 
     def hold(self) -> None:
         """Keep other processes from writing here until this one ends.
@@ -104,13 +103,20 @@ class RunDirectory:
         """Let others write again."""
         self.lock.release()
 
-    def recipe(self) -> Recipe:
-        """Read the recipe.
+    def recipe(self, *, partly: bool = False) -> Recipe:
+        """Read the recipe; with `partly` also where parts of it are not loaded.
 
         Raises:
-            RecipeError: recipe.toml was edited into something that does not exist.
+            RecipeError: recipe.toml is damaged, or needs parts that are not loaded.
         """
-        return settings.from_toml(Recipe, (self.path / "recipe.toml").read_text(encoding="utf-8"))
+        path = self.path / "recipe.toml"
+        try:
+            return settings.from_toml(Recipe, read_text(path), partly=partly)
+        except DamagedError as error:
+            raise RecipeError(f"{error}; {INTACT}") from error
+        except RecipeError as error:
+            held = code.withheld(self.path)
+            raise RecipeError([*(f"{path}: {fault}" for fault in error.faults), held or INTACT]) from error
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Replace the recipe."""

@@ -88,6 +88,7 @@ def draft(
     truncation: float | None = None,
     latents: str | Path | None = None,
     start: int = 0,
+    trust: bool = False,
 ) -> Draft:
     """Choose a generator and what it starts from.
 
@@ -101,12 +102,13 @@ def draft(
             threshold of truncated latents for any other.
         latents: a file of `save_latents` to start from.
         start: number of the first sample: 1,000 samples from 5,000 on are the 5,001st to the 6,000th of all.
+        trust: run the Python files that the run keeps, whoever wrote them.
 
     Raises:
         RunError: no generator, or an option that does not fit it or another option.
         RecipeError: there is no such latent.
     """
-    generator = load_generator(find_generator(place))
+    generator = load_generator(find_generator(place), trust=trust)
     psi = truncation if generator.styled else None
     threshold = None if generator.styled else truncation
     if latents is not None:

@@ -46,6 +46,7 @@ def evaluate(
     skip_bad: bool = False,
     device: str = "auto",
     threads: int | None = None,
+    trust: bool = False,
     report: Callable[[str, int, int], None] | None = None,
 ) -> list[Record]:
     """Judge a run, a generator file, or a folder, archive or array file of samples.
@@ -63,6 +64,7 @@ def evaluate(
         skip_bad: leave out images that cannot be read.
         device: "auto", "cpu", "cuda", "mps" ...
         threads: CPU threads; all cores by default.
+        trust: run the Python files that the run keeps, whoever wrote them.
         report: hears (what, done, total) of long work.
 
     Raises:
@@ -71,7 +73,7 @@ def evaluate(
         DataError: real samples cannot be read.
     """
     use_threads(threads)
-    subject, where = find_subject(place), choose_device(device)
+    subject, where = find_subject(place, trust=trust), choose_device(device)
     try:
         dataset = _real(subject, data, data_root, skip_bad, report)
     except DataError as error:
@@ -130,7 +132,7 @@ def weights_of(generator: Generator) -> str:
     return "last" if game.players()[game.product].average is None else "averaged"
 
 
-def find_subject(place: str | Path) -> Subject:
+def find_subject(place: str | Path, *, trust: bool = False) -> Subject:
     """Tell a run or a generator file from a source of samples.
 
     Raises:
@@ -140,10 +142,10 @@ def find_subject(place: str | Path) -> Subject:
     folder = path.parent if path.suffix == ".safetensors" else path
     if (folder / "recipe.toml").is_file():  # a run, or a generator file that still lies in its run
         origin = RunDirectory.open(folder).environment()["data"]
-        generator = load_generator(find_generator(path))
+        generator = load_generator(find_generator(path), trust=trust)
         return Subject(generator, origin["source"], origin["root"], origin["skip_bad"])
     if path.suffix == ".safetensors":
-        return Subject(load_generator(find_generator(path)))
+        return Subject(load_generator(find_generator(path), trust=trust))
     if not path.exists():
         raise RunError(f"{place}: there is no such run, generator file, folder, archive or array file")
     return Subject()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import operator
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,10 +19,11 @@ from torch import Tensor, nn
 
 from zerosum.core import arithmetic, registry, settings
 from zerosum.core.clock import reseed, seeded
-from zerosum.core.errors import RecipeError, RunError, nearest
+from zerosum.core.errors import RecipeError, RunError, ZerosumWarning, nearest
 from zerosum.core.space import Space
 from zerosum.data import RULES, Units
 from zerosum.recipes import Recipe
+from zerosum.runs import code
 from zerosum.runs.checkpoint import write_file
 
 KEY, FORMAT = "zerosum", "zerosum-generator-1"
@@ -172,20 +174,26 @@ def save_generator(path: Path, generator: Generator) -> None:
     write_file(path, save_tensors(weights, {KEY: json.dumps(about)}))
 
 
-def load_generator(path: str | Path) -> Generator:
+def load_generator(path: str | Path, *, trust: bool = False) -> Generator:
     """Read a generator file.
+
+    Args:
+        path: the file.
+        trust: run the Python files of the run that it lies in, whoever wrote them.
 
     Raises:
         RunError: it is missing, damaged, or no generator file.
-        RecipeError: it was made with a part of the user's own that is not loaded; `--use` loads it.
+        RecipeError: it was made with a part of the user's own that is not loaded; `--use` or `--trust` load it.
     """
+    code.load(path, trust=trust)
     about, weights = _read(Path(path))
     try:
         recipe = settings.from_toml(Recipe, about["recipe"])
     except RecipeError as error:
-        raise RecipeError(
-            [*error.faults, f"{path} needs parts that are not loaded; give their file with --use"]
-        ) from error
+        hint = code.withheld(path) or f"{path} needs parts that are not loaded; give their file with --use"
+        raise RecipeError([*error.faults, hint]) from error
+    if held := code.withheld(path):
+        warnings.warn(held, ZerosumWarning, stacklevel=2)
     sizes = about["space"]
     space = Space(tuple(sizes["shape"]), sizes["latent"], sizes["classes"])
     module: nn.Module = recipe.game.players()[recipe.game.product].network.build(space)
@@ -233,8 +241,6 @@ def find_generator(place: str | Path) -> Path:
     path = place / "generator.safetensors" if place.is_dir() else place
     if not path.is_file():
         raise RunError(f"{place} has no generator.safetensors yet; it is written with the first checkpoint")
-    for file in sorted((place / "code").glob("*.py")) if place.is_dir() else []:
-        registry.use(file)
     return path
 
 

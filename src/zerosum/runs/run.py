@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from zerosum.recipes import Recipe
+from zerosum.runs import code
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.generator import Generator, find_generator, load_generator
 from zerosum.runs.logs import read_lines
@@ -20,11 +21,18 @@ class Run:
 
     path: Path
     finished: bool = True  # false where the training was interrupted
+    trust: bool = False  # run the Python files that it keeps, whoever wrote them
 
     @property
     def recipe(self) -> Recipe:
-        """What was trained."""
-        return RunDirectory.open(self.path).recipe()
+        """What was trained.
+
+        Raises:
+            RecipeError: it has parts of files that were not run; the message names them.
+        """
+        run = RunDirectory.open(self.path)
+        code.load(self.path, trust=self.trust)
+        return run.recipe()
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
@@ -39,7 +47,7 @@ class Run:
     @property
     def generator(self) -> Generator:
         """The trained generator."""
-        return load_generator(find_generator(self.path))
+        return load_generator(find_generator(self.path), trust=self.trust)
 
     def sample(self, count: int = 16, *, seed: int = 0, label: str | int | None = None, start: int = 0) -> Tensor:
         """Samples [N, C, H, W] in [-1, 1], or points [N, D] in the data's units; of all classes in turn or of one.

@@ -18,7 +18,7 @@ from zerosum.core.space import Space
 from zerosum.core.values import Length
 from zerosum.data import RULES, Dataset, Feed, open_data, whole_place
 from zerosum.recipes import Recipe, read_recipe
-from zerosum.runs import checkpoint, elsewhere, health, starting, stopping
+from zerosum.runs import checkpoint, code, elsewhere, health, starting, stopping
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
 from zerosum.runs.environment import choose_device, choose_precision, describe, use_threads
 from zerosum.runs.judge import Judge
@@ -104,6 +104,8 @@ def resume(
     data_root: str | Path | None = None,
     device: str | None = None,
     threads: int | None = None,
+    use: Sequence[str | Path] = (),
+    trust: bool = False,
     quiet: bool = False,
 ) -> Run:
     """Continue a run where its newest whole checkpoint was written; `images` lengthens it.
@@ -121,6 +123,8 @@ def resume(
         device: in place of the run's own. On another device, and with other threads, it goes on, but no longer bit for
             bit as it would have: that is said, and recorded in `environment.json`.
         threads: in place of the run's own; fewer are taken where this machine has fewer cores.
+        use: files that register parts; the run's copies of them may run, as they are the same.
+        trust: run the Python files that the run keeps, whoever wrote them.
         quiet: print nothing.
 
     Raises:
@@ -128,7 +132,12 @@ def resume(
         DataError: the data are not where they were.
     """
     display = Display(quiet)
+    for file in use:
+        registry.use(file)
     run = RunDirectory.open(place)
+    code.load(place, trust=trust)
+    if held := code.withheld(place):
+        raise RunError(f"{held}; a training cannot go on without the code that it began with")
     before = run.recipe()
     chosen = fill_in(before, settings, images, None)
     changed = _changes(before, chosen)

@@ -11,6 +11,7 @@ import torch
 
 from zerosum.core import compatibility, settings
 from zerosum.core.errors import RecipeError
+from zerosum.core.registry import Part, Unloaded
 from zerosum.core.space import Space
 from zerosum.recipes import Recipe
 from zerosum.runs.health.course import Course
@@ -35,12 +36,17 @@ def fits(course: Course, option: str) -> bool:
 def _fits(recipe: Recipe, option: str, shape: tuple[int, ...], classes: int, train: int) -> bool:
     try:
         changed = settings.assign(recipe, option.split())
-        if shape:
+        if shape and _is_loaded(recipe):
             space = Space(shape, changed.game.latent.size, classes)
             compatibility.check(changed.game, space, changed.length.images(train), changed.batch)
     except RecipeError:
         return False
     return changed != recipe
+
+
+def _is_loaded(recipe: Recipe) -> bool:
+    """False where parts stand for others of a file that was not run: nothing can be tried with them."""
+    return isinstance(recipe.game, Part) and not any(isinstance(part, Unloaded) for part in settings.walk(recipe))
 
 
 def inward(course: Course) -> tuple[str, ...]:
@@ -92,7 +98,7 @@ def bounds(game: Any) -> tuple[float, float] | None:
     There is none under critics (the loss falls with the scale of logits) and auto-encoders (logits are errors).
     """
     objective = getattr(game, "objective", None)
-    if objective is None or hasattr(objective, "memory") or reconstructs(game):
+    if not hasattr(objective, "discriminator") or hasattr(objective, "memory") or reconstructs(game):
         return None
     return _bounds(objective)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import warnings
 from pathlib import Path
 
+from zerosum.core.errors import RecipeError, ZerosumWarning
+from zerosum.recipes import Recipe
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.health.course import Course, Finding, Line
 from zerosum.runs.health.symptoms import SYMPTOMS
@@ -72,15 +75,19 @@ def replay(course: Course) -> list[Finding]:
 
 
 def read_course(place: str | Path) -> Course:
-    """The course of a run, from its files.
+    """The course of a run, from its files; a recipe that cannot be read is warned of, and done without.
 
     Raises:
         RunError: there is no such run.
-        RecipeError: its recipe cannot be read.
     """
     run = RunDirectory.open(place)
     reports, evaluations = read_lines(run.metrics), read_lines(run.evaluations)
-    return Course(run.recipe(), run.environment().get("data", {}), reports, evaluations)
+    try:
+        recipe = run.recipe(partly=True)
+    except RecipeError as error:
+        warnings.warn(f"{error.faults[0]}; advice is not held against it", ZerosumWarning, stacklevel=2)
+        recipe = Recipe()
+    return Course(recipe, run.environment().get("data", {}), reports, evaluations)
 
 
 def diagnose(place: str | Path) -> list[Finding]:

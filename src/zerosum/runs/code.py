@@ -1,0 +1,118 @@
+"""Python files that a run keeps, as `train --use` gave them: they may be a stranger's, so none runs unasked.
+
+A file runs where its sha256 is that of a file that `--use` named, or of one that this machine itself copied into a run
+(its own record, in the cache: a run cannot bring one along), or where the user trusts the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from zerosum.core import registry
+from zerosum.core.download import cache_folder
+from zerosum.core.errors import DamagedError, RecipeError, ZerosumWarning
+from zerosum.core.reading import read_bytes
+
+FOLDER = "code"
+LARGEST = 4 << 20  # bytes of a file of code
+
+
+def files(place: str | Path) -> list[Path]:
+    """Python files that come with a run, or with a generator file that lies in one, in the order in which they run."""
+    run = Path(place) if Path(place).is_dir() else Path(place).parent
+    return sorted((run / FOLDER).glob("*.py"))
+
+
+def load(place: str | Path, *, trust: bool = False) -> None:
+    """Run the files of a run that may be run; with `trust` all.
+
+    Raises:
+        RecipeError: one of them fails.
+        DamagedError: one that is trusted cannot be read.
+    """
+    for file in files(place):
+        try:
+            source = read_bytes(file, LARGEST)
+        except DamagedError:
+            if trust:
+                raise
+            continue  # `withheld` names it
+        if trust or _allowed(source):
+            registry.run_source(file, source)
+
+
+def try_load(place: str | Path, *, trust: bool = False) -> None:
+    """As `load`, for what works without: a file that fails is warned of."""
+    try:
+        load(place, trust=trust)
+    except (RecipeError, DamagedError) as error:
+        warnings.warn(f"{error}; going on without it", ZerosumWarning, stacklevel=2)
+
+
+def withheld(place: str | Path) -> str:
+    """Which files were not run, why, and how to allow them; empty where there are none."""
+    held = []
+    for file in files(place):
+        try:
+            source = read_bytes(file, LARGEST)
+        except DamagedError as error:
+            held.append(str(error))
+            continue
+        if hashlib.sha256(source).hexdigest() not in registry.used():
+            held.append(f"{file} (sha256 {hashlib.sha256(source).hexdigest()})")
+    if not held:
+        return ""
+    return (
+        f"{place} keeps Python files that were not run, as anybody may have written them: {'; '.join(held)}. "
+        "Read them, then allow them by --trust (trust=True in Python), or name your own copy by --use FILE"
+    )
+
+
+def _allowed(source: bytes) -> bool:
+    digest = hashlib.sha256(source).hexdigest()
+    return digest in registry.used() or _recorded(digest)
+
+
+def _records() -> Path:
+    return cache_folder() / "code"
+
+
+def _recorded(digest: str) -> bool:
+    """True where this user's own record says that the file was copied here; a cache may be shared with others."""
+    try:
+        found = os.lstat(_records() / digest)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and (os.name != "posix" or found.st_uid == os.getuid())
+
+
+def keep(run: Path, named: Sequence[str | Path]) -> None:
+    """Copy the user's files into a run that is being made, and record that this machine did; two of a name stay two.
+
+    Raises:
+        DamagedError: a file cannot be read any more.
+        OSError: the run cannot be written.
+    """
+    for file in map(Path, named):
+        source = read_bytes(file, LARGEST)
+        target, number = run / FOLDER / file.name, 1
+        target.parent.mkdir(exist_ok=True)
+        while target.exists():
+            number += 1
+            target = target.with_name(f"{file.stem}-{number}.py")
+        target.write_bytes(source)
+        _record(hashlib.sha256(source).hexdigest())
+
+
+def _record(digest: str) -> None:
+    try:
+        _records().mkdir(parents=True, exist_ok=True)
+        (_records() / digest).touch()
+    except OSError as error:
+        text = f"{_records()} cannot be written ({error.strerror}), so resume will ask for --use or --trust"
+        warnings.warn(text, ZerosumWarning, stacklevel=2)

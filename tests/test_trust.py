@@ -1,0 +1,184 @@
+"""Code that comes with a run is run by nobody, unless the user says so."""
+
+import hashlib
+import shutil
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import zerosum
+from zerosum.cli.main import app
+from zerosum.core import registry
+from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
+from zerosum.runs import code, health
+from zerosum.runs.generator import load_generator
+
+STRANGE = """
+from dataclasses import dataclass
+from typing import ClassVar
+from zerosum import Part, register
+import pathlib
+pathlib.Path({marker!r}).write_text("ran")
+
+@register("objective", {name!r})
+@dataclass(frozen=True)
+class Strange(Part):
+    pairs: ClassVar[bool] = False
+    def discriminator(self, real, fake): return (-real).exp().mean() + fake.exp().mean()
+    def generator(self, fake, real=None): return (-fake).exp().mean()
+"""
+WORDS = [
+    "judge.count=40",
+    "judge.metrics=sliced-wasserstein",
+    "batch=16",
+    "generator.channels=4",
+    "discriminator.channels=4",
+    "report=32",
+    "samples=64",
+    "evaluation=never",
+]
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+def forget(monkeypatch, name, digest):
+    """As if the file had never been seen: no part of it, and no record of having written it."""
+    monkeypatch.delitem(registry._shelf["objective"], name, raising=False)
+    registry._used.discard(digest)
+    (code._records() / digest).unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run whose objective is that of a file, as its owner has it."""
+    folder = tmp_path_factory.mktemp("strange")
+    marker, name = folder / "marker", "strange-one"
+    (folder / "x.py").write_text(STRANGE.format(marker=str(marker), name=name))
+    words = [*WORDS, f"objective={name}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZEROSUM_CACHE", str(folder / "cache"))
+        zerosum.train("digits", "dcgan", words, images=64, out=folder / "run", use=[folder / "x.py"], quiet=True)
+        digest = hashlib.sha256((folder / "x.py").read_bytes()).hexdigest()
+        assert (folder / "cache" / "code" / digest).is_file()  # the owner's record
+    return folder / "run", folder / "x.py", marker, name, digest
+
+
+@pytest.fixture
+def stranger(trained, monkeypatch, tmp_path):
+    """The same run on a machine that has never seen it."""
+    run, file, marker, name, digest = trained
+    forget(monkeypatch, name, digest)
+    marker.unlink(missing_ok=True)
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    yield copy, file, marker, digest
+    forget(monkeypatch, name, digest)
+
+
+def commands(run, out):
+    """Every command that takes a run, and whether it needs the code."""
+    yield True, ["sample", run, "--count", 4, "--out", out / "s.npz"]
+    yield True, ["sample", run / "generator.safetensors", "--count", 4, "--out", out / "t.npz"]
+    yield True, ["evaluate", run, "--count", 40, "--metrics", "sliced-wasserstein", "--quiet"]
+    yield True, ["resume", run, "--quiet"]
+    yield True, ["train", "digits", "--recipe", run / "recipe.toml", "--out", out / "new", "--quiet"]
+    yield False, ["report", run]
+    yield False, ["doctor", run]
+    yield False, ["doctor", run, "--json"]
+    yield False, ["compare", run]
+    yield False, ["compare", run, "--html", out / "c.html"]
+
+
+def test_no_command_runs_what_came_with_a_run(stranger, tmp_path):
+    run, _, marker, digest = stranger
+    for needed, arguments in commands(run, tmp_path):
+        done = call(*arguments)
+        assert not marker.exists(), arguments
+        assert done.exit_code == (2 if needed else 0), (arguments, done.stderr)
+        assert "Traceback" not in done.stderr
+        if needed:
+            assert "there is no objective 'strange-one'" in done.stderr or arguments[0] == "resume"
+        if needed and arguments[0] != "train":
+            for words in ("x.py", f"sha256 {digest}", "--trust", "--use FILE", "trust=True"):
+                assert words in done.stderr, arguments
+
+
+def test_python_runs_nothing_either(stranger):
+    run, _, marker, _ = stranger
+    for use in (lambda: zerosum.Run(run).recipe, lambda: zerosum.Run(run).generator):
+        with pytest.raises(RecipeError, match=r"trust=True"):
+            use()
+    with pytest.raises(RunError, match="a training cannot go on without the code that it began with"):
+        zerosum.resume(run, quiet=True)
+    assert [finding.name for finding in health.diagnose(run)] == []
+    assert not marker.exists()
+    assert zerosum.Run(run, trust=True).recipe.game.objective.name == "strange-one"
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("place", [2, 3])  # evaluate, resume; `sample` below
+def test_with_trust_it_runs(stranger, tmp_path, place):
+    run, _, marker, _ = stranger
+    _, arguments = list(commands(run, tmp_path))[place]
+    done = call(*arguments, "--trust")
+    assert done.exit_code == 0, done.stderr
+    assert marker.exists()
+
+
+def test_naming_the_same_file_allows_its_copy(stranger, tmp_path):
+    run, file, marker, _ = stranger
+    other = tmp_path / "other.py"
+    other.write_text("x = 1")
+    assert call("sample", run, "--use", other, "--out", tmp_path / "s.npz").exit_code == 2
+    assert not marker.exists()
+    assert call("sample", run, "--use", file, "--out", tmp_path / "s.npz").exit_code == 0
+    assert marker.exists()
+
+
+def test_a_machine_that_wrote_the_file_needs_no_word(stranger, tmp_path):
+    run, _, marker, digest = stranger
+    code._record(digest)
+    assert call("sample", run, "--out", tmp_path / "s.npz").exit_code == 0
+    assert marker.exists()
+    (run / "code" / "x.py").write_text(f"open({str(tmp_path / 'evil')!r}, 'w')")  # changed since
+    with pytest.warns(ZerosumWarning, match="were not run"):
+        load_generator(run / "generator.safetensors")
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_record_is_only_ones_own(stranger, tmp_path):
+    """A link in a shared cache, or a record inside the run, is none."""
+    run, _, marker, digest = stranger
+    code._records().mkdir(parents=True, exist_ok=True)
+    (code._records() / digest).symlink_to("/dev/null")
+    (run / "code" / digest).touch()
+    assert call("sample", run, "--out", tmp_path / "s.npz").exit_code == 2
+    assert not marker.exists()
+
+
+def test_files_of_one_name_stay_two(tmp_path):
+    for folder, text in (("a", "x = 1"), ("b", "x = 2")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(text)
+    code.keep(tmp_path, [tmp_path / "a" / "mine.py", tmp_path / "b" / "mine.py"])
+    assert {path.name: path.read_text() for path in code.files(tmp_path)} == {"mine.py": "x = 1", "mine-2.py": "x = 2"}
+
+
+def test_a_part_that_is_not_loaded_is_shown_by_its_text(stranger):
+    run, _, _, _ = stranger
+    course = health.read_course(run)
+    assert str(course.recipe.game.objective) == "strange-one"
+    assert type(course.recipe.game.objective) is registry.Unloaded
+
+
+def test_a_model_file_of_arrays_with_objects_is_refused(tmp_path, stranger):
+    """Latents are read without pickle."""
+    run, file, _, _ = stranger
+    registry.use(file)
+    np.savez(tmp_path / "l.npz", latents=np.array([{"a": 1}], dtype=object))
+    done = call("sample", run, "--latents", tmp_path / "l.npz", "--out", tmp_path / "s.npz")
+    assert done.exit_code == 2
+    assert "is no .npz of latents" in done.stderr
