@@ -36,6 +36,14 @@ from zerosum.core.errors import ZerosumError
 SURFACES = {  # name: module and class; imported where they are played
     "words": "words.Words",
     "recipe": "recipes.Recipes",
+    "npy": "data.Npy",
+    "npz": "data.Npz",
+    "idx": "data.Idx",
+    "cifar": "data.Cifar",
+    "pictures": "data.Pictures",
+    "zip": "data.Zips",
+    "tar": "data.Tars",
+    "csv": "data.Tables",
 }
 LIMIT = 10.0  # seconds of one case
 MEMORY = 512  # MiB by which one case may raise the peak

@@ -3,7 +3,6 @@
 The parent has imported torch and pytest but never zerosum, so a trial costs its tests and little else. The changed
 module exists in the memory of its process alone.
 """
-# ruff: noqa: ARG002 - finders, loaders and profilers are called with more than these look at
 
 from __future__ import annotations
 

@@ -37,7 +37,10 @@ class UnknownPartError(RecipeError):
 
 
 class DataError(ZerosumError):
-    """Data that cannot be found, read or used."""
+    """Data that cannot be found, read or used; names from archives and files are written out, see `plain`."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(plain(text))
 
 
 class RunError(ZerosumError):
@@ -59,6 +62,15 @@ class ZerosumWarning(UserWarning):
 
 
 SHOWN = 80  # characters
+
+
+LONGEST = 3_000  # characters of a text that others had a hand in
+
+
+def plain(text: str) -> str:
+    """Text fit for a terminal: control characters and lone surrogates written out, and not too long."""
+    text = text if len(text) <= LONGEST else f"{text[: LONGEST - 400]} ... {text[-300:]}"
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
 
 
 def shown(value: object) -> str:

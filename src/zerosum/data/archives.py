@@ -61,6 +61,20 @@ def single(path: Path, cache: Path, report: Report) -> Source:
     return Source(path.stem, key, lambda: _contents(layout, read))
 
 
+def is_zip(path: Path) -> bool:
+    """True for a file that starts as a zip archive does, or ends as one."""
+    return zipfile.is_zipfile(path)
+
+
+def is_tar(path: Path) -> bool:
+    """True for a file that starts as a tar archive does, plain or compressed."""
+    try:
+        with Metered(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:"):
+            return True
+    except Exception:  # no archive: the decompressors and tarfile raise anything
+        return False
+
+
 def zipped(path: Path, cache: Path, report: Report, wants: Wants = everything) -> Source:
     """All images of a zip archive."""
 

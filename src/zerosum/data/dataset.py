@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from zerosum.core.download import Report, cache_folder, silent
-from zerosum.core.errors import DataError
+from zerosum.core.errors import DataError, plain
 from zerosum.data import classes as classing
 from zerosum.data import mixtures
 from zerosum.data.cache import decoded
@@ -139,9 +139,9 @@ def _split(
         train,
         held_out,
         _fingerprint(parts),
-        made.skipped,
+        tuple(map(plain, made.skipped)),
         own_split=made.held_out is not None,
-        notes=(*notes, *scale),
+        notes=tuple(map(plain, (*notes, *scale))),
         units=units,
     )
 

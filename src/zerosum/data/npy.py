@@ -145,4 +145,5 @@ def _room(size: int, where: str) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    line = str(error).strip().partition("\n")[0] or type(error).__name__
+    return line if len(line) <= 200 else f"{line[:160]} ..."

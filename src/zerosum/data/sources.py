@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
-import tarfile
-import zipfile
 from itertools import islice
 from pathlib import Path
 
 from zerosum.core.download import Report
 from zerosum.core.errors import DataError, nearest
-from zerosum.data.archives import TAR_SUFFIXES, folder, single, tarred, zipped
+from zerosum.data.archives import TAR_SUFFIXES, folder, is_tar, is_zip, single, tarred, zipped
 from zerosum.data.arrays import arrays
 from zerosum.data.cifar import cifar10, is_cifar
 from zerosum.data.contents import Source
@@ -99,9 +97,9 @@ def _file(path: Path, cache: Path, report: Report, preparation: Preparation) -> 
         return pairs(path.name.split("-idx")[0], path, None, (), cache, report)
     if is_image(path.name):
         return single(path, cache, report)
-    if zipfile.is_zipfile(path):
+    if is_zip(path):
         return zipped(path, cache, report, wants)
-    if tarfile.is_tarfile(path):
+    if is_tar(path):
         return tarred(path, cache, report, wants)
     raise DataError(
         f"{path}: is no data that zerosum reads; it reads folders of images, zip, tar, npz, npy, csv, tsv, idx files, "
