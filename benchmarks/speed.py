@@ -196,7 +196,9 @@ def by_hand(
 
 def ours(name: str, dataset: Dataset, folder: Path, precision: str) -> Iterator[int]:
     """A whole training of ours, turn by turn, with everything that is due after each."""
-    recipe = read_recipe(name, ["samples=never", "evaluation=never", "checkpoint=never", "report=5000"])
+    recipe = read_recipe(
+        name, ["samples=never", "evaluation=never", "checkpoint=never", "autosave=never", "report=5000"]
+    )
     recipe = recipe.replace(length=Length(10**12), precision=precision)
     environment = describe(torch.device("cpu"), precision) | {"data": {}}
     run = RunDirectory.create(folder / f"{name}-{precision}", recipe, environment, [])

@@ -24,5 +24,10 @@ def _no_pretrained_view(monkeypatch):
     monkeypatch.setattr(efficientnet, "packaged", lambda: None)  # results must not depend on what is installed
 
 
+@pytest.fixture(autouse=True)
+def _no_pictures_by_the_clock(monkeypatch):
+    monkeypatch.setattr("zerosum.runs.drawing.MARKS", ())  # a slow machine would draw some, a fast one none
+
+
 def pytest_make_parametrize_id(val):
     return val.__name__.strip("<>") if inspect.isfunction(val) else None  # an address differs between processes

@@ -1,6 +1,7 @@
 """Runs: what a training writes, and what survives."""
 
 import errno
+import itertools
 import json
 import re
 import signal
@@ -14,13 +15,15 @@ from PIL import Image
 
 import zerosum
 from tests.small import EAGER, words
+from zerosum.core import settings
 from zerosum.core.errors import DataError, RecipeError, RunError, TrainingError
 from zerosum.games.adversarial import Adversarial
 from zerosum.latents import Truncated
-from zerosum.runs import checkpoint, environment, session, training
+from zerosum.runs import checkpoint, drawing, environment, moments, saving, session, training
 from zerosum.runs.generator import load_generator, with_latent
 from zerosum.runs.logs import TIMES
 
+MARKS = drawing.MARKS
 RECIPES = ["dcgan", "mlp", "wgan-gp", "rpgan", "began", "stylegan2-ada", "gman"]  # test_recipes.py has them all
 
 
@@ -66,7 +69,9 @@ def test_a_run_has_every_file(tmp_path):
     }  # fmt: skip
     assert run.finished
     assert (run.path / "latest").read_text() == "000001920\n"
-    assert [path.name for path in (run.path / "samples").iterdir()][:1]
+    assert {path.name for path in (run.path / "samples").iterdir()} == {
+        "real.png", *(f"{images:09d}.png" for images in range(0, 1921, 128))
+    }  # fmt: skip
     assert all("generator.adversarial" in line for line in run.metrics)
     line = run.metrics[0]
     assert line["images"] == 96
@@ -143,8 +148,10 @@ def test_a_run_that_died_right_after_its_last_checkpoint_is_completed(tmp_path, 
         raise ConnectionError("killed")
 
     with monkeypatch.context() as patch:
-        settle = training.Training._settle
-        patch.setattr(training.Training, "_settle", lambda one, name: die() if int(name) == 480 else settle(one, name))
+        settle = saving.Keeper.settle
+        patch.setattr(
+            saving.Keeper, "settle", lambda self, name, of: die() if int(name) == 480 else settle(self, name, of)
+        )
         with pytest.raises(RunError, match="killed"):
             short(tmp_path / "war", "mlp")
     war = zerosum.resume(tmp_path / "war", quiet=True)
@@ -310,6 +317,65 @@ def test_only_the_last_checkpoints_and_the_best_stay(tmp_path):
     assert int(best) == min(judged, key=scores.get)
 
 
+def test_a_slow_training_is_saved_by_the_clock_too(tmp_path, monkeypatch):
+    """Saving at other times changes nothing, neither of a run nor of one that was killed and resumed."""
+    slow = ["checkpoint=never", "keep=2", "evaluation=never", "samples=never", "autosave=2s"]
+    peace = short(tmp_path / "peace", "mlp", *slow)
+    save, saved = training.Training.save, []
+    monkeypatch.setattr(training.Training, "save", lambda self: saved.append(self.feed.position) or save(self))
+    clock = itertools.count()
+    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock) / 10)  # each look takes 0.1 s
+    stop_at(monkeypatch, 400, asked=False)
+    with pytest.raises(RunError, match="killed"):
+        short(tmp_path / "war", "mlp", *slow)
+    assert saved == [96, 192, 304]
+    assert len(checkpoint.names(tmp_path / "war" / "checkpoints")) == 2
+    war = zerosum.resume(tmp_path / "war", quiet=True)
+    expected, found = contents(peace), contents(war)
+    assert [key for key in expected if expected[key] != found[key]] == []
+
+
+def test_old_recipes_are_saved_by_the_clock_as_new_ones():
+    text = str(zerosum.Recipe())
+    assert 'autosave = "5min"' in text
+    old = "\n".join(line for line in text.splitlines() if not line.startswith("autosave"))
+    assert settings.from_toml(zerosum.Recipe, old) == zerosum.Recipe()
+
+
+def test_early_pictures_come_by_the_clock_and_take_a_small_share_of_it(tmp_path, monkeypatch):
+    run = short(tmp_path / "run", "mlp", images=160)
+    (run.path / "samples" / "000000000.png").unlink()
+    monkeypatch.setattr(drawing, "MARKS", MARKS)
+    artist = drawing.Drawing(training.RunDirectory(run.path), run.recipe, zerosum.open_data("digits"), False)
+    drawn, cost, now = [], 0.5, 0.0
+    monkeypatch.setattr(drawing.time, "monotonic", lambda: now)
+
+    def draw(generator):
+        nonlocal now
+        drawn.append(now)
+        now += cost
+
+    artist.draw = draw
+    artist.begin(moments.Moment(0, 0.0), lambda: None)
+    assert drawn == [0.0]
+    while now < 900:
+        now += 0.25
+        artist.by_the_clock(moments.Moment(16, now), lambda: None)
+    assert drawn[1] == pytest.approx(cost / drawing.BUDGET, abs=1)  # 10 s would be too early for what it costs
+    assert [round(at) for at in drawn[2:]] == [34, 60, 120, 300]
+
+
+def test_without_samples_nothing_is_drawn_on_the_way(tmp_path):
+    run = short(tmp_path / "run", "mlp", "samples=never", images=160)
+    assert [path.name for path in (run.path / "samples").iterdir()] == ["000000160.png"]
+
+
+def test_a_training_says_how_long_it_took_and_how_much_longer_evaluating_did(tmp_path, capfd):
+    zerosum.train("digits", "mlp", [*words("mlp"), *EAGER], images="1s", out=tmp_path / "run")
+    said = capfd.readouterr().err
+    assert re.search(r"\ntrained for 0:01(, 0:0\d of it evaluating)?; evaluating the end took 0:0\d longer\n", said)
+
+
 def test_samples_are_equal_for_equal_seeds_and_the_file_alone_is_enough(tmp_path):
     run = short(tmp_path / "run")
     first = run.sample(20, seed=3)
@@ -326,9 +392,9 @@ def test_samples_are_equal_for_equal_seeds_and_the_file_alone_is_enough(tmp_path
 
 def test_conditional_generators_draw_a_row_for_each_class(tmp_path):
     run = short(tmp_path / "run", "dcgan", "generator.labels=concat", "discriminator.labels=concat", images=160)
-    with Image.open(next((run.path / "samples").glob("*.png"))) as picture:
-        size = picture.size
-    assert size == (10 * (64 + 2) + 2, 10 * (64 + 2) + 2)
+    for name in ("000000000", "000000160", "real"):
+        with Image.open(run.path / "samples" / f"{name}.png") as picture:
+            assert picture.size == (10 * (64 + 2) + 2, 10 * (64 + 2) + 2)
     assert run.generator.labels(12).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
     assert run.sample(3, label=7).shape == (3, 1, 8, 8)
 

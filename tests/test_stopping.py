@@ -223,7 +223,7 @@ def test_a_metric_that_is_not_measured_stops_the_run_after_the_first_evaluation_
 
 
 def test_of_a_recipe_only_what_decides_its_end_may_change(tmp_path):
-    assert {"length", "on_nan", "stop_when", "patience"} == stopping.FREE
+    assert {"length", "on_nan", "stop_when", "patience", "autosave"} == stopping.FREE
     before, after = MLP, MLP.replace(stop_when="fd<1", patience=Length(5), on_nan="rollback", batch=7)
     assert stopping.as_free(before, after) == after.replace(batch=before.batch)
     run = short(tmp_path / "run", "stop_when=images>150")

@@ -153,7 +153,7 @@ def length(images: str | None, minutes: float | None) -> str | None:
 
 def conclude(run: Any, as_json: bool) -> None:
     """Say where everything is."""
-    grids = sorted((run.path / "samples").glob("*.png"))
+    grids = sorted((run.path / "samples").glob("[0-9]*.png"))
     places = {
         "samples": grids[-1] if grids else None,
         "report": run.path / "report.html",

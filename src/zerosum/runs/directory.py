@@ -5,6 +5,7 @@ environment.json      versions, hardware, where the data came from and their fin
 metrics.jsonl         one object per report
 evaluations.jsonl     every metric with its protocol
 loss.txt              one line per epoch
+samples/real.png      real samples, for comparison
 samples/000050000.png fixed latents, named by the clock
 checkpoints/          000050000/ each; `latest` and `best` beside it hold names
 generator.safetensors averaged weights with all that sampling needs
@@ -40,6 +41,7 @@ class RunDirectory:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.samples = self.path / "samples"
+        self.real = self.samples / "real.png"
         self.metrics = self.path / "metrics.jsonl"
         self.evaluations = self.path / "evaluations.jsonl"
         self.losses = self.path / "loss.txt"
@@ -129,6 +131,15 @@ class RunDirectory:
     def write_environment(self, environment: dict[str, Any]) -> None:
         """Replace what is known of the machine and the origin of the data."""
         write_file(self.path / "environment.json", json.dumps(environment, indent=1).encode())
+
+    def picture(self, images: int) -> Path:
+        """Where samples are drawn at a clock."""
+        return self.samples / f"{images:09d}.png"
+
+    def pictures(self) -> dict[int, Path]:
+        """Drawn samples by the clock, in its order."""
+        numbered = ((int(path.stem), path) for path in self.samples.glob("*.png") if path.stem.isdecimal())
+        return dict(sorted(numbered))
 
     def point(self, name: str, checkpoint: str) -> None:
         """Let `latest` or `best` name a checkpoint."""

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO, cast
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from zerosum.core.console import Lasting
+from zerosum.runs.moments import Standing
+
+BAR = 16  # characters
+NARROW = 60  # characters; below it there is no bar
+FIRST = 2.0  # seconds of training before the first plain line, so that its rate means something
 
 
 class Display:
@@ -20,7 +28,9 @@ class Display:
         self.console = Console(file=cast("TextIO", Lasting(sys.stderr)), quiet=quiet, highlight=False)
         self.live = self.console.is_terminal and not quiet
         self.every = every  # seconds between plain lines
-        self._bar: Progress | None = None
+        self._standing: Callable[[], Standing] = lambda: Standing(0.0, 0.0, 0.0)
+        self._bar: Live | None = None
+        self._text = ""
         self._said = 0.0
         self.metric = ""
 
@@ -39,31 +49,36 @@ class Display:
         self._said = time.monotonic()
         self.say(f"{what} {done:,}/{total:,}" if total else what)
 
-    def start(self, share: float) -> None:
-        """Begin with this share of the whole done."""
+    def start(self, standing: Callable[[], Standing]) -> None:
+        """Begin; `standing` is asked whenever something is shown, so that the bar follows time."""
+        self._standing, self._said = standing, time.monotonic() - self.every + FIRST
         if self.live:
-            columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
-            self._bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console)
+            self._bar = Live(get_renderable=self._line, console=self.console)
             self._bar.start()
-            self._bar.update(self._bar.add_task("", total=1.0), completed=share)
 
-    def update(self, share: float, text: str, remaining: float) -> None:
-        """Move to a share of the whole; `remaining` is in seconds."""
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=share, description=f"{text} {self.metric}")
-        elif time.monotonic() - self._said >= self.every:
+    def _line(self) -> Table:
+        """Share and times, a bar, and as much of the text as there is room for."""
+        standing, line = self._standing(), Table.grid(padding=(0, 1), expand=True)
+        bar = [ProgressBar(1.0, standing.share, BAR)] if self.console.width >= NARROW else []
+        for _ in range(1 + len(bar)):
+            line.add_column(no_wrap=True)
+        line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        line.add_row(str(standing), *bar, Text(self._text))
+        return line
+
+    def update(self, text: str) -> None:
+        """Say how it goes."""
+        self._text = f"{text} {self.metric}".rstrip()
+        if self._bar is None and time.monotonic() - self._said >= self.every:
             self._said = time.monotonic()
-            self.say(f"{share:4.0%} {text} {self.metric} {clock(remaining)} left")
+            self.say(f"{self._standing()}  {self._text}")
+
+    def doing(self, what: str) -> None:
+        """Say what is done besides, until the next update."""
+        self._text = what
 
     def stop(self) -> None:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-
-
-def clock(seconds: float) -> str:
-    """Seconds as 0:05 or 1:02:03."""
-    minutes, seconds = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

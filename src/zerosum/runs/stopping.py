@@ -17,7 +17,7 @@ from zerosum.recipes import Recipe
 from zerosum.runs.health.probe import NUMBERS
 
 Line = dict[str, Any]
-FREE = {"length", "on_nan", "stop_when", "patience"}  # fields that change when a run ends, and nothing before
+FREE = {"length", "on_nan", "stop_when", "patience", "autosave"}  # fields that change nothing before a run's end
 CLOCK = ("images", "epoch", "seconds", "images_per_second")  # numbers of every report
 _FORM = re.compile(r"\s*([A-Za-z][\w.-]*)\s*([<>])\s*(\S+)\s*")
 

@@ -10,43 +10,29 @@ from typing import Any
 import torch
 from torch import nn
 
-from zerosum.core import settings
-from zerosum.core.clock import seeded
 from zerosum.core.engine import Engine
-from zerosum.core.errors import RecipeError, RunError, TrainingError
+from zerosum.core.errors import RecipeError, TrainingError
 from zerosum.core.interrupt import Interrupt
 from zerosum.core.space import Space
 from zerosum.core.values import Length
 from zerosum.data import Dataset, Feed
 from zerosum.recipes import Recipe
-from zerosum.runs import checkpoint, health, pictures, stopping
+from zerosum.runs import checkpoint, health, stopping
 from zerosum.runs.directory import RunDirectory
+from zerosum.runs.drawing import Drawing
 from zerosum.runs.evaluate import drawn, known, weights_of
-from zerosum.runs.generator import Generator, save_generator
+from zerosum.runs.generator import Generator
 from zerosum.runs.judge import Judge
 from zerosum.runs.logs import Logs, read_lines
+from zerosum.runs.moments import Moment, Pace, clock
 from zerosum.runs.progress import Display
-from zerosum.runs.starting import Start, offer
+from zerosum.runs.saving import Keeper
+from zerosum.runs.starting import Start
 
-FORMAT = "zerosum-checkpoint-1"
 QUICK = 5.0  # seconds; shorter epochs are not worth a line each
 SHOWN = 3  # numbers on the progress line
+GLANCE = 0.2  # seconds from one change of the progress line to the next
 ROLLBACKS = 3  # of a run; more are no accident
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A point of a training, on both clocks."""
-
-    images: int
-    seconds: float
-
-    def count(self, every: Length, per_epoch: int) -> int:
-        """How many times an interval has passed since the start."""
-        if not every.amount:
-            return 0
-        images = every.images(per_epoch)
-        return self.images // images if images else int(self.seconds // every.amount)
 
 
 def make_space(recipe: Recipe, dataset: Dataset) -> Space:
@@ -96,7 +82,9 @@ class Training:
         self.ended: str | None = None  # why the training is over before its length
         self.saved: int | None = None  # clock of the newest checkpoint
         self._product: tuple[int, nn.Module] | None = None
-        self._last = self._epoch_began = Moment(0, 0.0)  # at the last report, and at the last epoch's end
+        self._last = self._epoch_began = self._kept = Moment(0, 0.0)  # last report, epoch's end, checkpoint
+        self._losses = ""  # as the progress line shows them
+        self._judging = 0.0  # seconds that evaluations took
 
     # ------------------------------------------------------------------ clock
 
@@ -132,13 +120,21 @@ class Training:
                 self._roll_back(error)
 
     def _play(self, interrupt: Interrupt) -> bool:
-        self.display.start(self.share)
-        self._last = self._epoch_began = before = self.now
+        if not self.over:
+            self.drawing.begin(self.now, lambda: self.generator)
+            self.spent = self._kept.seconds if self.feed.position else 0.0
+            self.began = time.monotonic()  # what came before was no training
+        self._last = self._epoch_began = before = shown = self.now
+        self.pace = Pace(self.recipe.length, before, self.share)
+        self.display.start(lambda: self.pace.standing(self.now, self.share))
         try:
             while not self.over and not interrupt.asked:
                 self.engine.turn(self.feed)
                 now = self.now
                 self.after(before, now)
+                if now.seconds - shown.seconds >= GLANCE or not shown.after(self.pace.start).images:
+                    self.show(now)
+                    shown = now
                 before = now
         finally:
             self.display.stop()
@@ -186,12 +182,15 @@ class Training:
         if due(Length(1, "epochs")):
             self._epoch(now)
         if due(recipe.samples):
-            self.draw(now.images)
+            self.drawing.draw(self.generator)
+        else:
+            self.drawing.by_the_clock(now, lambda: self.generator)
         if due(recipe.evaluation):
             self.evaluate(now.images)
         if lines != len(self.logs.reports) + len(self.logs.evaluations):
             self.decide()
-        if due(recipe.checkpoint) and not self.over:
+        lasting = now.after(self._kept).count(recipe.autosave, self.per_epoch)
+        if (due(recipe.checkpoint) or lasting) and not self.over:
             self.save()
 
     def decide(self) -> None:
@@ -221,10 +220,14 @@ class Training:
     def _conclude(self, now: Moment) -> None:
         if self.engine.ledger.has("report"):
             self.report(now)
-        if not (self.run.samples / f"{now.images:09d}.png").exists():
-            self.draw(now.images)
+        if not self.run.picture(now.images).exists():
+            self.drawing.draw(self.generator)
+        within = self._judging
         if not any(line["images"] == now.images for line in read_lines(self.run.evaluations)):
             self.evaluate(now.images)
+        told = f"trained for {clock(now.seconds)}"
+        told += f", {clock(within)} of it evaluating" if within >= 1 else ""
+        self.display.say(f"{told}; evaluating the end took {clock(self._judging - within)} longer")
 
     # ------------------------------------------------------------------ what is due
 
@@ -240,11 +243,14 @@ class Training:
                 self.display.say(str(finding), "yellow")
         self.logs.metrics(line)
         self._last = now
-        shown = " ".join(
+        self._losses = " ".join(
             f"{_short(name)} {value:.3f}" for name, value in losses.items() if name.endswith(".adversarial")
         )
-        remaining = now.seconds * (1 - self.share) / max(self.share, 1e-9)
-        self.display.update(self.share, f"{now.images:,} images, {rate:,.0f}/s, {shown}", remaining)
+
+    def show(self, now: Moment) -> None:
+        """Show where the training stands."""
+        shown = [f"{now.images:,} images", self.pace.rate(now), self._losses]
+        self.display.update(", ".join(part for part in shown if part))
 
     def _epoch(self, now: Moment) -> None:
         epochs = -(-self.total // self.per_epoch) if self.total else 0
@@ -255,17 +261,10 @@ class Training:
         if taken >= QUICK or number % 15 == 0 or number == epochs:
             self.display.say(f"{line}, time taken for epoch {number} is {taken:.1f} sec")
 
-    def draw(self, images: int) -> None:
-        """Draw the fixed latents into samples/, named by the clock: a row for each class where there are labels."""
-        generator, classes = self.generator, len(self.dataset.classes)
-        columns = 10 if generator.conditional else 8
-        count = classes * columns if generator.conditional else 64 if self.engine.space.is_image else 10_000
-        with seeded(self.recipe.seed, "samples"):
-            latent = self.recipe.game.latent(count, "cpu")
-        label = torch.arange(count) // columns if generator.conditional else None
-        samples = generator.decode(latent, label)
-        shown = pictures.picture(generator.outward(samples), columns, self.dataset.units)
-        pictures.save(self.run.samples / f"{images:09d}.png", shown)
+    @cached_property
+    def drawing(self) -> Drawing:
+        """What draws pictures on the way."""
+        return Drawing(self.run, self.recipe, self.dataset, self.generator.conditional)
 
     @cached_property
     def judge(self) -> Judge:
@@ -274,12 +273,15 @@ class Training:
 
     def evaluate(self, images: int) -> None:
         """Judge samples of the product as it stands."""
+        began = time.monotonic()
+        self.display.doing("evaluating")
         generator, count = self.generator, self.recipe.judge.count
         fake = drawn(self.judge, generator, count, self.recipe.seed)
         records = self.judge.judge(fake, weights_of(generator), **known(self.judge, generator))
         for record in records:
             self.logs.evaluation({"images": images, **record.line()})
         self.display.metric = ", ".join(f"{one.metric} {one.value:.3g}" for one in records[:SHOWN])
+        self._judging += time.monotonic() - began
 
     @property
     def generator(self) -> Generator:
@@ -292,43 +294,21 @@ class Training:
 
     # ------------------------------------------------------------------ saving
 
+    @cached_property
+    def keeper(self) -> Keeper:
+        """What writes checkpoints."""
+        return Keeper(self.run, self.recipe, self.dataset.fingerprint, self.logs, lambda: self.judge.best)
+
     def save(self) -> None:
         """Write the generator file and a checkpoint; killed in between, the run still fits together."""
-        save_generator(self.run.generator, self.generator)
-        tensors, numbers = self.engine.state()
-        manifest = {
-            "format": FORMAT,
-            "recipe": settings.to_toml(self.recipe),
-            "data": self.dataset.fingerprint,
-            "seconds": self.now.seconds,
-            "logs": self.logs.flush(),
-            **numbers,
-        }
-        self._settle(checkpoint.save(self.run.checkpoints, self.feed.position, tensors, manifest))
+        self._kept = self.now
+        self.keeper.save(self.engine, self.generator, self._kept.seconds)
+        self.saved = self.feed.position
 
     def start_with(self, start: Start) -> None:
         """Begin with weights from elsewhere, and save them, so that nothing depends on their place any more."""
         start.take(self.engine)
         self.save()
-
-    def _settle(self, name: str) -> None:
-        """Make a checkpoint the latest, and remove those that are neither recent nor best."""
-        self.run.point("latest", name)
-        checkpoint.prune(self.run.checkpoints, self.recipe.keep, self._best(name))
-        self.saved = int(name)
-
-    def _best(self, name: str) -> str:
-        """The checkpoint with the best number so far; evaluations and checkpoints meet by the clock."""
-        lines = [line for line in self.logs.evaluations if line["metric"] == self.judge.best]
-        values = {
-            f"{line['images']:09d}": line["value"] * (-1 if line.get("higher_is_better") else 1) for line in lines
-        }
-        best = self.run.pointed("best")
-        if best is None or best not in values or values.get(name, float("inf")) < values[best]:
-            best = name
-            save_generator(self.run.best_generator, self.generator)
-            self.run.point("best", name)
-        return best
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
         """Continue where a checkpoint was written.
@@ -336,24 +316,15 @@ class Training:
         Raises:
             RunError: recipe or data are not those of the checkpoint.
         """
-        before = settings.from_toml(Recipe, saved.manifest["recipe"])
-        changed = settings.differences(stopping.as_free(before, self.recipe), self.recipe)
-        if changed:
-            raise RunError(
-                "the recipe changed since the checkpoint was written:\n  " + "\n  ".join(changed) + "\n"
-                f"restore recipe.toml, or {offer(self.run.path)}"
-            )
-        if saved.manifest["data"] != self.dataset.fingerprint:
-            raise RunError(f"the data changed since this run began; restore them, or {offer(self.run.path)}")
+        self.keeper.admit(saved)
         self.engine.load(saved.tensors, saved.manifest)
-        self.feed.position = saved.manifest["images"]
+        self.feed.position = self.saved = saved.manifest["images"]
         self.logs.cut(saved.manifest["logs"])
         checkpoint.drop_newer(self.run.checkpoints, saved.name)
-        for picture in self.run.samples.glob("*.png"):
-            if int(picture.stem) > self.feed.position:
-                picture.unlink()
+        self.drawing.forget(saved.manifest["images"])
         self.spent, self.began = saved.manifest["seconds"], time.monotonic()
-        self._settle(saved.name)
+        self._kept = self.now
+        self.keeper.settle(saved.name, lambda: self.generator)
         self.decide()
 
 

@@ -1,0 +1,89 @@
+"""Pictures that a training leaves in samples/: real samples once, and the same latents again and again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from zerosum.core.clock import seeded
+from zerosum.data import Dataset
+from zerosum.recipes import Recipe
+from zerosum.runs import pictures
+from zerosum.runs.directory import RunDirectory
+from zerosum.runs.generator import Generator
+from zerosum.runs.health.facts import spaced
+from zerosum.runs.moments import Moment
+
+MARKS = (10, 30, 60, 120, 300)  # seconds of training at which there is a picture, whatever the recipe's interval
+BUDGET = 0.03  # of the time of training that these may take; the rest waits until it is within
+COLUMNS, TILES, POINTS = 8, 64, 10_000  # without classes
+EACH, ROWS = 10, 40  # samples of a class, and classes at most
+
+
+class Drawing:
+    """Draws the pictures of one run; nothing that is drawn changes the training.
+
+    Args:
+        run: where they go.
+        recipe: its seed gives the latents.
+        dataset: what is real.
+        conditional: true where the generator takes labels; then each class has a row.
+    """
+
+    def __init__(self, run: RunDirectory, recipe: Recipe, dataset: Dataset, conditional: bool) -> None:
+        self.run, self.recipe, self.dataset = run, recipe, dataset
+        self.columns = EACH if conditional else COLUMNS
+        self.labels = spaced(len(dataset.classes), ROWS).repeat(EACH) if conditional else None
+        self._last = 0.0  # seconds of training at the last picture
+        self._cost = self._spent = 0.0  # seconds that the last picture took, and all those by the clock
+
+    def begin(self, now: Moment, generator: Callable[[], Generator]) -> None:
+        """Draw what there is before the first image; a run that goes on has it."""
+        self._last = now.seconds
+        if not self.recipe.samples.amount:
+            return
+        if not self.run.real.exists():
+            real, units = np.ascontiguousarray(self.dataset.values[self._real()]), self.dataset.units
+            real = real if units is None else units.outward(real)
+            pictures.save(self.run.real, pictures.sheet(real, self.columns, units))
+        if not now.images and not self.run.picture(0).exists():
+            self._timed(generator)
+
+    def draw(self, generator: Generator) -> None:
+        """Draw the fixed latents, named by the clock."""
+        count = TILES if self.dataset.is_image else POINTS
+        label = None if self.labels is None else torch.from_numpy(self.labels)
+        with seeded(self.recipe.seed, "samples"):
+            latent = self.recipe.game.latent(count if label is None else len(label), "cpu")
+        samples = generator.decode(latent, label)
+        shown = pictures.picture(generator.outward(samples), self.columns, self.dataset.units)
+        pictures.save(self.run.picture(generator.images), shown)
+
+    def by_the_clock(self, now: Moment, generator: Callable[[], Generator]) -> None:
+        """Draw once more where a mark was passed, unless that would cost too much yet."""
+        due = any(self._last < mark <= now.seconds for mark in MARKS)
+        if due and self.recipe.samples.amount and self._spent + self._cost <= BUDGET * now.seconds:
+            self._timed(generator)
+            self._last, self._spent = now.seconds, self._spent + self._cost
+
+    def forget(self, images: int) -> None:
+        """Remove what was drawn after a clock."""
+        for at, picture in self.run.pictures().items():
+            if at > images:
+                picture.unlink()
+
+    def _timed(self, generator: Callable[[], Generator]) -> None:
+        began = time.monotonic()
+        self.draw(generator())
+        self._cost = time.monotonic() - began
+
+    def _real(self) -> np.ndarray:
+        """Indices of training samples, as many as are drawn: of each class those of its row."""
+        train, rng = self.dataset.train, np.random.default_rng(self.recipe.seed)
+        if self.labels is None or self.dataset.labels is None:
+            return rng.permutation(train)[: TILES if self.dataset.is_image else POINTS]
+        labels = self.dataset.labels[train]
+        return np.concatenate([rng.choice(train[labels == one], EACH) for one in self.labels[::EACH]])
