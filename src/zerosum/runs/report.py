@@ -17,8 +17,8 @@ from zerosum.runs.curves import learning_charts
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.entry import DAMAGE, flat, read_log, recipe_settings, sound, state_of
 from zerosum.runs.gallery import gallery
+from zerosum.runs.moments import clock
 from zerosum.runs.page import command, facts, folded, page, table, text
-from zerosum.runs.progress import clock
 from zerosum.runs.scores import scores
 from zerosum.runs.verdict import is_number
 
