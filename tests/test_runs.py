@@ -19,6 +19,7 @@ from zerosum.core import settings
 from zerosum.core.errors import DataError, RecipeError, RunError, TrainingError
 from zerosum.games.adversarial import Adversarial
 from zerosum.latents import Truncated
+from zerosum.recipes import read_recipe
 from zerosum.runs import checkpoint, drawing, environment, moments, saving, session, training
 from zerosum.runs.generator import load_generator, with_latent
 from zerosum.runs.logs import TIMES
@@ -336,10 +337,10 @@ def test_a_slow_training_is_saved_by_the_clock_too(tmp_path, monkeypatch):
 
 
 def test_old_recipes_are_saved_by_the_clock_as_new_ones():
-    text = str(zerosum.Recipe())
-    assert 'autosave = "5min"' in text
-    old = "\n".join(line for line in text.splitlines() if not line.startswith("autosave"))
-    assert settings.from_toml(zerosum.Recipe, old) == zerosum.Recipe()
+    recipe = read_recipe("mlp")
+    assert 'autosave = "5min"' in str(recipe)
+    old = "\n".join(line for line in str(recipe).splitlines() if not line.startswith("autosave"))
+    assert settings.from_toml(zerosum.Recipe, old) == recipe
 
 
 def test_early_pictures_come_by_the_clock_and_take_a_small_share_of_it(tmp_path, monkeypatch):

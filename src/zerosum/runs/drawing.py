@@ -46,9 +46,7 @@ class Drawing:
         if not self.recipe.samples.amount:
             return
         if not self.run.real.exists():
-            real, units = np.ascontiguousarray(self.dataset.values[self._real()]), self.dataset.units
-            real = real if units is None else units.outward(real)
-            pictures.save(self.run.real, pictures.sheet(real, self.columns, units))
+            pictures.save(self.run.real, self._real())
         if not now.images and not self.run.picture(0).exists():
             self._timed(generator)
 
@@ -81,9 +79,14 @@ class Drawing:
         self._cost = time.monotonic() - began
 
     def _real(self) -> np.ndarray:
-        """Indices of training samples, as many as are drawn: of each class those of its row."""
-        train, rng = self.dataset.train, np.random.default_rng(self.recipe.seed)
+        """A picture of training samples, as many as are drawn: of each class those of its row."""
+        train, rng, units = self.dataset.train, np.random.default_rng(self.recipe.seed), self.dataset.units
         if self.labels is None or self.dataset.labels is None:
-            return rng.permutation(train)[: TILES if self.dataset.is_image else POINTS]
-        labels = self.dataset.labels[train]
-        return np.concatenate([rng.choice(train[labels == one], EACH) for one in self.labels[::EACH]])
+            chosen = rng.permutation(train)[: TILES if self.dataset.is_image else POINTS]
+        else:
+            labels = self.dataset.labels[train]
+            chosen = np.concatenate([rng.choice(train[labels == one], EACH) for one in self.labels[::EACH]])
+        real = np.ascontiguousarray(self.dataset.values[chosen])
+        if units is None:
+            return pictures.sheet(real, self.columns)
+        return pictures.sheet(units.outward(real), self.columns, pictures.around(units))
