@@ -138,9 +138,11 @@ class Training:
                 before = now
         finally:
             self.display.stop()
-        if self.saved != self.feed.position:
-            if self.over:
-                self._conclude(before)
+        unsaved = self.saved != self.feed.position
+        if self.over and (unsaved or before.images > self.pace.start.images):  # its last save may have taken its time
+            self._conclude(before)
+            self.save()
+        elif unsaved:
             self.save()
         return self.over
 
