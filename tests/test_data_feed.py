@@ -221,6 +221,6 @@ def test_the_order_of_earlier_versions_is_kept():
 
 
 def test_balance_is_a_field_of_the_preparation_and_changes_no_pixel():
-    assert parse("data", "images:balanced=true").balanced
+    assert parse("preparation", "images:balanced=true").balanced
     assert not Preparation().balanced
     assert Preparation(balanced=True).decoding() == Preparation().decoding()

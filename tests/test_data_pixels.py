@@ -187,9 +187,9 @@ def test_enormous_size_is_refused():
 
 
 def test_preparation_is_text_and_every_field_is_described():
-    made = parse("data", "images:size=48x64,flip=true,held_out=0.25")
+    made = parse("preparation", "images:size=48x64,flip=true,held_out=0.25")
     assert made == Preparation(size="48x64", flip=True, held_out=0.25)
-    assert parse("data", str(made)) == made
+    assert parse("preparation", str(made)) == made
     assert all(comment for _, _, comment in described_fields(Preparation))
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from zerosum import recipes  # noqa: F401  (fills the shelf)
-from zerosum.core import registry
+from zerosum.core import protocols, registry
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, parse, register, shelf
+from zerosum.metrics import Metric
 from zerosum.regularizers import R1
 
 PARTS = [
@@ -109,6 +110,71 @@ def test_unknown_kind_is_refused():
         shelf("optimiser")
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "fault"),
+    [
+        ("objective", "def discriminator(self, real, fake): ...", "pairs is missing: true where the generator's loss"),
+        (
+            "objective",
+            "pairs = False",
+            r"generator is missing: generator\(fake, real=None\) gives the generator's loss",
+        ),
+        ("network", "def build(self, space): ...", r"traits is missing: traits\(\) says what it is"),
+        ("rule", "", r"apply is missing: apply\(module\) changes the weights"),
+        ("regularizer", "player = 'critic'", "player is 'critic'; it must be 'discriminator' or 'generator' or 'both'"),
+        ("augmentation", "needs = 'images'", "needs must be a dict, not str"),
+        ("latent", "def __call__(self, count, device): ...", "size is missing: how many numbers a latent has"),
+        ("data", "", r"contents is missing: contents\(\) gives zerosum.data.Contents"),
+        ("extractor", "", "fitted is missing: true where real images decide"),
+    ],
+)
+def test_what_a_part_lacks_is_said_in_words(kind, body, fault):
+    made = dataclasses.dataclass(frozen=True)(type("Mine", (Part,), _members(body)))
+    with pytest.raises(RecipeError, match=rf"{kind} 'half-made': {fault}"):
+        register(kind, "half-made")(made)
+    assert "half-made" not in shelf(kind)
+
+
+def _members(body):
+    members = {"__module__": __name__}
+    exec(body, {}, members)
+    return members
+
+
+def test_a_metric_says_which_of_its_numbers_are_better():
+    @dataclass(frozen=True)
+    class Mine(Metric):
+        """Mine."""
+
+        def __call__(self, evidence): ...
+
+    with pytest.raises(RecipeError, match="metric 'half-made': better is missing: dictionary of each number's name"):
+        register("metric", "half-made")(Mine)
+
+    @dataclass(frozen=True)
+    class Stranger(Part):
+        """Derives nothing that a judge asks for."""
+
+        better = {"x": True}  # noqa: RUF012
+
+        def __call__(self, evidence): ...
+
+    with pytest.raises(
+        RecipeError, match=r"lacks\(evidence\) says what is missing, or None; derive zerosum.metrics.Metric"
+    ):
+        register("metric", "half-made")(Stranger)
+
+
+def test_a_kind_that_is_not_there_is_refused():
+    with pytest.raises(RecipeError, match="there is no kind of part called 'regulariser'; did you mean 'regularizer'"):
+        register("regulariser", "mine")(R1)
+
+
+@pytest.mark.parametrize(("kind", "name"), PARTS)
+def test_every_part_has_what_its_kind_asks_for(kind, name):
+    assert list(protocols.faults(kind, shelf(kind)[name])) == []
+
+
 def test_parts_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         R1().gamma = 3
@@ -119,6 +185,7 @@ def test_a_users_file_is_loaded_once_and_its_faults_name_the_line(tmp_path):
     good.write_text(
         "from dataclasses import dataclass\nfrom zerosum import Part, register\n"
         "@register('rule', 'good-rule')\n@dataclass(frozen=True)\nclass Good(Part):\n    '''Good.'''\n"
+        "    def apply(self, module): ...\n"
     )
     registry.use(good)
     registry.use(good)

@@ -15,7 +15,6 @@ from zerosum import recipes  # noqa: F401  (puts every part on the shelf)
 from zerosum.core import registry, settings, values
 from zerosum.core.errors import RecipeError, nearest
 from zerosum.core.registry import Part
-from zerosum.data import names as named_sets
 
 Listing = dict[str, list[tuple[str, str]]]
 HIDDEN = ("player",)  # kinds with a single part, shown as part of every recipe
@@ -29,15 +28,8 @@ def listing(kind: str | None, use: Iterable[str]) -> Listing:
     """
     for file in use:
         registry.use(file)
-    kinds = (
-        [one for one in registry.kinds() if one not in HIDDEN]
-        if kind is None
-        else [kind.rstrip("s") if kind != "data" else kind]
-    )
-    rows = {one: [(name, registry.summary(part)) for name, part in registry.shelf(one).items()] for one in kinds}
-    if "data" in rows:
-        rows["data"] = [*named_sets().items(), *((name, f"preparation: {text}") for name, text in rows["data"])]
-    return rows
+    kinds = [one for one in registry.kinds() if one not in HIDDEN] if kind is None else [kind.rstrip("s")]
+    return {one: [(name, registry.summary(part)) for name, part in registry.shelf(one).items()] for one in kinds}
 
 
 def print_listing(rows: Listing) -> None:
@@ -61,13 +53,10 @@ def print_description(name: str, use: Iterable[str]) -> None:
     for file in use:
         registry.use(file)
     found = [(kind, registry.shelf(kind)[name]) for kind in registry.kinds() if name in registry.shelf(kind)]
-    sets = named_sets()
-    if not found and name not in sets:
+    if not found:
         known = [one for kind in registry.kinds() for one in registry.shelf(kind)]
-        raise RecipeError(f"nothing is called {name!r}; {nearest(name, [*known, *sets])}")
+        raise RecipeError(f"nothing is called {name!r}; {nearest(name, known)}")
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    if name in sets:
-        console.print(f"data {name}: {sets[name]}")
     for kind, part in found:
         console.print(f"# {kind} {name}: {registry.summary(part)}")
         more = [f"# {line}".rstrip() for line in (inspect.getdoc(part) or "").splitlines()[1:]]

@@ -29,7 +29,7 @@ from zerosum.core.errors import RecipeError
 Images = Annotated[
     str | None, typer.Option("--images", metavar="LENGTH", help="How long: 200k (images), 10epochs or 5min.")
 ]
-SETTING = r"[\w.-]+="
+SETTING = r"[\w.-]+\+?="
 Minutes = Annotated[float | None, typer.Option("--minutes", min=0.0, help="How long, in minutes of training.")]
 
 

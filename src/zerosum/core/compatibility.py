@@ -198,6 +198,18 @@ def _schedules(game: Game, total: int | None) -> list[str]:
     return faults
 
 
+def _built(network: Part, space: Space) -> nn.Module:
+    """What a network builds.
+
+    Raises:
+        RecipeError: that is no module.
+    """
+    module: Any = network.build(space)  # type: ignore[attr-defined]
+    if not isinstance(module, nn.Module):
+        raise RecipeError(f"{network.name!r}: build(space) gave {type(module).__name__}, and must give an nn.Module")
+    return module
+
+
 @torch.no_grad()
 def _wiring(game: Any, space: Space) -> list[str]:
     faults: list[str] = []
@@ -206,7 +218,7 @@ def _wiring(game: Any, space: Space) -> list[str]:
     with torch.device("meta"):
         for name, player in game.players().items():
             try:
-                modules[name] = player.network.build(game.view(name, space))
+                modules[name] = _built(player.network, game.view(name, space))
             except RecipeError as error:
                 faults += [f"{role(name)}.network: {fault}" for fault in error.faults]
             except Exception as error:  # whatever a user's network raises is the user's to mend

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
-from zerosum.core import values
+from zerosum.core import protocols, values
 from zerosum.core.errors import SHOWN, RecipeError, UnknownPartError, nearest, shown
 
 
@@ -96,7 +96,8 @@ def register(kind: str, name: str) -> Callable[[P], P]:
     """Put a part on the shelf under a kind and a name.
 
     Raises:
-        RecipeError: the name is taken by another part, or the class is no frozen dataclass derived from `Part`.
+        RecipeError: the name is taken by another part, the class is no frozen dataclass derived from `Part`, or it
+            lacks what parts of its kind have.
     """
 
     def put(part: P) -> P:
@@ -105,6 +106,13 @@ def register(kind: str, name: str) -> Callable[[P], P]:
             raise RecipeError(f"{where}: a {kind} must derive from zerosum.Part")
         if "__dataclass_params__" not in vars(part) or not part.__dataclass_params__.frozen:  # type: ignore[attr-defined]
             raise RecipeError(f"{where}: write @dataclass(frozen=True) under @register({kind!r}, {name!r})")
+        if kind not in protocols.PROTOCOLS:
+            raise RecipeError(
+                f"{where}: there is no kind of part called {kind!r}; {nearest(kind, protocols.PROTOCOLS)}"
+            )
+        lacking = [f"{kind} {name!r}: {fault}" for fault in protocols.faults(kind, part)]
+        if lacking and name not in _shelf.get(kind, ()):
+            raise RecipeError(lacking)
         part.kind, part.name = kind, name
         return shelve(kind, name, part)
 
@@ -225,9 +233,9 @@ def field_types(cls: Any) -> dict[str, Any]:
     return _types[cls]
 
 
-def slot(kind: str, default: Any = dataclasses.MISSING) -> Any:
-    """Declare a field that holds a part of a kind, or a tuple of such parts."""
-    return dataclasses.field(default=default, metadata={"kind": kind})
+def slot(kind: str, default: Any = dataclasses.MISSING, implied: str = "") -> Any:
+    """Declare a field that holds a part of a kind, or a tuple of them; `implied` is what an empty tuple stands for."""
+    return dataclasses.field(default=default, metadata={"kind": kind, "implied": implied})
 
 
 def slot_kind(cls: Any, field: str) -> str | None:
@@ -245,6 +253,12 @@ def _check_slot(value: Any, _: Any) -> str | None:
     parts = value if isinstance(value, tuple) else () if value is None else (value,)
     odd = next((one for one in parts if not isinstance(one, Part)), None)
     return None if odd is None else f"{shown(odd)} is no part"
+
+
+def implied(cls: Any, field: str) -> tuple[Any, ...]:
+    """Parts that an empty tuple in a field stands for."""
+    meta = cls.__dataclass_fields__[field].metadata
+    return (parse(meta["kind"], meta["implied"]),) if meta.get("implied") else ()
 
 
 def is_composite(part: Any) -> bool:
@@ -307,6 +321,13 @@ def run_source(path: Path, source: bytes) -> None:
 def used() -> frozenset[str]:
     """sha256 of every user's file that this process has run."""
     return frozenset(_used)
+
+
+def origin_of(cls: type, error: BaseException) -> str:
+    """Where in a part's own file an error arose, in words; "" where it arose elsewhere."""
+    file = inspect.getsourcefile(cls) or ""
+    line = _line_in(error, Path(file))
+    return f" in {file}, line {line}" if line else ""
 
 
 def _line_in(error: BaseException, path: Path) -> int | None:

@@ -21,26 +21,28 @@ T = TypeVar("T", bound=Part)
 def assign(part: T, words: list[str]) -> T:
     """Return the part with `field=value` words applied, in any order: whole parts first, then their fields.
 
+    A field that lists parts also takes `field+=part` and `field-=name`.
+
     Raises:
         RecipeError: every fault of all words, together.
     """
     faults: list[str] = []
     later: list[str] = []
     for word in words:
-        key, _, text = word.partition("=")
+        key, sign, text = _split(word)
         try:
-            path = resolve(part, key.strip())
+            path = resolve(part, key)
         except RecipeError:
             later.append(word)  # its part may come with another word
             continue
         if _kind_at(part, path) is None:
             later.append(word)
         else:
-            part = _collect(faults, part, path, text)
+            part = _collect(faults, part, path, text, sign)
     for word in later:
-        key, _, text = word.partition("=")
+        key, sign, text = _split(word)
         try:
-            part = _collect(faults, part, resolve(part, key.strip()), text)
+            part = _collect(faults, part, resolve(part, key), text, sign)
         except RecipeError as error:
             faults += error.faults
     if faults:
@@ -48,9 +50,16 @@ def assign(part: T, words: list[str]) -> T:
     return part
 
 
-def _collect(faults: list[str], part: T, path: Path, text: str) -> T:
+def _split(word: str) -> tuple[str, str, str]:
+    """Key, sign and text of `field=value` (no sign), `field+=part` or `field-=name`."""
+    key, _, text = word.partition("=")
+    key = key.strip()
+    return (key[:-1].rstrip(), key[-1], text) if key.endswith(("+", "-")) else (key, "", text)
+
+
+def _collect(faults: list[str], part: T, path: Path, text: str, sign: str) -> T:
     try:
-        return put(part, path, read_at(part, path, text))
+        return put(part, path, _changed(part, path, text, sign) if sign else read_at(part, path, text))
     except RecipeError as error:
         faults += error.faults
     except ValueError as error:
@@ -141,6 +150,29 @@ def read_at(part: Any, path: Path, text: str) -> Any:
 def _read_several(kind: str, text: str) -> tuple[Any, ...]:
     listed = [] if text.strip() in ("", "none") else re.split(r"\+(?=[a-z])", text)
     return tuple(registry.parse(kind, one) for one in listed)
+
+
+def _changed(part: Any, path: Path, text: str, sign: str) -> tuple[Any, ...]:
+    """The parts listed in a field, with those of the text added or taken away.
+
+    Raises:
+        RecipeError: the field lists no parts, or what is taken away is not there.
+    """
+    where, place = part, ".".join(path)
+    for key in path[:-1]:
+        where = _step(where, key)
+    current = getattr(where, path[-1])
+    kind = registry.slot_kind(type(where), path[-1])
+    if kind is None or not isinstance(current, tuple):
+        raise RecipeError(f"{place}{sign}={text}: {place} is no list of parts; write {place}={text}")
+    current = current or registry.implied(type(where), path[-1])
+    if sign == "+":
+        return (*current, *read_at(part, path, text))
+    names = [name.strip() for name in text.split("+")]
+    there = [one.name for one in current]
+    if missing := [name for name in names if name not in there]:
+        raise RecipeError(f"{place} has no {missing[0]!r} to take away; {nearest(missing[0], there)}")
+    return tuple(one for one in current if one.name not in names)
 
 
 def put(part: Any, path: Path, value: Any) -> Any:

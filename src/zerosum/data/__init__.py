@@ -1,8 +1,11 @@
 """Data: named sets, folders, archives, arrays and mixtures, decoded once and fed by position."""
 
+from zerosum.data.contents import Contents
 from zerosum.data.dataset import RULES, Dataset, open_data
 from zerosum.data.feed import Feed
+from zerosum.data.mixtures import Mixture
 from zerosum.data.named import names
+from zerosum.data.part import DataPart
 from zerosum.data.pixels import to_images
 from zerosum.data.preparation import Preparation
 from zerosum.data.sources import is_name, whole_place
@@ -10,8 +13,11 @@ from zerosum.data.units import Units
 
 __all__ = [
     "RULES",
+    "Contents",
+    "DataPart",
     "Dataset",
     "Feed",
+    "Mixture",
     "Preparation",
     "Units",
     "is_name",

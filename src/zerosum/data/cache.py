@@ -33,14 +33,17 @@ def decoded(source: Source, preparation: Preparation, cache: Path, skip_bad: boo
     Raises:
         DataError: an image is bad and `skip_bad` is off, or the disk is full.
     """
-    key = hashlib.sha256(f"{LAYOUT}\n{source.key}\n{preparation.decoding()}".encode()).hexdigest()
-    entry = cache / "decoded" / key
-    found = _load(entry)
+    digest = hashlib.sha256(f"{LAYOUT}\n{source.key}\n{preparation.decoding()}".encode()).hexdigest()
+    entry = cache / "decoded" / digest
+    found = _load(entry) if source.key else None
     if found is None:
         contents = source.contents()
         if contents.array is not None and is_table(contents.array, preparation):
             return points(contents.where or source.name, contents, contents.array)
-        found = _build(source, contents, preparation, entry, report)
+        if source.key:
+            found = _build(source, contents, preparation, entry, report)
+        else:
+            found = decode(source.name, contents, preparation, _in_memory, report)
     if not skip_bad:
         refuse_bad(found.skipped, len(found.values) + len(found.skipped))
     return found

@@ -32,7 +32,7 @@ class Source:
     """A place that data come from; `contents` is called only where the cache has nothing."""
 
     name: str  # for people
-    key: str  # changes when the content changes
+    key: str  # changes when the content changes; "": what was decoded is not kept
     contents: Callable[[], Contents]
     notes: tuple[str, ...] = ()  # what was left out before anything was read, a line each
 

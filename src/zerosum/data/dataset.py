@@ -13,11 +13,11 @@ import numpy as np
 from zerosum.core.download import Report, cache_folder, silent
 from zerosum.core.errors import DataError, plain
 from zerosum.data import classes as classing
-from zerosum.data import mixtures
 from zerosum.data.cache import decoded
 from zerosum.data.contents import Decoded
+from zerosum.data.mixtures import Mixture
 from zerosum.data.preparation import Preparation
-from zerosum.data.sources import find, namesake
+from zerosum.data.sources import find, is_name, namesake, part_of
 from zerosum.data.units import Units
 
 AS_THEY_ARE = Preparation()
@@ -92,8 +92,9 @@ def open_data(
     Raises:
         DataError: there is no such source, or it cannot be read; the message says where and how to mend it.
     """
-    if str(source) in mixtures.MIXTURES and not isinstance(source, Path):
-        return _open_mixture(str(source), preparation, seed)
+    part = part_of(str(source)) if is_name(source) else None
+    if isinstance(part, Mixture):
+        return _open_mixture(part, preparation, seed)
     folder = cache_folder(cache)
     report = report or silent
     found = find(source, data_root, folder, report, preparation)
@@ -101,9 +102,8 @@ def open_data(
     return _split(found.name, made, preparation, seed, rules, (*namesake(source), *found.notes))
 
 
-def _open_mixture(name: str, preparation: Preparation, seed: int) -> Dataset:
-    mixture = mixtures.MIXTURES[name]
-    values = mixture.sample(seed)
+def _open_mixture(mixture: Mixture, preparation: Preparation, seed: int) -> Dataset:
+    name, values = mixture.name, mixture.sample(seed)
     content = hashlib.sha256(values.tobytes()).hexdigest()
     made = Decoded(values, None, (), None, (), content)
     train, held_out, how = _halves(name, made, None, preparation, seed)

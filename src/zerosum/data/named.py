@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from zerosum.core.download import Report, download
+from zerosum.core.download import Report, cache_folder, download, silent
 from zerosum.core.errors import DataError
+from zerosum.core.registry import register, shelf, summary
 from zerosum.data.cifar import FORMS, cifar10, is_cifar
-from zerosum.data.contents import Source
+from zerosum.data.contents import Contents, Source
 from zerosum.data.digits import digits
 from zerosum.data.idx import pairs
-from zerosum.data.mixtures import MIXTURES
+from zerosum.data.part import DataPart, Search
 from zerosum.data.stacked import stacked
 
 URLS = {
@@ -39,18 +41,53 @@ HASHES = {  # set -> file -> sha256
 }
 CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 CLASSES = {"mnist": tuple("0123456789"), "fashion-mnist": CLOTHES}
-ABOUT = {
-    "cifar10": "60,000 colour photographs of 32x32 in 10 classes; 10,000 held out (170 MB to fetch)",
-    "digits": "1,797 handwritten digits of 8x8; comes with scikit-learn, no download",
-    "fashion-mnist": "70,000 grey pictures of clothes of 28x28 in 10 classes; 10,000 held out (31 MB to fetch)",
-    "mnist": "70,000 handwritten digits of 28x28 in 10 classes; 10,000 held out (12 MB to fetch)",
-    "stacked-mnist": "128,000 triples of mnist's digits as colours of 28x28: 1,000 modes, no labels (301 MB of cache)",
-}
+
+
+class Named(DataPart):
+    """Base of the sets that have a place of their own."""
+
+    def contents(self) -> Contents:
+        """What `source` finds where nobody says where to look."""
+        return self.source(Search(None, cache_folder(), silent)).contents()
+
+    def source(self, search: Search) -> Source:
+        """Find it under the data root, else in the cache, else fetch it."""
+        return named(self.name, search.data_root, search.cache, search.report)
+
+
+@register("data", "cifar10")
+@dataclass(frozen=True)
+class Cifar10(Named):
+    """60,000 colour photographs of 32x32 in 10 classes; 10,000 held out (170 MB to fetch)."""
+
+
+@register("data", "digits")
+@dataclass(frozen=True)
+class Digits(Named):
+    """1,797 handwritten digits of 8x8; comes with scikit-learn, no download."""
+
+
+@register("data", "fashion-mnist")
+@dataclass(frozen=True)
+class FashionMnist(Named):
+    """70,000 grey pictures of clothes of 28x28 in 10 classes; 10,000 held out (31 MB to fetch)."""
+
+
+@register("data", "mnist")
+@dataclass(frozen=True)
+class Mnist(Named):
+    """70,000 handwritten digits of 28x28 in 10 classes; 10,000 held out (12 MB to fetch)."""
+
+
+@register("data", "stacked-mnist")
+@dataclass(frozen=True)
+class StackedMnist(Named):
+    """128,000 triples of mnist's digits as colours of 28x28: 1,000 modes, no labels (301 MB of cache)."""
 
 
 def names() -> dict[str, str]:
-    """Named sets, each with one line about it."""
-    return dict(sorted((ABOUT | {name: mixture.about for name, mixture in MIXTURES.items()}).items()))
+    """Sets that can be named, each with one line about it."""
+    return {name: summary(part) for name, part in shelf("data").items()}
 
 
 def named(name: str, data_root: str | Path | None, cache: Path, report: Report) -> Source:

@@ -22,7 +22,7 @@ _WAYS = {
 }
 
 
-@register("data", "images")
+@register("preparation", "images")
 @dataclass(frozen=True)
 class Preparation(Part):
     """Turn images of any size and mode into uint8 [H, W, C] of one shape.
@@ -50,16 +50,18 @@ class Preparation(Part):
         super().__post_init__()
         found = re.fullmatch(r"auto|([1-9]\d*)(?:x([1-9]\d*))?", self.size)
         if found is None:
-            raise RecipeError(f"data 'images': size: {self.size!r} is not auto, 64, or 48x64 (height x width)")
+            raise RecipeError(f"preparation 'images': size: {self.size!r} is not auto, 64, or 48x64 (height x width)")
         if max(int(side or 0) for side in found.groups()) > 8192:
-            raise RecipeError(f"data 'images': size: {self.size!r} is above 8192 pixels a side")
+            raise RecipeError(f"preparation 'images': size: {self.size!r} is above 8192 pixels a side")
         if re.fullmatch(r"all|\d{1,3}", self.levels) is None:
-            raise RecipeError(f"data 'images': levels: {self.levels!r} is not all, or a number of folders as 0 or 2")
+            raise RecipeError(
+                f"preparation 'images': levels: {self.levels!r} is not all, or a number of folders as 0 or 2"
+            )
         for field, check in (("background", ImageColor.getrgb), ("range", read_span)):
             try:
                 check(getattr(self, field))
             except ValueError as error:
-                raise RecipeError(f"data 'images': {field}: {error}; {_WAYS[field]}") from error
+                raise RecipeError(f"preparation 'images': {field}: {error}; {_WAYS[field]}") from error
 
     @property
     def span(self) -> Span | None:

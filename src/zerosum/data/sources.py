@@ -9,6 +9,7 @@ from pathlib import Path
 
 from zerosum.core.download import Report
 from zerosum.core.errors import DataError, nearest
+from zerosum.core.registry import parse
 from zerosum.data.archives import TAR_SUFFIXES, folder, is_tar, is_zip, single, tarred, zipped
 from zerosum.data.arrays import arrays
 from zerosum.data.cifar import cifar10, is_cifar
@@ -16,7 +17,8 @@ from zerosum.data.contents import Source
 from zerosum.data.hub import hub
 from zerosum.data.idx import is_idx, pairs
 from zerosum.data.layout import is_image
-from zerosum.data.named import idx_folder, named, names
+from zerosum.data.named import idx_folder, names
+from zerosum.data.part import DataPart, Search
 from zerosum.data.preparation import Preparation
 from zerosum.data.tables import SUFFIXES, table
 
@@ -33,7 +35,7 @@ def find(
     """
     word = str(text)
     if is_name(text):
-        return named(word, data_root, cache, report)
+        return part_of(word).source(Search(data_root, cache, report))
     if word.startswith("hf:"):
         return hub(word.removeprefix("hf:"), cache)
     path = Path(text).expanduser()
@@ -47,8 +49,17 @@ def find(
 
 
 def is_name(text: str | Path) -> bool:
-    """True for the name of a set: it wins over a place of that name, which is written `./NAME`."""
-    return not isinstance(text, Path) and text in names()
+    """True for the name of a set, as `digits` or `mine:count=9`; it wins over a place, which is written `./NAME`."""
+    return not isinstance(text, Path) and text.partition(":")[0] in names()
+
+
+def part_of(word: str) -> DataPart:
+    """The source that a name with its fields stands for.
+
+    Raises:
+        RecipeError: it has no such field, or the value does not fit.
+    """
+    return parse("data", word)
 
 
 def namesake(text: str | Path) -> tuple[str, ...]:
@@ -59,10 +70,10 @@ def namesake(text: str | Path) -> tuple[str, ...]:
 
 
 def whole_place(text: str | Path) -> str:
-    """What means the same data from anywhere: a name as it is, a place by its whole path."""
+    """What means the same data from anywhere: a name with all of its fields, a place by its whole path."""
     word = str(text)
     if is_name(text):
-        return word
+        return str(part_of(word))
     local = word.removeprefix("hf:")
     if local != word:
         return f"hf:{Path(local).expanduser().absolute()}" if Path(local).expanduser().is_dir() else word
@@ -71,6 +82,8 @@ def whole_place(text: str | Path) -> str:
 
 def _offer(word: str, path: Path) -> str:
     """The nearest name of a set, or of what lies where the path first leads nowhere."""
+    if ":" in word and "/" not in word:
+        return nearest(word.partition(":")[0], names())
     while path.parent != path and not path.parent.exists():
         path = path.parent
     try:

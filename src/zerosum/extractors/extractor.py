@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,9 +139,9 @@ class ExtractorPart(Part):
                 f"{shape[0]}; any number is judged by extractor 'pixels' or 'pca'"
             )
 
+    @abstractmethod
     def make(self, shape: tuple[int, ...], device: torch.device | str) -> Extractor:
         """Make it for a checked shape, without real images."""
-        raise NotImplementedError
 
     def fit(self, shape: tuple[int, ...], device: torch.device | str, reference: Images) -> Extractor:  # noqa: ARG002
         """Make it for a checked shape, with real images at hand; most do not look at them."""

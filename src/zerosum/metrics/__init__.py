@@ -6,6 +6,7 @@ in `suite`.
 
 from zerosum.metrics.baseline import ClassPCAGaussian
 from zerosum.metrics.critic import critic_divergences
+from zerosum.metrics.evidence import Evidence, Measure, Metric, Samples
 from zerosum.metrics.frechet import Moments, frechet_distance, frechet_distance_infinity, frechet_distance_of
 from zerosum.metrics.kernel import kernel_distance, kernel_distance_subsets
 from zerosum.metrics.memorisation import authenticity, ct_score, mifid_distance
@@ -23,7 +24,11 @@ from zerosum.metrics.sliced import sliced_wasserstein
 
 __all__ = [
     "ClassPCAGaussian",
+    "Evidence",
+    "Measure",
+    "Metric",
     "Moments",
+    "Samples",
     "accuracy_by_class",
     "authenticity",
     "class_accuracy",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -79,7 +80,7 @@ class Metric(Part):
         looks_at: "samples"; "training" where it also needs what was trained on, and is small where that was copied.
     """
 
-    better: ClassVar[dict[str, bool | None]] = {}
+    better: ClassVar[dict[str, bool | None]]
     looks_at: ClassVar[str] = "samples"
 
     def lacks(self, evidence: Evidence) -> str | None:  # noqa: ARG002
@@ -90,9 +91,9 @@ class Metric(Part):
         """Why the numbers it found are to be read with care, or what they give away; None where there is nothing."""
         return None
 
+    @abstractmethod
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
         """Judge `evidence.fake`."""
-        raise NotImplementedError
 
 
 def few(evidence: Evidence, least: int, what: str) -> str | None:

@@ -14,7 +14,7 @@ from zerosum.core.values import Count
 class Judging(Part):
     """What is measured at each evaluation of a training, and which number decides what is best."""
 
-    metrics: Any = slot("metric", ())  # none: those usual for the data, see `zerosum ls metric`
+    metrics: Any = slot("metric", (), "usual")  # none: those usual for the data, which metrics+=ct adds to
     extractor: str = "auto"  # what sees features, as in `zerosum ls extractor`; auto: by the data
     count: Count = 2_500  # generated samples in each evaluation
     split: Literal["auto", "held-out", "train", "all"] = "auto"  # real samples; auto: held out where there are 100

@@ -33,7 +33,7 @@ class Recipe(Part):
     on_nan: Literal["stop", "rollback"] = "stop"  # rollback: at most 3 times back to the last checkpoint, then stop
     stop_when: str = ""  # end early, as fd<1.0: a number of evaluations.jsonl or metrics.jsonl, < or >, a limit
     patience: Length = Length(0)  # end early where the number that `best` follows has not improved for so long
-    data: Any = slot("data", Preparation())  # how images are made equal
+    data: Any = slot("preparation", Preparation())  # how images are made equal
     judge: Any = slot("judge", Judging())  # how samples are judged on the way
     game: Any = slot("game", None)  # who plays and how
 

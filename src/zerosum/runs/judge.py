@@ -27,7 +27,7 @@ from zerosum.extractors import Extractor, ExtractorPart, choose
 from zerosum.extractors.choose import LOOKED_AT
 from zerosum.metrics import ClassPCAGaussian
 from zerosum.metrics.evidence import Evidence, Metric, Samples
-from zerosum.metrics.suite import FD, KID, PRDC, Modes, SlicedWasserstein
+from zerosum.metrics.suite import FD, KID, PRDC, Modes, SlicedWasserstein, Usual
 from zerosum.recipes import Judging
 from zerosum.runs.health.facts import spaced
 from zerosum.runs.kept import Kept
@@ -87,7 +87,7 @@ class Judge:
         part = self._chosen() if judging.extractor == "auto" else parse("extractor", judging.extractor)
         reference = self._values(self._order("train")[:REFERENCE]) if part.fitted else None
         self.extractor: Extractor = part.build(dataset.shape, device, reference)
-        self.metrics: tuple[Metric, ...] = judging.metrics or usual(dataset, self.extractor)
+        self.metrics: tuple[Metric, ...] = self._wanted()
         names = [name for metric in self.metrics for name in metric.better]
         if self.best not in names:
             raise RecipeError(f"judge.best={self.best}: no metric gives that number; {nearest(self.best, names)}")
@@ -102,6 +102,13 @@ class Judge:
         names = [name for metric in self.metrics for name in metric.better]
         wanted = "fd" if self.extractor.classes else "sliced-wasserstein"
         return wanted if wanted in names else names[0]
+
+    def _wanted(self) -> tuple[Metric, ...]:
+        """Metrics as they are asked for, the usual ones in the place of their name."""
+        asked: tuple[Metric, ...] = self.judging.metrics or (Usual(),)
+        usually = usual(self.dataset, self.extractor)
+        listed = [one for metric in asked for one in (usually if isinstance(metric, Usual) else (metric,))]
+        return tuple(dict.fromkeys(listed))
 
     def _chosen(self) -> ExtractorPart:
         dataset = self.dataset
@@ -231,8 +238,9 @@ class Judge:
         """
         evidence = self.evidence(fake, **others)
         lacking = {metric: reason for metric in self.metrics if (reason := metric.lacks(evidence))}
-        if lacking and self.judging.metrics:  # asked for; of the usual ones those that apply are taken
-            raise RecipeError([f"metric {metric.name!r} needs {reason}" for metric, reason in lacking.items()])
+        asked = [f"metric {one.name!r} needs {why}" for one, why in lacking.items() if one in self.judging.metrics]
+        if asked:  # of the usual ones those that apply are taken
+            raise RecipeError(asked)
         able = [metric for metric in self.metrics if metric not in lacking]
         return [record for metric in able for record in self._records(metric, evidence, weights)]
 

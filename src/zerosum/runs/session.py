@@ -161,7 +161,7 @@ def resume(
 def _origin(before: dict[str, Any], data: str | Path | None, data_root: str | Path | None) -> dict[str, Any]:
     """Where a run's data are now."""
     return {
-        "source": before["source"] if data is None else _absolute(data),
+        "source": before["source"] if data is None else whole_place(data),
         "root": before["root"] if data_root is None else _absolute(data_root),
         "skip_bad": before["skip_bad"],
         "rules": before.get("rules", 1),

@@ -4,6 +4,7 @@ from zerosum.metrics.suite.classes import Classes, InceptionScore
 from zerosum.metrics.suite.copies import CT, Authenticity, MiFID
 from zerosum.metrics.suite.distances import FD, KID, PRDC, Duplicates, FDInfinity, SlicedWasserstein
 from zerosum.metrics.suite.generators import Critic, Modes, PathLength, StackedModes
+from zerosum.metrics.suite.usual import Usual
 
 __all__ = [
     "CT",
@@ -21,4 +22,5 @@ __all__ = [
     "PathLength",
     "SlicedWasserstein",
     "StackedModes",
+    "Usual",
 ]
