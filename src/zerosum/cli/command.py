@@ -14,13 +14,16 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zerosum.core.console import Lasting, silence
+from zerosum.core.console import Lasting, silence, visible
 from zerosum.core.errors import ZerosumError, ZerosumWarning
 from zerosum.core.interrupt import AT_ONCE, Watch
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -84,7 +87,19 @@ def _print_version(asked: bool) -> None:
 
 def say(text: str) -> None:
     """Print a line for people, where there is a console."""
-    print(text, file=Lasting(sys.stderr))
+    print(visible(text), file=Lasting(sys.stderr))
+
+
+def tell(text: str) -> None:
+    """Print a line of an answer that is read by people."""
+    print(visible(text))  # noqa: T201
+
+
+def sheet(width: int | None = None) -> Console:
+    """Stdout for tables whose cells stand there as they are: brackets are no markup, `:cat:` is no picture."""
+    from rich.console import Console
+
+    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def answer(value: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from zerosum.cli.command import Json, Overwrite, Trust, Use, answer, command, say
+from zerosum.cli.command import Json, Overwrite, Trust, Use, answer, command, say, sheet
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -72,11 +72,9 @@ def points(at: At | None) -> tuple[Literal["last", "best"], ...]:
 
 def print_tables(comparison: Comparison, at: Sequence[Literal["last", "best"]]) -> None:
     """Print to stdout what is common to all runs, what tells them apart, and a table for each protocol."""
-    from rich.console import Console
+    from zerosum.core.console import visible
 
-    from zerosum.runs.page import visible
-
-    console = Console(highlight=False, markup=False)
+    console = sheet()
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     console.print(visible("; ".join(comparison.common.values())))
     console.print()
@@ -94,7 +92,7 @@ def _runs(comparison: Comparison) -> Table:
     """A row for each group: its name, seeds and clocks, and what tells it from the others."""
     from rich.table import Table
 
-    from zerosum.runs.page import visible
+    from zerosum.core.console import visible
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("run", overflow="fold", max_width=NAME)
@@ -131,8 +129,8 @@ def _width(comparison: Comparison, column: Column, at: Sequence[Literal["last", 
 
 
 def _title(comparison: Comparison, column: Column) -> str:
+    from zerosum.core.console import visible
     from zerosum.runs.compare import ARROWS
-    from zerosum.runs.page import visible
 
     return f"{visible(comparison.title(column))} {ARROWS[comparison.better(column)]}"
 
@@ -140,7 +138,7 @@ def _title(comparison: Comparison, column: Column) -> str:
 def _table(comparison: Comparison, columns: Sequence[Column], at: Sequence[Literal["last", "best"]]) -> Table:
     from rich.table import Table
 
-    from zerosum.runs.page import visible
+    from zerosum.core.console import visible
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("run", overflow="fold", max_width=NAME)

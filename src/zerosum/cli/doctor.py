@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zerosum.cli.command import Json, Trust, Use, answer, command, say
+from zerosum.cli.command import Json, Trust, Use, answer, command, say, tell
 
 
 @command
@@ -35,7 +35,7 @@ def doctor(
         answer({"run": run, "images": course.images, "healthy": not lasting, "findings": found})
         return
     for line in health.lines(findings):
-        print(line)  # noqa: T201
+        tell(line)
     if not course.reports:
         say("nothing has been reported yet")
     elif not lasting:

@@ -20,6 +20,7 @@ from zerosum.cli.command import (
     answer,
     command,
     say,
+    sheet,
 )
 
 
@@ -81,8 +82,9 @@ def evaluate(
 
 def show(records: list[Any]) -> None:
     """Print a table: value, floor, baseline; then what it was measured with, and warnings."""
-    from rich.console import Console
     from rich.table import Table
+
+    from zerosum.core.console import visible
 
     table = Table(box=None, pad_edge=False)
     for title in ("metric", "value", "floor", "baseline", "better"):
@@ -91,9 +93,9 @@ def show(records: list[Any]) -> None:
         spread = "" if record.spread is None else f" +- {record.spread:.2g}"
         better = {True: "higher", False: "lower", None: "near the floor"}[record.higher_is_better]
         table.add_row(
-            record.metric, f"{record.value:.4g}{spread}", number(record.floor), number(record.baseline), better
+            visible(record.metric), f"{record.value:.4g}{spread}", number(record.floor), number(record.baseline), better
         )
-    Console(width=100).print(table)
+    sheet(width=100).print(table)
     protocol = records[0].protocol
     say(
         f"{protocol['count']:,} samples against {protocol['count_real']:,} real ones ({protocol['real']}), "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
+import sys
 
 from zerosum.cli.command import Json, Quiet, Root, Use, answer, app, command, say
 
@@ -18,6 +20,9 @@ for subject in SUBJECTS:
 
 def main() -> None:
     """Entry point of the `zerosum` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal's encoding has no letters for is written out
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 

@@ -8,11 +8,12 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from zerosum import recipes  # noqa: F401  (puts every part on the shelf)
+from zerosum.cli.command import sheet, tell
 from zerosum.core import registry, settings, values
+from zerosum.core.console import visible
 from zerosum.core.errors import RecipeError, nearest
 from zerosum.core.registry import Part
 
@@ -40,8 +41,8 @@ def print_listing(rows: Listing) -> None:
     table.add_column(overflow="fold")
     for kind, parts in rows.items():
         for place, (name, text) in enumerate(parts):
-            table.add_row("" if place else kind, name, text)
-    Console().print(table)
+            table.add_row("" if place else kind, visible(name), visible(text))
+    sheet().print(table)
 
 
 def print_description(name: str, use: Iterable[str]) -> None:
@@ -56,12 +57,11 @@ def print_description(name: str, use: Iterable[str]) -> None:
     if not found:
         known = [one for kind in registry.kinds() for one in registry.shelf(kind)]
         raise RecipeError(f"nothing is called {name!r}; {nearest(name, known)}")
-    console = Console(highlight=False, markup=False, soft_wrap=True)
     for kind, part in found:
-        console.print(f"# {kind} {name}: {registry.summary(part)}")
+        tell(f"# {kind} {name}: {registry.summary(part)}")
         more = [f"# {line}".rstrip() for line in (inspect.getdoc(part) or "").splitlines()[1:]]
         fields = _part_lines(part) if isinstance(part, type) else annotated(part())
-        console.print("\n".join([*more, *fields]), "\n")
+        tell("\n".join([*more, *fields, ""]))
 
 
 def _part_lines(cls: type[Part]) -> Iterator[str]:

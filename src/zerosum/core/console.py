@@ -1,11 +1,32 @@
-"""A console may go away: `| head -1`, a closed terminal. What was to be said is then said to nobody."""
+"""What a console shows, and that it may go away: `| head -1`, a closed terminal. Then things are said to nobody.
+
+Names of files and classes are anybody's: all that is shown goes through `visible`, and names through `named`.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TextIO
+
+# control characters; those that turn the direction of writing, or are not seen; separators of lines; halves of letters
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\U000e0000-\U000e007f\ud800-\udfff]"
+)
+_BREAKS = str.maketrans({"\n": "\\n", "\t": "\\t"})
+
+
+def visible(value: object) -> str:
+    r"""Any value as text whose control characters are written out, as `\x1b`; lines stay lines."""
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], str(value))
+
+
+def named(name: object) -> str:
+    r"""A name within a text: as `visible`, and on one line."""
+    return visible(name).translate(_BREAKS)
 
 
 class Lasting:

@@ -15,6 +15,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from zerosum.core.console import named
+
 LISTED = 60  # options at most; classes may be thousands
 
 
@@ -89,4 +91,4 @@ def nearest(word: str, options: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     more = f", ... ({len(options):,} in all)" if len(options) > LISTED else ""
-    return f"there is: {', '.join(options[:LISTED])}{more}" if options else "there is none"
+    return f"there is: {', '.join(map(named, options[:LISTED]))}{more}" if options else "there is none"

@@ -7,25 +7,18 @@ from __future__ import annotations
 
 import base64
 import html
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from zerosum.core.console import visible
 from zerosum.runs.outputs import MARK
 
 STYLE, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
-# control characters, and those that turn the direction of writing
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def text(value: object) -> str:
     """Any value as HTML text: markup escaped, control characters written out."""
     return html.escape(visible(value))
-
-
-def visible(value: object) -> str:
-    r"""Any value as text whose control characters are written out, as `\x1b`."""
-    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], str(value))
 
 
 def page(title: str, opening: Iterable[str], sections: dict[str, str]) -> str:

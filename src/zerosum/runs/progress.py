@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from zerosum.core.console import Lasting
+from zerosum.core.console import Lasting, visible
 from zerosum.runs.moments import Standing
 
 BAR = 16  # characters
@@ -36,7 +36,7 @@ class Display:
 
     def say(self, text: str, style: str = "") -> None:
         """Print a line above the bar."""
-        self.console.print(Text(text, style=style), soft_wrap=True)
+        self.console.print(Text(visible(text), style=style), soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Print a line that asks for attention."""
@@ -63,7 +63,7 @@ class Display:
         for _ in range(1 + len(bar)):
             line.add_column(no_wrap=True)
         line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-        line.add_row(str(standing), *bar, Text(self._text))
+        line.add_row(str(standing), *bar, Text(visible(self._text)))
         return line
 
     def update(self, text: str) -> None:
