@@ -217,7 +217,7 @@ WRONG = {
     "no file to use": (["train", "--use", "none.py"], "--use none.py: there is no such Python file"),
     "unknown kind": (["ls", "optimiser"], "did you mean 'optimizer'"),
     "unknown name": (["show", "wgangp"], "did you mean 'wgan-gp'"),
-    "schedule without an end": (["train", "generator.schedule=linear", "--minutes", "1"], "generator.schedule"),
+    "schedule after the end": (["train", "generator.schedule=linear:start=5k", "--images", "4k"], "generator.schedule"),
 }
 
 

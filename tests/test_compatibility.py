@@ -79,8 +79,7 @@ def test_all_problems_are_reported_together():
         "dcgan",
         "regularizers=r1+r2",
         "generator.network=dcgan-discriminator",
-        "discriminator.schedule=linear",
-        total=None,
+        "discriminator.schedule=linear:start=5k",
     )
     assert len(faults) == 4
     assert sum("batchnorm" in fault for fault in faults) == 2

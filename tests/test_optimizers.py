@@ -158,6 +158,13 @@ def test_schedules_fall_from_start_to_end_and_hold(cls):
     assert schedule.factor(4000, None) == schedule.factor(4000, 77)  # its own end decides
 
 
+@pytest.mark.parametrize("cls", [Linear, Cosine])
+def test_a_decay_whose_end_is_only_guessed_waits_for_its_start(cls):
+    schedule = cls(start=1000)
+    assert schedule.factor(500, 800.0) == 1  # a slow beginning: the end seems to come before the start
+    assert schedule.factor(1500, 2000.0) == cls().factor(500, 1000)
+
+
 def test_schedules_at_exact_points():
     assert Linear().factor(2500, 10_000) == 0.75
     assert Cosine().factor(2500, 10_000) == pytest.approx((1 + math.sqrt(0.5)) / 2, rel=1e-12)
@@ -183,9 +190,11 @@ def test_schedules_say_what_is_wrong(cls):
     ):
         cls().factor(0, None)
     with pytest.raises(RecipeError, match="start=50k is not before the end at 20k images; lower start"):
-        cls(start=50_000).factor(0, 20_000)
+        cls(start=50_000).check(20_000)
     with pytest.raises(RecipeError, match="start=3k is not before the end at 3k images"):
         cls(start=3000, end=3000)
+    for total in (None, 50_001):
+        cls(start=50_000).check(total)
 
 
 AHEAD = (

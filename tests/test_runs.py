@@ -188,6 +188,36 @@ def test_a_run_measured_in_time_stops_by_the_clock(tmp_path):
     assert run.metrics[-1]["seconds"] == pytest.approx(1.0, abs=0.5)
 
 
+def test_a_schedule_follows_the_clock_where_the_length_is_time_and_goes_on_from_the_saved_share(tmp_path, monkeypatch):
+    turn, told = training.Engine.turn, []
+
+    def turned(engine, feed):
+        turn(engine, feed)
+        if feed.position > 32:  # later than the trial
+            rates = [seat.optimizer.param_groups[0]["lr"] / seat.player.optimizer.lr for seat in engine.seats.values()]
+            told.append((engine.share, *rates))
+        if feed.position == 320:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(training.Engine, "turn", turned)
+    clock = itertools.count()
+    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock) / 100)  # each look takes 0.01 s
+    settings = ["generator.schedule=linear", "discriminator.schedule=cosine:final=0.5", "evaluation=never"]
+    assert not short(tmp_path / "run", "mlp", *settings, images="2s").finished
+    stopped, before = told[-1][0], len(told)
+    assert 0 < stopped < 1
+    assert zerosum.resume(tmp_path / "run", quiet=True).finished
+    shares = [share for share, *_ in told]
+    assert stopped <= shares[before] < stopped + 0.2
+    assert 0.9 < shares[-1] < 1
+    assert shares == sorted(shares)
+    for share, cosine, linear in told:
+        assert linear == pytest.approx(1 - share, abs=1e-9)
+        assert cosine == pytest.approx(0.75 + 0.25 * np.cos(np.pi * share), abs=1e-9)
+    with pytest.raises(RunError, match=r"length: 2s -> 3s .a schedule of this recipe ends with the run"):
+        zerosum.resume(tmp_path / "run", images="3s", quiet=True)
+
+
 def test_a_changed_recipe_is_listed_and_refused(tmp_path, monkeypatch):
     stop_at(monkeypatch, 250)
     short(tmp_path / "run", "mlp")

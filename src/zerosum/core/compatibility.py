@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, get_args
@@ -41,7 +42,9 @@ def trial(game: Any, space: Space, feed: Feed, total: int | None, **place: Any) 
         RecipeError: the turn fails; the message carries the reason.
     """
     try:
-        Engine(game, space, total=total, **place).turn(feed)
+        engine = Engine(game, space, total=total, **place)
+        engine.share = 0.0
+        engine.turn(feed)
     except ZerosumError:
         raise
     except Exception as error:  # anything that a part raises here is a fault of the recipe
@@ -192,7 +195,9 @@ def _schedules(game: Game, total: int | None) -> list[str]:
     faults = []
     for name, player in game.players().items():
         try:
-            player.schedule.factor(0, total)
+            if hasattr(player.schedule, "check"):
+                player.schedule.check(total)
+            player.schedule.factor(0, sys.maxsize if total is None else total)
         except RecipeError as error:
             faults += [f"{role(name)}.schedule: {fault}" for fault in error.faults]
     return faults

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -48,6 +49,7 @@ class Engine:
         self.game, self.space, self.seed, self.total = game, space, seed, total
         self.device, self.precision = torch.device(device), precision
         self.images = 0  # the clock: images drawn so far
+        self.share: float | None = None  # of a run that is measured in time: who plays says how much of it is done
         self.feed: Feed | None = None  # of the turn under way
         with seeded(seed, "weights"):
             self.seats = {
@@ -70,10 +72,17 @@ class Engine:
         self.feed, self.images = feed, feed.position
         reseed(self.seed, self.images, *([self.attempt] if self.attempt else []))
         for seat in self.seats.values():
-            seat.set_rate(seat.player.schedule.factor(self.images, self.total))
+            seat.set_rate(seat.player.schedule.factor(self.images, self.horizon))
         with self.autocast():
             self.game.step(feed, self)
         self.images = feed.position
+
+    @property
+    def horizon(self) -> float | None:
+        """Images of the whole run; where it is measured in time, what the pace so far leads to."""
+        if self.total is not None or self.share is None:
+            return self.total
+        return self.images / self.share if self.images and self.share else sys.maxsize
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Mixed precision where the engine was asked for it."""

@@ -1,7 +1,9 @@
 """Schedules: a factor on the learning rate, as a function of the clock in images.
 
-`factor(images, total)` takes the images shown so far and the length of the run in images (None: measured in time).
+`factor(images, total)` takes the images shown so far and the length of the run in images. Where that is a time, it is
+what the pace so far leads to, so that a decay over the whole run has done as much as the clock; None where nobody says.
 All of them hold their last value after their end, and warm up linearly from 0 at the first image if asked to.
+`check(total)` refuses what cannot be, before the first image.
 """
 
 from __future__ import annotations
@@ -21,22 +23,25 @@ def _warm(images: int, warmup: int) -> float:
     return min(1.0, images / warmup) if warmup else 1.0
 
 
-def _progress(name: str, images: int, start: int, end: int, total: int | None) -> float:
-    """Share of the decay that is done, 0 to 1."""
-    end = end or _length(name, total)
-    if start >= end:
+def _progress(name: str, images: int, start: int, end: int, total: float | None) -> float:
+    """Share of the decay that is done, 0 to 1; 0 as long as its end seems to come before its start."""
+    last = end or _length(name, total)
+    return min(1.0, max(0.0, (images - start) / (last - start))) if start < last else 0.0
+
+
+def _check(name: str, start: int, end: float | None) -> None:
+    if end is not None and start >= end:
         raise RecipeError(
-            f"schedule {name!r}: start={write_images(start)} is not before the end at {write_images(end)} images; "
+            f"schedule {name!r}: start={write_images(start)} is not before the end at {write_images(int(end))} images; "
             "lower start, or raise end or the length of the run"
         )
-    return min(1.0, max(0.0, (images - start) / (end - start)))
 
 
-def _length(name: str, total: int | None) -> int:
+def _length(name: str, total: float | None) -> float:
     if total is None:
         raise RecipeError(
-            f"schedule {name!r}: end=0 means the length of the run, and a run measured in time has none in images; "
-            f"set {name}:end=200k (images), or give the run a length in images or epochs"
+            f"schedule {name!r}: end=0 means the length of the run, and this one has none; set {name}:end=200k, or "
+            "give the engine a `total`, or before each turn the `share` of the run that is done"
         )
     return total
 
@@ -48,7 +53,7 @@ class Constant(Part):
 
     warmup: Images = 0  # images over which it rises from 0; 0: no warm-up
 
-    def factor(self, images: int, total: int | None) -> float:  # noqa: ARG002 - it has no end
+    def factor(self, images: int, total: float | None) -> float:  # noqa: ARG002 - it has no end
         """Factor on the learning rate, 0 to 1."""
         return _warm(images, self.warmup)
 
@@ -59,7 +64,7 @@ class Linear(Part):
     """The learning rate falls in a straight line, as CycleGAN's in its second half.
 
     Raises:
-        RecipeError: the decay would start at or after its end, or the run is measured in time and `end` is 0.
+        RecipeError: the decay would start at or after its end.
     """
 
     start: Images = 0  # images before the fall begins
@@ -70,9 +75,13 @@ class Linear(Part):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.end:
-            _progress(self.name, 0, self.start, self.end, None)
+            _check(self.name, self.start, self.end)
 
-    def factor(self, images: int, total: int | None) -> float:
+    def check(self, total: int | None) -> None:
+        """Refuse a decay that would start at or after the end of a run of so many images; None: measured in time."""
+        _check(self.name, self.start, self.end or total)
+
+    def factor(self, images: int, total: float | None) -> float:
         """Factor on the learning rate, 0 to 1."""
         done = _progress(self.name, images, self.start, self.end, total)
         return _warm(images, self.warmup) * ((1 - done) + self.final * done)
@@ -86,7 +95,7 @@ class Cosine(Part):
     Loshchilov & Hutter 2017, eq. 5, without restarts.
 
     Raises:
-        RecipeError: the decay would start at or after its end, or the run is measured in time and `end` is 0.
+        RecipeError: the decay would start at or after its end.
     """
 
     start: Images = 0  # images before the fall begins
@@ -97,9 +106,13 @@ class Cosine(Part):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.end:
-            _progress(self.name, 0, self.start, self.end, None)
+            _check(self.name, self.start, self.end)
 
-    def factor(self, images: int, total: int | None) -> float:
+    def check(self, total: int | None) -> None:
+        """Refuse a decay that would start at or after the end of a run of so many images; None: measured in time."""
+        _check(self.name, self.start, self.end or total)
+
+    def factor(self, images: int, total: float | None) -> float:
         """Factor on the learning rate, 0 to 1."""
         done = _progress(self.name, images, self.start, self.end, total)
         return _warm(images, self.warmup) * (self.final + (1 - self.final) * (1 + math.cos(math.pi * done)) / 2)
@@ -119,6 +132,6 @@ class Halving(Part):
         if not self.every:
             raise RecipeError("schedule 'halving': every=0 would halve for ever; set every=1600k, or schedule=constant")
 
-    def factor(self, images: int, total: int | None) -> float:  # noqa: ARG002 - it has no end
+    def factor(self, images: int, total: float | None) -> float:  # noqa: ARG002 - it has no end
         """Factor on the learning rate, 0 to 1."""
         return _warm(images, self.warmup) * max(self.final, 0.5 ** (images // self.every))

@@ -221,6 +221,7 @@ def prove(recipe: Recipe, dataset: Dataset, device: torch.device, precision: str
 def reported(recipe: Recipe, space: Space, feed: Feed, total: int | None) -> list[str]:
     """Names of the numbers that a turn gives to the log, by playing one."""
     engine = Engine(recipe.game, space, total=total, device=feed.device)
+    engine.share = 0.0
     engine.turn(feed)
     return list(engine.ledger.take("report"))
 

@@ -129,6 +129,7 @@ class Training:
         self.display.start(lambda: self.pace.standing(self.now, self.share))
         try:
             while not self.over and not interrupt.asked:
+                self.engine.share = self.share
                 self.engine.turn(self.feed)
                 now = self.now
                 self.after(before, now)
