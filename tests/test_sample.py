@@ -2,6 +2,8 @@
 
 import io
 import json
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -11,11 +13,11 @@ from typer.testing import CliRunner
 
 from tests.small import words
 from zerosum.cli.main import app
-from zerosum.core.errors import RecipeError, RunError
+from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
 from zerosum.core.space import Space
-from zerosum.data import open_data
+from zerosum.data import open_data, to_images
 from zerosum.recipes import read_recipe
-from zerosum.runs import animation, neighbours, pictures, sample
+from zerosum.runs import animation, neighbours, outputs, pictures, sample, video
 from zerosum.runs.generator import Generator, load_generator, save_generator
 
 IMAGES = Space((1, 8, 8), 100, 10)
@@ -268,6 +270,104 @@ def test_colours_move_as_colours(tmp_path):
     with Image.open(io.BytesIO(animation.encode(images, ".webp"))) as moving:
         moving.seek(2)
         assert np.array_equal(np.asarray(moving.convert("RGB"))[32::64, 32::64], images[2])
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+@pytest.mark.parametrize("shape", [(1, 9, 7), (3, 8, 8)])
+def test_mp4_shows_every_frame_at_even_sizes(tmp_path, shape):
+    smooth = torch.linspace(-1, 1, 6)[:, None, None, None].expand(6, *shape)
+    images = to_images(smooth)
+    path = tmp_path / "way.mp4"
+    outputs.write(path, video.encode(images))
+    probe = ["-select_streams", "v:0", "-count_frames", "-show_entries"]
+    wanted = "stream=width,height,nb_read_frames,r_frame_rate,pix_fmt:format_tags=comment"
+    ran = subprocess.run(
+        ["ffprobe", "-v", "error", *probe, wanted, "-of", "json", path], capture_output=True, check=True
+    )
+    told = json.loads(ran.stdout)
+    (stream,) = told["streams"]
+    assert (stream["nb_read_frames"], stream["r_frame_rate"], stream["pix_fmt"]) == ("6", "25/1", "yuv420p")
+    scale = 256 // max(shape[1:])
+    assert (stream["width"], stream["height"]) == (2 * -(-shape[2] * scale // 2), 2 * -(-shape[1] * scale // 2))
+    assert told["format"]["tags"]["comment"] == outputs.MARK.decode()
+    raw = subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "gray", "-"],
+        capture_output=True,
+        check=True,
+    ).stdout
+    frames = np.frombuffer(raw, np.uint8).reshape(6, stream["height"], stream["width"])
+    assert np.abs(frames[:, 100, 100].astype(int) - images[:, 4, 4, 0]).max() <= 4
+    outputs.write(path, video.encode(images))  # it is zerosum's
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_a_way_as_mp4(place, tmp_path):
+    assert call("sample", place, "-n", 2, "--interpolate", 3, "-o", tmp_path / "w.mp4").exit_code == 0
+    assert (tmp_path / "w.mp4").read_bytes()[4:8] == b"ftyp"
+
+
+def test_without_ffmpeg_other_forms_are_offered(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = call("sample", place, "-n", 2, "--interpolate", 3, "-o", tmp_path / "w.mp4")
+    assert done.exit_code == 2
+    assert "written by the program ffmpeg, which is not found; install it, or use FILE.webp" in done.stderr
+    (tmp_path / "ffmpeg").write_text("#!/bin/sh\necho no such encoder >&2; exit 3\n")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    with pytest.raises(RunError, match=r"ffmpeg cannot write \.mp4 here \(no such encoder\); use FILE\.webp"):
+        sample.write_samples(place, tmp_path / "w.mp4", count=2, interpolate=3)
+
+
+# ---------------------------------------------------------------------- classes on the way
+
+WAYS = {
+    "one-hot": ("mlp", ["generator.labels=concat"]),
+    "embedding": ("dcgan", ["generator.labels=embed"]),
+    "scales and shifts": ("mlp", ["generator.norm=batch", "generator.labels=norm"]),
+    "beside chunks": ("biggan", []),
+    "styles": ("stylegan2", ["generator.labels=embed"]),
+    "basis": ("r3gan", ["generator.labels=embed"]),
+}
+
+
+def jump(points):
+    """The largest step from frame to frame, in mean steps."""
+    steps = (points[1:] - points[:-1]).flatten(1).norm(dim=1)
+    return (steps.max() / steps.mean()).item()
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_a_way_from_class_to_class_never_jumps(tmp_path, kind):
+    recipe, settings = WAYS[kind]
+    generator = load_generator(make(tmp_path / "g.safetensors", recipe, *settings))
+    with torch.no_grad():
+        for name, one in generator.module.named_parameters():  # classes look different
+            if "embedding" in name or one.shape[:1] == (10,):
+                one.add_(torch.randn_like(one))
+    drawn = sample.Draft(generator, generator.latents(3), torch.tensor([7, 0, 4]))
+    way = drawn.walk(40, around=True)
+    assert way.shares.sum(1).allclose(torch.ones(120))
+    assert way.shares[[0, 40, 80]].argmax(1).tolist() == [7, 0, 4]
+    blended = torch.cat(list(generator.chunks(way.latents, way.shares)))
+    ends = generator.decode(drawn.latents, drawn.labels)
+    torch.testing.assert_close(blended[[0, 40, 80]], ends, rtol=1e-4, atol=1e-4)
+    assert jump(blended) < 0.5 * jump(generator.decode(way.latents, way.labels))
+    assert torch.equal(torch.from_numpy(way.render()), torch.from_numpy(to_images(blended)))
+
+
+def test_a_generator_that_cannot_blend_stays_in_a_class(conditional, tmp_path, monkeypatch):
+    generator = load_generator(conditional)
+    monkeypatch.setattr(Generator, "blends", False)
+    drawn = sample.Draft(generator, generator.latents(3), torch.tensor([7, 0, 4]))
+    for around, labels in ((True, [7] * 6), (False, [7, 7, 0, 0])):
+        with pytest.warns(ZerosumWarning, match="cannot blend classes, so each way stays in its first one"):
+            way = drawn.walk(2, around=around)
+        assert way.labels.tolist() == labels
+        assert way.shares is None
+    done = call("sample", conditional, "-n", 3, "--interpolate", 3, "-o", tmp_path / "w.gif")
+    assert done.exit_code == 0
+    assert "cannot blend classes" in done.stderr
+    one = call("sample", conditional, "-n", 3, "--interpolate", 3, "--label", "digit 3", "-o", tmp_path / "w.gif")
+    assert "blend" not in one.stderr
 
 
 # ---------------------------------------------------------------------- truncation

@@ -74,7 +74,7 @@ Out = Annotated[
         "-o",
         metavar="PLACE",
         help="A run: a new directory, runs/DATA-RECIPE. Samples: samples.png, or FILE.npz (arrays), "
-        "FILE.csv (points), FILE.png (a grid), FOLDER/, FILE.gif, .webp, .apng.",
+        "FILE.csv (points), FILE.png (a grid), FOLDER/; moving: FILE.mp4, .gif, .webp, .apng.",
     ),
 ]
 

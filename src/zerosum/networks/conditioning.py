@@ -33,14 +33,22 @@ def conditioned_on(name: str, labels: str, space: Space) -> int:
 
 
 def given(label: Tensor | None, classes: int) -> Tensor:
-    """The label, which a conditional network cannot do without.
+    """The label, which a conditional network cannot do without: classes [N], or shares of classes [N, classes].
 
     Raises:
         ValueError: no label came.
     """
     if label is None:
         raise ValueError(f"this network is conditional: call it with the classes, a label [N] of 0 to {classes - 1}")
-    return label.long()
+    return label if label.dim() == 2 else label.long()
+
+
+def rows(table: nn.Embedding | Tensor, label: Tensor) -> Tensor:
+    """Rows `[N, width]` of a table, one a class: those of classes `[N]`, or mixed by shares `[N, classes]`."""
+    if label.dim() == 2:
+        weights = table.weight if isinstance(table, nn.Embedding) else table
+        return label.to(weights.dtype) @ weights
+    return table(label) if isinstance(table, nn.Embedding) else table[label]
 
 
 class JoinLabel(nn.Module):
@@ -62,12 +70,13 @@ class JoinLabel(nn.Module):
         self.embedding = nn.Embedding(classes, math.prod(shape)) if labels == "embed" else None
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Samples or latents `[N, C, ...]` and labels `[N]` to `[N, C + width, ...]`."""
+        """Samples or latents `[N, C, ...]` and labels `[N]`, or shares of them, to `[N, C + width, ...]`."""
         if not self.width:
             return x
         label = given(label, self.classes)
         if self.embedding is not None:
-            code = self.embedding(label).unflatten(1, self.shape)
+            code = rows(self.embedding, label).unflatten(1, self.shape)
         else:
-            code = one_hot(label, self.classes).reshape(-1, self.classes, *[1] * (x.ndim - 2))
+            shares = label if label.dim() == 2 else one_hot(label, self.classes)
+            code = shares.reshape(-1, self.classes, *[1] * (x.ndim - 2))
         return torch.cat([x, code.to(x.dtype).expand(-1, -1, *x.shape[2:])], 1)

@@ -106,6 +106,7 @@ def network_traits(
     by_setting = {
         "batchnorm": norm == "batch",
         "labels": labels not in ("none", "classifier"),
+        "blends": "generator" in always and labels in ("concat", "embed", "norm"),  # takes shares of classes
         "classifier": labels == "classifier",
         "codes": codes > 0,
         "minibatch": minibatch != "none",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.core.errors import RecipeError
-from zerosum.networks.conditioning import given
+from zerosum.networks.conditioning import given, rows
 from zerosum.networks.precision import at_least_float32
 
 _NEAR = 8  # channels that a group of a group norm aims at
@@ -77,7 +77,9 @@ class ConditionalBatchNorm(nn.Module):
         """Normalise `[N, C]` or `[N, C, H, W]`, then scale and shift by the class `[N]` of each sample."""
         label = given(label, self.classes)
         x = self.norm(x)
-        scale, shift = (table[label].reshape(*x.shape[:2], *[1] * (x.ndim - 2)) for table in (self.weight, self.bias))
+        scale, shift = (
+            rows(table, label).reshape(*x.shape[:2], *[1] * (x.ndim - 2)) for table in (self.weight, self.bias)
+        )
         return torch.addcmul(shift.to(x.dtype), x, scale.to(x.dtype))
 
 

@@ -21,7 +21,7 @@ from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.space import Space
 from zerosum.core.values import Count
-from zerosum.networks.conditioning import conditioned_on, given
+from zerosum.networks.conditioning import conditioned_on, given, rows
 from zerosum.networks.judge import Discriminator, Head
 from zerosum.networks.layers import Output, end, network_traits
 from zerosum.networks.precision import at_least_float32, no_autocast
@@ -155,7 +155,7 @@ class _Generator(nn.Module):
         """Latents `[N, latent]` to images `[N, C, H, W]`, within [-1, 1] unless the output is linear."""
         with no_autocast(x):
             if self.embedding is not None:
-                x = torch.cat([x, self.embedding(given(label, self.embedding.num_embeddings)).to(x.dtype)], 1)
+                x = torch.cat([x, rows(self.embedding, given(label, self.embedding.num_embeddings)).to(x.dtype)], 1)
             x = self.start(x)
         x = self.body(x)
         with no_autocast(x):

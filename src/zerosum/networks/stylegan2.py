@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zerosum.core.registry import Part, register
 from zerosum.core.space import Space
 from zerosum.core.values import Count, Fraction
-from zerosum.networks.conditioning import conditioned_on, given
+from zerosum.networks.conditioning import conditioned_on, given, rows
 from zerosum.networks.equalized import EqualizedLinear
 from zerosum.networks.layers import Output, end, network_traits
 from zerosum.networks.modulation import ModulatedConv, StyledConv
@@ -43,7 +43,7 @@ class Mapping(nn.Module):
         with no_autocast(x):
             x = self.norm(x)
             if self.embedding is not None:
-                x = torch.cat([x, self.norm(self.embedding(given(label, self.embedding.num_embeddings)))], 1)
+                x = torch.cat([x, self.norm(rows(self.embedding, given(label, self.embedding.num_embeddings)))], 1)
             for layer in self.body:
                 x = layer(x)
         return x[:, None].expand(-1, self.layers, -1)

@@ -57,13 +57,24 @@ def walk(
         around: true: on from the last to the first, each end once, as something that is looped. False: N - 1 pairs,
             each with both of its ends.
     """
-    starts = torch.arange(len(latents) if around else len(latents) - 1)
-    ends = (starts + 1) % len(latents)
-    shares = torch.arange(frames) / frames if around else torch.linspace(0, 1, frames)
-    first, last = starts.repeat_interleave(frames), ends.repeat_interleave(frames)
-    share = shares.repeat(len(starts))[:, None]
+    first, last, share = _way(len(latents), frames, around=around)
     found = between(latents[first], latents[last], share, spherical)
     return found, None if labels is None else labels[torch.where(share[:, 0] < 0.5, first, last)]
+
+
+def blend(labels: Tensor, classes: int, frames: int, *, around: bool) -> Tensor:
+    """Shares of classes `[F, classes]` on the same way as `walk`, straight from one class `[N]` to the next."""
+    first, last, share = _way(len(labels), frames, around=around)
+    corners = torch.nn.functional.one_hot(labels, classes).float()
+    return lerp(corners[first], corners[last], share)
+
+
+def _way(count: int, frames: int, *, around: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each frame, where it comes from and where it goes, `[F]`, and how far it is, `[F, 1]`."""
+    starts = torch.arange(count if around else count - 1)
+    shares = torch.arange(frames) / frames if around else torch.linspace(0, 1, frames)
+    first, last = (ends.repeat_interleave(frames) for ends in (starts, (starts + 1) % count))
+    return first, last, shares.repeat(len(starts))[:, None]
 
 
 def encode(images: Array, form: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zerosum.core.download import Report, silent
-from zerosum.core.errors import RunError
+from zerosum.core.errors import RunError, ZerosumWarning
 from zerosum.data import to_images
 from zerosum.runs import animation
 from zerosum.runs.generator import Generator, find_generator, find_label, load_generator, with_latent
@@ -30,6 +31,7 @@ class Draft:
     labels: Tensor | None  # int64 [N]; None where the generator takes none
     psi: float | None = None  # share of a style's distance from the average that stays; None: all
     start: int = 0  # number of the first sample
+    shares: Tensor | None = None  # of classes, [N, classes], in place of labels
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -50,14 +52,24 @@ class Draft:
         return f"latents cut at {latent.threshold:g}" if latent.name == "truncated" else ""
 
     def walk(self, frames: int, *, around: bool) -> Draft:
-        """Samples on the way through the latents, `frames` for each pair; `around`: and back to the first."""
+        """Samples on the way through the latents, `frames` for each pair; `around`: and back to the first.
+
+        From class to class a generator that blends them goes gradually, labels being those of the nearer end. Any other
+        stays in the class of the first latent all around, or from end to end in that of a pair's first.
+        """
         latents, labels = animation.walk(self.latents, self.labels, self.spherical, frames, around=around)
-        return replace(self, latents=latents, labels=labels, start=0)
+        shares, own = None, self.labels
+        if own is not None and self.generator.blends:
+            shares = animation.blend(own, len(self.generator.classes), frames, around=around)
+        elif own is not None and len(own.unique()) > 1:
+            labels = torch.full((len(latents),), int(own[0])) if around else own[:-1].repeat_interleave(frames)
+            warnings.warn("the network cannot blend classes, so each way stays in its first one", ZerosumWarning, 2)
+        return replace(self, latents=latents, labels=labels, start=0, shares=shares)
 
     def chunks(self, report: Report = silent) -> Iterator[Array]:
         """Make them, some at a time: uint8 images [n, H, W, C], or points [n, D] in the data's units."""
-        done = 0
-        for chunk in self.generator.chunks(self.latents, self.labels, self.psi, self.start):
+        done, classes = 0, self.labels if self.shares is None else self.shares
+        for chunk in self.generator.chunks(self.latents, classes, self.psi, self.start):
             yield to_images(chunk) if self.generator.space.is_image else self.generator.outward(chunk).numpy()
             done += len(chunk)
             report("sampling", done, len(self))

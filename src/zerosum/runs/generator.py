@@ -60,6 +60,11 @@ class Generator:
         return "labels" in player.network.traits()
 
     @property
+    def blends(self) -> bool:
+        """True where it takes shares of classes [N, classes] in place of labels [N]."""
+        return "blends" in self.recipe.game.players()[self.recipe.game.product].network.traits()
+
+    @property
     def styled(self) -> bool:
         """True where latents become styles, which can be moved towards their average."""
         return "styles" in self.recipe.game.players()[self.recipe.game.product].network.traits()

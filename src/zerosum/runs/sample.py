@@ -10,7 +10,7 @@ import numpy as np
 
 from zerosum.core.download import Report, silent
 from zerosum.core.errors import RunError
-from zerosum.runs import animation, outputs, pictures
+from zerosum.runs import animation, outputs, pictures, video
 from zerosum.runs.archives import Growing, write_npz
 from zerosum.runs.draft import Draft, draft, load_latents
 from zerosum.runs.folders import class_folders
@@ -18,6 +18,7 @@ from zerosum.runs.folders import class_folders
 __all__ = ["Draft", "draft", "load_latents", "save_latents", "write", "write_samples"]
 
 Array = np.ndarray
+MOVING = (*animation.FORMS, ".mp4")
 
 
 def write_samples(
@@ -93,7 +94,8 @@ def write(
     gets the bytes of an `.npz`.
 
     With `interpolate` the samples lie on the way through the latents, so many for each pair: a `.png` shows a pair in
-    each row, from end to end; `.gif`, `.webp` and `.apng` move from latent to latent and back to the first.
+    each row, from end to end; `.gif`, `.webp`, `.apng` and, by ffmpeg, `.mp4` move from latent to latent and back to
+    the first.
 
     `overwrite` replaces files that are there also where zerosum did not write them.
 
@@ -116,8 +118,12 @@ def write(
         outputs.write(path, _csv(drawn, report), overwrite=overwrite)
         return path
     samples = drawn.render(report)
-    moving = form in animation.FORMS
-    content = animation.encode(samples, form) if moving else pictures.encode(_sheet(drawn, samples, interpolate))
+    if form == ".mp4":
+        content = video.encode(samples)
+    elif form in MOVING:
+        content = animation.encode(samples, form)
+    else:
+        content = pictures.encode(_sheet(drawn, samples, interpolate))
     outputs.write(path, content, overwrite=overwrite)
     return path
 
@@ -135,16 +141,18 @@ def form_of(out: str | Path) -> str:
 
 
 def _check_form(drawn: Draft, form: str, out: str, interpolate: int | None) -> None:
-    moving = form in animation.FORMS
+    moving = form in MOVING
     if form == ".csv" and drawn.generator.space.is_image:
         raise RunError(f"--out {out}: a table holds points, and these are images; use FILE.npz, FILE.png or FOLDER/")
     if form not in (".npz", ".png", ".csv", "folder") and not moving:
         raise RunError(
             f"--out {out}: {form!r} is no form of samples; use FILE.npz, FILE.png or FOLDER/ "
-            f"(with --interpolate also {', '.join(f'FILE{one}' for one in animation.FORMS)})"
+            f"(with --interpolate also {', '.join(f'FILE{one}' for one in MOVING)})"
         )
     if moving and interpolate is None:
         raise RunError(f"--out {out}: nothing moves without --interpolate; use FILE.npz, FILE.png or FOLDER/")
+    if form == ".mp4":
+        video.find()
     if interpolate is not None and (interpolate < 2 or len(drawn) < 2):
         raise RunError(
             f"--interpolate {interpolate}, {len(drawn)} latents: there must be at least 2 frames from each to the next "
