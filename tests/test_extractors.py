@@ -260,7 +260,7 @@ def test_points_are_judged_as_they_are():
     ("name", "part"), [("mnist", MnistCNN()), ("fashion-mnist", FashionCNN()), ("stacked-mnist", Stacked())]
 )
 def test_the_sets_of_the_classifiers_are_known(name, part):
-    found = open_data(name)
+    found = open_data(name, data_root=REAL)
     rows = found.train[:: len(found.train) // 256]
     assert choose(found.values[rows], None if found.labels is None else found.labels[rows]) == part
     assert choose(found.values[rows]) == part
