@@ -9,10 +9,12 @@ import torch
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import parse, shelf
 from zerosum.core.settings import assign
-from zerosum.data import Preparation, open_data
-from zerosum.metrics import frechet_distance
+from zerosum.data import Dataset, Preparation, open_data
+from zerosum.metrics import ClassPCAGaussian, frechet_distance
+from zerosum.metrics.suite import FD
 from zerosum.recipes import Judging
 from zerosum.runs.judge import Judge
+from zerosum.runs.record import Record, doubt
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +57,11 @@ def test_fd_is_that_of_features_and_the_floor_that_of_training_images(digits):
     assert record.value == pytest.approx(frechet_distance(everything, fake.features), rel=1e-9)
     order = np.random.default_rng(0).permutation(digits.train)[:250]
     floor = frechet_distance(everything, ours.see(*copies(digits, order)).features)
-    assert record.floor == pytest.approx(floor, rel=1e-6)
+    first, *more = ours.worth._draws(FD(), 250)  # against the same held-out images
+    assert frechet_distance(first.real.features, first.fake.features) == pytest.approx(floor, rel=1e-6)
+    several = [floor, *(frechet_distance(everything, one.fake.features) for one in more)]
+    assert record.floor == pytest.approx(np.mean(several), rel=1e-6)
+    assert record.floor_spread == pytest.approx(np.std(several), rel=1e-6)
     assert record.value == pytest.approx(record.floor, rel=0.5)
     assert record.baseline > 2 * record.floor
 
@@ -71,7 +77,8 @@ def test_a_protocol_says_what_was_compared(digits):
     assert (protocol["seed"], protocol["weights"], protocol["rounding"]) == (4, "last", "256 levels, to the nearest")
     assert protocol["data"] == digits.fingerprint
     line = record.line()
-    assert {"metric", "value", "higher_is_better", "floor", "baseline", "protocol"} == set(line)
+    named = {"metric", "value", "higher_is_better", "floor", "floor_spread", "baseline", "protocol"}
+    assert named == set(line) - {"warning"}
 
 
 def test_equal_sets_are_judged_equal_and_others_are_not(digits):
@@ -182,13 +189,13 @@ def test_a_metric_that_lacks_something_says_what(digits):
         "metric 'path-length' needs a generator; samples alone have no latents",
         "metric 'stacked-modes' needs an extractor that knows combinations, such as stacked; "
         "`classes` counts single ones",
-        "metric 'kid' needs 1,000 samples on each side; use kid:form=full",
+        "metric 'kid' needs 1,000 samples on each side; there are 100 generated and 180 real ones",
     ]
 
 
 def test_without_held_out_samples_there_is_no_such_split():
     everything = open_data("digits", Preparation(held_out=0))
-    assert judge(everything).split == "train"
+    assert judge(everything).split == "half"
     with pytest.raises(RecipeError, match=r"digits has no held-out samples; take held_out=0.1, or judge.split=train"):
         judge(everything, "split=held-out")
     ours = judge(everything, "metrics=ct")
@@ -199,7 +206,7 @@ def test_without_held_out_samples_there_is_no_such_split():
 
 def test_of_the_usual_metrics_those_that_apply_are_taken_and_best_must_be_one_of_them():
     few = open_data("digits", Preparation(held_out=0.002))
-    assert judge(few).split == "train"
+    assert judge(few).split == "half"
     half = judge(few, "metrics=fd").judge(judge(few).see(*copies(few, few.train[:800])))[0].floor
     assert 0 < half < 1  # half of the training set against the other; four held-out images are 79 from all of it
     ours = judge(few, "split=held-out")
@@ -216,3 +223,72 @@ def test_every_metric_names_its_numbers_and_prints(name):
     assert part.better or name == "usual"
     assert all(known in (True, False, None) for known in part.better.values())
     assert part.looks_at in ("samples", "training")
+
+
+def counts(record):
+    names = ("real", "count", "count_real", "count_floor", "count_floor_real")
+    return tuple(record.protocol.get(name) for name in names)
+
+
+def test_value_floor_and_baseline_are_measured_at_equal_counts():
+    """Whatever there is: held-out samples enough, too few, none; the counts stand in the protocol."""
+    expected = {0.1: ("held-out", 1617, 180, None, None), 0.02: ("half of all", 898, 899, None, None)}
+    for held_out, told in expected.items():
+        few = open_data("digits", Preparation(held_out=held_out))
+        ours = judge(few, "metrics=fd+classes", "count=5000")
+        fake = ours.see(*ClassPCAGaussian.fit(ours.others.values, ours.others.labels).sample(ours.count(5000), seed=7))
+        fd = ours.judge(fake)[0]
+        assert counts(fd) == told
+        assert fd.equal is None
+        assert fd.floor < min(fd.value, fd.baseline)
+        assert fd.warning.endswith("no better than the baseline") == (fd.value > fd.baseline)
+
+
+def test_where_the_value_is_of_other_counts_it_is_measured_again_at_those_of_the_floor(digits):
+    ours = judge(digits, "metrics=fd", "split=train")
+    fake = ours.see(*copies(digits, np.sort(np.concatenate([digits.train[::2], digits.held_out]))))
+    (record,) = ours.judge(fake)
+    assert counts(record) == ("train", 989, 1617, 898, 899)
+    pool = torch.cat([ours.real.features, ours.others.features])
+    assert record.equal == pytest.approx(frechet_distance(pool[:899], fake.features[:898]), rel=1e-9)
+    assert record.floor == pytest.approx(frechet_distance(pool[:899], pool[899:]), rel=1e-9)
+    everything = judge(digits, "metrics=fd", "split=all")
+    (same,) = everything.judge(everything.real)
+    assert same.value == pytest.approx(0, abs=1e-6)
+    assert same.equal < 0.01 < same.floor
+    assert "look for copies" in same.warning
+
+
+def photographs(count, side=16):
+    """Smooth random colour pictures: what they show is in no classifier."""
+    coarse = np.random.default_rng(0).integers(0, 256, (count, 4, 4, 3), dtype=np.uint8)
+    values = coarse.repeat(side // 4, 1).repeat(side // 4, 2)
+    every = np.arange(count)
+    held_out = every[::10]
+    return Dataset("photos", values, None, (), np.setdiff1d(every, held_out), held_out, f"{count:064d}")
+
+
+@pytest.mark.parametrize("count", [60, 100, 400])
+def test_of_few_pictures_the_floor_is_the_best_and_the_baseline_the_worst_or_it_is_said(count):
+    ours = judge(photographs(count), "metrics=fd+kid+prdc+sliced-wasserstein")
+    found = ours.judge(ours.see(torch.from_numpy(photographs(count).values[: ours.count(2500)])))
+    assert counts(found[0])[:3] == ("half of all", count // 2, count // 2)
+    for one in found:
+        assert np.isfinite([one.value, one.floor, one.floor_spread, one.baseline]).all(), one
+        sign = 1 if one.higher_is_better else -1
+        in_order = sign * one.floor >= sign * one.baseline
+        assert in_order or "the baseline is better than real samples here" in one.warning
+    kid = next(one for one in found if one.metric == "kid")
+    assert kid.floor == 0 < kid.floor_spread
+
+
+def test_doubts_about_the_order_of_value_floor_and_baseline():
+    def told(value, floor, baseline, higher=False, spread=None, equal=None):
+        return doubt(Record("fd", value, None, higher, floor, baseline, None, {}, spread, equal))
+
+    assert told(2.0, 1.0, 5.0) == told(4.0, 5.0, 1.0, higher=True) == []
+    assert told(2.0, None, 5.0) == told(2.0, 1.0, None) == told(9.0, 1.0, 5.0, higher=None) == []
+    assert "the baseline is better than real samples" in told(60.0, 270.0, 50.0)[0]
+    assert "the value is better than that of real samples" in told(32.0, 65.0, 70.0)[0]
+    assert told(32.0, 65.0, 70.0, spread=20.0) == told(32.0, 65.0, 70.0, equal=66.0) == []  # within the scatter
+    assert told(6.0, 1.0, 5.0) == told(0.2, 0.9, 0.5, higher=True) == ["no better than the baseline"]

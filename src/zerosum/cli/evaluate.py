@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,9 @@ from zerosum.cli.command import (
     say,
     sheet,
 )
+
+if TYPE_CHECKING:
+    from zerosum.runs.record import Judgement
 
 
 @command
@@ -59,7 +62,7 @@ def evaluate(
     for file in use or []:
         registry.use(file)
     display = Display(quiet)
-    records = judging.evaluate(
+    found = judging.evaluate(
         place,
         data,
         metrics=metrics,
@@ -75,38 +78,54 @@ def evaluate(
         report=display.work,
     )
     if as_json:
-        answer({"place": place, "records": [record.line() for record in records]})
+        records = [record.line() for record in found]
+        answer({"place": place, "records": records, "omitted": found.omitted, "notes": found.notes})
     else:
-        show(records)
+        show(found)
 
 
-def show(records: list[Any]) -> None:
-    """Print a table: value, floor, baseline; then what it was measured with, and warnings."""
+def show(found: Judgement) -> None:
+    """Print a table: value, floor, baseline; then what it was measured with, warnings, and what was left out."""
     from rich.table import Table
 
     from zerosum.core.console import visible
 
-    table = Table(box=None, pad_edge=False)
-    for title in ("metric", "value", "floor", "baseline", "better"):
+    table, apart = Table(box=None, pad_edge=False), any(one.equal is not None for one in found)
+    for title in ("metric", "value", *(["at equal counts"] if apart else []), "floor", "baseline", "better"):
         table.add_column(title, justify="left" if title in ("metric", "better") else "right")
-    for record in records:
-        spread = "" if record.spread is None else f" +- {record.spread:.2g}"
-        better = {True: "higher", False: "lower", None: "near the floor"}[record.higher_is_better]
-        table.add_row(
-            visible(record.metric), f"{record.value:.4g}{spread}", number(record.floor), number(record.baseline), better
-        )
+    for one in found:
+        better = {True: "higher", False: "lower", None: "near the floor"}[one.higher_is_better]
+        equal = [number(one.value if one.equal is None else one.equal)] if apart else []
+        floor = number(one.floor, one.floor_spread)
+        table.add_row(visible(one.metric), number(one.value, one.spread), *equal, floor, number(one.baseline), better)
     sheet(width=100).print(table)
-    protocol = records[0].protocol
-    say(
-        f"{protocol['count']:,} samples against {protocol['count_real']:,} real ones ({protocol['real']}), "
-        f"extractor {protocol['extractor']}, seed {protocol['seed']}"
-    )
-    for warning in dict.fromkeys(
-        f"{one.protocol['part'].partition(':')[0]}: {one.warning}" for one in records if one.warning
-    ):
-        say(f"careful, {warning}")
+    for line in about(found[0].protocol):
+        say(line)
+    for protocol in [one.protocol for one in found if one.equal is not None][:1]:
+        say(
+            f"floor, baseline and the column before them: {protocol['count_floor']:,} samples against "
+            f"{protocol['count_floor_real']:,}, as many as the real ones allow"
+        )
+    for note in found.notes:
+        say(note)
+    warnings: dict[str, list[str]] = {}
+    for one in found:
+        for warning in filter(None, (one.warning or "").split("; ")):
+            warnings.setdefault(warning, []).append(one.metric)
+    for warning, names in warnings.items():
+        say(f"careful, {', '.join(names)}: {warning}")
+    for line in found.left_out():
+        say(f"left out, {line}")
 
 
-def number(value: float | None) -> str:
-    """A number for a column; a dash where there is none."""
-    return "-" if value is None else f"{value:.4g}"
+def about(protocol: dict[str, Any]) -> list[str]:
+    """What numbers were measured with, in a line or two."""
+    counts = f"{protocol['count']:,} samples against {protocol['count_real']:,} real ones ({protocol['real']})"
+    return [f"{counts}, extractor {protocol['extractor']}, seed {protocol['seed']}"]
+
+
+def number(value: float | None, spread: float | None = None) -> str:
+    """A number for a column, with its scatter; a dash where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if spread is None else f"{value:.4g} +- {spread:.2g}"

@@ -60,6 +60,8 @@ def print_description(name: str, use: Iterable[str]) -> None:
     for kind, part in found:
         tell(f"# {kind} {name}: {registry.summary(part)}")
         more = [f"# {line}".rstrip() for line in (inspect.getdoc(part) or "").splitlines()[1:]]
+        if kind == "metric" and part.better:
+            more += [f"# Left out below {part().needed():,} samples on each side. Numbers: {', '.join(part.better)}."]
         fields = _part_lines(part) if isinstance(part, type) else annotated(part())
         tell("\n".join([*more, *fields, ""]))
 

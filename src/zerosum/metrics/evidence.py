@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from zerosum.core.registry import Part
 
-__all__ = ["Evidence", "Measure", "Metric", "Samples"]
+__all__ = ["Evidence", "Measure", "Metric", "Samples", "misnamed", "numbers"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +28,21 @@ class Samples:
     def __len__(self) -> int:
         return len(self.values)
 
+    def of(self, rows: slice | Tensor) -> Samples:
+        """Some of them."""
+        labels, probabilities = (None if one is None else one[rows] for one in (self.labels, self.probabilities))
+        return Samples(self.values[rows], labels, self.features[rows], probabilities)
+
     def first(self, count: int) -> Samples:
         """At most so many of them."""
-        if count >= len(self):
-            return self
-        optional = (None if one is None else one[:count] for one in (self.labels, self.probabilities))
-        labels, probabilities = optional
-        return Samples(self.values[:count], labels, self.features[:count], probabilities)
+        return self if count >= len(self) else self.of(slice(count))
+
+    def joined(self, other: Samples) -> Samples:
+        """These, then those of another set that was seen alike."""
+        optional = (self.labels, other.labels), (self.probabilities, other.probabilities)
+        labels, probabilities = (None if one is None or two is None else torch.cat([one, two]) for one, two in optional)
+        values, features = torch.cat([self.values, other.values]), torch.cat([self.features, other.features])
+        return Samples(values, labels, features, probabilities)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +88,34 @@ class Metric(Part):
     Attributes:
         better: of each number that it may give, whether higher is better; None where neither end is good.
         looks_at: "samples"; "training" where it also needs what was trained on, and is small where that was copied.
+        least: samples that it needs on each side; with fewer it is left out, as its numbers would mean nothing.
+        unbiased: True where the mean over draws of equal distributions is 0, so that what is measured there is scatter.
+        costly: True where it takes long, so that its floor is drawn once.
+        version: raise it where the numbers change by something else than the metric's own file.
     """
 
     better: ClassVar[dict[str, bool | None]]
     looks_at: ClassVar[str] = "samples"
+    least: ClassVar[int] = 2
+    unbiased: ClassVar[bool] = False
+    costly: ClassVar[bool] = False
+    version: ClassVar[int] = 1
+
+    def needed(self) -> int:
+        """Samples that it needs on each side with its settings."""
+        return self.least
+
+    def missing(self, evidence: Evidence) -> str | None:
+        """Why it is left out, in words; None where it can be applied: enough samples, and nothing that it lacks."""
+        real, fake = len(evidence.real), len(evidence.fake)
+        if lacking := self.lacks(evidence):
+            return f"needs {lacking}"
+        if min(real, fake) < self.needed():
+            return f"needs {self.needed():,} samples on each side; there are {fake:,} generated and {real:,} real ones"
+        return None
 
     def lacks(self, evidence: Evidence) -> str | None:  # noqa: ARG002
-        """What is missing to apply it, in words; None where nothing is."""
+        """What is missing to apply it beside samples, in words; None where nothing is."""
         return None
 
     def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
@@ -94,6 +125,30 @@ class Metric(Part):
     @abstractmethod
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
         """Judge `evidence.fake`."""
+
+
+def misnamed(metric: Metric, numbers: Any) -> str | None:
+    """What is wrong with the answer of a metric; None where nothing is."""
+    if not isinstance(numbers, dict) or not all(isinstance(one, Measure) for one in numbers.values()):
+        return f"gave {type(numbers).__name__}; a dict from name to Measure is needed"
+    unknown = sorted(set(numbers) - set(metric.better))
+    return (
+        f"gave {', '.join(unknown)}, and its `better` does not say in which direction that is good" if unknown else None
+    )
+
+
+def numbers(metric: Metric, evidence: Evidence) -> dict[str, Measure]:
+    """What a metric gives.
+
+    Raises:
+        ValueError: it gives something else than finite numbers by the names that it promised.
+    """
+    found = metric(evidence)
+    if fault := misnamed(metric, found):
+        raise ValueError(f"it {fault}")
+    if broken := [name for name, one in found.items() if not math.isfinite(one.value)]:
+        raise ValueError(f"{' and '.join(broken)} came out as {found[broken[0]].value}")
+    return found
 
 
 def few(evidence: Evidence, least: int, what: str) -> str | None:

@@ -17,5 +17,5 @@ class Judging(Part):
     metrics: Any = slot("metric", (), "usual")  # none: those usual for the data, which metrics+=ct adds to
     extractor: str = "auto"  # what sees features, as in `zerosum ls extractor`; auto: by the data
     count: Count = 2_500  # generated samples in each evaluation
-    split: Literal["auto", "held-out", "train", "all"] = "auto"  # real samples; auto: held out where there are 100
+    split: Literal["auto", "held-out", "train", "all"] = "auto"  # real ones; auto: 100 held out, else half of all
     best: str = "auto"  # the number that `best` follows; auto: fd of a classifier, else sliced-wasserstein

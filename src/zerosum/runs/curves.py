@@ -93,6 +93,7 @@ def metric_charts(evaluations: list[Line]) -> list[Chart]:
             own = [line for line, its in zip(lines, protocols, strict=True) if its == protocol]
             name = str(metric) if len(different) == 1 else f"{metric}, protocol {number}"
             curves.append(Curve(name, [line["images"] for line in own], [line["value"] for line in own]))
-        levels = {name: lines[-1][name] for name in ("floor", "baseline") if is_number(lines[-1].get(name))}
+        beside = () if "equal" in lines[-1] else ("floor", "baseline")  # else they are of other counts than the curve
+        levels = {name: lines[-1][name] for name in beside if is_number(lines[-1].get(name))}
         charts.append(Chart(str(metric), curves, levels, BETTER[direction(lines[-1])]))
     return charts

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from zerosum.core import settings
+from zerosum.core.average import NoAverage
 from zerosum.core.errors import DataError, RunError
 from zerosum.data import Dataset, Preparation, open_data, to_images
 from zerosum.metrics.evidence import Samples
@@ -20,7 +21,8 @@ from zerosum.runs.directory import RunDirectory
 from zerosum.runs.elsewhere import MOVED
 from zerosum.runs.environment import choose_device, use_threads
 from zerosum.runs.generator import Generator, find_generator, load_generator
-from zerosum.runs.judge import Judge, Record
+from zerosum.runs.judge import Judge, everything
+from zerosum.runs.record import Judgement
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def evaluate(
     threads: int | None = None,
     trust: bool = False,
     report: Callable[[str, int, int], None] | None = None,
-) -> list[Record]:
+) -> Judgement:
     """Judge a run, a generator file, or a folder, archive or array file of samples.
 
     Args:
@@ -58,7 +60,7 @@ def evaluate(
         extractor: what sees features, as "mnist-cnn" or "lenet:path=FILE"; "auto" goes by the data.
         count: samples that a generator draws; of a source at most so many are judged.
         split: real samples that are compared: "held-out", "train", "all"; "auto": for a generator what was held out, if
-            that is 100 or more, else what trained; for samples all real ones, but the test part of a set that has one.
+            that is 100 or more, else half of all; for samples all real ones, but the test part of a set that has one.
         seed: of the samples and of everything that a metric draws.
         data_root: where named sets are looked for.
         skip_bad: leave out images that cannot be read.
@@ -67,8 +69,11 @@ def evaluate(
         trust: run the Python files that the run keeps, whoever wrote them.
         report: hears (what, done, total) of long work.
 
+    Returns:
+        The records, with what was left out and why.
+
     Raises:
-        RunError: there is nothing to judge, or nothing to compare it with.
+        RunError: there is nothing to judge, or nothing to compare it with, or too few samples for any number.
         RecipeError: a metric or the extractor does not fit.
         DataError: real samples cannot be read.
     """
@@ -90,23 +95,29 @@ def evaluate(
         subject.generator.module.to(where)
         fake, others = drawn(judge, subject.generator, count, seed), known(judge, subject.generator)
     if metrics == "all":
-        judge.metrics = judge.applicable(fake, **others)
-    return judge.judge(fake, weights="" if subject.generator is None else weights_of(subject.generator), **others)
+        judge.metrics = everything()
+    found = judge.judge(fake, weights="" if subject.generator is None else weights_of(subject.generator), **others)
+    if not found:
+        raise RunError("\n".join([f"{place}: no metric gives a number", *found.left_out()]))
+    return found
 
 
 def drawn(judge: Judge, generator: Generator, count: int, seed: int) -> Samples:
-    """Samples of a generator, rounded as files hold them.
+    """Samples of a generator, rounded as files hold them; at most so many as the judge can weigh against real ones.
 
     Raises:
-        RunError: the generator makes samples of another shape than the real ones.
+        RunError: the generator makes samples of another shape than the real ones, or some that are not finite.
     """
     if tuple(generator.space.shape) != tuple(judge.dataset.shape):
         raise RunError(
             f"the generator makes samples of shape {list(generator.space.shape)}, and {judge.dataset.name} has "
             f"{list(judge.dataset.shape)}; give the data that it was trained on with --data"
         )
+    count = judge.count(count)
     labels = generator.labels_by_share(count, seed)
     samples = generator.decode(generator.latents(count, seed), labels)
+    if broken := int((~samples.flatten(1).isfinite().all(1)).sum()):
+        raise RunError(f"{broken:,} of {count:,} samples of the generator are not finite; there is nothing to judge")
     values = torch.from_numpy(to_images(samples)) if judge.dataset.is_image else samples
     return judge.see(values, labels)
 
@@ -129,7 +140,7 @@ def known(judge: Judge, generator: Generator) -> dict[str, Any]:
 def weights_of(generator: Generator) -> str:
     """Which weights a generator file holds."""
     game = generator.recipe.game
-    return "last" if game.players()[game.product].average is None else "averaged"
+    return "last" if isinstance(game.players()[game.product].average, NoAverage) else "averaged"
 
 
 def find_subject(place: str | Path, *, trust: bool = False) -> Subject:

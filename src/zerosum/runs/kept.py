@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +13,8 @@ import safetensors
 from safetensors.torch import load, save
 from torch import Tensor
 
+from zerosum import metrics
+from zerosum.core.registry import Part
 from zerosum.runs.checkpoint import write_file
 
 
@@ -46,3 +51,27 @@ class Kept:
             write_file(path, content)
         except OSError:
             return
+
+
+def code(part: Part) -> str:
+    """Digest of what decides a part's results: its class and version, the files that define it, and all our metrics."""
+    classes = [one for one in type(part).__mro__ if one is not Part and issubclass(one, Part)]
+    digest = hashlib.sha256(repr((getattr(part, "version", 1), _metrics(), *map(_source, classes))).encode())
+    return digest.hexdigest()
+
+
+@functools.cache
+def _metrics() -> str:
+    """Digest of the package of metrics, of which one file uses another."""
+    files = sorted(Path(metrics.__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"\n".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _source(cls: type) -> str:
+    """Digest of the file that a class is in; of the class itself where it was written in a console."""
+    try:
+        content = Path(inspect.getfile(cls)).read_bytes()
+    except (OSError, TypeError):  # built in, or its file is gone
+        functions = [getattr(one, "__code__", None) for one in vars(cls).values()]
+        content = repr([(one.co_code, one.co_consts, one.co_names) for one in functions if one]).encode()
+    return f"{cls.__module__}.{cls.__qualname__} {hashlib.sha256(content).hexdigest()}"

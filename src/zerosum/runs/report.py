@@ -127,7 +127,12 @@ def _summary(told: Told) -> str:
     return f'<p class="lead">{text(lead(told))}</p>{"".join(said)}{_tiles(told)}'
 
 
-EVENTS = {"ended": "ended early", "not_finite": "not finite", "error": "ended by an error"}
+EVENTS = {
+    "ended": "ended early",
+    "not_finite": "not finite",
+    "error": "ended by an error",
+    "not_measured": "not measured",
+}
 
 
 def lead(told: Told) -> str:

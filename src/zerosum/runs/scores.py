@@ -8,7 +8,7 @@ from typing import Any
 from zerosum.runs.charts import charts, value_of
 from zerosum.runs.curves import metric_charts
 from zerosum.runs.page import folded, table, text
-from zerosum.runs.verdict import BETTER, direction, is_number, method, position, verdict
+from zerosum.runs.verdict import BETTER, comparable, direction, is_number, method, position, verdict
 
 Line = dict[str, Any]
 REACH = 2.5  # the scale ends so far beyond the floor, in distances of the baseline
@@ -65,7 +65,7 @@ def _card(line: Line, top: Line | None) -> str:
 
 def gauge(line: Line) -> str:
     """A scale from the floor at its left over the baseline; empty where there is none."""
-    place = position(line["value"], line.get("floor"), line.get("baseline")) if is_number(line["value"]) else None
+    place = position(comparable(line), line.get("floor"), line.get("baseline")) if is_number(line["value"]) else None
     if place is None or direction(line) is None or (line["floor"] > line["baseline"]) != direction(line):
         return ""
     reach = min(REACH, max(1.25, place * 1.05))

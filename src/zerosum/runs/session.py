@@ -18,7 +18,7 @@ from zerosum.core.space import Space
 from zerosum.core.values import Length
 from zerosum.data import RULES, Dataset, Feed, open_data, whole_place
 from zerosum.recipes import Recipe, read_recipe
-from zerosum.runs import checkpoint, code, elsewhere, health, starting, stopping
+from zerosum.runs import checkpoint, code, elsewhere, health, proof, starting, stopping
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
 from zerosum.runs.environment import choose_device, choose_precision, describe, use_threads
 from zerosum.runs.judge import Judge
@@ -214,8 +214,10 @@ def prove(recipe: Recipe, dataset: Dataset, device: torch.device, precision: str
     compatibility.check(recipe.game, space, total, recipe.batch)
     feed = Feed(dataset, 2 * recipe.game.pack, seed=recipe.seed, balanced=recipe.data.balanced, device=device)
     compatibility.trial(recipe.game, space, feed, total, device=device, precision=precision)
-    Judge(dataset, recipe.judge, seed=recipe.seed, device=device)
-    stopping.check(recipe, reported(recipe, space, feed, total) if recipe.stop_when else ())
+    judge = Judge(dataset, recipe.judge, seed=recipe.seed, device=device)
+    proof.prove(judge, recipe.judge.count, "labels" in recipe.game.players()[recipe.game.product].network.traits())
+    judged = [name for metric in judge.metrics for name in metric.better]
+    stopping.check(recipe, judged, reported(recipe, space, feed, total) if recipe.stop_when else ())
 
 
 def reported(recipe: Recipe, space: Space, feed: Feed, total: int | None) -> list[str]:

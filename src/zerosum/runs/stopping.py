@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from zerosum.core import registry
 from zerosum.core.errors import RecipeError, nearest
 from zerosum.recipes import Recipe
 from zerosum.runs.health.probe import NUMBERS
@@ -61,11 +60,12 @@ def read(text: str) -> Condition | None:
     return Condition(found[1], found[2], limit)
 
 
-def check(recipe: Recipe, reported: Iterable[str] = ()) -> None:
+def check(recipe: Recipe, judged: Iterable[str], reported: Iterable[str] = ()) -> None:
     """Refuse rules that can never end a training, before it begins.
 
     Args:
         recipe: what is to be trained.
+        judged: names of the numbers that its metrics may give.
         reported: names of the numbers that a turn gives to the log; only asked for where there is a condition.
 
     Raises:
@@ -77,8 +77,8 @@ def check(recipe: Recipe, reported: Iterable[str] = ()) -> None:
     except RecipeError as error:
         condition, faults = None, error.faults
     if condition is not None:
-        known = {*reported, *CLOCK, *NUMBERS, *evaluated()}
-        if condition.name not in known and evaluated():
+        known = {*reported, *CLOCK, *NUMBERS, *judged}
+        if condition.name not in known:
             faults.append(f"stop_when: no number will be called {condition.name!r}; {nearest(condition.name, known)}")
         if not (recipe.evaluation.amount or recipe.report.amount):
             faults.append("stop_when: nothing is measured on the way; set evaluation=50k or report=5k")
@@ -90,12 +90,6 @@ def check(recipe: Recipe, reported: Iterable[str] = ()) -> None:
         raise RecipeError(faults)
 
 
-def evaluated() -> set[str]:
-    """Names that any metric can give to evaluations.jsonl."""
-    metrics = registry.shelf("metric").values() if "metric" in registry.kinds() else ()
-    return {name for metric in metrics for name in metric.better}
-
-
 def reason(recipe: Recipe, reports: list[Line], evaluations: list[Line], per_epoch: int, followed: str) -> str | None:
     """Why a training is over before its length, or None; the first cause by the clock.
 
@@ -105,9 +99,6 @@ def reason(recipe: Recipe, reports: list[Line], evaluations: list[Line], per_epo
         evaluations: lines of evaluations.jsonl.
         per_epoch: images of an epoch.
         followed: the metric that `best` follows.
-
-    Raises:
-        RecipeError: an evaluation has been made, and no number is called as `stop_when` says.
     """
     causes = []
     condition = read(recipe.stop_when)
@@ -122,14 +113,9 @@ def reason(recipe: Recipe, reports: list[Line], evaluations: list[Line], per_epo
 
 
 def _met(condition: Condition, reports: list[Line], evaluations: list[Line]) -> Iterator[tuple[int, str]]:
-    """Clock and words of each time that the condition holds."""
+    """Clock and words of each time that the condition holds; a number that an evaluation left out ends nothing."""
     values = [(line["images"], line["value"]) for line in evaluations if line["metric"] == condition.name]
     values = values or [(line["images"], line[condition.name]) for line in reports if condition.name in line]
-    if evaluations and not values:
-        known = {line["metric"] for line in evaluations} | {name for line in reports for name in line}
-        raise RecipeError(
-            f"stop_when: this run has no number called {condition.name!r}; {nearest(condition.name, known)}"
-        )
     for images, value in values:
         if isinstance(value, (int, float)) and condition.met(value):
             yield images, f"{condition.name} {value:.4g} {condition.sign} {condition.limit:g} after {images:,} images"

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from zerosum.core.engine import Engine
-from zerosum.core.errors import RecipeError, TrainingError
+from zerosum.core.errors import TrainingError, ZerosumError
 from zerosum.core.interrupt import Interrupt
 from zerosum.core.space import Space
 from zerosum.core.values import Length
@@ -26,6 +26,7 @@ from zerosum.runs.judge import Judge
 from zerosum.runs.logs import Logs, read_lines
 from zerosum.runs.moments import Moment, Pace, clock
 from zerosum.runs.progress import Display
+from zerosum.runs.record import Judgement, failure
 from zerosum.runs.saving import Keeper
 from zerosum.runs.starting import Start
 
@@ -197,19 +198,9 @@ class Training:
             self.save()
 
     def decide(self) -> None:
-        """End the training where a rule of the recipe says so.
-
-        Raises:
-            RecipeError: `stop_when` names no number of this run; everything is saved.
-        """
-        try:
-            self.ended = stopping.reason(
-                self.recipe, self.logs.reports, self.logs.evaluations, self.per_epoch, self.judge.best
-            )
-        except RecipeError:
-            if self.saved != self.feed.position:
-                self.save()
-            raise
+        """End the training where a rule of the recipe says so."""
+        reports, evaluations = self.logs.reports, self.logs.evaluations
+        self.ended = stopping.reason(self.recipe, reports, evaluations, self.per_epoch, self.followed)
         if self.ended is not None and not any(line.get("ended") == self.ended for line in self.logs.reports):
             self.note(ended=self.ended)
             self.display.say(f"ends here: {self.ended}")
@@ -269,21 +260,37 @@ class Training:
         """What draws pictures on the way."""
         return Drawing(self.run, self.recipe, self.dataset, self.generator.conditional)
 
+    @property
+    def followed(self) -> str:
+        """The number that `best` and `patience` follow; "" where nothing can be judged any more."""
+        try:
+            return self.judge.best
+        except ZerosumError:  # the extractor's weights are gone; `evaluate` has said so
+            return ""
+
     @cached_property
     def judge(self) -> Judge:
         """What compares samples with real ones."""
         return Judge(self.dataset, self.recipe.judge, seed=self.recipe.seed, device=self.environment["device"])
 
     def evaluate(self, images: int) -> None:
-        """Judge samples of the product as it stands."""
+        """Judge samples of the product as it stands; whatever fails is noted and shown, and the training goes on."""
         began = time.monotonic()
         self.display.doing("evaluating")
-        generator, count = self.generator, self.recipe.judge.count
-        fake = drawn(self.judge, generator, count, self.recipe.seed)
-        records = self.judge.judge(fake, weights_of(generator), **known(self.judge, generator))
-        for record in records:
+        try:
+            generator = self.generator
+            fake = drawn(self.judge, generator, self.recipe.judge.count, self.recipe.seed)
+            found = self.judge.attempt(fake, weights_of(generator), **known(self.judge, generator))
+        except Exception as error:  # an evaluation must never end a training
+            found = Judgement(omitted={"evaluation": failure(error)})
+        for record in found:
             self.logs.evaluation({"images": images, **record.line()})
-        self.display.metric = ", ".join(f"{one.metric} {one.value:.3g}" for one in records[:SHOWN])
+        self.display.metric = ", ".join(f"{one.metric} {one.value:.3g}" for one in found[:SHOWN])
+        told = "; ".join(found.left_out())
+        before = next((line["not_measured"] for line in reversed(self.logs.reports) if "not_measured" in line), "")
+        if told and told != before:
+            self.note(not_measured=told)
+            self.display.say(f"not measured at {images:,} images: {told}", "yellow")
         self._judging += time.monotonic() - began
 
     @property
@@ -300,7 +307,7 @@ class Training:
     @cached_property
     def keeper(self) -> Keeper:
         """What writes checkpoints."""
-        return Keeper(self.run, self.recipe, self.dataset.fingerprint, self.logs, lambda: self.judge.best)
+        return Keeper(self.run, self.recipe, self.dataset.fingerprint, self.logs, lambda: self.followed)
 
     def save(self) -> None:
         """Write the generator file and a checkpoint; killed in between, the run still fits together."""

@@ -8,7 +8,12 @@ from typing import Any, Literal
 Line = dict[str, Any]
 Tone = Literal["good", "warn", "bad", ""]
 BETTER = {True: "higher is better", False: "lower is better", None: "near its floor is better"}
-REAL = {"held-out": "held-out samples", "train": "training samples", "all": "samples of all the data"}
+REAL = {
+    "held-out": "held-out samples",
+    "train": "training samples",
+    "all": "samples of all the data",
+    "half of all": "half of all samples",
+}
 AS_REAL = 0.1  # share of the way from the floor to the baseline; nearer to the floor is as good as real
 
 
@@ -26,7 +31,7 @@ def direction(line: Line) -> bool | None:
 
 def verdict(line: Line) -> tuple[Tone, str]:
     """What a value is worth beside its floor and its baseline, and how good that is."""
-    value, floor, baseline, way = line["value"], line.get("floor"), line.get("baseline"), direction(line)
+    value, floor, baseline, way = comparable(line), line.get("floor"), line.get("baseline"), direction(line)
     if way is None:
         return "", "" if floor is None else f"{abs(value - floor):.3g} away from its floor"
     place = position(value, floor, baseline)
@@ -44,6 +49,11 @@ def verdict(line: Line) -> tuple[Tone, str]:
     if floor is not None and (value >= floor if way else value <= floor):
         return "good", "As good as real samples, by this number."
     return "", ""
+
+
+def comparable(line: Line) -> float:
+    """The value at the counts of floor and baseline."""
+    return float(line.get("equal", line["value"]))
 
 
 def position(value: float, floor: float | None, baseline: float | None) -> float | None:

@@ -30,12 +30,16 @@ class InceptionScore(Metric):
     """
 
     better: ClassVar[dict[str, bool | None]] = {"inception-score": True}
+    least: ClassVar[int] = 20
     splits: Count = 10  # parts whose scores are averaged
 
+    def needed(self) -> int:
+        """Two samples a split."""
+        return max(self.least, 2 * self.splits)
+
     def lacks(self, evidence: Evidence) -> str | None:
-        """Class probabilities, or enough samples to split."""
-        short = len(evidence.fake) < self.splits
-        return unlabelled(evidence) or (f"{self.splits} samples, one a split" if short else None)
+        """Class probabilities."""
+        return unlabelled(evidence)
 
     def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
         """Few samples."""
@@ -62,6 +66,7 @@ class Classes(Metric):
         "classes-half": True,
         "accuracy": True,
     }
+    least: ClassVar[int] = 20
 
     def lacks(self, evidence: Evidence) -> str | None:
         """Class probabilities."""

@@ -14,6 +14,7 @@ from zerosum.metrics.memorisation import authenticity, ct_score, mifid_distance
 
 __all__ = ["CT", "CT_OF_COPIES", "Authenticity", "MiFID"]
 
+HELD_OUT = 20  # samples that ct compares with, at the least
 CT_OF_COPIES = -5.0  # below it, on features and on pixels, samples are taken for copies
 
 
@@ -30,11 +31,14 @@ def pixels(samples: Samples) -> Tensor:
 
 class _Copies(Metric):
     looks_at: ClassVar[str] = "training"
+    least: ClassVar[int] = 20
 
     def lacks(self, evidence: Evidence) -> str | None:
-        """Training samples."""
-        known = evidence.training is not None
-        return None if known else "samples that were trained on; judge against --split held-out or train"
+        """Training samples, as many as of the others."""
+        if evidence.training is None:
+            return "samples that were trained on; judge against --split held-out or train"
+        count = len(evidence.training())
+        return None if count >= self.least else f"{self.least} samples that were trained on; there are {count:,}"
 
 
 @register("metric", "ct")
@@ -46,12 +50,16 @@ class CT(_Copies):
     """
 
     better: ClassVar[dict[str, bool | None]] = {"ct": None, "ct-pixels": None}
+    least: ClassVar[int] = 63  # more than 20 in one of three cells
     most: Count = 3_000  # generated and held-out samples at most
 
     def lacks(self, evidence: Evidence) -> str | None:
         """Training and held-out samples."""
-        missing = "held-out samples; train with held_out=0.1" if evidence.held_out is None else None
-        return super().lacks(evidence) or missing
+        if evidence.held_out is None:
+            return "held-out samples; train with held_out=0.1"
+        count = len(evidence.held_out)
+        few_held_out = f"{HELD_OUT} held-out samples; there are {count:,}" if count < HELD_OUT else None
+        return few_held_out or super().lacks(evidence)
 
     def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
         """Copies of training samples."""

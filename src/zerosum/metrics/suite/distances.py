@@ -18,11 +18,7 @@ from zerosum.metrics.sliced import sliced_wasserstein
 __all__ = ["FD", "KID", "PRDC", "Duplicates", "FDInfinity", "SlicedWasserstein"]
 
 ENOUGH = 10_000  # samples that the authors of the distances ask for
-
-
-def pairs(evidence: Evidence) -> str | None:
-    """What is missing where a side has no two samples."""
-    return "two samples on each side" if min(len(evidence.real), len(evidence.fake)) < 2 else None
+FEWEST = 20  # samples of a side below which a covariance or a mean over pairs is noise
 
 
 def plain(values: Tensor) -> Tensor:
@@ -39,10 +35,7 @@ class FD(Metric):
     """
 
     better: ClassVar[dict[str, bool | None]] = {"fd": False}
-
-    def lacks(self, evidence: Evidence) -> str | None:
-        """A covariance."""
-        return pairs(evidence)
+    least: ClassVar[int] = FEWEST
 
     def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
         """Few samples, or fewer than the features have numbers."""
@@ -65,10 +58,8 @@ class FDInfinity(Metric):
     """
 
     better: ClassVar[dict[str, bool | None]] = {"fd-infinity": False}
-
-    def lacks(self, evidence: Evidence) -> str | None:
-        """Subsets of several sizes."""
-        return None if len(evidence.fake) >= 100 else pairs(evidence) or "100 generated samples"
+    least: ClassVar[int] = 100  # for subsets of several sizes
+    costly: ClassVar[bool] = True
 
     def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
         """Few samples."""
@@ -90,13 +81,14 @@ class KID(Metric):
     """
 
     better: ClassVar[dict[str, bool | None]] = {"kid": False}
+    least: ClassVar[int] = FEWEST
+    unbiased: ClassVar[bool] = True
     form: Literal["full", "subsets"] = "full"  # all pairs, or the mean over random subsets
     most: Count = 10_000  # samples of each side at most
 
-    def lacks(self, evidence: Evidence) -> str | None:
-        """Pairs of samples; subsets of 1,000 need as many."""
-        short = self.form == "subsets" and min(len(evidence.real), len(evidence.fake)) < 1_000
-        return "1,000 samples on each side; use kid:form=full" if short else pairs(evidence)
+    def needed(self) -> int:
+        """Subsets are of 1,000; `form=full` needs no more than `least`."""
+        return 1_000 if self.form == "subsets" else self.least
 
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
         """At most `most` samples of each side."""
@@ -112,14 +104,14 @@ class PRDC(Metric):
     """Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020)."""
 
     better: ClassVar[dict[str, bool | None]] = {"precision": True, "recall": True, "density": True, "coverage": True}
+    least: ClassVar[int] = FEWEST
     k: Count = 5  # neighbours that span a sample's ball
     inclusive: bool = False  # a sample on the edge of a ball lies in it
     most: Count = 10_000  # samples of each side at most
 
-    def lacks(self, evidence: Evidence) -> str | None:
+    def needed(self) -> int:
         """More samples than neighbours."""
-        short = min(len(evidence.real), len(evidence.fake)) <= self.k
-        return f"more than k={self.k} samples on each side" if short else None
+        return max(self.least, self.k + 1)
 
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
         """At most `most` samples of each side, equally many."""

@@ -32,6 +32,7 @@ class Modes(Metric):
     """
 
     better: ClassVar[dict[str, bool | None]] = {"modes": True, "high-quality": True, "reverse-kl": False}
+    least: ClassVar[int] = 20
 
     def lacks(self, evidence: Evidence) -> str | None:
         """Known modes with a width."""
@@ -54,6 +55,7 @@ class StackedModes(Metric):
     """
 
     better: ClassVar[dict[str, bool | None]] = {"modes": True, "modes-half": True, "reverse-kl": False}
+    least: ClassVar[int] = MANY
 
     def lacks(self, evidence: Evidence) -> str | None:
         """Class probabilities of many classes."""
@@ -119,12 +121,9 @@ class Critic(Metric):
         "wasserstein": False,
         "told-apart": False,
     }
+    least: ClassVar[int] = 100  # half of them are trained on
+    costly: ClassVar[bool] = True
     most: Count = 5_000  # samples of each side at most
-
-    def lacks(self, evidence: Evidence) -> str | None:
-        """Enough samples to train on half of them."""
-        short = min(len(evidence.real), len(evidence.fake)) < 100
-        return "100 samples on each side" if short else None
 
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
         """At most `most` samples of each side."""

@@ -1,0 +1,77 @@
+"""What a judgement gives: numbers with all that they need to be repeated and read, and what was left out and why."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+TIE = 1e-6  # relative difference that is none
+
+
+@dataclass(frozen=True)
+class Record:
+    """A number, with all that it needs to be repeated and read."""
+
+    metric: str
+    value: float
+    spread: float | None  # standard deviation of what was averaged
+    higher_is_better: bool | None  # None where neither end is good
+    floor: float | None  # real samples in the place of generated ones
+    baseline: float | None  # class-wise Gaussian of principal components
+    warning: str | None
+    protocol: dict[str, Any]
+    floor_spread: float | None = None  # standard deviation over draws of real samples
+    equal: float | None = None  # the value at the counts of floor and baseline, where it was measured at others
+
+    def warned(self, warnings: list[str]) -> Record:
+        """The same with these warnings."""
+        return dataclasses.replace(self, warning="; ".join(warnings) or None)
+
+    def line(self) -> dict[str, Any]:
+        """As evaluations.jsonl holds it; what is not known is left out."""
+        fields = dataclasses.asdict(self)
+        return {name: value for name, value in fields.items() if value is not None or name == "higher_is_better"}
+
+
+class Judgement(list[Record]):
+    """Records of one judgement, in the order of the metrics.
+
+    Attributes:
+        omitted: metrics that gave no number, each with the reason in words.
+        notes: what else a reader must know, one sentence each.
+    """
+
+    def __init__(
+        self, records: Iterable[Record] = (), omitted: Mapping[str, str] | None = None, notes: Iterable[str] = ()
+    ) -> None:
+        super().__init__(records)
+        self.omitted, self.notes = dict(omitted or {}), list(notes)
+
+    def left_out(self) -> list[str]:
+        """A line for each metric that gave no number."""
+        return [f"{name}: {reason}" for name, reason in self.omitted.items()]
+
+
+def doubt(record: Record) -> list[str]:
+    """What is wrong with the order of floor, value and baseline, of which each should be worse than the last."""
+    if record.floor is None or record.higher_is_better is None:
+        return []
+    sign = 1 if record.higher_is_better else -1
+    floor, scatter = sign * record.floor, record.floor_spread or 0.0
+    value = sign * (record.value if record.equal is None else record.equal)
+    told = []
+    if record.baseline is not None and floor < sign * record.baseline:
+        told += ["the baseline is better than real samples here, so neither is a measure: see docs/judging.md"]
+    if value > floor + 2 * scatter and value - floor > TIE * abs(floor):
+        told += ["the value is better than that of real samples: read it as equal, or look for copies"]
+    elif record.baseline is not None and value < sign * record.baseline:
+        told += ["no better than the baseline"]
+    return told
+
+
+def failure(error: Exception) -> str:
+    """An unexpected error in one line: its kind, unless it is one of values, and its message."""
+    kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+    return f"failed ({kind}{' '.join(str(error).split()) or 'without a message'})"
