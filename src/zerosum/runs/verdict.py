@@ -53,7 +53,8 @@ def verdict(line: Line) -> tuple[Tone, str]:
 
 def comparable(line: Line) -> float:
     """The value at the counts of floor and baseline."""
-    return float(line.get("equal", line["value"]))
+    equal = line.get("equal")
+    return float(line["value"] if equal is None else equal)
 
 
 def position(value: float, floor: float | None, baseline: float | None) -> float | None:
