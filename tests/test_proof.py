@@ -225,6 +225,8 @@ from zerosum.metrics.evidence import Measure, Metric
 class Own(Metric):
     '''Own.'''
 
+    better = {"own": True}
+
     def __call__(self, evidence):
         return {"own": Measure(1.0)}
 """
