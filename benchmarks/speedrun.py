@@ -25,10 +25,10 @@ from zerosum.core.engine import Engine
 from zerosum.data import Dataset, Feed, open_data
 from zerosum.metrics.suite import FD
 from zerosum.recipes import Judging, Recipe, read_recipe
-from zerosum.runs.environment import choose_precision
 from zerosum.runs.evaluate import drawn
 from zerosum.runs.generator import Generator
 from zerosum.runs.judge import Judge
+from zerosum.runs.plan import rehearse
 from zerosum.runs.training import make_space
 
 RESULTS = ledger.RESULTS / "speedrun.jsonl"
@@ -48,12 +48,12 @@ class Race:
 
     def __init__(self, recipe: Recipe, dataset: Dataset, judge: Judge, marks: tuple[int, ...] = MARKS) -> None:
         device = torch.device("cpu")
-        precision = choose_precision(recipe.precision, device, image=dataset.is_image)
-        self.recipe, self.dataset, self.judge, self.precision = recipe, dataset, judge, precision
-        self.marks = marks
         self.feed = Feed(dataset, recipe.batch, seed=recipe.seed, device=device)
         self.total = recipe.length.images(self.feed.per_epoch)
         space = make_space(recipe, dataset)
+        precision = rehearse(recipe, space, Feed(dataset, recipe.batch, device=device), self.total, print).precision
+        self.recipe, self.dataset, self.judge, self.precision = recipe, dataset, judge, precision
+        self.marks = marks
         options = {"seed": recipe.seed, "device": device, "precision": precision, "total": self.total}
         self.engine = Engine(recipe.game, space, **options)
         self.floor: dict[str, float | None] = {}  # of real images in the place of generated ones

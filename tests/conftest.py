@@ -1,11 +1,13 @@
 """What all tests share: one thread, and a cache of their own."""
 
 import inspect
+import itertools
 
 import pytest
 import torch
 
 from zerosum.extractors import efficientnet
+from zerosum.runs import rehearsal
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -17,6 +19,12 @@ def _one_thread():
 def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("ZEROSUM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("ZEROSUM_DATA", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_stopwatch(monkeypatch):
+    """Every turn of a rehearsal takes equally long: results must not depend on how busy the machine is."""
+    monkeypatch.setattr(rehearsal, "clock", itertools.count(0, 0.25).__next__)
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import re
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from zerosum.core.errors import DataError, RecipeError, RunError, TrainingError
 from zerosum.games.adversarial import Adversarial
 from zerosum.latents import Truncated
 from zerosum.recipes import read_recipe
-from zerosum.runs import checkpoint, drawing, environment, moments, saving, session, training
+from zerosum.runs import checkpoint, drawing, moments, plan, rehearsal, saving, session, training
 from zerosum.runs.generator import load_generator, with_latent
 from zerosum.runs.logs import TIMES
 
@@ -96,15 +97,16 @@ def test_a_run_has_every_file(tmp_path):
     assert "http" not in page
 
 
-def test_images_train_in_bf16_where_it_is_fast_and_points_never_unless_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "computes_in_bf16", lambda device: True)
-    trained = [short(tmp_path / name, name, images=64) for name in ("mlp", "mixture")]
+def test_images_train_in_what_is_faster_and_points_in_fp32_unless_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "computes_in_bf16", lambda device: True)
+    trained = [short(tmp_path / "tie", "mlp", images=64)]
+    measured = rehearsal.Measured("bf16", 0.1, None, 0, 1.5)
+    monkeypatch.setattr(rehearsal.Rehearsal, "run", lambda one, among: replace(measured, precision=among[-1]))
+    monkeypatch.setenv("ZEROSUM_CACHE", str(tmp_path / "cache"))
+    trained += [short(tmp_path / name, name, images=64) for name in ("mlp", "mixture")]
     trained.append(short(tmp_path / "told", "mixture", "precision=bf16", images=64))
     found = [json.loads((run.path / "environment.json").read_text())["precision"] for run in trained]
-    assert found == ["bf16", "fp32", "bf16"]
-    monkeypatch.setattr(environment, "computes_in_bf16", lambda device: False)
-    run = short(tmp_path / "slow", "mlp", images=64)
-    assert json.loads((run.path / "environment.json").read_text())["precision"] == "fp32"
+    assert found == ["fp32", "bf16", "fp32", "bf16"]
 
 
 def test_loss_txt_has_the_tutorials_format_and_the_epochs_means(tmp_path):
@@ -445,7 +447,7 @@ def test_classes_can_be_shown_equally_often(tmp_path, monkeypatch):
     draw = Adversarial.draw
     monkeypatch.setattr(Adversarial, "draw", lambda game, feed: seen.append(draw(game, feed)) or seen[-1])
     short(tmp_path / "run", "dcgan", "balanced=true", images=480)
-    counts = torch.cat([label for _, label in seen[1:]]).bincount()  # after the trial turn
+    counts = torch.cat([label for _, label in seen[-30:]]).bincount()  # after the rehearsal
     assert counts.tolist() == [48] * 10
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, get_args
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from zerosum.core import registry
 from zerosum.core.engine import Engine
@@ -21,8 +22,11 @@ Traits = frozenset[str]
 HEADS = {"classifier": "labels=none", "codes": "codes=0"}  # trait of a head that only a regularizer trains: without it
 
 
-def check(game: Any, space: Space, total: int | None, batch: int | None = None) -> None:
+def check(game: Any, space: Space, total: int | None, batch: int | None = None) -> int:
     """Hold traits, needs and clashes together, then wire the networks without memory or arithmetic.
+
+    Returns the bytes that one pass of each network keeps of a sample for its backward pass, in float32: the least that
+    a training takes.
 
     Raises:
         RecipeError: every problem: what, why, and how to mend it.
@@ -30,9 +34,11 @@ def check(game: Any, space: Space, total: int | None, batch: int | None = None) 
     misplaced = _seats(game, space)
     faults = [*_doubles(game), *misplaced, *_traits(game, space), *_heads(game), *_packs(game, batch)]
     faults += [*([] if misplaced else _labels(game)), *_schedules(game, total), *_own(game, space)]
-    faults += [] if faults else _wiring(game, space)
+    kept = Kept()
+    faults += [] if faults else _wiring(game, space, kept)
     if faults:
         raise RecipeError(list(dict.fromkeys(faults)))  # players of one description have the same ones
+    return kept.bytes // (2 * game.pack)
 
 
 def trial(game: Any, space: Space, feed: Feed, total: int | None, **place: Any) -> None:
@@ -41,13 +47,24 @@ def trial(game: Any, space: Space, feed: Feed, total: int | None, **place: Any) 
     Raises:
         RecipeError: the turn fails; the message carries the reason.
     """
-    try:
+    with blaming(game):
         engine = Engine(game, space, total=total, **place)
         engine.share = 0.0
         engine.turn(feed)
+
+
+@contextmanager
+def blaming(game: Any) -> Iterator[None]:
+    """Whatever a trial turn raises is a fault of the recipe.
+
+    Raises:
+        RecipeError: the message carries the reason, and which part raised it.
+    """
+    try:
+        yield
     except ZerosumError:
         raise
-    except Exception as error:  # anything that a part raises here is a fault of the recipe
+    except Exception as error:
         what = f"{type(error).__name__}: {error}{_culprit(error, game)}"
         raise RecipeError(f"a trial turn on a few images failed: {what}") from error
 
@@ -215,8 +232,30 @@ def _built(network: Part, space: Space) -> nn.Module:
     return module
 
 
-@torch.no_grad()
-def _wiring(game: Any, space: Space) -> list[str]:
+class Kept:
+    """What autograd keeps for backward passes, but the weights, counted once where several keep it."""
+
+    def __init__(self) -> None:
+        self.storages: dict[int, torch.UntypedStorage] = {}
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        """Note a tensor."""
+        storage = tensor.untyped_storage()
+        self.storages.setdefault(storage._cdata, storage)
+        return tensor
+
+    def forget(self, module: nn.Module) -> None:
+        """Leave out what belongs to a network."""
+        for tensor in (*module.parameters(), *module.buffers()):
+            self.storages.pop(tensor.untyped_storage()._cdata, None)
+
+    @property
+    def bytes(self) -> int:
+        """How much it is."""
+        return sum(storage.nbytes() for storage in self.storages.values())
+
+
+def _wiring(game: Any, space: Space, kept: Kept) -> list[str]:
     faults: list[str] = []
     modules: dict[str, nn.Module] = {}
     count = 2 * game.pack
@@ -233,9 +272,12 @@ def _wiring(game: Any, space: Space) -> list[str]:
         label = torch.zeros(count, dtype=torch.int64) if space.classes else None
         latent, real = torch.zeros(count, space.latent), torch.zeros(count, *space.shape)
         try:
-            fake, logits = game.wire(modules, real, latent, label)
+            with torch.autograd.graph.saved_tensors_hooks(kept.keep, lambda tensor: tensor):
+                fake, logits = game.wire(modules, real, latent, label)
         except Exception as error:  # as above
             return [f"the networks do not fit {space}: {type(error).__name__}: {error}"]
+    for module in modules.values():
+        kept.forget(module)
     if fake.shape != real.shape:
         faults.append(f"the generator makes {list(fake.shape[1:])} where the data are {list(real.shape[1:])} ({space})")
     for name, given in logits.items():

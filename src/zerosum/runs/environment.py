@@ -56,14 +56,11 @@ def computes_in_bf16(device: torch.device) -> bool:
     return False
 
 
-def choose_precision(wanted: str, device: torch.device, *, image: bool) -> str:
-    """Resolve `auto`: bf16 for images where the device is faster in it.
-
-    Points stay in fp32: small layers gain nothing, and near 2 the numbers of bf16 are 1/64 apart, as wide as a mode.
-    """
-    if wanted != "auto":
-        return wanted
-    return "bf16" if image and computes_in_bf16(device) else "fp32"
+def be_deterministic() -> None:
+    """Take only kernels that give equal bits for equal inputs, also on a GPU; slower, and for the whole process."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True)
 
 
 def describe(device: torch.device, precision: str) -> dict[str, Any]:
@@ -81,6 +78,7 @@ def describe(device: torch.device, precision: str) -> dict[str, Any]:
         "device": str(device),
         "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "precision": precision,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
     }
 
 

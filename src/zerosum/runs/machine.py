@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import math
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import torch
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -62,3 +69,70 @@ def _read(file: Path) -> str | None:
         return file.read_text(encoding="utf-8").strip()
     except OSError:
         return None
+
+
+# ---------------------------------------------------------------------- memory in use
+
+
+def wait(device: torch.device) -> None:
+    """Wait until a device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def free(device: torch.device) -> int | None:
+    """Bytes that this process may still take on a device; None where nobody says."""
+    if device.type == "cuda":
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # kept by the allocator
+        return torch.cuda.mem_get_info(device)[0] + idle
+    if device.type == "mps":
+        return max(0, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return free_memory()
+
+
+def used(device: torch.device) -> int | None:
+    """Bytes in use by this process on a device, once what is free has gone back to the system."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    _trim()
+    return _status("VmRSS")
+
+
+def reset_peak(device: torch.device) -> None:
+    """Begin to watch for the most memory in use."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif device.type == "cpu" and Path("/proc/self/clear_refs").exists():
+        _trim()
+        with suppress(OSError):  # a sandbox may forbid it: the peak is then that of the whole process so far
+            Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+
+
+def peak(device: torch.device) -> int | None:
+    """Most bytes in use since the watch began; None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    return _status("VmHWM")
+
+
+def _status(name: str) -> int | None:
+    """A number of bytes that Linux knows of this process."""
+    lines = (_read(Path("/proc/self/status")) or "").splitlines()
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith(f"{name}:")), None)
+
+
+@functools.cache
+def _allocator() -> Any:
+    return ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def _trim() -> None:
+    """Give memory that was freed back to the system, so that what is in use can be told; glibc keeps it otherwise."""
+    if hasattr(_allocator(), "malloc_trim"):
+        _allocator().malloc_trim(0)

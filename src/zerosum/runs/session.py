@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +19,12 @@ from zerosum.core.space import Space
 from zerosum.core.values import Length
 from zerosum.data import RULES, Dataset, Feed, open_data, whole_place
 from zerosum.recipes import Recipe, read_recipe
-from zerosum.runs import checkpoint, code, elsewhere, health, proof, starting, stopping
+from zerosum.runs import checkpoint, code, elsewhere, health, plan, proof, starting, stopping
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
-from zerosum.runs.environment import choose_device, choose_precision, describe, use_threads
+from zerosum.runs.environment import choose_device, describe, use_threads
 from zerosum.runs.judge import Judge
 from zerosum.runs.progress import Display
+from zerosum.runs.rehearsal import Measured
 from zerosum.runs.report import write_report
 from zerosum.runs.run import Run
 from zerosum.runs.training import Training, make_space
@@ -81,9 +83,9 @@ def train(
     dataset = _open(chosen, origin, display)
     place = choose_device(device)
     use_threads(threads, display.warn)
-    precision = choose_precision(chosen.precision, place, image=dataset.is_image)
-    prove(chosen, dataset, place, precision)
-    environment = describe(place, precision)
+    measured = prove(chosen, dataset, place, display)
+    environment = describe(place, measured.precision)
+    environment["measured"] = dataclasses.asdict(measured)
     facts = health.facts(dataset)
     if start is not None:
         display.say(start.plan(chosen, make_space(chosen, dataset)))
@@ -152,20 +154,21 @@ def resume(
     environment = elsewhere.here(recorded, chosen, display.warn, device=device, threads=threads)
     origin = _origin(recorded["data"], data, data_root)
     dataset = _reopen(run, chosen, origin, display)
-    environment["data"] = recorded["data"] | origin
+    environment["data"] = origin
     if chosen != before or elsewhere.changes(recorded, environment):
-        prove(chosen, dataset, torch.device(environment["device"]), environment["precision"])
+        measured = prove(chosen, dataset, torch.device(environment["device"]), display, (environment["precision"],))
+        environment["measured"] = dataclasses.asdict(measured)
     return _play(run, chosen, dataset, environment, display, resumed=True)
 
 
 def _origin(before: dict[str, Any], data: str | Path | None, data_root: str | Path | None) -> dict[str, Any]:
     """Where a run's data are now."""
-    return {
-        "source": before["source"] if data is None else whole_place(data),
-        "root": before["root"] if data_root is None else _absolute(data_root),
-        "skip_bad": before["skip_bad"],
-        "rules": before.get("rules", 1),
-    }
+    found = dict(before)
+    if data is not None:
+        found["source"] = whole_place(data)
+    if data_root is not None:
+        found["root"] = _absolute(data_root)
+    return found
 
 
 def _reopen(run: RunDirectory, recipe: Recipe, origin: dict[str, Any], display: Display) -> Dataset:
@@ -204,20 +207,27 @@ def fill_in(recipe: str | Recipe, words: Sequence[str], images: str | int | None
     return read_recipe(recipe, words) if isinstance(recipe, str) else settings.assign(recipe, words)
 
 
-def prove(recipe: Recipe, dataset: Dataset, device: torch.device, precision: str) -> None:
-    """Check that everything fits, ending with one real turn on a few images.
+def prove(
+    recipe: Recipe, dataset: Dataset, device: torch.device, display: Display, among: tuple[str, ...] | None = None
+) -> Measured:
+    """Check that everything fits, ending with a few real turns, which say what the training will take.
+
+    `among` are the precisions to choose from; by default all that the recipe may have.
 
     Raises:
         RecipeError: every problem: what, why and how to mend it.
     """
     space, total = make_space(recipe, dataset), recipe.length.images(len(dataset.train))
-    compatibility.check(recipe.game, space, total, recipe.batch)
+    kept = compatibility.check(recipe.game, space, total, recipe.batch)
+    plan.check_least(recipe, kept, device)
+    display.work("trying a few turns", 0, 0)
     feed = Feed(dataset, 2 * recipe.game.pack, seed=recipe.seed, balanced=recipe.data.balanced, device=device)
-    compatibility.trial(recipe.game, space, feed, total, device=device, precision=precision)
+    measured = plan.rehearse(recipe, space, feed, total, display.warn, among)
     judge = Judge(dataset, recipe.judge, seed=recipe.seed, device=device)
     proof.prove(judge, recipe.judge.count, "labels" in recipe.game.players()[recipe.game.product].network.traits())
     judged = [name for metric in judge.metrics for name in metric.better]
     stopping.check(recipe, judged, reported(recipe, space, feed, total) if recipe.stop_when else ())
+    return measured
 
 
 def reported(recipe: Recipe, space: Space, feed: Feed, total: int | None) -> list[str]:
@@ -284,6 +294,9 @@ def _play(
                 f"{kind} {recipe.recipe} on {dataset.name} ({len(dataset.train):,} x {training.engine.space}) "
                 f"for {recipe.length}, {environment['precision']} on {environment['device']}, in {run.path}"
             )
+            if "measured" in environment:
+                left = None if training.total is None else training.total - training.feed.position
+                display.say(plan.expectation(Measured(**environment["measured"]), left))
             with Interrupt(display.say, run.path) as interrupt:
                 finished = training.play(interrupt)
             write_report(run)

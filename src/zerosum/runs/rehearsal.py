@@ -1,0 +1,260 @@
+"""The rehearsal: a few real turns with networks that are thrown away, before anything is written.
+
+One pass proves that the recipe runs, chooses its precision by measurement, and finds the memory and time that its own
+batch will need. No weight moves (the rates are zero), and every turn of a training is seeded again, so that nothing of
+the training depends on it.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from statistics import quantiles
+from typing import Any
+
+import torch
+
+from zerosum.core.clock import seeded
+from zerosum.core.compatibility import blaming
+from zerosum.core.engine import Engine
+from zerosum.core.errors import ZerosumError
+from zerosum.data import Feed
+from zerosum.runs import machine
+
+BUDGET = 1.5  # seconds that measuring takes at most, beside the turns that prove the recipe
+MOST = 40  # rounds of a race
+CLEAR = {3: 0.2, 8: 0.05}  # after so many rounds a race is over where the faster one leads by so much
+TIE = 0.02  # of time; closer than that, fp32 is taken
+SHORT = 0.01  # seconds; shorter turns are timed several at a time
+GROWTH = 4  # of the batch, from turn to turn, until it is the recipe's own
+SCRATCH = 16 << 20  # bytes that the smallest turn may take
+clock: Callable[[], float] = time.perf_counter
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a rehearsal found about a recipe on a machine."""
+
+    precision: str
+    seconds_per_image: float  # of training, without evaluations and samples
+    fixed: int | None  # bytes that training takes, whatever its batch; None where the system does not say
+    per_image: int  # bytes that each image of a batch takes
+    ratio: float | None = None  # how many times as fast as fp32 bf16 is; None where they were not compared
+    compared: str = "measurement"  # of what
+    refused: str = ""  # why bf16 was out of the question, where it failed
+
+    def __str__(self) -> str:
+        if self.refused:
+            return f"{self.precision} (bf16 fails here: {self.refused})"
+        if self.ratio is None:
+            return self.precision
+        if self.precision == "bf16":
+            return f"bf16: {self.ratio:.2f} x fp32 by {self.compared}"
+        return f"fp32: bf16 would be {self.ratio:.2f} x by {self.compared}"
+
+    def bytes(self, batch: int) -> int | None:
+        """Memory that training takes at a batch, beside what was in use before."""
+        return None if self.fixed is None else self.fixed + batch * self.per_image
+
+
+@dataclass
+class Rehearsal:
+    """Turns of one engine that nobody needs again."""
+
+    engine: Engine
+    feed: Feed  # its batch is changed as needed
+    batch: int  # the recipe's own
+    before: int | None = None  # bytes in use before the first turn
+    peak: int | None = None  # bytes in use at the highest
+    rises: dict[int, int] = field(default_factory=dict)  # bytes that a turn took beside what was in use, by batch
+    turns: int = 0  # played
+    times: dict[int, float] = field(default_factory=dict)  # seconds of a turn with all that is ever due, by batch
+
+    def __post_init__(self) -> None:
+        for seat in self.engine.seats.values():
+            seat.rates = [0.0] * len(seat.rates)
+        self.engine.share = 0.0  # of a training that is measured in time
+        self.small = min(2 * self.engine.game.pack, self.batch)
+
+    def run(self, candidates: tuple[str, ...]) -> Measured:
+        """Prove that turns succeed, then race the candidates.
+
+        Raises:
+            RecipeError: a turn fails; the message carries the reason.
+        """
+        with seeded(0, "rehearsal"):
+            self.before = machine.used(self.engine.device)
+            self.prove(candidates[0])
+            until = clock() + BUDGET
+            if len(candidates) > 1 and self.times[self.small] > BUDGET / 3:
+                return self._compared_by_products(candidates, until)
+            able, refused = self._able(candidates)
+            size = self._grow(able, until)
+            times = race({name: functools.partial(self.timed, name, size) for name in able}, until)
+            self.feed.batch = self.small
+        return self._conclude(times, size, refused)
+
+    def _compared_by_products(self, candidates: tuple[str, ...], until: float) -> Measured:
+        """Where a turn on a few images takes long already: matrix products, in which such a turn spends its time."""
+        times = race({name: functools.partial(product, name, self.engine.device) for name in candidates}, until)
+        ratio = typical(times["fp32"]) / typical(times["bf16"])
+        able, refused = self._able(candidates) if ratio > 1 + TIE else (candidates[:1], "")
+        turn = {able[-1]: [self.times[self.small]]}
+        measured = self._conclude(turn, self.small, refused)
+        return replace(measured, ratio=None if refused else ratio, compared="matrix products")
+
+    def prove(self, precision: str) -> None:
+        """A turn on a few images.
+
+        Raises:
+            RecipeError: it fails; the message carries the reason.
+        """
+        with blaming(self.engine.game):
+            self.play(precision, self.small)
+
+    def _able(self, candidates: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+        """Candidates that a turn succeeds in, and why one fails."""
+        for name in candidates[1:]:
+            try:
+                self.play(name, self.small)
+            except ZerosumError:
+                raise
+            except Exception as error:  # whatever it is, fp32 works: it is said, and nothing lost
+                return candidates[:1], str(error).splitlines()[0]
+        return candidates, ""
+
+    def _grow(self, names: tuple[str, ...], until: float) -> int:
+        """The batch to race with: the recipe's own, or the largest for which there are time and memory."""
+        size = self.small
+        if self.times[size] < BUDGET / 4:
+            self.play(names[0], size)  # the first turn of a process is much slower than others
+        while size < self.batch:
+            larger = min(GROWTH * size, self.batch)
+            rounds = 2 * len(names) * self._predicted(larger)
+            if clock() + rounds > until or not self._has_room(larger):
+                break
+            for name in reversed(names):
+                self.play(name, larger)
+            size = larger
+        return size
+
+    def _predicted(self, size: int) -> float:
+        """Seconds of a turn at a larger batch, on a line through those that were played."""
+        (small, low), (large, high) = min(self.times.items()), max(self.times.items())
+        if large == small:
+            return low * size / small
+        return high + max(0.0, high - low) / (large - small) * (size - large)
+
+    def _has_room(self, size: int) -> bool:
+        fixed, per_image = self._footprint()
+        free = machine.free(self.engine.device)
+        return fixed is None or free is None or size * per_image < free / 2
+
+    def play(self, precision: str, size: int, *, due: bool = True) -> float:
+        """Seconds of a turn; `due`: with every regularizer, also those that come seldom, and with an eye on memory."""
+        self.engine.precision, self.feed.batch = precision, size
+        for seat in self.engine.seats.values():
+            seat.updates = 0 if due else 1
+        if due:
+            machine.reset_peak(self.engine.device)
+        in_use = machine.used(self.engine.device) if due else None
+        machine.wait(self.engine.device)
+        began = clock()
+        self.engine.turn(self.feed)
+        machine.wait(self.engine.device)
+        seconds = clock() - began
+        self.turns += 1
+        if due:
+            self.times[size] = seconds
+            self._note_memory(size, in_use)
+        return seconds
+
+    def _note_memory(self, size: int, in_use: int | None) -> None:
+        """What a turn took. The first one also brings libraries and optimizer state; of several the least counts."""
+        peak = machine.peak(self.engine.device)
+        if peak is not None and in_use is not None:
+            rise = max(0, peak - in_use)
+            self.rises[size] = min(rise, self.rises.get(size, rise))
+            self.peak = max(peak, self.peak or 0)
+
+    def timed(self, precision: str, size: int) -> float:
+        """Seconds of a turn without what is seldom due, a mean over several of short ones."""
+        seen = [self.play(precision, size, due=False)]
+        seen += [self.play(precision, size, due=False) for _ in range(int(SHORT / max(seen[0], 1e-3)))]
+        return sum(seen) / len(seen)
+
+    def _footprint(self) -> tuple[int | None, int]:
+        """Bytes that stay, and bytes for each image of a batch."""
+        if self.before is None or self.peak is None or not self.rises:
+            return None, 0
+        (small, low), (large, high) = min(self.rises.items()), max(self.rises.items())
+        state = state_bytes(self.engine)
+        if large > small:
+            per_image = max(0, high - low) // (large - small)
+        else:
+            per_image = max(0, low - SCRATCH - (state if self.turns == 1 else 0)) // small
+        return max(state, self.peak - large * per_image - self.before), per_image
+
+    def _conclude(self, times: dict[str, list[float]], size: int, refused: str) -> Measured:
+        usual = {name: typical(seen) for name, seen in times.items()}
+        ratio = usual["fp32"] / usual["bf16"] if len(usual) > 1 else None
+        chosen = next(iter(usual)) if ratio is None else "bf16" if ratio > 1 + TIE else "fp32"
+        seldom = max(0.0, self.times[size] - usual[chosen]) * seldom_share(self.engine.game)
+        turns = size * getattr(self.engine.game, "discriminator_updates", 1)
+        fixed, per_image = self._footprint()
+        return Measured(chosen, (usual[chosen] + seldom) / turns, fixed, per_image, ratio, refused=refused)
+
+
+def race(steps: dict[str, Callable[[], float]], until: float) -> dict[str, list[float]]:
+    """Seconds of contenders that take turns, until one is clearly ahead or time is over; each has at least one."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(1, MOST + 1):
+        began = clock()
+        for name, step in steps.items():
+            times[name].append(step())
+        now = clock()
+        if now + (now - began) > until or is_clear(times, number):
+            break
+    return times
+
+
+def product(precision: str, device: torch.device, size: int = 1024) -> float:
+    """Seconds of a matrix product."""
+    a = torch.full((size, size), 0.5, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    machine.wait(device)
+    began = clock()
+    a @ a
+    machine.wait(device)
+    return clock() - began
+
+
+def is_clear(times: dict[str, list[float]], rounds: int) -> bool:
+    """True where more rounds would not change who is ahead; one alone needs few."""
+    if len(times) < 2:
+        return rounds >= min(CLEAR)
+    fast, slow = sorted(typical(seen) for seen in times.values())[:2]
+    return any(rounds >= least and slow > fast * (1 + lead) for least, lead in CLEAR.items())
+
+
+def typical(times: list[float]) -> float:
+    """The lower quartile: what else the machine does only makes turns longer."""
+    return min(times) if len(times) < 4 else quantiles(times, n=4)[0]
+
+
+def seldom_share(game: Any) -> float:
+    """In how many of its updates a player pays the regularizers that do not come with each."""
+    seldom = [1 / part.every for part in game.regularizers if part.every > 1]
+    return sum(seldom) / len(seldom) if seldom else 0.0
+
+
+def state_bytes(engine: Engine) -> int:
+    """Bytes that live players take beside their activations: weights, their average, gradients, optimizer state."""
+    found = 0
+    for seat in engine.seats.values():
+        tensors = [*seat.module.state_dict().values(), *seat.parameters]  # the latter for their gradients
+        tensors += [] if seat.average is None else seat.average.state_dict().values()
+        tensors += [one for state in seat.optimizer.state.values() for one in state.values() if torch.is_tensor(one)]
+        found += sum(one.numel() * one.element_size() for one in tensors)
+    return found

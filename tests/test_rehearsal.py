@@ -1,0 +1,305 @@
+"""What a training will take: precision by measurement, memory and time before the first image; nothing of it trains."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import zerosum
+from tests.small import EAGER, table, words
+from zerosum.core import compatibility
+from zerosum.core.errors import RecipeError
+from zerosum.core.space import Space
+from zerosum.data import Feed, open_data
+from zerosum.recipes import read_recipe
+from zerosum.runs import machine, plan, rehearsal
+from zerosum.runs.rehearsal import Measured, Rehearsal, is_clear, race
+from zerosum.runs.training import make_space
+
+GIB = 1 << 30
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_data("digits")
+
+
+@pytest.fixture
+def bf16_here(monkeypatch):
+    monkeypatch.setattr(plan, "computes_in_bf16", lambda device: True)
+
+
+class Stopwatch:
+    """A clock that runs while turns are played: as long as their precision and batch say."""
+
+    def __init__(self, monkeypatch, seconds):
+        self.now, self.seconds, self.played = 0.0, seconds, []
+        monkeypatch.setattr(rehearsal, "clock", lambda: self.now)
+        monkeypatch.setattr(rehearsal.Engine, "turn", lambda engine, feed: self.turn(engine, feed))
+        monkeypatch.setattr(rehearsal, "product", lambda precision, device: 0.01 if precision == "fp32" else 0.005)
+
+    def turn(self, engine, feed):
+        due = all(seat.updates == 0 for seat in engine.seats.values())
+        self.played.append((engine.precision, feed.batch, due))
+        self.now += self.seconds(engine.precision, feed.batch, due)
+
+
+def rehearsed(digits, name="dcgan", *settings, **options):
+    recipe = read_recipe(name, [*words(name), *settings])
+    feed = Feed(digits, 2)
+    return recipe, plan.rehearse(recipe, make_space(recipe, digits), feed, 1000, lambda text: None, **options)
+
+
+# ---------------------------------------------------------------------- the race
+
+
+@pytest.mark.parametrize(
+    ("bf16", "chosen", "text"),
+    [
+        (0.5, "bf16", "bf16: 2.00 x fp32 by measurement"),
+        (2.0, "fp32", "fp32: bf16 would be 0.50 x by measurement"),
+        (0.97, "bf16", "bf16: 1.03 x fp32 by measurement"),
+        (0.99, "fp32", "fp32: bf16 would be 1.01 x by measurement"),  # a tie
+    ],
+)
+def test_the_faster_precision_is_taken_and_remembered(digits, monkeypatch, bf16_here, bf16, chosen, text):
+    watch = Stopwatch(monkeypatch, lambda precision, batch, due: 1e-3 * batch * (bf16 if precision == "bf16" else 1))
+    _, measured = rehearsed(digits, "dcgan", f"generator.lr={bf16}")
+    assert (measured.precision, str(measured)) == (chosen, text)
+    assert measured.seconds_per_image == pytest.approx(1e-3 * (bf16 if chosen == "bf16" else 1))
+    assert watch.now < 2
+    assert max(batch for _, batch, _ in watch.played) == 16  # the recipe's own
+    played = len(watch.played)
+    _, again = rehearsed(digits, "dcgan", f"generator.lr={bf16}", "seed=7", "length=5k")
+    assert (str(again), len(watch.played)) == (f"{text}, remembered", played + 1)
+    rehearsed(digits, "dcgan", f"generator.lr={bf16}", "batch=32")
+    assert len(watch.played) > played + 2  # other shapes are measured anew
+
+
+def test_measuring_ends_in_time_however_slow_a_turn_is(digits, monkeypatch, bf16_here):
+    for number, seconds in enumerate((1e-4, 0.01, 0.05, 0.2, 0.3, 0.8)):
+        watch = Stopwatch(monkeypatch, lambda precision, batch, due, s=seconds: s * batch)
+        _, measured = rehearsed(digits, "dcgan", f"generator.lr={number + 11}")
+        assert watch.now - 2 * seconds < 2.0, seconds  # beside the turn that proves the recipe
+        assert measured.compared == ("matrix products" if seconds > 0.25 else "measurement")
+    assert str(measured) == "bf16: 2.00 x fp32 by matrix products"
+
+
+def test_points_and_what_cannot_be_compared_are_fp32(digits, monkeypatch):
+    recipe = read_recipe("mixture")
+    space = make_space(recipe, open_data("ring8"))
+    monkeypatch.setattr(plan, "computes_in_bf16", lambda device: True)
+    assert plan.candidates(recipe, space, torch.device("cpu")) == ("fp32",)
+    assert plan.candidates(recipe.replace(precision="bf16"), space, torch.device("cpu")) == ("bf16",)
+    image = read_recipe("dcgan")
+    space = make_space(image, digits)
+    assert plan.candidates(image, space, torch.device("cpu")) == ("fp32", "bf16")
+    monkeypatch.setattr(plan, "computes_in_bf16", lambda device: False)
+    assert plan.candidates(image, space, torch.device("cpu")) == ("fp32",)
+
+
+def test_a_precision_that_fails_is_left_aside_and_said(digits, monkeypatch, bf16_here):
+    turn = rehearsal.Engine.turn
+
+    def turned(engine, feed):
+        if engine.precision == "bf16":
+            raise NotImplementedError("no kernel for BFloat16\nmore words")
+        turn(engine, feed)
+
+    monkeypatch.setattr(rehearsal.Engine, "turn", turned)
+    _, measured = rehearsed(digits, "dcgan", "generator.lr=0.123")
+    assert str(measured) == "fp32 (bf16 fails here: no kernel for BFloat16)"
+    with pytest.raises(RecipeError, match="a trial turn on a few images failed: NotImplementedError: no kernel"):
+        rehearsed(digits, "dcgan", "precision=bf16")
+
+
+def test_a_race_stops_where_it_is_clear_or_time_is_over(monkeypatch):
+    assert not is_clear({"a": [1, 1], "b": [2, 2]}, 2)
+    assert is_clear({"a": [1] * 3, "b": [1.3] * 3}, 3)
+    assert not is_clear({"a": [1] * 3, "b": [1.1] * 3}, 3)
+    assert is_clear({"a": [1] * 8, "b": [1.1] * 8}, 8)
+    assert not is_clear({"a": [1] * 8, "b": [1.01] * 8}, 8)
+    steps = {"a": lambda: 1.0, "b": lambda: 1.0}
+    assert len(race(steps, until=1e9)["a"]) == rehearsal.MOST
+    monkeypatch.setattr(rehearsal, "clock", itertools.count(0, 10).__next__)
+    assert race(steps, until=0) == {"a": [1.0], "b": [1.0]}
+    assert len(race(steps, until=200)["b"]) < 12
+
+
+def test_noise_that_only_slows_does_not_decide():
+    noisy = [1.0, 9.0, 1.0, 1.01, 7.0, 1.0, 1.02, 1.0]
+    assert rehearsal.typical(noisy) == pytest.approx(1.0)
+    assert rehearsal.typical([3.0, 2.0]) == 2.0
+
+
+# ---------------------------------------------------------------------- what is seldom, and what trains
+
+
+def test_regularizers_that_come_seldom_count_by_their_share(digits, monkeypatch):
+    Stopwatch(monkeypatch, lambda precision, batch, due: 1e-3 * batch * (9 if due else 1))
+    changes = ("regularizers=r1:gamma=1,every=16", "discriminator.norm=none", "precision=fp32")
+    _, measured = rehearsed(digits, "dcgan", *changes)
+    assert measured.seconds_per_image == pytest.approx(1e-3 * (1 + 8 / 16))
+    assert rehearsal.seldom_share(read_recipe("dcgan").game) == 0.0
+
+
+def test_a_rehearsal_moves_no_weight_and_no_random_number():
+    engine, feed = table("wgan-gp")
+    before = {name: weight.clone() for name, weight in engine.network("generator").named_parameters()}
+    torch.manual_seed(3)
+    Rehearsal(engine, feed, 16).run(("fp32", "bf16"))
+    drawn = torch.rand(3)
+    torch.manual_seed(3)
+    assert torch.equal(drawn, torch.rand(3))
+    for name, weight in engine.network("generator").named_parameters():
+        assert torch.equal(weight, before[name]), name
+
+
+def test_a_training_does_not_depend_on_its_rehearsal(tmp_path, monkeypatch):
+    settings = [*words("mlp"), *EAGER, "precision=fp32", "judge.metrics=sliced-wasserstein"]
+    runs = []
+    for name in ("measured", "remembered"):
+        runs.append(zerosum.train("digits", "mlp", settings, images=96, out=tmp_path / name, quiet=True))
+    monkeypatch.setattr(rehearsal, "MOST", 1)
+    monkeypatch.setenv("ZEROSUM_CACHE", str(tmp_path / "cache"))
+    runs.append(zerosum.train("digits", "mlp", settings, images=96, out=tmp_path / "measured otherwise", quiet=True))
+    assert len({(run.path / "generator.safetensors").read_bytes() for run in runs}) == 1
+    told = [json.loads((run.path / "environment.json").read_text())["measured"] for run in runs]
+    assert [one["compared"] for one in told] == ["measurement", "measurement, remembered", "measurement"]
+
+
+def test_a_damaged_memory_is_measured_again(tmp_path):
+    place = tmp_path / "deep" / "x.json"
+    measured = Measured("fp32", 0.5, 7, 8, 1.2)
+    plan.remember(place, measured)
+    assert plan.recall(place) == measured
+    for text in ("{", "[]", '{"precision": "fp32"}', "\xff"):
+        place.write_bytes(text.encode("latin-1"))
+        assert plan.recall(place) is None
+    plan.remember(tmp_path / "deep" / "x.json" / "y.json", measured)  # cannot be written: only costs time
+
+
+def test_what_uses_a_part_of_ones_own_is_not_remembered():
+    class Mine(type(read_recipe("dcgan").game.objective)):
+        pass
+
+    game = read_recipe("dcgan").game
+    assert not plan.has_own_parts(game)
+    assert plan.has_own_parts(game.replace(objective=Mine()))
+
+
+# ---------------------------------------------------------------------- memory and time
+
+
+def test_memory_is_measured_from_small_batches(monkeypatch):
+    engine, feed = table("dcgan")
+    peaks = iter([5000, 5000, 9000, 30_000])
+    monkeypatch.setattr(rehearsal, "SCRATCH", 0)
+    monkeypatch.setattr(machine, "used", lambda device: 1000)
+    monkeypatch.setattr(machine, "peak", lambda device: next(peaks) + 100 * feed.batch * 1000)
+    monkeypatch.setattr(machine, "reset_peak", lambda device: None)
+    rehearsed = Rehearsal(engine, feed, 16, before=400)
+    rehearsed.play("fp32", 2)
+    state = rehearsal.state_bytes(engine)
+    assert rehearsed._footprint()[1] == max(0, 5000 + 200_000 - 1000 - state) // 2  # the first turn makes the state
+    rehearsed.play("fp32", 2)
+    assert rehearsed._footprint()[1] == (4000 + 200_000) // 2
+    rehearsed.play("fp32", 8)
+    fixed, per_image = rehearsed._footprint()
+    assert per_image == (8000 + 800_000 - 4000 - 200_000) // 6
+    assert fixed == max(state, 809_000 - 8 * per_image - 400)
+
+
+def test_state_is_what_players_hold():
+    engine, feed = table("mlp", "generator.average=none", "discriminator.average=none")
+    engine.turn(feed)
+    numbers = sum(weight.numel() for seat in engine.seats.values() for weight in seat.parameters)
+    assert rehearsal.state_bytes(engine) == pytest.approx(4 * numbers * 4, rel=0.02)  # weights, gradients, two moments
+
+
+def test_a_training_that_does_not_fit_is_refused_with_the_batch_that_does():
+    recipe = read_recipe("dcgan", ["batch=64"])
+    measured = Measured("fp32", 0.1, fixed=2 * GIB, per_image=GIB // 2)
+    said = []
+    with pytest.raises(RecipeError, match=r"needs about 34.0 GiB of memory at batch=64, and 16.0 GiB are free; ") as e:
+        plan.check_memory(recipe, measured, 16 * GIB, said.append)
+    assert str(e.value).endswith("batch=16 needs about 10.0 GiB")
+    with pytest.raises(RecipeError, match=r"smaller size= .half the size needs about a quarter., or fewer channels"):
+        plan.check_memory(recipe, measured, 2 * GIB, said.append)
+    assert said == []
+    plan.check_memory(recipe, measured, 33 * GIB, said.append)
+    assert said == [
+        "training needs about 34.0 GiB of memory at batch=64, and 33.0 GiB are free: that may not do; "
+        "batch=32 needs about 18.0 GiB"
+    ]
+    plan.check_memory(recipe, measured, 100 * GIB, said.append)
+    plan.check_memory(recipe, Measured("fp32", 0.1, None, 0), 1, said.append)
+    assert len(said) == 1
+
+
+def test_a_batch_that_fits_is_whole_packs():
+    recipe = read_recipe("pacgan", ["batch=60", "pack=3"])
+    measured = Measured("fp32", 0.1, fixed=0, per_image=GIB)
+    assert plan.fitting(recipe, measured, 30 * GIB) == "batch=24 needs about 24.0 GiB"
+
+
+def test_what_cannot_fit_is_refused_before_a_turn_is_tried(monkeypatch):
+    space = Space((3, 128, 128), 512)
+    recipe = read_recipe("stylegan2-ada")
+    kept = compatibility.check(recipe.game, space, 10**6, recipe.batch)
+    assert 300 < kept / 2**20 < 600  # a turn was measured to take 943
+    monkeypatch.setattr(machine, "free", lambda device: 20 * GIB)
+    with pytest.raises(
+        RecipeError, match=r"needs more than 28.\d GiB of memory at batch=64, and 20.0 GiB are free; "
+    ) as e:
+        plan.check_least(recipe, kept, torch.device("cpu"))
+    assert str(e.value).endswith("batch=16 needs about 14.1 GiB")
+    plan.check_least(recipe.replace(batch=32), kept, torch.device("cpu"))  # to be measured
+    plain = read_recipe("dcgan")
+    plan.check_least(plain, 39 * GIB // 64, torch.device("cpu"))  # in bf16 it may take half
+    with pytest.raises(RecipeError, match="needs more than"):
+        plan.check_least(plain.replace(precision="fp32"), 39 * GIB // 64, torch.device("cpu"))
+
+
+def test_what_a_pass_keeps_is_counted(digits):
+    """By hand: inputs of each layer, and what LeakyReLU and BatchNorm keep."""
+    recipe = read_recipe("mlp", words("mlp"))
+    kept = compatibility.check(recipe.game, make_space(recipe, digits), 1000, 16)
+    wider = read_recipe("mlp", [*words("mlp"), "discriminator.widths=32/16"])
+    more = compatibility.check(wider.game, make_space(wider, digits), 1000, 16) - kept
+    assert kept > 4 * (64 + 100)  # an image and a latent, float32
+    assert more % (4 * 16) == 0
+    assert 1 <= more // (4 * 16) <= 4  # 16 numbers more of a layer, kept by the layers on both sides
+
+
+def test_too_little_memory_ends_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "recall", lambda place: Measured("fp32", 0.1, 9 * GIB, GIB))
+    monkeypatch.setattr(machine, "free", lambda device: 4 * GIB)
+    with pytest.raises(RecipeError, match=r"needs about 25.0 GiB of memory at batch=16"):
+        zerosum.train("digits", "mlp", words("mlp"), images=96, out=tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(machine._status("VmHWM") is None, reason="the system does not say")
+def test_the_machine_knows_what_is_in_use():
+    here = torch.device("cpu")
+    machine.reset_peak(here)
+    before = machine.used(here)
+    size = 64 << 20
+    array = np.ones(size, dtype=np.uint8)
+    assert machine.used(here) - before == pytest.approx(size, rel=0.1)
+    del array
+    assert machine.used(here) - before == pytest.approx(0, abs=size / 8)
+    assert machine.peak(here) - before == pytest.approx(size, rel=0.1)
+    machine.reset_peak(here)
+    assert machine.peak(here) - before == pytest.approx(0, abs=size / 8)
+    assert machine.free(here) > size
+
+
+def test_the_expected_time_is_told():
+    measured = Measured("bf16", 0.001, None, 0, 1.314)
+    told = "bf16: 1.31 x fp32 by measurement; about 1,000 images/s, 3:20 without evaluations"
+    assert plan.expectation(measured, 200_000) == told
+    assert plan.expectation(measured, None) == "bf16: 1.31 x fp32 by measurement; about 1,000 images/s"
