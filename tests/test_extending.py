@@ -3,9 +3,16 @@
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
+
+from zerosum.cli.main import app
+from zerosum.core.errors import DataError
+from zerosum.data import Contents, DataPart  # noqa: F401  (contents of a test name it)
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
 EXAMPLES = dict(re.findall(r"<!-- file: (\w+\.py) -->\n```python\n(.*?)```\n\n", PAGE, re.DOTALL))
@@ -20,11 +27,12 @@ def zerosum(folder, *arguments):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
-def test_the_page_has_three_files_each_with_its_command():
-    assert EXAMPLES.keys() == COMMANDS.keys() == {"drift.py", "patches.py", "invert.py"}
+def test_every_file_of_the_page_has_its_command():
+    assert len(EXAMPLES) >= 6
+    assert EXAMPLES.keys() == COMMANDS.keys()
 
 
-@pytest.mark.parametrize("file", EXAMPLES)
+@pytest.mark.parametrize("file", ["drift.py", "patches.py", "invert.py"])
 def test_an_example_trains_resumes_and_samples(file, tmp_path):
     (tmp_path / file).write_text(EXAMPLES[file])
     run = tmp_path / "run"
@@ -38,6 +46,98 @@ def test_an_example_trains_resumes_and_samples(file, tmp_path):
     lines = (run / "metrics.jsonl").read_text()
     assert ('"discriminator.drift"' in lines and '"drift.mean"' in lines) == (name == "drift")
     assert zerosum(tmp_path, "sample", str(run), "--count", "4", "--out", "four.npz").returncode == 0
+
+
+def call(*words):
+    return CliRunner().invoke(app, list(map(str, words)))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with the files of the page that data and judging need."""
+    folder = tmp_path_factory.mktemp("extending")
+    for file in ("stripes.py", "brightness.py", "thumbnails.py"):
+        (folder / file).write_text(EXAMPLES[file])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file", "log"),
+    [
+        ("stripes.py", "thumbnails-4"),
+        ("brightness.py", '"metric": "brightness"'),
+        ("thumbnails.py", '"extractor": "thumbnails-3"'),
+    ],
+)
+def test_data_metrics_and_extractors_of_the_users_train_and_resume(file, log, place, monkeypatch):
+    monkeypatch.chdir(place)
+    out, more = place / file.removesuffix(".py"), ["--use", "thumbnails.py"] if file == "stripes.py" else []
+    small = [*SMALL, "judge.count=40", *(["judge.extractor=thumbnails"] if more else [])]
+    words = ["mlp" if word == "dcgan" else word for word in COMMANDS[file].split()]
+    small = [*[word for word in small if "channels" not in word], "generator.widths=16", "discriminator.widths=16"]
+    begun = call(*words, *small, *more, "--images", 128, "--out", out, "--quiet")
+    assert begun.exit_code == 0, begun.stderr
+    assert file.removesuffix(".py") in (out / "recipe.toml").read_text() + (out / "environment.json").read_text()
+    resumed = call("resume", out, "--images", 192, "--quiet")
+    assert resumed.exit_code == 0, resumed.stderr
+    assert log in (out / "evaluations.jsonl").read_text()
+    assert '"sliced-wasserstein"' in (out / "evaluations.jsonl").read_text()  # added to, not replaced
+
+
+def test_a_data_set_of_the_users_is_listed_shown_and_judged_with(place, monkeypatch):
+    monkeypatch.chdir(place)
+    use = ("--use", "stripes.py", "--use", "brightness.py")
+    assert "Grey pictures of stripes" in call("ls", "data", *use).stdout
+    assert "count = 1000  # pictures" in call("show", "stripes", *use).stdout
+    np.savez(place / "s.npz", images=np.zeros((20, 8, 8), np.uint8))
+    judged = call("evaluate", "s.npz", "--data", "stripes:count=100", "-m", "usual+brightness", *use)
+    assert judged.exit_code == 0, judged.stderr
+    assert "against 100 real ones" in judged.stderr
+    assert "sliced-wasserstein" in judged.stdout
+    assert "brightness" in judged.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["strips:count=9"], "did you mean 'stripes'"),
+        (["stripes:cuont=9"], "data 'stripes' has no field 'cuont'; did you mean 'count'"),
+        (["stripes:count=-9"], "data 'stripes': count: -9 must be at least 1"),
+    ],
+)
+def test_a_data_set_of_the_users_is_refused_like_any_part(place, monkeypatch, words, message):
+    monkeypatch.chdir(place)
+    refused = call("train", *words, "--use", "stripes.py", "--out", "no")
+    assert refused.exit_code == 2
+    assert message in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        ("np.zeros((9, 4, 4))", "contents() returned ndarray; return zerosum.data.Contents"),
+        ("Contents()", "contents() gives neither an array nor files, or both"),
+        (
+            "Contents(array=np.zeros((3, 4, 4)), labels=np.zeros(2, int), classes=('a',))",
+            "3 samples need 3",
+        ),
+        ("Contents(array=np.zeros((3, 4, 4)), labels=np.arange(3), classes=('a',))", "labels from 0 to 2 and 1 names"),
+        ("Contents(array=np.zeros((3, 4, 4)), held_out=np.array([3]))", "held_out must be whole numbers from 0 to 2"),
+        ("1 / 0", "failed in "),
+    ],
+)
+def test_what_is_wrong_with_the_contents_is_said(contents, message):
+    @dataclass(frozen=True)
+    class Mine(DataPart):
+        """Mine."""
+
+        def contents(self):
+            return eval(contents)
+
+    part = Mine()
+    object.__setattr__(part, "name", "mine")
+    with pytest.raises(DataError, match=f"data 'mine'.*{re.escape(message)}"):
+        part.source(None).contents()
 
 
 def test_an_augmentation_of_the_users_refuses_points_in_its_own_words(tmp_path):

@@ -1,5 +1,7 @@
 """Dotted words and TOML for trees of parts."""
 
+import re
+
 import pytest
 
 from zerosum.core import registry, settings
@@ -42,6 +44,23 @@ def test_words_reach_the_parts_they_mean():
 def test_words_come_in_any_order():
     words = ["discriminator.optimizer=sgd", "discriminator.momentum=0.9", "batch=32"]
     assert read_recipe("dcgan", words) == read_recipe("dcgan", words[::-1])
+
+
+def test_parts_are_added_to_a_list_and_taken_away():
+    recipe = read_recipe("rpgan", ["regularizers+=lecam+orthogonal", "regularizers-=r2"])
+    assert [part.name for part in recipe.game.regularizers] == ["r1", "lecam", "orthogonal"]
+    judged = read_recipe("dcgan", ["judge.metrics+=ct"]).judge
+    assert [part.name for part in judged.metrics] == ["usual", "ct"]  # none means the usual ones
+    assert judged == read_recipe("dcgan", ["metrics=usual+ct"]).judge
+    assert settings.from_toml(Recipe, str(recipe)) == recipe
+    for word, fault in {
+        "regularizers-=r3": "game.regularizers has no 'r3' to take away; there is: r1, r2",
+        "batch+=2": "batch+=2: batch is no list of parts; write batch=2",
+        "widths+=8": "there is no field 'widths'",
+        "regularizers+=r9": "there is no regularizer 'r9'",
+    }.items():
+        with pytest.raises(RecipeError, match=re.escape(fault)):
+            read_recipe("rpgan", [word])
 
 
 def test_members_of_a_list_are_called_by_name():

@@ -77,7 +77,8 @@ def whole_place(text: str | Path) -> str:
     local = word.removeprefix("hf:")
     if local != word:
         return f"hf:{Path(local).expanduser().absolute()}" if Path(local).expanduser().is_dir() else word
-    return str(Path(text).expanduser().absolute())
+    path = Path(text).expanduser()
+    return str(path.absolute()) if path.exists() else word
 
 
 def _offer(word: str, path: Path) -> str:
