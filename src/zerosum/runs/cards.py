@@ -51,7 +51,7 @@ def generator_card(generator: Generator) -> str:
     classes = f" in {len(generator.classes):,} classes" if generator.conditional else ""
     line = f"{kind}{classes}, trained on {generator.images:,} images; latents of {generator.space.latent} numbers"
     samples = generator.sample(SAMPLES if generator.space.is_image else POINTS, seed=0)
-    sheet = compact(pictures.encode(pictures.picture(samples)))
+    sheet = compact(pictures.encode(pictures.picture(samples, units=generator.units)))
     return _card(f"Generator of {generator.recipe.recipe}", [line], [("seed 0", sheet)])
 
 

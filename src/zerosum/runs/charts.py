@@ -196,11 +196,11 @@ def _legend(chart: Chart) -> Iterator[str]:
     for place, curve in enumerate(chart.curves):
         last = next((value for value in reversed(curve.y) if math.isfinite(value)), math.nan)
         if curve.name not in named:
-            value = "" if curve.faint else f"<output>{brief(last)}</output>"
+            value = "" if curve.faint else f"<output>{value_of(last)}</output>"
             yield f'<li class="{_look(place, curve)}"><i></i>{text(curve.name)} {value}</li>'
         named.add(curve.name)
     for number, (name, level) in enumerate(chart.levels.items()):
-        yield f'<li class="level l{number}"><i></i>{text(name)} <span>{brief(level)}</span></li>'
+        yield f'<li class="level l{number}"><i></i>{text(name)} <span>{value_of(level)}</span></li>'
 
 
 def thin(values: Sequence[float]) -> list[float]:

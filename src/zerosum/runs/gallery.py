@@ -13,6 +13,7 @@ from zerosum.runs.page import picture
 
 BUDGET = 2_000_000  # bytes of pictures in a page; base64 adds a third
 MOST = 120  # pictures in the slider
+PIXELS = 150_000_000  # that are decoded for a page, or those of four pictures
 SIDE = 800  # pixels; what is wider is shrunk, what is higher is cut off below
 BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)  # by Pillow
 REAL = "real.png"
@@ -51,10 +52,21 @@ def history(paths: Sequence[Path], budget: int, faults: list[str]) -> list[tuple
     """Clock and content of as many pictures as fit, evenly spread, the first and the last among them."""
     if not paths:
         return []
-    ends = [shown(path, []) for path in {paths[len(paths) // 2], paths[-1]}]
-    fitting = max(2, budget // max((len(content) for content in ends if content), default=1))
-    frames = [(int(path.stem), shown(path, faults)) for path in spread(paths, min(MOST, fitting))]
+    some = {path: shown(path, faults) for path in sorted({paths[len(paths) // 2], paths[-1]})}
+    size, pixels = max(map(len, some.values())), max(map(_pixels, some))
+    fitting = min(MOST, budget // max(size, 1), PIXELS // max(pixels, 1))
+    chosen = spread(paths, max(2, fitting))
+    frames = [(int(path.stem), some[path] if path in some else shown(path, faults)) for path in chosen]
     return [(images, content) for images, content in frames if content]
+
+
+def _pixels(path: Path) -> int:
+    """Pixels of a picture, by its header."""
+    try:
+        with _opened(path.read_bytes()) as file:
+            return file.width * file.height
+    except BROKEN:
+        return 0
 
 
 def spread(paths: Sequence[Path], most: int) -> list[Path]:
@@ -74,19 +86,23 @@ def shown(path: Path, faults: list[str]) -> bytes:
 
 
 def compact(content: bytes) -> bytes:
-    """A picture at most SIDE wide and high, as it is where it is small, else as WebP."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        opened = Image.open(io.BytesIO(content))
-    with opened as file:
+    """A picture at most SIDE wide and twice as high, as it is where it is small, else as WebP."""
+    with _opened(content) as file:
         small = file.width <= SIDE and file.height <= 2 * SIDE
         if small and len(content) <= BUDGET // MOST:
             file.load()
             return content
-        image = file.convert("L" if file.mode in ("L", "1") else "RGB")
+        image = file.crop((0, 0, file.width, min(file.height, 2 * max(SIDE, file.width))))  # of many classes the first
+    image = image.convert("L" if image.mode in ("L", "1") else "RGBA" if image.has_transparency_data else "RGB")
     if image.width > SIDE:
         image = image.resize((SIDE, max(1, round(image.height * SIDE / image.width))), Image.Resampling.LANCZOS)
-    image = image.crop((0, 0, image.width, min(image.height, 2 * SIDE)))  # many classes: the first rows
     out = io.BytesIO()
     image.save(out, "WEBP", quality=80, method=2)
     return min(out.getvalue(), content, key=len) if small else out.getvalue()
+
+
+def _opened(content: bytes) -> Image.Image:
+    """A picture before its pixels are decoded; one that claims too many is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(io.BytesIO(content))

@@ -32,12 +32,8 @@ for (const gallery of document.querySelectorAll(".gallery")) {
 }
 
 // values under the pointer, written into the legend
-const brief = (value) => {
-  if (value && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e12)) return value.toPrecision(3);
-  for (const [size, letter] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]])
-    if (Math.abs(value) >= size) return Number((value / size).toPrecision(4)) + letter;
-  return String(Number(value.toPrecision(4)));
-};
+const written = (value) => Math.abs(value) >= 1000 && Math.abs(value) < 1e9
+  ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(4)));
 for (const chart of document.querySelectorAll(".chart")) {
   const svg = chart.querySelector("svg"), legend = chart.querySelector(".legend");
   const names = [...legend.querySelectorAll("output")], usual = names.map((name) => name.textContent);
@@ -63,7 +59,7 @@ for (const chart of document.querySelectorAll(".chart")) {
       Math.abs(other[0] - wanted) < Math.abs(one[0] - wanted) ? other : one, [Infinity, NaN]));
     const x = nearest.map((point) => point[0]).reduce((one, other) => Math.abs(other - wanted) < Math.abs(one - wanted) ? other : one, Infinity);
     if (!Number.isFinite(x)) return;
-    nearest.forEach((point, number) => { if (names[number]) names[number].textContent = point[0] === x ? brief(point[1]) : "–"; });
+    nearest.forEach((point, number) => { if (names[number]) names[number].textContent = point[0] === x ? written(point[1]) : "–"; });
     const shown = left + ((x - low) / (high - low)) * (right - left);
     cursor.setAttribute("x1", shown);
     cursor.setAttribute("x2", shown);

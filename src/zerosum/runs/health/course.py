@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from dataclasses import dataclass, field
@@ -104,8 +105,14 @@ class Course:
         return getattr(getattr(getattr(self.recipe.game, player, None), "optimizer", None), "lr", None)
 
 
+@functools.lru_cache(4096)
+def _of_panel(key: str) -> str:
+    """Name of a number without that of the discriminator among several: `real_logit` of `real_logit-2`."""
+    return _PANEL.sub("", key)
+
+
 def _value(line: Line, name: str) -> float | None:
     """A number of a report; of several discriminators their mean."""
-    values = [line[name]] if name in line else [line[key] for key in line if _PANEL.sub("", key) == name]
+    values = [line[name]] if name in line else [line[key] for key in line if _of_panel(key) == name]
     numbers = [value for value in values if isinstance(value, (int, float)) and math.isfinite(value)]
     return sum(numbers) / len(numbers) if numbers else None
