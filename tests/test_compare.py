@@ -369,7 +369,7 @@ def test_runs_that_are_not_finished_stand_alone_and_are_marked(tmp_path):
     assert f"{writing} is still training" in said.stderr
     assert found.apart(found.groups[1]) == ["interrupted", "200 images"]
     assert list(found.common) == ["recipe", "data", "machine"]
-    assert "stopped by a loss that is not finite" in found.notes[-1]
+    assert "ended by an error" in found.notes[-1]
 
 
 def test_time_and_rules_end_a_run_too(tmp_path):

@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from zerosum.core.errors import RunError, nearest
-from zerosum.runs.entry import At, Column, DamagedError, Entry
+from zerosum.core.errors import DamagedError, RunError, nearest
+from zerosum.runs.entry import At, Column, Entry
 from zerosum.runs.estimate import plain, write
 from zerosum.runs.group import Group, names
 from zerosum.runs.verdict import direction, method

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from zerosum.core.errors import RunError, ZerosumError
+from zerosum.core.errors import DamagedError, RunError, ZerosumError
 from zerosum.core.values import Length
 from zerosum.runs.directory import RunDirectory, is_run
 from zerosum.runs.logs import read_lines
@@ -35,10 +35,6 @@ _PART = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*:(?=\w+=)")  # a part with fields, 
 
 
 Line = dict[str, Any]
-
-
-class DamagedError(RunError):
-    """A run whose own files cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -164,14 +160,14 @@ class Entry:
 
 
 def state_of(run: RunDirectory, settings: dict[str, Any], environment: dict[str, Any], metrics: list[Any]) -> str:
-    """Whether a training is over: "finished", "training", "interrupted" or "failed" by a loss that is not finite."""
+    """Whether a training is over: "finished", "training", "interrupted", or "failed" by an error or a loss."""
     if _held(run):
         return "training"
     length = Length.read(str(settings["length"]))
     total, latest = length.images(environment["data"]["train"]), run.pointed("latest")
     if any("ended" in line for line in metrics[-2:]):  # by a rule of the recipe
         return "finished"
-    if metrics and "not_finite" in metrics[-1]:
+    if metrics and ("not_finite" in metrics[-1] or "error" in metrics[-1]):
         return "failed"
     reached, wanted = (_seconds(run, latest), length.amount) if total is None else (int(latest or 0), total)
     return "finished" if reached >= wanted else "interrupted"

@@ -9,13 +9,23 @@ from pathlib import Path
 
 from PIL import Image
 
+from zerosum.core.errors import ZerosumError
+from zerosum.core.reading import read_bytes
 from zerosum.runs.page import picture
 
 BUDGET = 2_000_000  # bytes of pictures in a page; base64 adds a third
 MOST = 120  # pictures in the slider
 PIXELS = 150_000_000  # that are decoded for a page, or those of four pictures
 SIDE = 800  # pixels; what is wider is shrunk, what is higher is cut off below
-BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)  # by Pillow
+LARGEST = 200 << 20  # bytes of a picture
+BROKEN = (
+    ZerosumError,
+    OSError,
+    ValueError,
+    SyntaxError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)  # by Pillow
 REAL = "real.png"
 
 
@@ -63,7 +73,7 @@ def history(paths: Sequence[Path], budget: int, faults: list[str]) -> list[tuple
 def _pixels(path: Path) -> int:
     """Pixels of a picture, by its header."""
     try:
-        with _opened(path.read_bytes()) as file:
+        with _opened(read_bytes(path, LARGEST)) as file:
             return file.width * file.height
     except BROKEN:
         return 0
@@ -79,7 +89,7 @@ def spread(paths: Sequence[Path], most: int) -> list[Path]:
 def shown(path: Path, faults: list[str]) -> bytes:
     """A file's picture as a page holds it; nothing, and a sentence, where it cannot be read."""
     try:
-        return compact(path.read_bytes())
+        return compact(read_bytes(path, LARGEST))
     except BROKEN as error:
         faults.append(f"{path.name} cannot be shown: {error}")
         return b""

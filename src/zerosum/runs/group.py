@@ -12,7 +12,7 @@ from typing import Any
 from zerosum.runs.entry import At, Column, Entry
 from zerosum.runs.estimate import Estimate
 
-STATES = {"training": "still training", "interrupted": "interrupted", "failed": "stopped by a loss that is not finite"}
+STATES = {"training": "still training", "interrupted": "interrupted", "failed": "ended by an error"}
 
 
 @dataclass(frozen=True, eq=False)

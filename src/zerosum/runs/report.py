@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import tomllib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zerosum.core import registry, settings
+from zerosum.core.reading import read_text
 from zerosum.runs import health
 from zerosum.runs.charts import charts, value_of
 from zerosum.runs.checkpoint import write_file
@@ -27,7 +30,7 @@ STATES = {
     "finished": ("good", "finished"),
     "training": ("live", "training"),
     "interrupted": ("warn", "interrupted"),
-    "failed": ("bad", "stopped: not finite"),
+    "failed": ("bad", "ended by an error"),
 }
 MOST_SETTINGS = 200  # rows of a table of settings
 
@@ -73,7 +76,7 @@ def read(run: RunDirectory) -> Told:
             faults.append(f"{what} cannot be read: {error}")
             return otherwise
 
-    recipe = attempt("recipe.toml", lambda: (run.path / "recipe.toml").read_text(encoding="utf-8"), "")
+    recipe = attempt("recipe.toml", lambda: read_text(run.path / "recipe.toml"), "")
     chosen = attempt("recipe.toml", lambda: recipe_settings(run), {}) if recipe else {}
     environment = attempt("environment.json", lambda: dict(run.environment()), {})
     reports, evaluations = read_log(run.metrics, faults), sound(read_log(run.evaluations, faults), faults)
@@ -184,13 +187,7 @@ def _tiles(told: Told) -> str:
 
 def _health(told: Told) -> str:
     """What is wrong by the last report, what it means and what to try; then what the log says was wrong before."""
-    try:
-        lasting = health.examine(health.read_course(told.run.path))
-    except DAMAGE as error:
-        said = [f"The doctor cannot look at this run: {error}"] if told.settings else []
-        lasting = []
-    else:
-        said = []
+    said, lasting = _examined(told)
     cards = [_finding(one) for one in lasting]
     over: dict[str, tuple[int, str]] = {}
     for line in told.reports:
@@ -202,6 +199,18 @@ def _health(told: Told) -> str:
     earlier = folded(f"{len(rows)} findings that are over", table(("finding", "when", "seen"), rows)) if rows else ""
     well = "" if said or cards or not told.reports else '<p class="fine">✓ The doctor finds nothing wrong.</p>'
     return "".join([*(f'<p class="careful">{text(one)}</p>' for one in said), *cards, well, earlier])
+
+
+def _examined(told: Told) -> tuple[list[str], list[health.Finding]]:
+    """What keeps the doctor from looking at a run as a whole, and what it finds."""
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            course = health.read_course(told.run.path)
+        whole = dataclasses.replace(course, reports=told.reports, evaluations=told.evaluations)
+        return [str(one.message) for one in warned], health.examine(whole)
+    except DAMAGE as error:
+        return [f"The doctor cannot look at this run: {error}"] if told.settings else [], []
 
 
 def _finding(one: health.Finding) -> str:
