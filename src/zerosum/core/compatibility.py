@@ -41,6 +41,11 @@ def check(game: Any, space: Space, total: int | None, batch: int | None = None) 
     return kept.bytes // (2 * game.pack)
 
 
+def wires(game: Any, space: Space) -> bool:
+    """True where the networks can be built for a space and fit each other there."""
+    return not (_own(game, space) or _wiring(game, space, Kept()))
+
+
 def trial(game: Any, space: Space, feed: Feed, total: int | None, **place: Any) -> None:
     """Play one real turn on a few images with networks that are thrown away; `place` is the engine's device, precision.
 

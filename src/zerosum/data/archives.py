@@ -80,7 +80,7 @@ def zipped(path: Path, cache: Path, report: Report, wants: Wants = everything) -
 
     def contents() -> Contents:
         with _whole(path, "zip"), zipfile.ZipFile(path) as archive:
-            members = [info for info in archive.infolist() if not info.is_dir() and wants(info.filename)]
+            members = [info for info in archive.infolist() if not info.filename.endswith("/") and wants(info.filename)]
         if any(info.flag_bits & 1 for info in members):
             raise DataError(f"{path}: is encrypted; unpack it with its password and give the folder")
         layout = arrange(str(path), [info.filename for info in members])

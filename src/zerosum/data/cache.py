@@ -10,46 +10,92 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from zerosum.core.download import Report
 from zerosum.core.errors import DataError
+from zerosum.data import fitting
 from zerosum.data.contents import Contents, Decoded, Source
 from zerosum.data.decode import decode
-from zerosum.data.pixels import refuse_bad
-from zerosum.data.planes import is_table
+from zerosum.data.fitting import Fits
+from zerosum.data.pixels import calm_pillow, refuse_bad
+from zerosum.data.planes import as_images, is_table
 from zerosum.data.preparation import Preparation
+from zerosum.data.survey import Survey, survey
 from zerosum.data.tables import points
 
 ABANDONED = 86_400  # seconds
 LAYOUT = 4  # raise it when decoding or the files of an entry change, and old entries are left alone
 
 
-def decoded(source: Source, preparation: Preparation, cache: Path, skip_bad: bool, report: Report) -> Decoded:
+def decoded(
+    source: Source, preparation: Preparation, cache: Path, skip_bad: bool, report: Report, fits: Fits | None = None
+) -> Decoded:
     """Take a source's images from the cache, or decode them into it; into memory where the cache cannot be written.
+
+    Where the size is automatic, `fits` says which the networks take.
 
     Raises:
         DataError: an image is bad and `skip_bad` is off, or the disk is full.
     """
-    digest = hashlib.sha256(f"{LAYOUT}\n{source.key}\n{preparation.decoding()}".encode()).hexdigest()
-    entry = cache / "decoded" / digest
+    contents = seen = None
+    if fits is not None and preparation.size == "auto":
+        preparation, contents, seen = _fit(source, preparation, cache, report, fits)
+    entry = cache / "decoded" / _key(source, preparation)
     found = _load(entry) if source.key else None
     if found is None:
-        contents = source.contents()
+        contents = source.contents() if contents is None else contents
         if contents.array is not None and is_table(contents.array, preparation):
-            return points(contents.where or source.name, contents, contents.array)
-        if source.key:
-            found = _build(source, contents, preparation, entry, report)
+            found = points(contents.where or source.name, contents, contents.array)
+        elif source.key:
+            found = _build(source, contents, preparation, entry, report, seen)
         else:
-            found = decode(source.name, contents, preparation, _in_memory, report)
+            found = decode(source.name, contents, preparation, _in_memory, report, seen)
     if not skip_bad:
         refuse_bad(found.skipped, len(found.values) + len(found.skipped))
-    return found
+    return replace(found, size=preparation.size)
 
 
-def _build(source: Source, contents: Contents, preparation: Preparation, entry: Path, report: Report) -> Decoded:
+def _fit(
+    source: Source, preparation: Preparation, cache: Path, report: Report, fits: Fits
+) -> tuple[Preparation, Contents | None, Survey | None]:
+    """The preparation with a size that networks take; and what was opened and seen to know it."""
+    place = cache / "sizes" / f"{_key(source, preparation)}.json"
+    facts = fitting.recall(place) if source.key else None
+    if facts is not None:
+        return fitting.fitted(preparation, facts, fits), None, None
+    contents = source.contents()
+    seen = _look(contents, preparation, report)
+    if seen is None:
+        return preparation, contents, None
+    facts = fitting.Facts(seen.size, seen.shape(preparation), len(contents.classes))
+    if source.key:
+        fitting.remember(facts, place)
+    return fitting.fitted(preparation, facts, fits), contents, seen
+
+
+def _key(source: Source, preparation: Preparation) -> str:
+    return hashlib.sha256(f"{LAYOUT}\n{source.key}\n{preparation.decoding()}".encode()).hexdigest()
+
+
+def _look(contents: Contents, preparation: Preparation, report: Report) -> Survey | None:
+    """What is seen of images before they are decoded; None for points."""
+    array = contents.array
+    if array is None:
+        with calm_pillow():
+            return survey(contents, preparation, {}, report)
+    if is_table(array, preparation):
+        return None
+    height, width, channels = as_images(array, contents.where)[0].shape[1:]
+    return Survey({(height, width)}, channels == 1, {channels})
+
+
+def _build(
+    source: Source, contents: Contents, preparation: Preparation, entry: Path, report: Report, seen: Survey | None
+) -> Decoded:
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         _sweep(entry.parent)
@@ -58,9 +104,9 @@ def _build(source: Source, contents: Contents, preparation: Preparation, entry: 
         if error.errno == errno.ENOSPC:
             raise _full(source.name, entry, 0) from error
         report(f"the cache {entry.parent} cannot be written ({error.strerror}); decoding into memory", 0, 0)
-        return decode(source.name, contents, preparation, _in_memory, report)
+        return decode(source.name, contents, preparation, _in_memory, report, seen)
     try:
-        made = decode(source.name, contents, preparation, _in_file(source.name, building), report)
+        made = decode(source.name, contents, preparation, _in_file(source.name, building), report, seen)
         _save(made, building)
         _publish(building, entry)
     except OSError as error:

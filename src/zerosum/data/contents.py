@@ -49,3 +49,4 @@ class Decoded:
     content: str  # sha256 over the names and bytes of the files (or over the array) and the labels
     notes: tuple[str, ...] = ()  # what was decided or left out on the way, in words
     columns: tuple[str, ...] = ()  # names of a table's columns
+    size: str = "auto"  # as a preparation says it: what was chosen for the networks

@@ -15,6 +15,7 @@ from zerosum.core.errors import DataError, plain
 from zerosum.data import classes as classing
 from zerosum.data.cache import decoded
 from zerosum.data.contents import Decoded
+from zerosum.data.fitting import Fits
 from zerosum.data.mixtures import Mixture
 from zerosum.data.preparation import Preparation
 from zerosum.data.sources import find, is_name, namesake, part_of
@@ -40,6 +41,7 @@ class Dataset:
     spread: float | None = None  # standard deviation of every mode; mixtures only
     own_split: bool = False  # the set came with a test part, which is what is held out
     notes: tuple[str, ...] = ()  # what was decided or left out on the way, each a sentence
+    size: str = "auto"  # as a preparation says it: what was asked for, or was chosen for the networks
     units: Units | None = None  # of points, which are standardised; None for images and mixtures
 
     def __len__(self) -> int:
@@ -82,12 +84,14 @@ def open_data(
     skip_bad: bool = False,
     report: Report | None = None,
     rules: int = RULES,
+    fits: Fits | None = None,
 ) -> Dataset:
     """Open a named set, folder, archive, array file, idx file or `hf:` set; images are decoded once, into the cache.
 
     A name means the named set, and a `Path` or anything with a slash a place, such as `./digits`. `seed` draws the
     held-out part (and the points of a mixture); `report(what, done, total)` hears of the progress. `rules=1` numbers
-    classes and holds images out as runs of earlier versions did.
+    classes and holds images out as runs of earlier versions did. `fits(shape, classes)` says which shapes (H, W, C) the
+    networks take, so that an automatic size keeps the images' own shape where it can.
 
     Raises:
         DataError: there is no such source, or it cannot be read; the message says where and how to mend it.
@@ -98,7 +102,7 @@ def open_data(
     folder = cache_folder(cache)
     report = report or silent
     found = find(source, data_root, folder, report, preparation)
-    made = decoded(found, preparation, folder, skip_bad, report)
+    made = decoded(found, preparation, folder, skip_bad, report, fits)
     return _split(found.name, made, preparation, seed, rules, (*namesake(source), *found.notes))
 
 
@@ -110,7 +114,19 @@ def _open_mixture(mixture: Mixture, preparation: Preparation, seed: int) -> Data
     fingerprint = _fingerprint([content, how])
     notes = namesake(name)
     centres, spread = mixture.centres, mixture.spread
-    return Dataset(name, values, None, (), train, held_out, fingerprint, centres=centres, spread=spread, notes=notes)
+    return Dataset(
+        name,
+        values,
+        None,
+        (),
+        train,
+        held_out,
+        fingerprint,
+        centres=centres,
+        spread=spread,
+        notes=notes,
+        size=preparation.size,
+    )
 
 
 def _split(
@@ -142,6 +158,7 @@ def _split(
         tuple(map(plain, made.skipped)),
         own_split=made.held_out is not None,
         notes=tuple(map(plain, (*notes, *scale))),
+        size=made.size,
         units=units,
     )
 

@@ -58,8 +58,17 @@ class Plan:
     note: str = ""  # why this range
 
 
-def decode(name: str, contents: Contents, preparation: Preparation, allocate: Allocate, report: Report) -> Decoded:
+def decode(
+    name: str,
+    contents: Contents,
+    preparation: Preparation,
+    allocate: Allocate,
+    report: Report,
+    seen: Survey | None = None,
+) -> Decoded:
     """Decode all images into what `allocate` gives; bad ones are left out, and named in `skipped`.
+
+    `seen` is a first look at all files, where there was one.
 
     Raises:
         DataError: all of them are bad, or an array is no set of images.
@@ -70,7 +79,7 @@ def decode(name: str, contents: Contents, preparation: Preparation, allocate: Al
         content = _hash(contents.array)
     else:
         with calm_pillow():
-            values, content, notes = _decode_files(name, contents, preparation, allocate, bad, report)
+            values, content, notes = _decode_files(name, contents, preparation, allocate, bad, report, seen)
     labels, held_out = contents.labels, contents.held_out
     if bad:
         keep = np.setdiff1d(np.arange(len(contents)), list(bad))
@@ -102,11 +111,18 @@ def _compact(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
 
 
 def _decode_files(
-    name: str, contents: Contents, preparation: Preparation, allocate: Allocate, bad: dict[int, str], report: Report
+    name: str,
+    contents: Contents,
+    preparation: Preparation,
+    allocate: Allocate,
+    bad: dict[int, str],
+    report: Report,
+    seen: Survey | None,
 ) -> tuple[np.ndarray, str, tuple[str, ...]]:
     """Values, names with digests of the files that were kept, notes; faults of bad images go to `bad`, by index."""
-    needed = preparation.needs_survey or preparation.range == "auto"
-    seen = survey(contents, preparation, bad, report) if needed else Survey()
+    if seen is None:
+        needed = preparation.needs_survey or preparation.range == "auto"
+        seen = survey(contents, preparation, bad, report) if needed else Survey()
     _refuse_all(name, contents, bad)
     plan = _plan(name, seen, preparation)
     values = allocate((len(contents), *plan.shape))
@@ -130,8 +146,7 @@ def _refuse_all(name: str, contents: Contents, bad: dict[int, str]) -> None:
 
 
 def _plan(name: str, seen: Survey, preparation: Preparation) -> Plan:
-    many = max(seen.planes, default=None) if seen.planes else None
-    shape = preparation.shape(seen.sizes, seen.grey, many)
+    shape = seen.shape(preparation)
     if seen.extent is None:
         return Plan(preparation, shape, preparation.span)
     span = ranges.choose_span(seen.extent, preparation.span, name)

@@ -110,7 +110,7 @@ class Npz:
                 infos = archive.infolist()
         except Exception as error:  # zipfile raises anything where the directory is damaged
             raise DataError(f"{path}: is damaged or no NumPy file ({_first_line(error)})") from error
-        self.members = {info.filename.removesuffix(".npy"): info for info in infos if not info.is_dir()}
+        self.members = {info.filename.removesuffix(".npy"): info for info in infos if not info.filename.endswith("/")}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.members)

@@ -28,10 +28,12 @@ class Preparation(Part):
     """Turn images of any size and mode into uint8 [H, W, C] of one shape.
 
     Fixed rules: EXIF rotation is applied, the first frame stands for an animation, CMYK becomes RGB. `channels=auto`
-    is 1 where every file is grey by its mode, else 3, and for arrays as many as they have.
+    is 1 where every file is grey by its mode, else 3, and for arrays as many as they have. `size=auto`: images that are
+    all equal keep their size up to 256 pixels a side, cut to the nearest multiple that the networks take; larger ones
+    keep their shape with 64 pixels on the long side; others become 64x64.
     """
 
-    size: str = "auto"  # pixels, as 64 or 48x64 (height x width); auto: own size if all equal, square, <= 256, else 64
+    size: str = "auto"  # pixels, as 64 or 48x64 (height x width); auto: own where equal, <= 256 and taken, else 64
     channels: Literal["auto", "1", "2", "3", "4"] = "auto"  # 1 grey, 3 colour, 2 and 4 with transparency; auto: 1 or 3
     fit: Literal["crop", "pad", "stretch"] = "crop"  # centre crop, letterbox with black, or ignore the aspect ratio
     resample: Literal["lanczos", "bicubic", "box", "nearest"] = "lanczos"  # filter of every change of size

@@ -39,6 +39,15 @@ class Survey:
     planes: set[int] = field(default_factory=set)
     extent: Extent | None = None
 
+    @property
+    def size(self) -> Size | None:
+        """(height, width) of all images; None where they differ."""
+        return next(iter(self.sizes)) if len(self.sizes) == 1 else None
+
+    def shape(self, preparation: Preparation) -> tuple[int, int, int]:
+        """Shape (H, W, C) that a preparation gives all images."""
+        return preparation.shape(self.sizes, self.grey, max(self.planes, default=None))
+
     def add(self, glance: Glance) -> None:
         """Count one image in."""
         self.sizes.add(glance.size)

@@ -19,7 +19,7 @@ from zerosum.core.space import Space
 from zerosum.core.values import Length
 from zerosum.data import RULES, Dataset, Feed, open_data, whole_place
 from zerosum.recipes import Recipe, read_recipe
-from zerosum.runs import checkpoint, code, elsewhere, health, plan, proof, starting, stopping
+from zerosum.runs import checkpoint, code, early, elsewhere, health, plan, proof, starting, stopping
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
 from zerosum.runs.environment import choose_device, describe, use_threads
 from zerosum.runs.judge import Judge
@@ -80,8 +80,10 @@ def train(
     origin = {"source": whole_place(data), "root": _absolute(data_root), "skip_bad": skip_bad, "rules": RULES}
     if before is not None:
         origin |= {"root": origin["root"] or before["root"], "skip_bad": skip_bad or before["skip_bad"]}
-    dataset = _open(chosen, origin, display)
     place = choose_device(device)
+    early.check(chosen)
+    dataset = _open(chosen, origin, display, fitting=True)
+    chosen = early.sized(chosen, dataset)
     use_threads(threads, display.warn)
     measured = prove(chosen, dataset, place, display)
     environment = describe(place, measured.precision)
@@ -245,7 +247,7 @@ def _changes(before: Recipe, after: Recipe) -> list[str]:
     return found
 
 
-def _open(recipe: Recipe, origin: dict[str, Any], display: Display) -> Dataset:
+def _open(recipe: Recipe, origin: dict[str, Any], display: Display, *, fitting: bool = False) -> Dataset:
     dataset = open_data(
         origin["source"],
         recipe.data,
@@ -254,6 +256,7 @@ def _open(recipe: Recipe, origin: dict[str, Any], display: Display) -> Dataset:
         skip_bad=origin["skip_bad"],
         report=display.work,
         rules=origin.get("rules", 1),
+        fits=early.fits(recipe.game) if fitting else None,
     )
     if dataset.skipped:
         shown = "\n  ".join(dataset.skipped[:5])
