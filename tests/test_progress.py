@@ -3,6 +3,7 @@
 import io
 import math
 import sys
+import types
 
 import pytest
 
@@ -94,3 +95,30 @@ def test_minutes_are_left_by_the_clock_whatever_the_pace():
 
 def test_clock():
     assert [clock(x) for x in (0, 5.4, 65, 3725, -1, math.inf)] == ["0:00", "0:05", "1:05", "1:02:05", "0:00", "?"]
+
+
+def test_a_notebook_shows_one_line_that_changes(monkeypatch):
+    shown, changed = [], []
+
+    class Output:
+        def update(self, content, raw):
+            changed.append(content)
+
+    def display_of(content, **options):
+        shown.append((content, options))
+        return Output()
+
+    ipython = types.SimpleNamespace(display=display_of)
+    monkeypatch.setitem(sys.modules, "IPython.display", ipython)
+    display = Display()
+    display.console.is_jupyter = True
+    display.start(lambda: Standing(0.25, 61.0, 183.0))
+    display.update("<1> image")
+    display.update("2 images")
+    display.stop()
+    ((first, options),) = shown
+    assert options == {"raw": True, "display_id": True}
+    assert first["text/plain"] == " 25%, 1:01 done, 3:03 left  <1> image"
+    assert '<progress value="0.2500"' in first["text/html"]
+    assert "&lt;1&gt; image" in first["text/html"]
+    assert [content["text/plain"][-8:] for content in changed] == ["2 images", "2 images"]

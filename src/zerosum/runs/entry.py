@@ -28,7 +28,7 @@ DAMAGE = (
     RecursionError,
     ZerosumError,
 )  # shows as one of these
-LEVELS = ("floor", "baseline", "spread")
+LEVELS = ("floor", "baseline", "spread", "equal", "floor_spread")
 HARDWARE = ("processor", "accelerator", "device", "threads", "torch", "precision")
 At = Literal["last", "best"]
 _PART = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*:(?=\w+=)")  # a part with fields, as text

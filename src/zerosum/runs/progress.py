@@ -1,4 +1,4 @@
-"""What a person sees while a training runs: a live line on a terminal, plain lines elsewhere; always on stderr."""
+"""What a person sees while a training runs: a live line on a terminal or in a notebook, else plain lines on stderr."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zerosum.core.console import Lasting, visible
+from zerosum.runs import notebook
 from zerosum.runs.moments import Standing
 
 BAR = 16  # characters
@@ -30,6 +31,7 @@ class Display:
         self.every = every  # seconds between plain lines
         self._standing: Callable[[], Standing] = lambda: Standing(0.0, 0.0, 0.0)
         self._bar: Live | None = None
+        self._cell: notebook.Line | None = None
         self._text = ""
         self._said = 0.0
         self.metric = ""
@@ -55,6 +57,8 @@ class Display:
         if self.live:
             self._bar = Live(get_renderable=self._line, console=self.console)
             self._bar.start()
+        elif self.console.is_jupyter and not self.console.quiet:
+            self._cell = notebook.Line()
 
     def _line(self) -> Table:
         """Share and times, a bar, and as much of the text as there is room for."""
@@ -69,7 +73,9 @@ class Display:
     def update(self, text: str) -> None:
         """Say how it goes."""
         self._text = f"{text} {self.metric}".rstrip()
-        if self._bar is None and time.monotonic() - self._said >= self.every:
+        if self._cell is not None:
+            self._show_cell(self._cell)
+        elif self._bar is None and time.monotonic() - self._said >= self.every:
             self._said = time.monotonic()
             self.say(f"{self._standing()}  {self._text}")
 
@@ -81,4 +87,10 @@ class Display:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
-            self._bar = None
+        if self._cell is not None:
+            self._show_cell(self._cell)
+        self._bar = self._cell = None
+
+    def _show_cell(self, cell: notebook.Line) -> None:
+        standing = self._standing()
+        cell.show(standing.share, f"{standing}  {visible(self._text)}")
