@@ -36,6 +36,7 @@ from zerosum.core.errors import ZerosumError
 SURFACES = {  # name: module and class; imported where they are played
     "words": "words.Words",
     "recipe": "recipes.Recipes",
+    "model": "models.Models",
     "npy": "data.Npy",
     "npz": "data.Npz",
     "idx": "data.Idx",

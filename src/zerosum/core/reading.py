@@ -6,13 +6,13 @@ and those of `values`. Numbers of files may be NaN or infinite.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from zerosum.core import values
 from zerosum.core.errors import DamagedError, shown
@@ -139,25 +139,25 @@ def misfit(value: Any, shape: Any, at: str = "") -> str | None:
 
 
 def _table_misfit(value: Any, shape: Any, at: str) -> str | None:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return _wrong(value, "a table", at)
-    absent = sorted(shape.__required_keys__ - value.keys())
-    if absent:
-        return f"{_below(at, absent[0])} is missing"
-    kinds = get_type_hints(shape, include_extras=True)
-    return next(
-        (
-            fault
-            for name in kinds.keys() & value.keys()
-            if (fault := misfit(value[name], _bare(kinds[name]), _below(at, name)))
-        ),
-        None,
-    )
+    for name, (kind, required) in _entries(shape).items():
+        if name not in value:
+            if required:
+                return f"{_below(at, name)} is missing"
+        elif fault := misfit(value[name], kind, _below(at, name)):
+            return fault
+    return None
 
 
-def _bare(kind: Any) -> Any:
-    """What stands inside `NotRequired[...]`."""
-    return get_args(kind)[0] if str(get_origin(kind)).endswith("Required") else kind
+@functools.cache
+def _entries(shape: Any) -> dict[str, tuple[Any, bool]]:
+    """Kind of each entry of a `TypedDict`, and whether it must be there; by its hints, which may be written as text."""
+    hints = get_type_hints(shape, include_extras=True)
+    return {
+        name: (get_args(hint)[0], False) if get_origin(hint) is NotRequired else (hint, True)
+        for name, hint in hints.items()
+    }
 
 
 def _each_misfit(items: Any, inside: Any, at: str) -> str | None:

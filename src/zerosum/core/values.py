@@ -37,6 +37,7 @@ NonNegative = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1)]
 Count = Annotated[int, Range(1)]
 Natural = Annotated[int, Range(0)]
+Repeats = Annotated[int, Range(1, 1_000)]  # how often something is done, or built, in a loop
 Images = Annotated[int, Range(0), "images"]  # a number of images: text may say 50k or 2M
 
 

@@ -20,7 +20,7 @@ from torch.nn.functional import leaky_relu
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.space import Space
-from zerosum.core.values import Count
+from zerosum.core.values import Count, Repeats
 from zerosum.networks.conditioning import conditioned_on, given, rows
 from zerosum.networks.judge import Discriminator, Head
 from zerosum.networks.layers import Output, end, network_traits
@@ -238,7 +238,7 @@ class R3GANGenerator(Part):
 
     channels: Count = 768  # most maps between blocks
     halve_above: Count = 32  # side in pixels up to which stages have all maps; each doubling beyond halves them
-    blocks: Count = 2  # residual blocks at each size
+    blocks: Repeats = 2  # residual blocks at each size
     expansion: Count = 2  # maps inside a block, times those outside
     group: Count = 16  # maps in a group of the 3x3 convolutions
     embedding: Count = 64  # numbers that a class is embedded in, with labels=embed
@@ -267,7 +267,7 @@ class R3GANDiscriminator(Part):
 
     channels: Count = 768  # most maps between blocks
     halve_above: Count = 32  # side in pixels up to which stages have all maps; each doubling beyond halves them
-    blocks: Count = 2  # residual blocks at each size
+    blocks: Repeats = 2  # residual blocks at each size
     expansion: Count = 2  # maps inside a block, times those outside
     group: Count = 16  # maps in a group of the 3x3 convolutions
     embedding: Count = 768  # numbers in the features that a class is compared with, with labels=projection

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zerosum.core.registry import Part, register
 from zerosum.core.space import Space
-from zerosum.core.values import Count, Fraction
+from zerosum.core.values import Count, Fraction, Repeats
 from zerosum.networks.conditioning import conditioned_on, given, rows
 from zerosum.networks.equalized import EqualizedLinear
 from zerosum.networks.layers import Output, end, network_traits
@@ -153,7 +153,7 @@ class StyleGAN2Generator(Part):
     channels: Count = 512  # most maps of a stage
     halve_above: Count = 64  # side in pixels up to which stages have all maps; each doubling beyond halves them
     style: Count = 512  # numbers in a style w
-    mapping: Count = 8  # layers of the mapping network; StyleGAN2-ADA has 2 for CIFAR-10
+    mapping: Repeats = 8  # layers of the mapping network; StyleGAN2-ADA has 2 for CIFAR-10
     mixing: Fraction = 0.9  # share of training images made of two latents' styles
     noise: bool = True  # fresh noise in every layer, its strength learned from 0 on
     output: Output = "linear"  # tanh: for large areas of pure black or white; tanh-inward: comes back from them

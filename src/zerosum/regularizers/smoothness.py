@@ -13,7 +13,7 @@ from torch.nn.functional import normalize, softplus
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
-from zerosum.core.values import Count, NonNegative, Positive
+from zerosum.core.values import Count, NonNegative, Positive, Repeats
 from zerosum.regularizers.passes import steady, still
 from zerosum.regularizers.protocol import AUTOENCODER, Round
 
@@ -41,7 +41,7 @@ class VAT(Part):
     weight: NonNegative = 1.0  # weight of the divergence
     epsilon: Positive = 8.0  # length of r, over all numbers of a sample; 8 is for images, points want far less
     xi: Positive = 0.01  # length of the trial step; the paper's 1e-6 is lost in the rounding of float32
-    steps: Count = 1  # power iterations
+    steps: Repeats = 1  # power iterations
     every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
 
     def __call__(self, round: Round, memory: Any = None) -> Tensor:
@@ -82,7 +82,7 @@ class ALR(Part):
     shortest: Positive = 0.1  # smallest length of r, over all numbers of a sample
     longest: Positive = 10.0  # largest length of r
     xi: Positive = 10.0  # length of the trial step
-    steps: Count = 1  # power iterations
+    steps: Repeats = 1  # power iterations
     every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
 
     def __post_init__(self) -> None:

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import functools
-import json
 import operator
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import safetensors
 import torch
-from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from zerosum.core import arithmetic, registry, settings
 from zerosum.core.clock import reseed, seeded
-from zerosum.core.errors import RecipeError, RunError, ZerosumWarning, nearest
+from zerosum.core.errors import DamagedError, RecipeError, RunError, ZerosumWarning, nearest
 from zerosum.core.space import Space
 from zerosum.data import RULES, Units
 from zerosum.recipes import Recipe
-from zerosum.runs import code
+from zerosum.runs import code, model, sealed
 from zerosum.runs.checkpoint import write_file
 
-KEY, FORMAT = "zerosum", "zerosum-generator-1"
 GOLDEN = (5**0.5 - 1) / 2
 BLOCK = 64  # latents that are drawn at once
 CHUNK, CHUNK_OF_ACCELERATORS = 16, 64  # samples that are made at once; so many are made also where fewer are asked for
@@ -165,7 +160,7 @@ class Generator:
 def save_generator(path: Path, generator: Generator) -> None:
     """Write a generator file, whole or not at all."""
     about = {
-        "format": FORMAT,
+        "format": model.FORMAT,
         "recipe": settings.to_toml(generator.recipe),
         "space": asdict(generator.space),
         "classes": generator.classes,
@@ -175,12 +170,11 @@ def save_generator(path: Path, generator: Generator) -> None:
         "units": None if generator.units is None else generator.units.facts(),
     }
     weights = {key: value.detach().cpu().contiguous() for key, value in generator.module.state_dict().items()}
-    # one key: the order of several in the file would differ from time to time
-    write_file(path, save_tensors(weights, {KEY: json.dumps(about)}))
+    write_file(path, sealed.pack(weights, about))
 
 
 def load_generator(path: str | Path, *, trust: bool = False) -> Generator:
-    """Read a generator file.
+    """Read a generator file; one of an earlier version, without a checksum, is warned of.
 
     Args:
         path: the file.
@@ -190,8 +184,9 @@ def load_generator(path: str | Path, *, trust: bool = False) -> Generator:
         RunError: it is missing, damaged, or no generator file.
         RecipeError: it was made with a part of the user's own that is not loaded; `--use` or `--trust` load it.
     """
+    path = Path(path)
+    about, weights = model.read(path)
     code.load(path, trust=trust)
-    about, weights = _read(Path(path))
     try:
         recipe = settings.from_toml(Recipe, about["recipe"])
     except RecipeError as error:
@@ -201,37 +196,20 @@ def load_generator(path: str | Path, *, trust: bool = False) -> Generator:
         warnings.warn(held, ZerosumWarning, stacklevel=2)
     sizes = about["space"]
     space = Space(tuple(sizes["shape"]), sizes["latent"], sizes["classes"])
-    module: nn.Module = recipe.game.players()[recipe.game.product].network.build(space)
-    try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
-        raise RunError(f"{path}: its weights do not fit its own recipe: {error}") from error
-    shares, rules = tuple(about.get("shares", ())), about.get("rules", 1)
-    units = _units(path, about)
-    return Generator(module.eval(), recipe, space, tuple(about["classes"]), about["images"], shares, rules, units)
+    module = model.build(path, recipe, space, weights)
+    shares, units = tuple(about.get("shares", ())), _units(path, about)
+    classes, rules = tuple(about["classes"]), about.get("rules", 1)
+    return Generator(module, recipe, space, classes, about["images"], shares, rules, units)
 
 
-def _units(path: str | Path, about: dict[str, Any]) -> Units | None:
-    if about.get("units") is None:
+def _units(path: Path, about: model.About) -> Units | None:
+    facts = about.get("units")
+    if facts is None:
         return None
     try:
-        return Units.read(about["units"])
+        return Units.read(facts)
     except (TypeError, ValueError, KeyError) as error:
-        raise RunError(f"{path}: what it says of the units of its points is damaged ({error})") from error
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    if not path.is_file():
-        raise RunError(f"{path}: there is no such generator file")
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {}).get(KEY, "{}"))
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise RunError(f"{path} is no generator file, or it is damaged: {error}") from error
-    if about.get("format") != FORMAT:
-        raise RunError(f"{path} is a safetensors file, but not one that zerosum wrote")
-    return about, weights
+        raise DamagedError(f"{path}: what it says of the units of its points is damaged ({error})") from error
 
 
 def find_generator(place: str | Path) -> Path:

@@ -16,7 +16,7 @@ from zerosum.core.engine import Engine
 from zerosum.core.errors import RunError
 from zerosum.core.space import Space
 from zerosum.recipes import Recipe
-from zerosum.runs import checkpoint
+from zerosum.runs import checkpoint, code
 from zerosum.runs.directory import RunDirectory, is_run
 from zerosum.runs.generator import load_generator
 
@@ -45,7 +45,10 @@ class Start:
             RecipeError: it needs parts that are not loaded.
         """
         run = _run_of(self.path)
-        return load_generator(self.path).recipe if run is None else run.recipe()
+        if run is None:
+            return load_generator(self.path).recipe
+        code.load(self.path)
+        return run.recipe()
 
     def data(self) -> dict[str, Any] | None:
         """Where the data were that they were trained on, as a run remembers it; None where that is not known."""
