@@ -3,6 +3,7 @@
 from zerosum.data.contents import Contents
 from zerosum.data.dataset import RULES, Dataset, open_data
 from zerosum.data.feed import Feed
+from zerosum.data.given import kept
 from zerosum.data.mixtures import Mixture
 from zerosum.data.named import names
 from zerosum.data.part import DataPart
@@ -21,6 +22,7 @@ __all__ = [
     "Preparation",
     "Units",
     "is_name",
+    "kept",
     "names",
     "open_data",
     "to_images",

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from zerosum.data import classes as classing
 from zerosum.data.cache import decoded
 from zerosum.data.contents import Decoded
 from zerosum.data.fitting import Fits
+from zerosum.data.given import kept
 from zerosum.data.mixtures import Mixture
 from zerosum.data.preparation import Preparation
 from zerosum.data.sources import find, is_name, namesake, part_of
@@ -75,7 +77,7 @@ class Dataset:
 
 
 def open_data(
-    source: str | Path,
+    source: Any,
     preparation: Preparation = AS_THEY_ARE,
     *,
     seed: int = 0,
@@ -86,8 +88,9 @@ def open_data(
     rules: int = RULES,
     fits: Fits | None = None,
 ) -> Dataset:
-    """Open a named set, folder, archive, array file, idx file or `hf:` set; images are decoded once, into the cache.
+    """Open a named set, folder, archive, array file, table, idx file or `hf:` set; images are decoded once.
 
+    From Python also an array, tensor, list of PIL images or torch Dataset, which is written into the cache first.
     A name means the named set, and a `Path` or anything with a slash a place, such as `./digits`. `seed` draws the
     held-out part (and the points of a mixture); `report(what, done, total)` hears of the progress. `rules=1` numbers
     classes and holds images out as runs of earlier versions did. `fits(shape, classes)` says which shapes (H, W, C) the
@@ -96,6 +99,7 @@ def open_data(
     Raises:
         DataError: there is no such source, or it cannot be read; the message says where and how to mend it.
     """
+    source = kept(source, cache)
     part = part_of(str(source)) if is_name(source) else None
     if isinstance(part, Mixture):
         return _open_mixture(part, preparation, seed)

@@ -37,7 +37,7 @@ class Subject:
 
 def evaluate(
     place: str | Path,
-    data: str | Path | None = None,
+    data: Any = None,
     *,
     metrics: str = "",
     extractor: str = "auto",
@@ -55,7 +55,7 @@ def evaluate(
 
     Args:
         place: what is judged.
-        data: real samples; a run knows its own.
+        data: real samples, as `train` takes them; a run knows its own.
         metrics: as "fd+prdc:k=3"; "all" for all that can be applied, "" for the usual ones.
         extractor: what sees features, as "mnist-cnn" or "lenet:path=FILE"; "auto" goes by the data.
         count: samples that a generator draws; of a source at most so many are judged.

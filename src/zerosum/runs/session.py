@@ -17,7 +17,7 @@ from zerosum.core.errors import DataError, RunError, TrainingError
 from zerosum.core.interrupt import Interrupt
 from zerosum.core.space import Space
 from zerosum.core.values import Length
-from zerosum.data import RULES, Dataset, Feed, open_data, whole_place
+from zerosum.data import RULES, Dataset, Feed, kept, open_data, whole_place
 from zerosum.recipes import Recipe, read_recipe
 from zerosum.runs import checkpoint, code, early, elsewhere, health, plan, proof, starting, stopping
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
@@ -31,7 +31,7 @@ from zerosum.runs.training import Training, make_space
 
 
 def train(
-    data: str | Path | None = None,
+    data: Any = None,
     recipe: str | Recipe | None = None,
     settings: Sequence[str] = (),
     *,
@@ -49,7 +49,9 @@ def train(
     """Train a recipe on data, into a new run directory.
 
     Args:
-        data: a named set, folder, archive, array file or `hf:` set; "digits" by default.
+        data: a named set, folder, archive, array file, table or `hf:` set; "digits" by default. Also an array or tensor
+            [N, C, H, W], [N, H, W, C] or [N, D], a pair of it and labels, a list of PIL images, or a torch Dataset: a
+            copy of what it holds is kept in the cache, where `resume` and the rest find it.
         recipe: a recipe's name, or a `Recipe`; "dcgan" by default.
         settings: `field=value` words, for example `["objective=hinge", "discriminator.lr=1e-4"]`.
         images: how long, in place of the recipe's length: `"200k"`, `"10epochs"`, `"5min"` or a number of images.
@@ -71,6 +73,7 @@ def train(
     display = Display(quiet)
     for file in use:
         registry.use(file)
+    data = None if data is None else kept(data)
     start = None if start_from is None else starting.find_start(start_from, display.warn)
     chosen = fill_in(recipe or ("dcgan" if start is None else start.recipe()), settings, images, seed)
     before = None if start is None or data is not None else start.data()
@@ -104,7 +107,7 @@ def resume(
     settings: Sequence[str] = (),
     *,
     images: str | int | None = None,
-    data: str | Path | None = None,
+    data: Any = None,
     data_root: str | Path | None = None,
     device: str | None = None,
     threads: int | None = None,
@@ -122,7 +125,8 @@ def resume(
         place: the run directory.
         settings: `field=value` words.
         images: a new length, as `train` takes it.
-        data: where the data are now, if they were moved; their content must be the same.
+        data: where the data are now, if they were moved, or the array or other object itself; the content must be the
+            same.
         data_root: where named sets are looked for.
         device: in place of the run's own. On another device, and with other threads, it goes on, but no longer bit for
             bit as it would have: that is said, and recorded in `environment.json`.
@@ -154,7 +158,7 @@ def resume(
         )
     recorded = run.environment()
     environment = elsewhere.here(recorded, chosen, display.warn, device=device, threads=threads)
-    origin = _origin(recorded["data"], data, data_root)
+    origin = _origin(recorded["data"], None if data is None else kept(data), data_root)
     dataset = _reopen(run, chosen, origin, display)
     environment["data"] = origin
     if chosen != before or elsewhere.changes(recorded, environment):
