@@ -18,6 +18,7 @@ from zerosum.core.download import Report
 from zerosum.core.errors import DataError
 from zerosum.data.contents import Contents, Source
 from zerosum.data.digests import digest
+from zerosum.data.labelling import LARGEST, is_table
 from zerosum.data.layout import Layout, arrange, is_hidden, is_image
 from zerosum.data.limits import LARGEST_FILE, Metered, allowed, refuse, take
 
@@ -36,17 +37,27 @@ def everything(_: str) -> bool:
 def folder(path: Path, cache: Path, report: Report, wants: Wants = everything) -> Source:
     """All images of a folder and its sub-folders; those that cannot be read count as bad."""
     found = _walk(path, wants)
-    layout = arrange(str(path), list(found))
-    places = list(found.values())
+    members, places = list(found), list(found.values())
+
+    def look(position: int) -> bytes:
+        try:
+            with _opened(places[position]) as file:
+                return take(file, LARGEST + 1)
+        except OSError as error:
+            raise DataError(f"{places[position]}: cannot be read ({error.strerror or error})") from error
+
+    layout = arrange(str(path), members, look)
     files = {name: places[position] for name, position in zip(layout.names, layout.order, strict=True)}
+    tables = {f"labels of {members[position]}": places[position] for position in layout.tables}
 
     def read() -> Iterator[tuple[int, BinaryIO]]:
         for index, place in enumerate(files.values()):
             with _opened(place) as file:
                 yield index, file
 
-    key = f"folder {digest(path, files, cache, report, lenient=True)}"
-    return Source(path.resolve().name, key, lambda: _contents(layout, read), left_out(found))
+    key = f"folder {digest(path, files | tables, cache, report, lenient=True)}"
+    notes = (*layout.notes, *left_out(members, layout.tables))
+    return Source(path.resolve().name, key, lambda: _contents(layout, read), notes)
 
 
 def single(path: Path, cache: Path, report: Report) -> Source:
@@ -83,7 +94,13 @@ def zipped(path: Path, cache: Path, report: Report, wants: Wants = everything) -
             members = [info for info in archive.infolist() if not info.filename.endswith("/") and wants(info.filename)]
         if any(info.flag_bits & 1 for info in members):
             raise DataError(f"{path}: is encrypted; unpack it with its password and give the folder")
-        layout = arrange(str(path), [info.filename for info in members])
+
+        def look(position: int) -> bytes:
+            with _whole(path, "zip"), zipfile.ZipFile(path) as archive, archive.open(members[position]) as file:
+                return take(file, LARGEST + 1)
+
+        names = [info.filename for info in members]
+        layout = arrange(str(path), names, look)
         unpacked = sum(members[position].file_size for position in layout.order)
         if unpacked > allowed(path.stat().st_size):
             refuse(path, unpacked)
@@ -98,7 +115,7 @@ def zipped(path: Path, cache: Path, report: Report, wants: Wants = everything) -
                     with file:
                         yield index, file  # type: ignore[misc]
 
-        return _contents(layout, read, left_out(info.filename for info in members))
+        return _contents(layout, read, (*layout.notes, *left_out(names, layout.tables)))
 
     return Source(path.stem, f"zip {digest(path, {path.name: path}, cache, report)}", contents)
 
@@ -107,8 +124,14 @@ def tarred(path: Path, cache: Path, report: Report, wants: Wants = everything) -
     """All images of a tar archive, plain or compressed; always read from front to back."""
 
     def contents() -> Contents:
-        members = [member.name for _, member in _members(path, wants)]
-        layout = arrange(str(path), members)
+        members: list[str] = []
+        tables: dict[int, bytes] = {}
+        for archive, member in _members(path, wants):
+            if is_table(member.name) and (file := archive.extractfile(member)):
+                with _whole(path, "tar"):
+                    tables[len(members)] = take(file, LARGEST + 1)
+            members.append(member.name)
+        layout = arrange(str(path), members, tables.__getitem__)
         place = {position: index for index, position in enumerate(layout.order)}
 
         def read() -> Iterator[tuple[int, BinaryIO]]:
@@ -119,7 +142,7 @@ def tarred(path: Path, cache: Path, report: Report, wants: Wants = everything) -
                         data = take(file, LARGEST_FILE + 1) if file else b""
                     yield place[position], io.BytesIO(data)
 
-        return _contents(layout, read, left_out(members))
+        return _contents(layout, read, (*layout.notes, *left_out(members, layout.tables)))
 
     return Source(path.name.split(".")[0], f"tar {digest(path, {path.name: path}, cache, report)}", contents)
 
@@ -148,9 +171,10 @@ def _members(path: Path, wants: Wants) -> Iterator[tuple[tarfile.TarFile, tarfil
                 pass
 
 
-def left_out(members: Iterable[str]) -> tuple[str, ...]:
-    """A note that counts by kind the files that are no images; empty where there are none, or hidden ones only."""
-    paths = [PurePosixPath(name) for name in members if not is_image(name)]
+def left_out(members: Iterable[str], used: tuple[int, ...] = ()) -> tuple[str, ...]:
+    """A note that counts by kind the files that are no images; empty where there are none but hidden and used ones."""
+    rest = [name for place, name in enumerate(members) if place not in used]
+    paths = [PurePosixPath(name) for name in rest if not is_image(name)]
     kinds = Counter(path.suffix.lower() or path.name for path in paths if not is_hidden(path))
     if not kinds:
         return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from zerosum.core.errors import DataError
+from zerosum.data.labelling import Read, is_table, labels_beside
 
 _USUAL = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 SUFFIXES = frozenset(
     (*_USUAL, ".apng", ".jfif", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".ico", ".npy")
 )
+_SHARD = re.compile(r"(?:^|/)(\d{5})/img\1\d{3}\.\w+$")  # as NVIDIA's tools write images, 1,000 a folder
 PARTS = frozenset({"train", "test", "val", "valid", "validation"})
 
 
@@ -27,16 +30,19 @@ class Layout:
     labels: np.ndarray | None  # int64 [N]
     classes: tuple[str, ...]
     held_out: np.ndarray | None  # int64 indices
+    tables: tuple[int, ...] = ()  # positions of the files that gave the labels
+    notes: tuple[str, ...] = ()  # which these are, and what they say
 
 
-def arrange(where: str, members: Sequence[str]) -> Layout:
-    """Sort images, drop the folders that all of them share, read the rest.
+def arrange(where: str, members: Sequence[str], read: Read = lambda _: b"") -> Layout:
+    """Sort images, drop the folders that all of them share, read the rest; `read` gives the bytes of a member.
 
     Parts: where the top folders are `train` and some of test, val, valid, validation, only train/ trains.
-    Classes: the first folder (below the part). An image outside every class folder leaves the whole set unlabelled.
+    Classes: what a file beside the images says (`zerosum.data.labelling`), else the first folder (below the part). An
+    image outside every class folder leaves the whole set unlabelled, and NVIDIA's numbered folders are no classes.
 
     Raises:
-        DataError: there is no image; test/ without train/; images beside train/ and test/.
+        DataError: there is no image; test/ without train/; images beside train/ and test/; labels that do not fit.
     """
     chosen = sorted((name, position) for position, name in enumerate(members) if is_image(name))
     if not chosen:
@@ -46,9 +52,17 @@ def arrange(where: str, members: Sequence[str]) -> Layout:
     paths = [path[depth:] for path in paths]
     parts = _parts(where, paths)
     names = ["/".join(path) for path in paths]
-    labels, classes = _classes([path[1:] for path in paths] if parts else paths)
+    tables = [place for place, name in enumerate(members) if is_table(name) and not is_hidden(PurePosixPath(name))]
+    given = labels_beside(where, members, tables, [name for name, _ in chosen], read)
+    if given.values is not None:
+        labels, classes = _numbered(given.values)
+    elif given.unlabelled or all(_SHARD.search(name) for name, _ in chosen):
+        labels, classes = None, ()
+    else:
+        labels, classes = _classes([path[1:] for path in paths] if parts else paths)
     held_out = np.flatnonzero([part != "train" for part in parts]).astype(np.int64) if parts else None
-    return Layout([position for _, position in chosen], names, labels, classes, held_out)
+    order = [position for _, position in chosen]
+    return Layout(order, names, labels, classes, held_out, given.used, given.notes)
 
 
 def is_image(name: str) -> bool:
@@ -99,6 +113,11 @@ def _list(folders: Iterable[str]) -> str:
 def _classes(paths: Sequence[tuple[str, ...]]) -> tuple[np.ndarray | None, tuple[str, ...]]:
     if any(len(path) < 2 for path in paths):
         return None, ()
-    classes = sorted({path[0] for path in paths})
+    return _numbered([path[0] for path in paths])
+
+
+def _numbered(values: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Classes in the order of text, and the number of each image's."""
+    classes = sorted(set(values))
     number = {name: index for index, name in enumerate(classes)}
-    return np.array([number[path[0]] for path in paths], dtype=np.int64), tuple(classes)
+    return np.array([number[value] for value in values], dtype=np.int64), tuple(classes)
