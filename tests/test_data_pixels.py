@@ -177,7 +177,7 @@ def test_asked_shape_wins():
 
 @pytest.mark.parametrize("size", ["0", "64x", "-1", "big", "64x0", "64 x 64", ""])
 def test_malformed_size_is_refused(size):
-    with pytest.raises(RecipeError, match=r"size: .* is not auto, 64, or 48x64"):
+    with pytest.raises(RecipeError, match=r"size: .* is not auto, own, 64, or 48x64"):
         Preparation(size=size)
 
 

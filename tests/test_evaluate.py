@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import zerosum
@@ -149,3 +150,58 @@ def test_mistakes_are_one_message_and_status_2(run, words, message):
 def test_an_extractor_that_does_not_fit_is_refused(points):
     with pytest.raises(RecipeError, match="points are judged by extractor 'values'"):
         evaluate(points.path, extractor="digits-cnn")
+
+
+def folder(place, *shapes, count=24, seed=0):
+    """Pictures of several shapes [H, W] in a folder."""
+    place.mkdir(exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        for height, width in shapes:
+            coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+            image = coarse.repeat(height // 4, 0).repeat(width // 4, 1)
+            (place / f"{height}-{width}-{number}.png").write_bytes(pictures.encode(image))
+    return place
+
+
+def test_folders_are_judged_at_the_images_own_size_and_nothing_is_cut_away(tmp_path):
+    real = folder(tmp_path / "real", (32, 64))
+    edges = tmp_path / "edges"
+    edges.mkdir()
+    for path in real.iterdir():
+        image = np.array(Image.open(path))
+        image[:, :15] = image[:, -15:] = 0  # 30 columns differ, outside the square in the middle
+        (edges / path.name).write_bytes(pictures.encode(image))
+    records = evaluate(edges, real, metrics="sliced-wasserstein", extractor="pixels")
+    assert records[0].value > 0.1
+    assert {name: records[0].protocol[name] for name in ("size", "rendering")} == {
+        "size": "32x64", "rendering": "fit=stretch,resample=lanczos,background=white",
+    }  # fmt: skip
+    assert records.notes == []
+    told = called(edges, "--data", real, "--metrics", "sliced-wasserstein")
+    assert "images of 32x64 (height x width), brought to it by fit=stretch,resample=lanczos" in told.stderr
+
+
+def test_other_sizes_are_brought_to_that_of_the_real_ones_and_said(tmp_path):
+    real = folder(tmp_path / "real", (32, 64))
+    larger = folder(tmp_path / "larger", (64, 128))
+    found = evaluate(larger, real, metrics="sliced-wasserstein", extractor="pixels")
+    assert found[0].value < found[0].floor / 10  # the same pictures
+    assert found.notes == [f"{larger}: size: 24 images of 64x128 become 32x64 (height x width)"]
+    mixed = folder(tmp_path / "mixed", (16, 16), (32, 32), (32, 64), count=8)
+    found = evaluate(larger, mixed, metrics="sliced-wasserstein", extractor="pixels")
+    assert found[0].protocol["size"] == "32x32"
+    assert found.notes[0].startswith(f"{mixed}: size: 16 images of 2 sizes, 16x16 to 32x64, become 32x32")
+
+
+def test_data_that_changed_since_the_training_are_said(tmp_path):
+    photos = folder(tmp_path / "photos", (8, 8), count=60)
+    settings = [*words("mlp"), *EAGER, "judge.metrics=sliced-wasserstein"]
+    run = zerosum.train(photos, "mlp", settings, images=32, out=tmp_path / "run", quiet=True)
+    assert evaluate(run.path, count=20).notes == []
+    folder(photos, (8, 8), count=80)
+    (note,) = evaluate(run.path, count=20).notes
+    assert (
+        "holds other samples than this run was trained on: 54 trained it, and there are 72 and 8 held out now" in note
+    )
+    assert note in called(run.path, "--count", 20).stderr

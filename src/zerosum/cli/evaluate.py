@@ -121,7 +121,10 @@ def show(found: Judgement) -> None:
 def about(protocol: dict[str, Any]) -> list[str]:
     """What numbers were measured with, in a line or two."""
     counts = f"{protocol['count']:,} samples against {protocol['count_real']:,} real ones ({protocol['real']})"
-    return [f"{counts}, extractor {protocol['extractor']}, seed {protocol['seed']}"]
+    lines = [f"{counts}, extractor {protocol['extractor']}, seed {protocol['seed']}"]
+    if "size" in protocol:
+        lines += [f"images of {protocol['size']} (height x width), brought to it by {protocol['rendering']}"]
+    return lines
 
 
 def number(value: float | None, spread: float | None = None) -> str:

@@ -45,6 +45,7 @@ class Dataset:
     notes: tuple[str, ...] = ()  # what was decided or left out on the way, each a sentence
     size: str = "auto"  # as a preparation says it: what was asked for, or was chosen for the networks
     units: Units | None = None  # of points, which are standardised; None for images and mixtures
+    rendering: str = ""  # how images were brought to one shape: fit, resampling, background
 
     def __len__(self) -> int:
         return len(self.values)
@@ -164,6 +165,7 @@ def _split(
         notes=tuple(map(plain, (*notes, *scale))),
         size=made.size,
         units=units,
+        rendering="" if values.ndim == 2 else rendering,
     )
 
 

@@ -16,6 +16,7 @@ from zerosum.data.ranges import Span, read_span
 
 LARGEST_OWN_SIDE = 256  # pixels; images above it are scaled down unless a size is asked for
 USUAL_SIDE = 64  # pixels; where the images have no common square size
+LARGEST_JUDGED_SIDE = 512  # pixels; with size=own, larger images are scaled down to it
 _WAYS = {
     "background": "write a name as white, tomato or rebeccapurple, or #rrggbb",
     "range": "write the two numbers that stand for black and white",
@@ -50,9 +51,11 @@ class Preparation(Part):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        found = re.fullmatch(r"auto|([1-9]\d*)(?:x([1-9]\d*))?", self.size)
+        found = re.fullmatch(r"auto|own|([1-9]\d*)(?:x([1-9]\d*))?", self.size)
         if found is None:
-            raise RecipeError(f"preparation 'images': size: {self.size!r} is not auto, 64, or 48x64 (height x width)")
+            raise RecipeError(
+                f"preparation 'images': size: {self.size!r} is not auto, own, 64, or 48x64 (height x width)"
+            )
         if max(int(side or 0) for side in found.groups()) > 8192:
             raise RecipeError(f"preparation 'images': size: {self.size!r} is above 8192 pixels a side")
         if re.fullmatch(r"all|\d{1,3}", self.levels) is None:
@@ -80,11 +83,13 @@ class Preparation(Part):
     @property
     def needs_survey(self) -> bool:
         """True where the shape depends on the images themselves."""
-        return "auto" in (self.size, self.channels)
+        return self.size == "own" or "auto" in (self.size, self.channels)
 
     def shape(self, sizes: set[tuple[int, int]], grey: bool, planes: int | None = None) -> tuple[int, int, int]:
         """Shape (H, W, C) for images of these (height, width) sizes, all grey or not, or arrays of so many channels."""
         channels = (planes or (1 if grey else 3)) if self.channels == "auto" else int(self.channels)
+        if self.size == "own":
+            return *_own(sizes), channels
         if self.size != "auto":
             sides = [int(side) for side in self.size.split("x")]
             return sides[0], sides[-1], channels
@@ -100,3 +105,10 @@ class Preparation(Part):
     def rendering(self) -> str:
         """The fields that change decoded pixels once the shape is known."""
         return f"fit={self.fit},resample={self.resample},background={self.background}"
+
+
+def _own(sizes: set[tuple[int, int]]) -> tuple[int, int]:
+    """The size of all images; of several sizes the one in the middle by area; at most 512 pixels a side."""
+    height, width = sorted(sizes, key=lambda size: (size[0] * size[1], size))[len(sizes) // 2]
+    scale = min(1.0, LARGEST_JUDGED_SIDE / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))

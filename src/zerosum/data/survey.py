@@ -87,7 +87,8 @@ def survey(contents: Contents, preparation: Preparation, bad: dict[int, str], re
 
 def _settled(found: Survey, preparation: Preparation) -> bool:
     """True where nothing that follows can change shape or range, or is unlikely to: few sets mix bit depths."""
-    return bool(found.sizes) and (not preparation.needs_survey or (len(found.sizes) > 1 and not found.grey))
+    mixed = preparation.size != "own" and len(found.sizes) > 1 and not found.grey
+    return bool(found.sizes) and (not preparation.needs_survey or mixed)
 
 
 def _glance(file: BinaryIO, name: str, preparation: Preparation) -> Glance:

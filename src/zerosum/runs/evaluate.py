@@ -24,6 +24,8 @@ from zerosum.runs.generator import Generator, find_generator, load_generator
 from zerosum.runs.judge import Judge, everything
 from zerosum.runs.record import Judgement
 
+AS_THEY_ARE = Preparation(size="own", fit="stretch")  # samples that nobody trains on: nothing is cut away
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -33,6 +35,8 @@ class Subject:
     data: str | None = None  # as `open_data` takes it
     data_root: str | None = None
     skip_bad: bool = False
+    fingerprint: str = ""  # of the data that it was trained on
+    trained: int = 0  # samples that it was trained on
 
 
 def evaluate(
@@ -89,8 +93,10 @@ def evaluate(
     words = [f"metrics={'' if metrics == 'all' else metrics}", f"extractor={extractor}", f"count={count}"]
     judging = settings.assign(Judging(), [*words, f"split={wanted}"])
     judge = Judge(dataset, judging, seed=seed, device=where)
+    notes = _notes(subject, dataset, data)
     if subject.generator is None:
-        fake, others = judge.see(*_stored(Path(place), dataset, count, seed, skip_bad, report)), {}
+        values, labels, said = _stored(Path(place), dataset, count, seed, skip_bad, report)
+        fake, others, notes = judge.see(values, labels), {}, [*notes, *said]
     else:
         subject.generator.module.to(where)
         fake, others = drawn(judge, subject.generator, count, seed), known(judge, subject.generator)
@@ -99,6 +105,7 @@ def evaluate(
     found = judge.judge(fake, weights="" if subject.generator is None else weights_of(subject.generator), **others)
     if not found:
         raise RunError("\n".join([f"{place}: no metric gives a number", *found.left_out()]))
+    found.notes += notes
     return found
 
 
@@ -154,7 +161,8 @@ def find_subject(place: str | Path, *, trust: bool = False) -> Subject:
     if (folder / "recipe.toml").is_file():  # a run, or a generator file that still lies in its run
         origin = RunDirectory.open(folder).environment()["data"]
         generator = load_generator(find_generator(path), trust=trust)
-        return Subject(generator, origin["source"], origin["root"], origin["skip_bad"])
+        told = origin["source"], origin["root"], origin["skip_bad"], origin["fingerprint"], origin["train"]
+        return Subject(generator, *told)
     if path.suffix == ".safetensors":
         return Subject(load_generator(find_generator(path), trust=trust))
     if not path.exists():
@@ -169,13 +177,26 @@ def _real(
     if source is None:
         raise RunError("there is nothing to compare with; give real samples with --data")
     if subject.generator is None:
-        return open_data(source, Preparation(), data_root=root, skip_bad=skip_bad, report=report)
+        return open_data(source, AS_THEY_ARE, data_root=root, skip_bad=skip_bad, report=report)
     recipe = subject.generator.recipe
     prepared = _shaped(recipe.data, subject.generator.space.shape) if subject.generator.space.is_image else recipe.data
     skip = skip_bad or (data is None and subject.skip_bad)
     return open_data(
         source, prepared, seed=recipe.seed, data_root=root, skip_bad=skip, report=report, rules=subject.generator.rules
     )
+
+
+def _notes(subject: Subject, dataset: Dataset, data: str | Path | None) -> list[str]:
+    """What a reader must know of the real samples: how they were made equal, and whether they are others by now."""
+    if subject.generator is None:
+        return [f"{data}: {note}" for note in dataset.notes]
+    if not subject.fingerprint or subject.fingerprint == dataset.fingerprint:
+        return []
+    where = subject.data if data is None else data
+    return [
+        f"careful, {where} holds other samples than this run was trained on: {subject.trained:,} trained it, and there "
+        f"are {len(dataset.train):,} and {len(dataset.held_out):,} held out now; it is judged against what is there now"
+    ]
 
 
 def _shaped(preparation: Preparation, shape: tuple[int, ...]) -> Preparation:
@@ -193,21 +214,21 @@ def _split(subject: Subject, dataset: Dataset, split: str) -> str:
 
 def _stored(
     place: str | Path, dataset: Dataset, count: int, seed: int, skip_bad: bool, report: Any
-) -> tuple[Tensor, Tensor | None]:
-    """Samples of a folder, archive or array file, brought to the shape of the real ones.
+) -> tuple[Tensor, Tensor | None, list[str]]:
+    """Samples of a folder, archive or array file, brought to the shape of the real ones; labels; what is to be said.
 
     Raises:
         RunError: real samples are images and these are points, or the other way round.
     """
-    preparation = Preparation(held_out=0.0, standardise=False)
+    preparation = AS_THEY_ARE.replace(held_out=0.0, standardise=False)
     preparation = _shaped(preparation, dataset.shape) if dataset.is_image else preparation
     found = open_data(place, preparation, skip_bad=skip_bad, report=report)
     if found.shape != dataset.shape:
         raise RunError(f"{place}: samples of shape {list(found.shape)}, and {dataset.name} has {list(dataset.shape)}")
     order = np.random.default_rng(seed).permutation(len(found))[:count]
     rows = found.values[order] if dataset.units is None else dataset.units.inward(found.values[order])
-    values = torch.from_numpy(np.ascontiguousarray(rows))
+    values, said = torch.from_numpy(np.ascontiguousarray(rows)), [f"{place}: {note}" for note in found.notes]
     if found.labels is None or not set(found.classes) <= set(dataset.classes):
-        return values, None
+        return values, None, said
     numbers = np.array([dataset.classes.index(name) for name in found.classes])
-    return values, torch.from_numpy(numbers[found.labels[order]])
+    return values, torch.from_numpy(numbers[found.labels[order]]), said

@@ -250,8 +250,11 @@ class Judge:
         return numbers(metric, same), {"count_floor": len(others), "count_floor_real": len(real)}
 
     def _protocol(self, metric: Metric, evidence: Evidence, weights: str) -> dict[str, Any]:
+        height, width = self.dataset.values.shape[1:3] if self.dataset.is_image else (0, 0)
+        pictures = {"size": f"{height}x{width}", "rendering": self.dataset.rendering} if height else {}
         return {
             "part": str(metric),
+            **pictures,
             "extractor": self.extractor.identity,
             "sha256": self.extractor.sha256,
             "rule": self.extractor.rule,
