@@ -201,7 +201,5 @@ def test_data_that_changed_since_the_training_are_said(tmp_path):
     assert evaluate(run.path, count=20).notes == []
     folder(photos, (8, 8), count=80)
     (note,) = evaluate(run.path, count=20).notes
-    assert (
-        "holds other samples than this run was trained on: 54 trained it, and there are 72 and 8 held out now" in note
-    )
+    assert "other samples than this run was trained on: 54 trained it, and there are 72 and 8 held out now" in note
     assert note in called(run.path, "--count", 20).stderr
