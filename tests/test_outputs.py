@@ -53,7 +53,7 @@ def test_what_zerosum_wrote_is_replaced_and_other_files_are_not(tmp_path, form):
     path.write_bytes(first.replace(outputs.MARK, b"x" * len(outputs.MARK)))
     theirs = path.read_bytes()
     with pytest.raises(
-        RunError, match=r"out\S+ exists, and zerosum did not write it; choose another --out, or replace"
+        RunError, match=r"out\S+ exists, and nothing in it says that zerosum wrote it; choose another --out, or replace"
     ):
         WRITERS[form](path)
     assert path.read_bytes() == theirs
@@ -72,7 +72,7 @@ def test_an_empty_file_is_free_and_others_with_permission(tmp_path):
     path = tmp_path / "a.txt"
     path.touch()
     outputs.write(path, b"one")
-    with pytest.raises(RunError, match="zerosum did not write it"):
+    with pytest.raises(RunError, match="nothing in it says that zerosum wrote it"):
         outputs.write(path, b"two")
     outputs.write(path, b"two", overwrite=True)
     assert path.read_bytes() == b"two"
@@ -89,7 +89,7 @@ def test_links_are_followed_and_stay_links(tmp_path):
     assert link.is_symlink()
     assert chain.is_symlink()
     target.write_bytes(b"of the user")
-    with pytest.raises(RunError, match=r"chain.png exists, and zerosum did not write it"):
+    with pytest.raises(RunError, match=r"chain.png exists, and nothing in it says that zerosum wrote it"):
         outputs.write(chain, b"new")
     assert [one.name for one in target.parent.iterdir()] == ["a.png"]
     (tmp_path / "loop").symlink_to("loop")
@@ -171,7 +171,7 @@ def test_a_photograph_in_the_way_is_kept_and_nothing_is_rendered(tmp_path, place
     before = {one.name: one.read_bytes() for one in photos.iterdir()}
     done = call("sample", place, "-n", 5, "-o", f"{photos}/")
     assert done.exit_code == 2
-    assert "000001.png exists, and zerosum did not write it" in done.stderr
+    assert "000001.png exists, and nothing in it says that zerosum wrote it" in done.stderr
     assert "(2 such files)" in done.stderr
     assert {one.name: one.read_bytes() for one in photos.iterdir()} == before
     assert call("sample", place, "-n", 5, "-o", f"{photos}/", "--overwrite").exit_code == 0

@@ -329,10 +329,14 @@ WAYS = {
 }
 
 
-def jump(points):
-    """The largest step from frame to frame, in mean steps."""
-    steps = (points[1:] - points[:-1]).flatten(1).norm(dim=1)
-    return (steps.max() / steps.mean()).item()
+def steps(frames):
+    """How far each frame is from the one before."""
+    return (frames[1:] - frames[:-1]).flatten(1).norm(dim=1)
+
+
+def jump(frames):
+    """The largest step, in mean steps."""
+    return (steps(frames).max() / steps(frames).mean()).item()
 
 
 @pytest.mark.parametrize("kind", WAYS)
@@ -352,6 +356,20 @@ def test_a_way_from_class_to_class_never_jumps(tmp_path, kind):
     torch.testing.assert_close(blended[[0, 40, 80]], ends, rtol=1e-4, atol=1e-4)
     assert jump(blended) < 0.5 * jump(generator.decode(way.latents, way.labels))
     assert torch.equal(torch.from_numpy(way.render()), torch.from_numpy(to_images(blended)))
+
+
+def test_a_way_of_a_generator_that_starts_from_images_never_jumps(tmp_path):
+    generator = load_generator(make(tmp_path / "g.safetensors", "dagan-small"))
+    bank = generator.module.bank
+    bank.images.copy_(torch.randint(256, bank.images.shape).to(torch.uint8))
+    bank.seen.fill_(bank.each)
+    drawn = sample.Draft(generator, generator.latents(3), torch.tensor([7, 0, 4]))
+    way = drawn.walk(40, around=True)
+    made = torch.from_numpy(way.render()).float()
+    ends = torch.from_numpy(drawn.render()).float()
+    assert (made[[0, 40, 80]] - ends).abs().max() <= 1
+    others = generator.decode(way.latents, way.labels) * 127.5  # each frame from an image of its own
+    assert steps(made).max() < 0.2 * steps(others).median()
 
 
 def test_a_generator_that_cannot_blend_stays_in_a_class(conditional, tmp_path, monkeypatch):

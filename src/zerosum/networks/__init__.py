@@ -2,7 +2,8 @@
 
 Every network is called as `network(x, label=None)`. Generators take latents `[N, latent]` and give samples
 `[N, *shape]`, images in [-1, 1]; discriminators take samples and give logits `[N]`. The field `labels` says how the
-class `[N]` enters; all but labels=none and labels=classifier need it.
+class `[N]` enters; all but labels=none and labels=classifier need it. Generators that name the trait `blends` take
+shares of classes `[N, classes]` in its place.
 """
 
 from zerosum.networks.acgan import ACGANGenerator

@@ -117,6 +117,10 @@ class SourcedGenerator(nn.Module):
         # bf16 has too few steps near -1 and 1: the discriminator would know fakes by them
         return at_least_float32(x).tanh()
 
+    def sources(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        """Images `[N, C, H, W]` that samples of these latents start from where no other is given."""
+        return self.bank.start(latent, label)
+
 
 class PairDiscriminator(Discriminator):
     """Discriminator of pairs of images, one behind the other along their channels.

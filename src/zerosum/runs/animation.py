@@ -62,11 +62,10 @@ def walk(
     return found, None if labels is None else labels[torch.where(share[:, 0] < 0.5, first, last)]
 
 
-def blend(labels: Tensor, classes: int, frames: int, *, around: bool) -> Tensor:
-    """Shares of classes `[F, classes]` on the same way as `walk`, straight from one class `[N]` to the next."""
-    first, last, share = _way(len(labels), frames, around=around)
-    corners = torch.nn.functional.one_hot(labels, classes).float()
-    return lerp(corners[first], corners[last], share)
+def straight(corners: Tensor, frames: int, *, around: bool) -> Tensor:
+    """What goes along with latents on the way of `walk`, `[N, ...]`: straight from each to the next, `[F, ...]`."""
+    first, last, share = _way(len(corners), frames, around=around)
+    return lerp(corners[first], corners[last], share.reshape(-1, *[1] * (corners.dim() - 1)))
 
 
 def _way(count: int, frames: int, *, around: bool) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from zerosum.core.download import Report, silent
 from zerosum.core.errors import RunError, ZerosumWarning
@@ -32,6 +33,7 @@ class Draft:
     psi: float | None = None  # share of a style's distance from the average that stays; None: all
     start: int = 0  # number of the first sample
     shares: Tensor | None = None  # of classes, [N, classes], in place of labels
+    source: Tensor | None = None  # images [N, C, H, W] that samples start from; None: the generator chooses
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -54,22 +56,26 @@ class Draft:
     def walk(self, frames: int, *, around: bool) -> Draft:
         """Samples on the way through the latents, `frames` for each pair; `around`: and back to the first.
 
-        From class to class a generator that blends them goes gradually, labels being those of the nearer end. Any other
-        stays in the class of the first latent all around, or from end to end in that of a pair's first.
+        From class to class a generator that blends them goes gradually, labels being those of the nearer end; so it
+        goes from image to image where it starts from images. Any other stays in the class of the first latent all
+        around, or from end to end in that of a pair's first.
         """
         latents, labels = animation.walk(self.latents, self.labels, self.spherical, frames, around=around)
-        shares, own = None, self.labels
-        if own is not None and self.generator.blends:
-            shares = animation.blend(own, len(self.generator.classes), frames, around=around)
+        shares, source, own = None, None, self.labels
+        if hasattr(self.generator.module, "sources"):
+            source = animation.straight(self.generator.sources(self.latents, own), frames, around=around)
+        elif own is not None and self.generator.blends:
+            corners = one_hot(own, len(self.generator.classes)).float()
+            shares = animation.straight(corners, frames, around=around)
         elif own is not None and len(own.unique()) > 1:
             labels = torch.full((len(latents),), int(own[0])) if around else own[:-1].repeat_interleave(frames)
             warnings.warn("the network cannot blend classes, so each way stays in its first one", ZerosumWarning, 2)
-        return replace(self, latents=latents, labels=labels, start=0, shares=shares)
+        return replace(self, latents=latents, labels=labels, start=0, shares=shares, source=source)
 
     def chunks(self, report: Report = silent) -> Iterator[Array]:
         """Make them, some at a time: uint8 images [n, H, W, C], or points [n, D] in the data's units."""
         done, classes = 0, self.labels if self.shares is None else self.shares
-        for chunk in self.generator.chunks(self.latents, classes, self.psi, self.start):
+        for chunk in self.generator.chunks(self.latents, classes, self.psi, self.start, self.source):
             yield to_images(chunk) if self.generator.space.is_image else self.generator.outward(chunk).numpy()
             done += len(chunk)
             report("sampling", done, len(self))

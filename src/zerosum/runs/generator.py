@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -126,15 +127,29 @@ class Generator:
         return samples if self.units is None else torch.from_numpy(self.units.outward(samples.numpy()))
 
     @torch.no_grad()
+    def sources(self, latent: Tensor, label: Tensor | None) -> Tensor:
+        """Images [N, C, H, W] that samples of a generator start from which starts from images."""
+        network: Any = self.module
+        device = next(network.parameters()).device
+        return network.sources(latent.to(device), None if label is None else label.to(device)).cpu()
+
+    @torch.no_grad()
     def decode(self, latent: Tensor, label: Tensor | None, start: int = 0) -> Tensor:
         """Turn latents [N, K] and labels [N] into samples on the CPU; points in networks' units."""
         return torch.cat([torch.empty(0, *self.space.shape), *self.chunks(latent, label, start=start)])
 
     @torch.no_grad()
     def chunks(
-        self, latent: Tensor, label: Tensor | None, psi: float | None = None, start: int = 0
+        self,
+        latent: Tensor,
+        label: Tensor | None,
+        psi: float | None = None,
+        start: int = 0,
+        source: Tensor | None = None,
     ) -> Iterator[Tensor]:
-        """Samples on the CPU, some at a time; `psi` moves styles towards their average.
+        """Samples on the CPU, some at a time.
+
+        `psi` moves styles towards their average; `source` are images [N, C, H, W] to start from.
 
         The last bits of a sample depend on how many are made at once and on its place among them. So all chunks are
         equally large, and a sample has its place by its number, which is `start` for the first: incomplete chunks are
@@ -143,13 +158,16 @@ class Generator:
         arithmetic.settle()
         device = next(self.module.parameters()).device
         size = CHUNK if device.type == "cpu" else CHUNK_OF_ACCELERATORS
-        network = self.module if psi is None else functools.partial(self.module, psi=psi)
+        options: dict[str, Any] = {} if psi is None else {"psi": psi}
         done = 0
         while done < len(latent):
             number, place = divmod(start + done, size)
             many = min(size - place, len(latent) - done)
             filled = torch.arange(-place, size - place).clamp(0, many - 1) + done
             classes = None if label is None else label[filled].to(device)
+            if source is not None:
+                options["source"] = source[filled].to(device)
+            network = functools.partial(self.module, **options) if options else self.module
             with seeded("chunk", number):
                 samples = self.recipe.game.sample(network, latent[filled].to(device), classes)
             samples = samples[place : place + many].float().cpu()

@@ -122,7 +122,8 @@ def _refuse(path: Path, target: Path, overwrite: bool, option: str) -> None:
     if stat.S_ISREG(mode):
         if not (overwrite or is_ours(target)):
             raise RunError(
-                f"{path} exists, and zerosum did not write it; choose another {option}, or replace it with --overwrite"
+                f"{path} exists, and nothing in it says that zerosum wrote it; choose another {option}, or replace it "
+                "with --overwrite"
             )
     elif not is_pipe(target):
         raise RunError(f"cannot write {path}: it is neither file, pipe nor stream; choose another {option}")
