@@ -2,12 +2,14 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
+from tests.markup import whole
 from tests.test_sample import make
 from zerosum.cli.main import app
 from zerosum.core import settings
@@ -15,7 +17,7 @@ from zerosum.core.errors import RunError
 from zerosum.recipes import read_recipe
 from zerosum.runs.charts import charts
 from zerosum.runs.compare import Comparison
-from zerosum.runs.compare_page import _chart
+from zerosum.runs.compare_page import _chart, write_page
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.entry import Entry, flat
 from zerosum.runs.estimate import Estimate, write
@@ -546,14 +548,13 @@ def test_the_page_is_one_file_with_paired_samples(tmp_path):
     done = call("compare", *paths, "--html", out)
     assert done.exit_code == 0, done.stderr
     assert f"page: {out}" in done.stderr
-    page = out.read_text()
+    page = whole(out.read_text())
     assert page.count("data:image/png;base64,") == 1
     assert "&lt;0&gt; and 1 more, seed 0, 123 images" in page
     assert "has no generator.safetensors yet" in page
     assert page.count("<svg") == 1
     assert "&lt;0&gt;" in page
     assert "<0>" not in page
-    assert "http" not in page
     (tmp_path / "file").write_text("")
     done = call("compare", *paths, "--html", tmp_path / "file" / "c.html")
     assert done.exit_code == 2
@@ -568,3 +569,15 @@ def test_metrics_that_do_not_fit_stand_below(tmp_path):
     heads = [line.replace("↓", "").split() for line in said if "↓" in line]
     assert [name for head in heads for name in head] == ["sw", *(f"metric-of-name-{n}" for n in range(9))]
     assert [len(head) for head in heads] == [5, 4, 1]
+
+
+def test_the_page_has_a_table_for_each_protocol_and_the_best_is_bold(tmp_path):
+    paths = [write_run(tmp_path / name, "mlp", f"batch={batch}", values=values)
+             for name, batch, values in (("worse", 8, ((300, 3.0),)), ("better", 16, ((300, 2.0),)))]  # fmt: skip
+    add(paths[0], {"images": 300, "metric": "fd", "value": 7.5, "protocol": PROTOCOL | {"count": 9}})
+    page = whole(write_page(Comparison.of(paths), tmp_path / "c.html").read_text())
+    tables = page.partition("<h2>Numbers")[2].partition("<h2>")[0].split('<p class="how">')[1:]
+    assert [table.count("<tr>") for table in tables] == [3, 2]  # the second has no row without a number
+    assert re.findall(r"<b>([^<]*)</b>", tables[0]) == ["2", "2"]
+    assert "fd" not in tables[0]
+    assert "<code>batch=16</code>" in page
