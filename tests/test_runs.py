@@ -22,6 +22,7 @@ from zerosum.games.adversarial import Adversarial
 from zerosum.latents import Truncated
 from zerosum.recipes import read_recipe
 from zerosum.runs import checkpoint, drawing, moments, plan, rehearsal, saving, session, training
+from zerosum.runs.decisions import decisions
 from zerosum.runs.generator import load_generator, with_latent
 from zerosum.runs.logs import TIMES
 
@@ -60,6 +61,11 @@ def stop_at(monkeypatch, images, asked=True):
             signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(training.Engine, "turn", turned)
+
+
+def told(caught, words):
+    """Whether a line beside an error begins with these words."""
+    return any(note.startswith(words) for note in caught.value.__notes__)
 
 
 def test_a_run_has_every_file(tmp_path):
@@ -298,8 +304,10 @@ def test_a_full_disk_is_explained_and_loses_nothing(tmp_path, monkeypatch):
         flush(path, content)
 
     monkeypatch.setattr(checkpoint, "_flush", flushed)
-    with pytest.raises(TrainingError, match=r"the disk is full .*make room.*zerosum resume"):
+    with pytest.raises(TrainingError, match=r"the disk is full .*make room") as caught:
         short(tmp_path / "run", "mlp")
+    assert told(caught, "saved: everything up to 96 images; go on with: zerosum resume")
+    assert told(caught, "report: ")
     monkeypatch.setattr(checkpoint, "_flush", flush)
     assert contents(zerosum.resume(tmp_path / "run", quiet=True)) == contents(short(tmp_path / "peace", "mlp"))
 
@@ -310,6 +318,17 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         short(tmp_path / "file" / "run", "mlp")
 
 
+def test_a_report_that_cannot_be_written_hides_no_error(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(session, "write_report", fail)
+    monkeypatch.setattr(session.Training, "play", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        short(tmp_path / "run", "mlp")
+    assert told(caught, "report: it could not be written (")
+
+
 @pytest.mark.parametrize(
     "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")]
 )
@@ -318,8 +337,10 @@ def test_out_of_memory_is_explained(tmp_path, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(session.Training, "play", fail)
-    with pytest.raises(TrainingError, match="out of memory; start again with a smaller batch="):
+    with pytest.raises(TrainingError, match="out of memory; start again with a smaller batch=") as caught:
         short(tmp_path / "run", "mlp")
+    assert told(caught, "nothing had been saved yet; begin again with: zerosum resume")
+    assert (tmp_path / "run" / "report.html").exists()
 
 
 def test_a_training_that_explodes_stops_and_keeps_the_last_good_checkpoint(tmp_path):
@@ -460,6 +481,33 @@ def test_samples_can_come_of_another_latent_of_that_size(tmp_path):
         with_latent(run.generator, "normal:size=7")
     with pytest.raises(RunError, match=r"latents of 74 numbers"):
         with_latent(run.generator, "infogan")
+
+
+def test_what_was_decided_is_said_and_kept(tmp_path, capfd):
+    labels = ["generator.labels=concat", "discriminator.labels=concat"]
+    classes = "classes: 10 (0, 1, 2, 3, 4, ...); mlp "
+    for name, labelled, uses in (
+        ("plain", [], f"does not use them; {' '.join(labels)} would"),
+        ("told", labels, "learns them"),
+    ):
+        run = zerosum.train("digits", "mlp", [*words("mlp"), *EAGER, *labelled], images=32, out=tmp_path / name)
+        said = capfd.readouterr().err.splitlines()
+        decided = ["held out: 180 of 1,797 (held_out=0.1), to judge by", classes + uses]
+        assert json.loads((run.path / "environment.json").read_text())["decisions"] == decided
+        first = next(number for number, line in enumerate(said) if line.startswith("training mlp on digits"))
+        assert said[first + 1 : first + 3] == [f"  {line}" for line in decided]
+        page = (run.path / "report.html").read_text()
+        assert "Decided before training" in page
+        assert "to judge by" in page
+    stop = zerosum.resume(tmp_path / "told")
+    assert stop.finished
+    assert "learns them" not in capfd.readouterr().err
+
+
+def test_points_without_classes_and_held_out_samples_have_less_decided():
+    assert decisions(read_recipe("mixture"), zerosum.open_data("ring8", read_recipe("mixture", ["held_out=0"]).data))[
+        -1
+    ] == ("held out: nothing; samples are compared with what trained")
 
 
 def test_labels_where_the_data_have_none_are_refused(tmp_path):

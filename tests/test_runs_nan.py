@@ -115,8 +115,13 @@ def test_the_ledger_knows_and_gives_what_is_finite():
 
 def test_without_a_word_a_nan_stops_and_the_doctor_knows(tmp_path, monkeypatch):
     poison(monkeypatch, lambda images, _: images >= 240)
-    with pytest.raises(TrainingError, match=r"loss of the discriminator is not finite after 240 images"):
+    with pytest.raises(TrainingError, match=r"loss of the discriminator is not finite after 240 images") as caught:
         short(tmp_path / "run")
+    assert caught.value.__notes__ == [
+        f"saved: everything up to 192 images; go on with: zerosum resume {tmp_path / 'run'}",
+        f"report: {tmp_path / 'run' / 'report.html'}",
+    ]
+    assert "loss of the discriminator is not finite after 240 images" in (tmp_path / "run" / "report.html").read_text()
     assert (tmp_path / "run" / "latest").read_text() == "000000192\n"
     found = health.diagnose(tmp_path / "run")
     assert found[0].name == "not-finite"

@@ -154,7 +154,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
                 function(*args, **kwargs)
                 sys.stdout.flush()
             except ZerosumError as error:
-                say(f"error: {error}")
+                say("\n".join([f"error: {error}", *getattr(error, "__notes__", ())]))
                 raise typer.Exit(error.exit_status) from None
             except KeyboardInterrupt:
                 say(AT_ONCE)

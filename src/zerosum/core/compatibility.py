@@ -19,6 +19,7 @@ from zerosum.core.registry import Part
 from zerosum.core.space import Space
 
 Traits = frozenset[str]
+LABELLED = {"labels", "classifier", "pairs"}  # traits of a discriminator that asks for classes: a pair is two of one
 HEADS = {"classifier": "labels=none", "codes": "codes=0"}  # trait of a head that only a regularizer trains: without it
 
 
@@ -159,7 +160,7 @@ def _labels(game: Any) -> list[str]:
     """Classes must reach who makes samples and who judges them, or neither."""
     product, judges = game.product, _judges(game)
     made = "labels" in game.players()[product].network.traits()
-    judged = bool(judges & {"labels", "classifier", "pairs"})  # a pair is judged as two of one class
+    judged = bool(judges & LABELLED)
     if made and not judged:
         return [
             f"the {product} is told a class and no discriminator asks for it, so nothing would tie samples to classes; "
@@ -173,12 +174,28 @@ def _labels(game: Any) -> list[str]:
     return []
 
 
+def uses_labels(game: Any) -> bool:
+    """True where the classes of the data reach the networks."""
+    return "labels" in game.players()[game.product].network.traits() or bool(_judges(game) & LABELLED)
+
+
+def with_labels(game: Any) -> str:
+    """What would let the classes in, as `; a=b c=d would`; nothing where the networks cannot be told them."""
+    roles = dict.fromkeys((game.product, "discriminator"))
+    words = [f"{of}.labels={_label_ways(game, of)[0]}" for of in roles if _label_ways(game, of)]
+    return f"; {' '.join(words)} would" if len(words) == len(roles) else ""
+
+
 def _ways(game: Any, of: str) -> str:
-    """How the class may enter the network of a role."""
+    """How the class may enter the network of a role, or what to do where it cannot."""
+    ways = _label_ways(game, of)
+    return f"{of}.labels={' or '.join(ways)}" if ways else f"{of}.network to one that can be told the class"
+
+
+def _label_ways(game: Any, of: str) -> list[str]:
     network = next(player.network for name, player in game.players().items() if role(name) == of)
     kind = registry.field_types(type(network)).get("labels")
-    ways = [way for way in get_args(kind) if way not in ("none", "classifier")]
-    return f"{of}.labels={' or '.join(ways)}" if ways else f"{of}.network to one that can be told the class"
+    return [way for way in get_args(kind) if way not in ("none", "classifier")]
 
 
 def _heads(game: Any) -> list[str]:

@@ -281,16 +281,19 @@ def _settings(told: Told) -> str:
 def _origin(told: Told) -> str:
     """Machine and data as readable tables."""
     known = told.environment
-    machine = {name: known[name] for name in known if name != "data" and known[name] is not None}
+    machine = {name: known[name] for name in known if name not in ASIDE and known[name] is not None}
     data = {name: value for name, value in told.data.items() if name != "facts" and value not in (None, False)}
     data |= told.data.get("facts", {})
     tables = [
         f'<div class="card"><h3>{name}</h3>{facts(rows)}</div>'
         for name, rows in (("Machine", _words(machine)), ("Data", _words(data)))
     ]
+    decided = "".join(f"<li>{text(line)}</li>" for line in known.get("decisions", ()))
+    tables += [f'<div class="card"><h3>Decided before training</h3><ul>{decided}</ul></div>'] if decided else []
     return f'<div class="columns">{"".join(tables)}</div>' if known else ""
 
 
+ASIDE = ("data", "decisions")  # of the environment, shown by themselves
 LABELS = {
     "train": "training samples", "looked_at": "samples looked at", "distinct": "different ones among them",
     "spread": "mean deviation of a pixel", "root": "data folder", "skip_bad": "bad images skipped",

@@ -13,13 +13,14 @@ import torch
 
 from zerosum.core import compatibility, registry, settings
 from zerosum.core.engine import Engine
-from zerosum.core.errors import DataError, RunError, TrainingError
+from zerosum.core.errors import DataError, RunError, TrainingError, ZerosumError
 from zerosum.core.interrupt import Interrupt
 from zerosum.core.space import Space
 from zerosum.core.values import Length
 from zerosum.data import RULES, Dataset, Feed, kept, open_data, whole_place
 from zerosum.recipes import Recipe, read_recipe
 from zerosum.runs import checkpoint, code, early, elsewhere, health, plan, proof, starting, stopping
+from zerosum.runs.decisions import decisions
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
 from zerosum.runs.environment import choose_device, describe, use_threads
 from zerosum.runs.judge import Judge
@@ -95,6 +96,7 @@ def train(
     if start is not None:
         display.say(start.plan(chosen, make_space(chosen, dataset)))
         environment["from"] = start.record()
+    environment["decisions"] = decisions(chosen, dataset)
     environment["data"] = {**origin, "fingerprint": dataset.fingerprint, "train": len(dataset.train), "facts": facts}
     with _clear_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -265,8 +267,6 @@ def _open(recipe: Recipe, origin: dict[str, Any], display: Display, *, fitting: 
     if dataset.skipped:
         shown = "\n  ".join(dataset.skipped[:5])
         display.say(f"skipped {len(dataset.skipped)} bad images:\n  {shown}", "yellow")
-    for note in dataset.notes:
-        display.say(note)
     return dataset
 
 
@@ -301,12 +301,13 @@ def _play(
                 f"{kind} {recipe.recipe} on {dataset.name} ({len(dataset.train):,} x {training.engine.space}) "
                 f"for {recipe.length}, {environment['precision']} on {environment['device']}, in {run.path}"
             )
+            for line in [] if resumed else environment["decisions"]:
+                display.say(f"  {line}")
             if "measured" in environment:
                 left = None if training.total is None else training.total - training.feed.position
-                display.say(plan.expectation(Measured(**environment["measured"]), left))
-            with Interrupt(display.say, run.path) as interrupt:
+                display.say(f"  {plan.expectation(Measured(**environment['measured']), left)}")
+            with Interrupt(display.say, run.path) as interrupt, _reporting(run):
                 finished = training.play(interrupt)
-            write_report(run)
         finally:
             run.release()
     if not finished:
@@ -343,19 +344,47 @@ def _go_on(training: Training, display: Display) -> None:
 
 
 @contextmanager
+def _reporting(run: RunDirectory) -> Iterator[None]:
+    """Write the report at the end of a training, also where that is an error, which is told what was saved."""
+    try:
+        yield
+    except Exception as error:
+        saved = run.pointed("latest")
+        error.add_note(
+            f"saved: everything up to {int(saved):,} images; go on with: zerosum resume {run.path}"
+            if saved
+            else f"nothing had been saved yet; begin again with: zerosum resume {run.path}"
+        )
+        try:
+            error.add_note(f"report: {write_report(run)}")
+        except Exception as fault:  # what ended the training is what has to be told
+            error.add_note(f"report: it could not be written ({fault})")
+        raise
+    write_report(run)
+
+
+@contextmanager
 def _clear_errors(path: Path) -> Iterator[None]:
-    """Say what the machine ran out of, and that nothing saved is lost."""
-    safe = f"what was saved before is intact; go on with: zerosum resume {path}"
+    """Say what the machine ran out of."""
+    memory = "out of memory; start again with a smaller batch=, size= or channels"
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise TrainingError(f"out of memory; start again with a smaller batch=, size= or channels. {safe}") from error
+        raise _noted(TrainingError(memory), error) from error
     except RuntimeError as error:
         if "allocate memory" not in str(error):  # how the CPU allocator says it
             raise
-        raise TrainingError(f"out of memory; start again with a smaller batch=, size= or channels. {safe}") from error
+        raise _noted(TrainingError(memory), error) from error
     except OSError as error:
         where = error.filename or path
         if error.errno == errno.ENOSPC:
-            raise TrainingError(f"the disk is full ({where}); make room. {safe}") from error
-        raise RunError(f"cannot write {where}: {error.strerror or error}; choose another place with --out") from error
+            raise _noted(TrainingError(f"the disk is full ({where}); make room"), error) from error
+        text = f"cannot write {where}: {error.strerror or error}; choose another place with --out"
+        raise _noted(RunError(text), error) from error
+
+
+def _noted(error: ZerosumError, cause: BaseException) -> ZerosumError:
+    """An error with the notes of what caused it."""
+    for note in getattr(cause, "__notes__", ()):
+        error.add_note(note)
+    return error

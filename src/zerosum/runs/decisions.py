@@ -1,0 +1,38 @@
+"""What was decided for the user before a training: a line each, said at its beginning and kept with the run."""
+
+from __future__ import annotations
+
+from zerosum.core import compatibility
+from zerosum.core.errors import plain
+from zerosum.data import Dataset
+from zerosum.recipes import Recipe
+
+NAMED = 5  # classes
+
+
+def decisions(recipe: Recipe, dataset: Dataset) -> list[str]:
+    """Lines about the data as they are used, then about what the recipe makes of them."""
+    return [*dataset.notes, *_held_out(dataset), *_classes(recipe, dataset)]
+
+
+def _held_out(dataset: Dataset) -> list[str]:
+    count = len(dataset.held_out)
+    if not count:
+        return ["held out: nothing; samples are compared with what trained"]
+    whole = "its test part" if dataset.own_split else f"of {count + len(dataset.train):,} (held_out={_share(dataset)})"
+    return [f"held out: {count:,} {whole}, to judge by"]
+
+
+def _share(dataset: Dataset) -> str:
+    return f"{len(dataset.held_out) / (len(dataset.held_out) + len(dataset.train)):.2g}"
+
+
+def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:
+    count = len(dataset.classes)
+    if not count:
+        return []
+    names = ", ".join(map(plain, dataset.classes[:NAMED])) + (", ..." if count > NAMED else "")
+    classes = f"classes: {count:,} ({names})"
+    if compatibility.uses_labels(recipe.game):
+        return [f"{classes}; {recipe.recipe} learns them"]
+    return [f"{classes}; {recipe.recipe} does not use them{compatibility.with_labels(recipe.game)}"]
