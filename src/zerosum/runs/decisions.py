@@ -19,12 +19,10 @@ def _held_out(dataset: Dataset) -> list[str]:
     count = len(dataset.held_out)
     if not count:
         return ["held out: nothing; samples are compared with what trained"]
-    whole = "its test part" if dataset.own_split else f"of {count + len(dataset.train):,} (held_out={_share(dataset)})"
-    return [f"held out: {count:,} {whole}, to judge by"]
-
-
-def _share(dataset: Dataset) -> str:
-    return f"{len(dataset.held_out) / (len(dataset.held_out) + len(dataset.train)):.2g}"
+    if dataset.own_split:
+        return [f"held out: the test part of {count:,}, to judge by"]
+    whole = count + len(dataset.train)
+    return [f"held out: {count:,} of {whole:,} (held_out={count / whole:.2g}), to judge by"]
 
 
 def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:

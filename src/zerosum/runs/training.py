@@ -217,11 +217,11 @@ class Training:
         if not self.run.picture(now.images).exists():
             self.drawing.draw(self.generator)
         within = self._judging
+        told = f", {clock(within)} of it evaluating" if within >= 1 else ""
+        self.display.say(f"trained for {clock(now.seconds)}{told}; evaluating the end")
         if not any(line["images"] == now.images for line in read_lines(self.run.evaluations)):
             self.evaluate(now.images)
-        told = f"trained for {clock(now.seconds)}"
-        told += f", {clock(within)} of it evaluating" if within >= 1 else ""
-        self.display.say(f"{told}; evaluating the end took {clock(self._judging - within)} longer")
+        self.display.say(f"evaluating took {clock(self._judging - within)} longer")
 
     # ------------------------------------------------------------------ what is due
 
