@@ -25,16 +25,17 @@ SMALL = [*words("mlp"), *EAGER]
 SLOW = '''
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 from zerosum import Part, register
 
 @register("objective", "slow")
 @dataclass(frozen=True)
 class Slow(Part):
-    """Minutes within one call, except in a trial."""
+    """Minutes within one call, except before there is a run."""
     pairs: ClassVar[bool] = False
     def discriminator(self, real, fake):
-        if len(real) > 8:
+        if Path('run').exists():
             print("computing", flush=True)
             hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
         return fake.mean() - real.mean()
