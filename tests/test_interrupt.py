@@ -63,7 +63,13 @@ def compute(numbers, between=0.15):
     sender.start()
     while sender.is_alive():
         hashlib.pbkdf2_hmac("sha256", b"", b"", 200_000)
-    time.sleep(0.05)  # until the watch has heard the last one
+
+
+def until(condition):
+    """Wait for what a thread does."""
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def test_a_second_signal_ends_a_long_first_update_at_once(tmp_path):
@@ -96,6 +102,7 @@ def test_only_a_second_signal_of_a_person_ends_a_training_at_once(left, numbers,
     said = []
     with Watch(), Interrupt(said.append) as asked:
         compute(numbers)
+        until(lambda: said and len(left) == len(status))
         assert asked.asked
     assert left == status
     assert set(said) == {"stopping after this update, then all is saved; Ctrl-C once more stops at once"}
@@ -104,6 +111,7 @@ def test_only_a_second_signal_of_a_person_ends_a_training_at_once(left, numbers,
 def test_a_signal_that_comes_twice_within_a_moment_is_one(left):
     with Watch(), Interrupt(lambda _: None) as asked:
         compute([signal.SIGTERM, signal.SIGTERM], between=0.001)
+        time.sleep(0.05)
         assert asked.asked
     assert left == []
 
@@ -129,8 +137,10 @@ def test_before_a_training_one_signal_ends_a_command_cleanly(monkeypatch, tmp_pa
 
 def test_what_does_not_clean_up_in_time_is_ended(left, monkeypatch):
     monkeypatch.setattr(interrupt, "PATIENCE", 0.05)
-    with pytest.raises(KeyboardInterrupt), Watch():
-        compute([signal.SIGINT])
+    with Watch():
+        with pytest.raises(KeyboardInterrupt):
+            compute([signal.SIGINT])
+        until(lambda: left)
     assert left == [130]
 
 
@@ -143,7 +153,7 @@ def test_what_follows_an_asked_training_is_given_all_the_time_it_needs(left, mon
         assert left == []
         with pytest.raises(KeyboardInterrupt):
             compute([signal.SIGINT])
-        time.sleep(0.05)
+        until(lambda: left)
     assert left == [130]
 
 
