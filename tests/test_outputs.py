@@ -17,6 +17,7 @@ from zerosum.core.errors import RunError
 from zerosum.core.space import Space
 from zerosum.runs import animation, outputs, pictures
 from zerosum.runs.archives import write_npz
+from zerosum.runs.checkpoint import write_file
 from zerosum.runs.folders import LONGEST, class_folders, folder_name
 from zerosum.runs.generator import load_generator, save_generator
 from zerosum.runs.report import page
@@ -175,7 +176,21 @@ def test_a_photograph_in_the_way_is_kept_and_nothing_is_rendered(tmp_path, place
     assert "(2 such files)" in done.stderr
     assert {one.name: one.read_bytes() for one in photos.iterdir()} == before
     assert call("sample", place, "-n", 5, "-o", f"{photos}/", "--overwrite").exit_code == 0
-    assert call("sample", place, "-n", 5, "-o", f"{photos}/", "--seed", 1).exit_code == 0  # they are zerosum's now
+    again = call("sample", place, "-n", 5, "-o", f"{photos}/", "--seed", 1)  # they are zerosum's now
+    assert again.exit_code == 0
+    assert "other files" not in again.stderr
+    fewer = call("sample", place, "-n", 3, "-o", f"{photos}/")
+    assert "holds 2 other files beside these samples, for example '000003.png'" in fewer.stderr
+
+
+@posix
+def test_a_link_within_a_run_is_replaced_and_not_followed(tmp_path):
+    """A stranger's run must not lead out of its directory; what lies in it is zerosum's."""
+    (tmp_path / "theirs").write_bytes(b"of the user")
+    (tmp_path / "report.html").symlink_to("theirs")
+    write_file(tmp_path / "report.html", b"new")
+    assert not (tmp_path / "report.html").is_symlink()
+    assert (tmp_path / "theirs").read_bytes() == b"of the user"
 
 
 # ---------------------------------------------------------------------- folders of classes

@@ -66,7 +66,7 @@ def test_a_file_gives_the_generator_alone(run, tmp_path, capsys):
     (tmp_path / "g.safetensors").write_bytes((run / "generator.safetensors").read_bytes())
     new = zerosum.train("digits", start_from=tmp_path / "g.safetensors", images=96, out=tmp_path / "new")
     assert "discriminator begins anew: " in capsys.readouterr().err
-    begun, average = first(new.path), zerosum.load_generator(run / "generator.safetensors").module.state_dict()
+    begun, average = first(new.path), zerosum.load_generator(tmp_path / "g.safetensors").module.state_dict()
     for group in ("generator.weights", "generator.average"):
         assert all(torch.equal(begun.tensors[group][key], value) for key, value in average.items())
     assert not torch.equal(

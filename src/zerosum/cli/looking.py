@@ -36,7 +36,10 @@ def sample(
     ] = None,
     seed: Seed = None,
     start: Annotated[
-        int, typer.Option("--start", min=0, help="Number of the first sample; sample i of a seed is always the same.")
+        int,
+        typer.Option(
+            "--start", min=0, max=10**15, help="Number of the first sample; sample i of a seed is always the same."
+        ),
     ] = 0,
     out: Out = None,
     label: Annotated[str | None, typer.Option("--label", help="One class only, by number or name.")] = None,

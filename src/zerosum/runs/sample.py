@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 from zerosum.core.download import Report, silent
-from zerosum.core.errors import RunError
+from zerosum.core.errors import RunError, ZerosumWarning
 from zerosum.runs import animation, outputs, pictures, video
 from zerosum.runs.archives import Growing, write_npz
 from zerosum.runs.draft import Draft, draft, load_latents
@@ -202,6 +203,11 @@ def _write_files(folder: Path, drawn: Draft, report: Report, overwrite: bool) ->
     kinds = [0] * len(drawn) if drawn.labels is None else drawn.labels.tolist()
     paths = [folder / names[kind] / f"{number:06d}.png" for number, kind in enumerate(kinds, drawn.start)]
     outputs.check_files(paths, overwrite=overwrite)
+    others = {one for place in {path.parent for path in paths} if place.is_dir() for one in place.iterdir()}
+    others = {one for one in others.difference(paths) if one.is_file()}
+    if others:
+        text = f"{folder} holds {len(others):,} other files beside these samples, for example {min(others).name!r}"
+        warnings.warn(text, ZerosumWarning, stacklevel=2)
     images = (image for chunk in drawn.chunks(report) for image in chunk)
     for path, image in zip(paths, images, strict=True):
         outputs.write(path, pictures.encode(image), overwrite=overwrite)
