@@ -67,6 +67,12 @@ Device = Annotated[
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="CPU threads; all cores, and a run goes on with its own.")
 ]
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic", help="Equal bits also on a GPU, by kernels that may be slower; a run remembers it."
+    ),
+]
 Out = Annotated[
     str | None,
     typer.Option(

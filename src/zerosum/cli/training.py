@@ -10,6 +10,7 @@ import typer
 
 from zerosum.cli.command import (
     Data,
+    Deterministic,
     Device,
     Json,
     Out,
@@ -67,6 +68,7 @@ def train(
     skip_bad: SkipBad = False,
     device: Device = None,
     threads: Threads = None,
+    deterministic: Deterministic = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -88,6 +90,7 @@ def train(
         skip_bad=skip_bad,
         device=device or "auto",
         threads=threads,
+        deterministic=deterministic,
         quiet=quiet,
     )
     conclude(run, as_json)
@@ -105,6 +108,7 @@ def resume(
     data_root: Root = None,
     device: Device = None,
     threads: Threads = None,
+    deterministic: Deterministic = False,
     use: Use = None,
     trust: Trust = False,
     as_json: Json = False,
@@ -121,6 +125,7 @@ def resume(
         data_root=data_root,
         device=device,
         threads=threads,
+        deterministic=deterministic,
         use=use or [],
         trust=trust,
         quiet=quiet,

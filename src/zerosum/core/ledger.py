@@ -10,6 +10,11 @@ from torch import Tensor
 from zerosum.core.errors import TrainingError
 
 
+def precise(device: torch.device) -> torch.dtype:
+    """What sums are kept in: float64, but on Apple's processors, which have none."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 class NotFiniteError(TrainingError):
     """A loss, a gradient or a weight became infinite or NaN."""
 
@@ -38,7 +43,7 @@ class Ledger:
             self.sums[key].add_(value)
             self.counts[key] += 1
         else:
-            self.sums[key] = value.to(torch.float64, copy=True)
+            self.sums[key] = value.to(precise(value.device), copy=True)
             self.counts[key] = 1
 
     def has(self, book: str) -> bool:
@@ -73,5 +78,5 @@ class Ledger:
 
     def load(self, sums: dict[str, Tensor], counts: dict[str, int], device: torch.device) -> None:
         """Take back what `state` gave."""
-        self.sums = {key: sums[key].to(device, copy=True) for key in counts}
+        self.sums = {key: sums[key].to(device, precise(device), copy=True) for key in counts}
         self.counts = dict(counts)

@@ -16,7 +16,10 @@ from zerosum.recipes import Recipe
 from zerosum.runs.environment import choose_device, computes_in_bf16, describe, use_threads
 from zerosum.runs.machine import cores
 
-EXACT = ("device", "accelerator", "processor", "instructions", "threads", "precision", "torch", "zerosum")
+EXACT = (
+    *("device", "accelerator", "processor", "instructions", "threads", "precision", "deterministic"),
+    *("torch", "zerosum"),
+)
 MOVED = "This run trained on {}; if that lies elsewhere now: {} --data PLACE"
 Say = Callable[[str], None]
 

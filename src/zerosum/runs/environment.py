@@ -53,7 +53,7 @@ def computes_in_bf16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    return False
+    return device.type == "mps" and torch.backends.mps.is_macos_or_newer(14, 0)
 
 
 def be_deterministic() -> None:

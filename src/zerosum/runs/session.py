@@ -22,7 +22,7 @@ from zerosum.recipes import Recipe, read_recipe
 from zerosum.runs import checkpoint, code, early, elsewhere, health, plan, proof, starting, stopping
 from zerosum.runs.decisions import decisions
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
-from zerosum.runs.environment import choose_device, describe, use_threads
+from zerosum.runs.environment import be_deterministic, choose_device, describe, use_threads
 from zerosum.runs.judge import Judge
 from zerosum.runs.progress import Display
 from zerosum.runs.rehearsal import Measured
@@ -45,6 +45,7 @@ def train(
     skip_bad: bool = False,
     device: str = "auto",
     threads: int | None = None,
+    deterministic: bool = False,
     quiet: bool = False,
 ) -> Run:
     """Train a recipe on data, into a new run directory.
@@ -66,6 +67,7 @@ def train(
         skip_bad: leave out images that cannot be read, and count them.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         threads: CPU threads; all cores by default. Equal results need equal threads, so a run remembers them.
+        deterministic: equal bits also on a GPU, by kernels that may be slower; for the whole process.
         quiet: print nothing.
 
     Raises:
@@ -89,6 +91,8 @@ def train(
     dataset = _open(chosen, origin, display, fitting=True)
     chosen = early.sized(chosen, dataset)
     use_threads(threads, display.warn)
+    if deterministic:
+        be_deterministic()
     measured = prove(chosen, dataset, place, display)
     environment = describe(place, measured.precision)
     environment["measured"] = dataclasses.asdict(measured)
@@ -113,6 +117,7 @@ def resume(
     data_root: str | Path | None = None,
     device: str | None = None,
     threads: int | None = None,
+    deterministic: bool = False,
     use: Sequence[str | Path] = (),
     trust: bool = False,
     quiet: bool = False,
@@ -133,6 +138,7 @@ def resume(
         device: in place of the run's own. On another device, and with other threads, it goes on, but no longer bit for
             bit as it would have: that is said, and recorded in `environment.json`.
         threads: in place of the run's own; fewer are taken where this machine has fewer cores.
+        deterministic: equal bits also on a GPU, from here on; a run that began so goes on so.
         use: files that register parts; the run's copies of them may run, as they are the same.
         trust: run the Python files that the run keeps, whoever wrote them.
         quiet: print nothing.
@@ -159,6 +165,8 @@ def resume(
             + starting.offer(run.path, *settings, images=images)
         )
     recorded = run.environment()
+    if deterministic or recorded.get("deterministic"):
+        be_deterministic()
     environment = elsewhere.here(recorded, chosen, display.warn, device=device, threads=threads)
     origin = _origin(recorded["data"], None if data is None else kept(data), data_root)
     dataset = _reopen(run, chosen, origin, display)
