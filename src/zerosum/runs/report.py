@@ -151,7 +151,7 @@ def describe(data: Line) -> str:
     words = f"{_number(count)} training {'points' if len(shape) == 1 else 'images'}"
     if len(shape) == 3:
         colours = {1: "grey", 3: "colour", 4: "colour with alpha"}.get(shape[0], f"{shape[0]} channels")
-        words += f" of {shape[2]} \N{MULTIPLICATION SIGN} {shape[1]}, {colours}"
+        words += f" of {shape[2]}{CROSS}{shape[1]}, {colours}"
     elif shape:
         words += f" of {shape[0]} numbers"
     return f"{words}, {_number(classes)} classes" if classes else words
@@ -300,10 +300,22 @@ LABELS = {
 }  # fmt: skip
 
 
-def _words(found: Line) -> dict[str, str]:
-    def said(value: Any) -> str:
-        if isinstance(value, list):
-            return " \N{MULTIPLICATION SIGN} ".join(map(str, value))
-        return f"{value:,}" if type(value) is int else f"{value:.4g}" if isinstance(value, float) else str(value)
+CROSS = " \N{MULTIPLICATION SIGN} "
 
-    return {LABELS.get(name, name.replace("_", " ")): said(value) for name, value in found.items()}
+
+def _words(found: Line, about: str = "") -> dict[str, str]:
+    """Names and values for readers; tables within are told entry by entry."""
+    told: dict[str, str] = {}
+    for name, value in found.items():
+        label = f"{about}{LABELS.get(name, name.replace('_', ' '))}"
+        if isinstance(value, dict):
+            told |= _words(value, f"{label}: ")
+        elif value not in (None, "", [], False):
+            told[label] = _worded(value)
+    return told
+
+
+def _worded(value: Any) -> str:
+    if isinstance(value, list):
+        return ("; " if any(isinstance(one, str) for one in value) else CROSS).join(map(str, value))
+    return f"{value:,}" if type(value) is int else f"{value:.4g}" if isinstance(value, float) else str(value)
