@@ -1,6 +1,7 @@
 """One rule for classes that are asked for, and labels as frequent as in the data."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ import torch
 
 import zerosum
 from tests.small import EAGER, words
-from zerosum.core.errors import RunError
+from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
 from zerosum.core.space import Space
 from zerosum.recipes import read_recipe
+from zerosum.runs.evaluate import with_shares
 from zerosum.runs.generator import Generator, find_label, load_generator, save_generator
 from zerosum.runs.sample import write_samples
 
@@ -89,6 +91,8 @@ def test_a_run_keeps_the_shares_and_judges_by_them(lopsided):
     made = lopsided.generator
     assert made.shares == (0.9, 0.1)
     assert made.rules == 2
+    protocols = [line["protocol"] for line in lopsided.evaluations]
+    assert {protocol["labels"] for protocol in protocols} == {"by share"}
     assert torch.equal(lopsided.sample(5, label=7), lopsided.sample(5, label="7"))
     assert torch.equal(lopsided.sample(5, label=7), made.decode(made.latents(5), torch.ones(5, dtype=torch.int64)))
 
@@ -99,10 +103,17 @@ def test_a_file_of_an_earlier_version_knows_no_shares(lopsided, tmp_path):
     with safetensors.safe_open(tmp_path / "g.safetensors", "pt") as file:
         about = json.loads(file.metadata()["zerosum"])
         weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
-    del about["shares"], about["rules"]
+    del about["shares"], about["rules"], about["sha256"]
+    about["format"] = "zerosum-generator-1"
     safetensors.torch.save_file(weights, tmp_path / "old.safetensors", {"zerosum": json.dumps(about)})
-    old = load_generator(tmp_path / "old.safetensors")
+    with pytest.warns(ZerosumWarning, match="no checksum"):
+        old = load_generator(tmp_path / "old.safetensors")
     assert (old.shares, old.rules) == ((), 1)
+    judge = SimpleNamespace(dataset=SimpleNamespace(classes=("3", "7"), shares=(0.9, 0.1)))
+    assert with_shares(judge, old).shares == (0.9, 0.1)  # of the data, where they have its classes
+    judge.dataset.classes = ("3",)
+    with pytest.warns(ZerosumWarning, match="so all are drawn equally often"):
+        assert with_shares(judge, old).shares == ()
 
 
 def test_an_npz_of_samples_names_its_classes(lopsided, tmp_path):
@@ -110,3 +121,11 @@ def test_an_npz_of_samples_names_its_classes(lopsided, tmp_path):
     with np.load(tmp_path / "s.npz") as file:
         assert file["classes"].tolist() == ["3", "7"]
         assert file["labels"].tolist() == [0, 1, 0, 1]
+
+
+def test_one_hot_maps_of_very_many_classes_are_refused_before_they_fill_the_memory():
+    network = read_recipe("dcgan", LABELS).game.discriminator.network
+    with pytest.raises(RecipeError, match=r"1,500 classes would take gigabytes; set discriminator.labels=embed or"):
+        network.build(Space((3, 64, 64), 100, 1500))
+    with torch.device("meta"):
+        network.build(Space((3, 64, 64), 100, 100))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from zerosum.data import open_data
+from zerosum.metrics import baseline
 from zerosum.metrics.baseline import ClassPCAGaussian
 
 REAL = os.environ.get("ZEROSUM_DATA", "")
@@ -39,13 +40,13 @@ def best(x, components):
 def test_it_is_the_best_gaussian_of_its_rank_in_each_class(components):
     x, labels = points()
     found = ClassPCAGaussian.fit(x, labels, components)
-    assert found.axes.shape == (2, components, 6)
+    assert found.gaussian(1)[1].shape == (components, 6)
     assert torch.allclose(found.shares, torch.tensor([0.75, 0.25], dtype=torch.float64))
     for k in (0, 1):
         mean, covariance = best(x[labels == k], components)
-        assert np.allclose(found.means[k], mean, atol=1e-10)
-        assert np.allclose(found.axes[k].T @ found.axes[k], covariance, atol=1e-6)
-        lengths = found.axes[k].norm(dim=1)
+        assert np.allclose(found.gaussian(k)[0], mean, atol=1e-10)
+        assert np.allclose(found.gaussian(k)[1].T @ found.gaussian(k)[1], covariance, atol=1e-6)
+        lengths = found.gaussian(k)[1].norm(dim=1)
         assert torch.equal(lengths, lengths.sort(descending=True).values)
 
 
@@ -54,8 +55,8 @@ def test_many_dimensions_need_few_passes():
     x = torch.randn(400, 300, dtype=torch.float64) * spectrum
     found = ClassPCAGaussian.fit(x, components=20)
     mean, covariance = best(x, 20)
-    assert np.allclose(found.means[0], mean)
-    mine = (found.axes[0].T @ found.axes[0]).numpy()
+    assert np.allclose(found.gaussian(0)[0], mean)
+    mine = (found.gaussian(0)[1].T @ found.gaussian(0)[1]).numpy()
     assert np.trace(mine) == pytest.approx(np.trace(covariance), rel=2e-3)
     assert np.linalg.norm(mine - covariance) < 5e-3 * np.linalg.norm(covariance)
 
@@ -101,6 +102,21 @@ def test_images_are_rounded_and_clamped_and_keep_their_shape():
     assert white == pytest.approx(beyond, abs=0.02)
 
 
+def test_of_many_classes_no_axes_are_kept_and_the_gaussians_are_the_same(monkeypatch):
+    x, labels = points()
+    monkeypatch.setattr(baseline, "HELD_BYTES", 0)
+    few = ClassPCAGaussian.fit(x[:9], labels[:9], 6)  # two samples of the second class
+    assert few.gaussian(1)[1].shape == (2, 6)
+    drawn, _ = few.sample(4000, labels=torch.ones(4000, dtype=torch.int64))
+    assert np.allclose(np.cov(drawn.numpy().T), np.cov(x[:9][labels[:9] == 1].numpy().T), rtol=0.1, atol=0.5)
+    model = ClassPCAGaussian.fit(x, labels, 4)
+    for k in (0, 1):
+        mean, covariance = best(x[labels == k], 4)
+        assert np.allclose(model.gaussian(k)[0], mean, atol=1e-10)
+        assert np.allclose(model.gaussian(k)[1].T @ model.gaussian(k)[1], covariance, atol=1e-6)
+    assert torch.equal(model.sample(50, seed=3)[0], model.sample(50, seed=3)[0])
+
+
 def test_labels_may_be_asked_for():
     x, labels = points()
     model = ClassPCAGaussian.fit(x, labels, 6)
@@ -113,7 +129,7 @@ def test_labels_may_be_asked_for():
 def test_classes_of_one_sample_or_none():
     x = torch.tensor([[1.0, 2, 3], [4, 5, 6], [4, 5, 6.5]])
     model = ClassPCAGaussian.fit(x, torch.tensor([0, 2, 2]), components=5)
-    assert model.axes.shape == (3, 5, 3)
+    assert model.gaussian(0)[1].shape == (5, 3)
     drawn, classes = model.sample(300)
     assert set(classes.tolist()) == {0, 2}
     assert torch.equal(drawn[classes == 0].unique(dim=0), torch.tensor([[1.0, 2, 3]]))
@@ -173,6 +189,7 @@ def test_on_mnist_fifty_axes_of_a_class_hold_most_of_its_variance():
     labels = torch.from_numpy(data.labels[:2000])
     kept = ClassPCAGaussian.fit(images, labels)
     whole = torch.stack([images[labels == k].double().flatten(1).var(0).sum() for k in range(10)])
-    share = kept.axes.square().sum((1, 2)) / whole
+    axes = torch.stack([kept.gaussian(k)[1] for k in range(10)])
+    share = axes.square().sum((1, 2)) / whole
     assert share.min() > 0.85
     assert share.max() < 0.99

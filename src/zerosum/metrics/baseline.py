@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,6 +12,7 @@ from torch import Tensor
 
 _PASSES = 4  # over the samples; each brings the axes closer to the principal ones
 _SPARE = 10  # axes that are followed beyond those that are kept, which makes the passes converge faster
+HELD_BYTES = 1 << 29  # of means and axes that are kept
 _AT_ONCE = 1024  # samples in float64 together, which bounds memory
 
 
@@ -19,16 +22,17 @@ class ClassPCAGaussian:
 
     Attributes:
         shape: of one sample: (H, W, C) of an image, (D,) of a point.
-        means: float64 `[K, D]`.
-        axes: float64 `[K, components, D]`; each as long as the deviation along it.
+        gaussian: mean `[D]` and at most `components` axes `[., D]` of a class, float64; each axis is as long as the
+            deviation along it. Kept for all classes where that is little, else found for each class when it is drawn.
+        components: number of axes.
         shares: float64 `[K]`, how frequent each class is.
         labelled: False where there is one class for want of labels.
         whole: True for images, which are rounded and clamped to 0..255.
     """
 
     shape: tuple[int, ...]
-    means: Tensor
-    axes: Tensor
+    gaussian: Callable[[int], tuple[Tensor, Tensor]]
+    components: int
     shares: Tensor
     labelled: bool
     whole: bool
@@ -49,14 +53,21 @@ class ClassPCAGaussian:
         labelled, classes = labels is not None, torch.zeros(len(flat), dtype=torch.int64)
         if labels is not None:
             classes = labels.cpu().long()
-        means, axes = [], []
-        for k in range(int(classes.max()) + 1):
-            rows = flat[classes == k] if labelled else flat
-            means.append(_mean(rows))
-            axes.append(_axes(rows, means[-1], components, generator))
-        shares = torch.bincount(classes).double() / len(flat)
-        whole = not samples.is_floating_point()
-        return cls(tuple(samples.shape[1:]), torch.stack(means), torch.stack(axes), shares, labelled, whole)
+        counts = torch.bincount(classes)
+        members = classes.argsort(stable=True).split(counts.tolist())
+
+        def gaussian(k: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+            rows = flat[members[k]] if labelled else flat
+            mean = _mean(rows)
+            if generator is None and len(rows) <= components:  # the samples themselves span all that there is
+                return mean, (rows.double() - mean) / max(1, len(rows) - 1) ** 0.5
+            return mean, _axes(rows, mean, components, generator or torch.Generator().manual_seed(seed + k))
+
+        little = len(counts) * (components + 1) * flat.shape[1] * 8 <= HELD_BYTES
+        kept = [gaussian(k, generator) for k in range(len(counts))] if little else None
+        whole, shares = not samples.is_floating_point(), counts.double() / len(flat)
+        found = gaussian if kept is None else kept.__getitem__
+        return cls(tuple(samples.shape[1:]), found, components, shares, labelled, whole)
 
     def sample(self, count: int, seed: int = 0, labels: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Draw `count` samples as they were fitted: uint8 `[count, H, W, C]` or float32 `[count, D]`, and labels.
@@ -71,11 +82,11 @@ class ClassPCAGaussian:
             labels = torch.multinomial(self.shares, count, replacement=True, generator=generator)
         else:
             labels = self._checked(labels, count)
-        flat = torch.empty(count, self.means.shape[1], dtype=torch.uint8 if self.whole else torch.float32)
-        noise = torch.randn(count, self.axes.shape[1], dtype=torch.float64, generator=generator)
+        flat = torch.empty(count, math.prod(self.shape), dtype=torch.uint8 if self.whole else torch.float32)
+        noise = torch.randn(count, self.components, dtype=torch.float64, generator=generator)
         for k in labels.unique().tolist():
-            chosen = labels == k
-            drawn = self.means[k] + noise[chosen] @ self.axes[k]
+            chosen, (mean, axes) = labels == k, self.gaussian(k)
+            drawn = mean + noise[chosen, : len(axes)] @ axes
             flat[chosen] = drawn.round().clamp(0, 255).to(torch.uint8) if self.whole else drawn.float()
         return flat.reshape(count, *self.shape), labels if self.labelled else None
 

@@ -13,6 +13,7 @@ from zerosum.core.errors import RecipeError
 from zerosum.core.space import Space
 
 GeneratorLabels = Literal["none", "concat", "embed", "norm"]
+LARGEST = 1 << 22  # numbers that the one-hot maps of an image may have: 16 MB
 DiscriminatorLabels = Literal["none", "concat", "embed", "projection", "classifier"]
 
 
@@ -61,12 +62,21 @@ class JoinLabel(nn.Module):
         labels: how the class enters.
         classes: number of classes.
         shape: of an embedding: `(width,)` beside vectors, `(1, H, W)` beside images.
+
+    Raises:
+        RecipeError: one-hot maps of so many classes would not fit into memory.
     """
 
     def __init__(self, labels: str, classes: int, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.classes, self.shape = classes, shape
         self.width = {"concat": classes, "embed": shape[0]}.get(labels, 0)  # channels that join
+        if labels == "concat" and classes * math.prod(shape[1:]) > LARGEST:
+            sides = "x".join(map(str, shape[1:]))
+            raise RecipeError(
+                f"labels=concat joins a map of {sides} a class, and {classes:,} classes would take gigabytes; set "
+                "discriminator.labels=embed or projection"
+            )
         self.embedding = nn.Embedding(classes, math.prod(shape)) if labels == "embed" else None
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:

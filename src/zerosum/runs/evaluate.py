@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from zerosum.core import settings
 from zerosum.core.average import NoAverage
-from zerosum.core.errors import DataError, RunError
+from zerosum.core.errors import DataError, RunError, ZerosumWarning
 from zerosum.data import Dataset, Preparation, open_data, to_images
 from zerosum.metrics.evidence import Samples
 from zerosum.recipes import Judging
@@ -121,6 +122,7 @@ def drawn(judge: Judge, generator: Generator, count: int, seed: int) -> Samples:
             f"{list(judge.dataset.shape)}; give the data that it was trained on with --data"
         )
     count = judge.count(count)
+    generator = with_shares(judge, generator)
     labels = generator.labels_by_share(count, seed)
     samples = generator.decode(generator.latents(count, seed), labels)
     if broken := int((~samples.flatten(1).isfinite().all(1)).sum()):
@@ -129,9 +131,20 @@ def drawn(judge: Judge, generator: Generator, count: int, seed: int) -> Samples:
     return judge.see(values, labels)
 
 
+def with_shares(judge: Judge, generator: Generator) -> Generator:
+    """The generator with the shares of its classes, from the data where its file is too old to have them."""
+    if generator.shares or not generator.conditional:
+        return generator
+    if judge.dataset.classes == generator.classes:
+        return replace(generator, shares=judge.dataset.shares)
+    text = "its file does not say how frequent classes were in training, so all are drawn equally often"
+    warnings.warn(text, ZerosumWarning, stacklevel=2)
+    return generator
+
+
 def known(judge: Judge, generator: Generator) -> dict[str, Any]:
     """What metrics may ask of a generator."""
-    latent = generator.recipe.game.latent
+    latent, generator = generator.recipe.game.latent, with_shares(judge, generator)
 
     def decode(latents: Tensor) -> Tensor:
         samples = generator.decode(latents, generator.labels_by_share(len(latents)))

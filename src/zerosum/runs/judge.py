@@ -265,6 +265,7 @@ class Judge:
             "data": self.dataset.fingerprint,
             "seed": self.seed,
             "weights": weights,
+            **({"labels": "by share"} if weights and evidence.fake.labels is not None else {}),
             "zerosum": version("zerosum"),
         }
 
