@@ -23,6 +23,7 @@ from zerosum.latents import Truncated
 from zerosum.recipes import read_recipe
 from zerosum.runs import checkpoint, drawing, moments, plan, rehearsal, saving, session, training
 from zerosum.runs.decisions import decisions
+from zerosum.runs.entry import Entry
 from zerosum.runs.generator import load_generator, with_latent
 from zerosum.runs.logs import TIMES
 
@@ -308,6 +309,10 @@ def test_a_full_disk_is_explained_and_loses_nothing(tmp_path, monkeypatch):
         short(tmp_path / "run", "mlp")
     assert told(caught, "saved: everything up to 96 images; go on with: zerosum resume")
     assert told(caught, "report: ")
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert ">ended by an error<" in page
+    assert "192 images: ended by an error: [Errno 28] No space left on device" in page
+    assert Entry.read(tmp_path / "run").state == "failed"
     monkeypatch.setattr(checkpoint, "_flush", flush)
     assert contents(zerosum.resume(tmp_path / "run", quiet=True)) == contents(short(tmp_path / "peace", "mlp"))
 

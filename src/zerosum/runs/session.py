@@ -314,7 +314,7 @@ def _play(
             if "measured" in environment:
                 left = None if training.total is None else training.total - training.feed.position
                 display.say(f"  {plan.expectation(Measured(**environment['measured']), left)}")
-            with Interrupt(display.say, run.path) as interrupt, _reporting(run):
+            with Interrupt(display.say, run.path) as interrupt, _reporting(training):
                 finished = training.play(interrupt)
         finally:
             run.release()
@@ -352,8 +352,9 @@ def _go_on(training: Training, display: Display) -> None:
 
 
 @contextmanager
-def _reporting(run: RunDirectory) -> Iterator[None]:
+def _reporting(training: Training) -> Iterator[None]:
     """Write the report at the end of a training, also where that is an error, which is told what was saved."""
+    run = training.run
     try:
         yield
     except Exception as error:
@@ -364,6 +365,7 @@ def _reporting(run: RunDirectory) -> Iterator[None]:
             else f"nothing had been saved yet; begin again with: zerosum resume {run.path}"
         )
         try:
+            training.note_error(error)
             error.add_note(f"report: {write_report(run)}")
         except Exception as fault:  # what ended the training is what has to be told
             error.add_note(f"report: it could not be written ({fault})")

@@ -211,6 +211,11 @@ class Training:
         line = {"images": now.images, "epoch": round(now.images / self.per_epoch, 4), **event}
         self.logs.metrics({**line, "seconds": round(now.seconds, 3)})
 
+    def note_error(self, error: Exception) -> None:
+        """Write what ends the training, where the last line does not say it; the log is cut there once it goes on."""
+        if not self.logs.reports or "not_finite" not in self.logs.reports[-1]:
+            self.note(error=" ".join(str(error).split()) or type(error).__name__)
+
     def _conclude(self, now: Moment) -> None:
         if self.engine.ledger.has("report"):
             self.report(now)
