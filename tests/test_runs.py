@@ -405,7 +405,7 @@ def test_early_pictures_come_by_the_clock_and_take_a_small_share_of_it(tmp_path,
     run = short(tmp_path / "run", "mlp", images=160)
     (run.path / "samples" / "000000000.png").unlink()
     monkeypatch.setattr(drawing, "MARKS", MARKS)
-    artist = drawing.Drawing(training.RunDirectory(run.path), run.recipe, zerosum.open_data("digits"), False)
+    artist = drawing.Drawing(training.RunDirectory(run.path), run.recipe, zerosum.open_data("digits"))
     drawn, cost, now = [], 0.5, 0.0
     monkeypatch.setattr(drawing.time, "monotonic", lambda: now)
 

@@ -29,12 +29,13 @@ class Drawing:
     Args:
         run: where they go.
         recipe: its seed gives the latents.
-        dataset: what is real.
-        conditional: true where the generator takes labels; then each class has a row.
+        dataset: what is real; each class has a row where the generator takes labels.
     """
 
-    def __init__(self, run: RunDirectory, recipe: Recipe, dataset: Dataset, conditional: bool) -> None:
+    def __init__(self, run: RunDirectory, recipe: Recipe, dataset: Dataset) -> None:
         self.run, self.recipe, self.dataset = run, recipe, dataset
+        product = recipe.game.players()[recipe.game.product]
+        conditional = "labels" in product.network.traits()
         self.columns = EACH if conditional else COLUMNS
         self.labels = spaced(len(dataset.classes), ROWS).repeat(EACH) if conditional else None
         self._last = 0.0  # seconds of training at the last picture

@@ -94,3 +94,10 @@ class Display:
     def _show_cell(self, cell: notebook.Line) -> None:
         standing = self._standing()
         cell.show(standing.share, f"{standing}  {visible(self._text)}")
+
+
+def brief(losses: dict[str, float]) -> str:
+    """What players lose to each other, in a few characters."""
+    own = {name.partition(".")[0]: value for name, value in losses.items() if name.endswith(".adversarial")}
+    short = {name: name.replace("discriminator", "D").replace("generator", "G") for name in own}
+    return " ".join(f"{short[name]} {value:.3f}" for name, value in own.items())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import nn
 
 from zerosum.core.engine import Engine
-from zerosum.core.errors import TrainingError, ZerosumError
+from zerosum.core.errors import TrainingError
 from zerosum.core.interrupt import Interrupt
 from zerosum.core.space import Space
 from zerosum.core.values import Length
@@ -20,18 +19,15 @@ from zerosum.recipes import Recipe
 from zerosum.runs import checkpoint, health, stopping
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.drawing import Drawing
-from zerosum.runs.evaluate import drawn, known, weights_of
+from zerosum.runs.evaluator import Evaluator
 from zerosum.runs.generator import Generator
-from zerosum.runs.judge import Judge
-from zerosum.runs.logs import Logs, read_lines
+from zerosum.runs.logs import Logs
 from zerosum.runs.moments import Moment, Pace, clock
-from zerosum.runs.progress import Display
-from zerosum.runs.record import Judgement, failure
+from zerosum.runs.progress import Display, brief
 from zerosum.runs.saving import Keeper
 from zerosum.runs.starting import Start
 
 QUICK = 5.0  # seconds; shorter epochs are not worth a line each
-SHOWN = 3  # numbers on the progress line
 GLANCE = 0.2  # seconds from one change of the progress line to the next
 ROLLBACKS = 3  # of a run; more are no accident
 
@@ -57,6 +53,9 @@ class Training:
         recipe, game = self.recipe, self.recipe.game
         self.logs = Logs(self.run)
         self.probe = health.Probe(self.dataset, recipe.batch, game.pack, recipe.seed)
+        self.drawing = Drawing(self.run, recipe, self.dataset)
+        self.evaluator = Evaluator(recipe, self.dataset, self.environment["device"], self.logs, self.display)
+        self.keeper = Keeper(self.run, recipe, self.dataset.fingerprint, self.logs, lambda: self.evaluator.followed)
         self.begin()
 
     def begin(self) -> None:
@@ -85,7 +84,6 @@ class Training:
         self._product: tuple[int, nn.Module] | None = None
         self._last = self._epoch_began = self._kept = Moment(0, 0.0)  # last report, epoch's end, checkpoint
         self._losses = ""  # as the progress line shows them
-        self._judging = 0.0  # seconds that evaluations took
 
     # ------------------------------------------------------------------ clock
 
@@ -200,7 +198,7 @@ class Training:
     def decide(self) -> None:
         """End the training where a rule of the recipe says so."""
         reports, evaluations = self.logs.reports, self.logs.evaluations
-        self.ended = stopping.reason(self.recipe, reports, evaluations, self.per_epoch, self.followed)
+        self.ended = stopping.reason(self.recipe, reports, evaluations, self.per_epoch, self.evaluator.followed)
         if self.ended is not None and not any(line.get("ended") == self.ended for line in self.logs.reports):
             self.note(ended=self.ended)
             self.display.say(f"ends here: {self.ended}")
@@ -221,19 +219,19 @@ class Training:
             self.report(now)
         if not self.run.picture(now.images).exists():
             self.drawing.draw(self.generator)
-        within = self._judging
+        within = self.evaluator.seconds
         told = f", {clock(within)} of it evaluating" if within >= 1 else ""
         self.display.say(f"trained for {clock(now.seconds)}{told}; evaluating the end")
-        if not any(line["images"] == now.images for line in read_lines(self.run.evaluations)):
+        if not self.evaluator.has(now.images):
             self.evaluate(now.images)
-        self.display.say(f"evaluating took {clock(self._judging - within)} longer")
+        self.display.say(f"evaluating took {clock(self.evaluator.seconds - within)} longer")
 
     # ------------------------------------------------------------------ what is due
 
     def report(self, now: Moment) -> None:
         """Write the mean losses since the last report, and show them."""
         losses = self.engine.ledger.take("report")
-        rate = (now.images - self._last.images) / max(now.seconds - self._last.seconds, 1e-9)
+        rate = now.after(self._last).rate
         line = {"images": now.images, "epoch": round(now.images / self.per_epoch, 4), **losses}
         line |= {**self.probe.look(self.engine), "seconds": round(now.seconds, 3), "images_per_second": round(rate, 1)}
         course = health.Course(self.recipe, self.environment["data"], [*self.logs.reports, line], self.logs.evaluations)
@@ -242,9 +240,7 @@ class Training:
                 self.display.say(str(finding), "yellow")
         self.logs.metrics(line)
         self._last = now
-        self._losses = " ".join(
-            f"{_short(name)} {value:.3f}" for name, value in losses.items() if name.endswith(".adversarial")
-        )
+        self._losses = brief(losses)
 
     def show(self, now: Moment) -> None:
         """Show where the training stands."""
@@ -255,48 +251,14 @@ class Training:
         epochs = -(-self.total // self.per_epoch) if self.total else 0
         number = now.images // self.per_epoch
         line = self.logs.epoch(number, max(epochs, number), self.engine.ledger.take("epoch"))
-        taken = now.seconds - self._epoch_began.seconds
+        taken = now.after(self._epoch_began).seconds
         self._epoch_began = now
         if taken >= QUICK or number % 15 == 0 or number == epochs:
             self.display.say(f"{line}, time taken for epoch {number} is {taken:.1f} sec")
 
-    @cached_property
-    def drawing(self) -> Drawing:
-        """What draws pictures on the way."""
-        return Drawing(self.run, self.recipe, self.dataset, self.generator.conditional)
-
-    @property
-    def followed(self) -> str:
-        """The number that `best` and `patience` follow; "" where nothing can be judged any more."""
-        try:
-            return self.judge.best
-        except ZerosumError:  # the extractor's weights are gone; `evaluate` has said so
-            return ""
-
-    @cached_property
-    def judge(self) -> Judge:
-        """What compares samples with real ones."""
-        return Judge(self.dataset, self.recipe.judge, seed=self.recipe.seed, device=self.environment["device"])
-
     def evaluate(self, images: int) -> None:
-        """Judge samples of the product as it stands; whatever fails is noted and shown, and the training goes on."""
-        began = time.monotonic()
-        self.display.doing("evaluating")
-        try:
-            generator = self.generator
-            fake = drawn(self.judge, generator, self.recipe.judge.count, self.recipe.seed)
-            found = self.judge.attempt(fake, weights_of(generator), **known(self.judge, generator))
-        except Exception as error:  # an evaluation must never end a training
-            found = Judgement(omitted={"evaluation": failure(error)})
-        for record in found:
-            self.logs.evaluation({"images": images, **record.line()})
-        self.display.metric = ", ".join(f"{one.metric} {one.value:.3g}" for one in found[:SHOWN])
-        told = "; ".join(found.left_out())
-        before = next((line["not_measured"] for line in reversed(self.logs.reports) if "not_measured" in line), "")
-        if told and told != before:
-            self.note(not_measured=told)
-            self.display.say(f"not measured at {images:,} images: {told}", "yellow")
-        self._judging += time.monotonic() - began
+        """Judge samples of the product as it stands."""
+        self.evaluator.evaluate(images, lambda: self.generator, self.note)
 
     @property
     def generator(self) -> Generator:
@@ -308,11 +270,6 @@ class Training:
         return Generator(network, self.recipe, self.engine.space, classes, images, shares, rules, self.dataset.units)
 
     # ------------------------------------------------------------------ saving
-
-    @cached_property
-    def keeper(self) -> Keeper:
-        """What writes checkpoints."""
-        return Keeper(self.run, self.recipe, self.dataset.fingerprint, self.logs, lambda: self.followed)
 
     def save(self) -> None:
         """Write the generator file and a checkpoint; killed in between, the run still fits together."""
@@ -341,7 +298,3 @@ class Training:
         self._kept = self.now
         self.keeper.settle(saved.name, lambda: self.generator)
         self.decide()
-
-
-def _short(name: str) -> str:
-    return name.partition(".")[0].replace("discriminator", "D").replace("generator", "G")
