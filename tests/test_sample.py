@@ -202,6 +202,19 @@ def test_parts_of_an_archive_are_the_whole(conditional, tmp_path):
     ]
 
 
+def test_arrays_and_files_are_written_while_samples_are_made(place, tmp_path, monkeypatch):
+    def whole(drawn, report):
+        pytest.fail("all samples at once need memory for all")
+
+    expected = sample.draft(place, count=40).render()
+    monkeypatch.setattr(sample.Draft, "render", whole)
+    found = arrays(sample.write_samples(place, tmp_path / "s.npz", count=40))["images"]
+    assert np.array_equal(found, expected)
+    sample.write_samples(place, f"{tmp_path}/files/", count=40)
+    with Image.open(tmp_path / "files" / "000039.png") as last:
+        assert np.array_equal(np.asarray(last), expected[39, :, :, 0])
+
+
 @pytest.mark.parametrize("latent", ["normal", "uniform", "truncated", "infogan:noise=88"])
 def test_blocks_leave_the_distribution_as_it_is(tmp_path, latent):
     generator = load_generator(make(tmp_path / "g.safetensors", "mlp", f"latent={latent}"))

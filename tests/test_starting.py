@@ -79,7 +79,11 @@ def test_what_does_not_fit_begins_anew_and_is_named(run, tmp_path, capsys):
     source = starting.find_start(run, pytest.fail)
     settings = ["generator.labels=concat", "discriminator.labels=projection"]
     new = train(tmp_path / "new", *settings, start_from=run)
-    plan = source.plan(new.recipe, zerosum.load_generator(new.path / "generator.safetensors").space)
+    made = zerosum.load_generator(new.path / "generator.safetensors")
+    plan = source.plan(new.recipe, made.space, made.classes)
+    assert "classes are others" not in plan
+    others = source.plan(new.recipe, made.space, [f"digit {number}" for number in range(10)])
+    assert "classes are others, and what is learnt stays with their numbers: there '0', '1'" in others
     generator = next(line for line in plan.splitlines() if line.strip().startswith("generator"))
     assert "tensors; anew: " in generator
     assert "[16, 110] (there [16, 100])" in generator  # the latent beside ten classes

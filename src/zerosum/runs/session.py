@@ -98,7 +98,7 @@ def train(
     environment["measured"] = dataclasses.asdict(measured)
     facts = health.facts(dataset)
     if start is not None:
-        display.say(start.plan(chosen, make_space(chosen, dataset)))
+        display.say(start.plan(chosen, make_space(chosen, dataset), dataset.classes))
         environment["from"] = start.record()
     environment["decisions"] = decisions(chosen, dataset)
     environment["data"] = {**origin, "fingerprint": dataset.fingerprint, "train": len(dataset.train), "facts": facts}

@@ -15,8 +15,9 @@ from torch import Tensor
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RunError
 from zerosum.core.space import Space
+from zerosum.data.classes import listed
 from zerosum.recipes import Recipe
-from zerosum.runs import checkpoint, code
+from zerosum.runs import checkpoint, code, model
 from zerosum.runs.directory import RunDirectory, is_run
 from zerosum.runs.generator import load_generator
 
@@ -33,6 +34,7 @@ class Start:
     images: int  # that these weights were trained on
     weights: dict[str, Tensors]
     averages: dict[str, Tensors] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()  # that they were trained on; empty also where that is not known
 
     def record(self) -> dict[str, Any]:
         """What a new run remembers of it."""
@@ -55,8 +57,8 @@ class Start:
         run = _run_of(self.path)
         return None if run is None else run.environment()["data"]
 
-    def plan(self, recipe: Recipe, space: Space) -> str:
-        """What a new training takes, and what begins anew, in words.
+    def plan(self, recipe: Recipe, space: Space, classes: Sequence[str]) -> str:
+        """What a new training on data of these classes takes, and what begins anew, in words.
 
         Raises:
             RunError: no matrix or kernel fits, so there is nothing to start from.
@@ -75,6 +77,10 @@ class Start:
                 + "\n  ".join(lines)
                 + "\nchoose its recipe, size and channels, or start without --from"
             )
+        traits = {trait for player in recipe.game.players().values() for trait in player.network.traits()}
+        if self.classes and traits & {"labels", "classifier"} and self.classes != tuple(classes):
+            there, here = listed(self.classes), listed(classes)
+            lines.append(f"classes are others, and what is learnt stays with their numbers: there {there}, here {here}")
         told = "\n  ".join(lines)
         return f"starting from {self.path} at {self.images:,} images; optimizers and the clock begin anew\n  {told}"
 
@@ -129,13 +135,22 @@ def find_start(place: str | Path, warn: Callable[[str], None]) -> Start:
             raise RunError(f"--from {place}: this run has no checkpoint yet")
         manifest = (run.checkpoints / saved.name / "manifest.json").read_bytes()
         weights, averages = (dict(_groups(saved.tensors, kind)) for kind in ("weights", "average"))
-        return Start(path, hashlib.sha256(manifest).hexdigest(), saved.manifest["images"], weights, averages)
+        digest, images = hashlib.sha256(manifest).hexdigest(), saved.manifest["images"]
+        return Start(path, digest, images, weights, averages, _classes(run))
     if not path.is_file():
         raise RunError(f"--from {place}: there is no such run or generator file")
     generator = load_generator(path)
     product = generator.recipe.game.product
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Start(path, digest, generator.images, {product: generator.module.state_dict()})
+    return Start(path, digest, generator.images, {product: generator.module.state_dict()}, classes=generator.classes)
+
+
+def _classes(run: RunDirectory) -> tuple[str, ...]:
+    """Names of the classes of a run, by its generator file; empty where that is missing or damaged."""
+    try:
+        return tuple(model.read(run.generator)[0]["classes"])
+    except RunError:
+        return ()
 
 
 def _groups(tensors: checkpoint.Groups, kind: str) -> Iterator[tuple[str, Tensors]]:
