@@ -252,9 +252,11 @@ class Judge:
     def _protocol(self, metric: Metric, evidence: Evidence, weights: str) -> dict[str, Any]:
         height, width = self.dataset.values.shape[1:3] if self.dataset.is_image else (0, 0)
         pictures = {"size": f"{height}x{width}", "rendering": self.dataset.rendering} if height else {}
+        points = {} if self.dataset.units is None else {"units": str(self.dataset.units)}
         return {
             "part": str(metric),
             **pictures,
+            **points,
             "extractor": self.extractor.identity,
             "sha256": self.extractor.sha256,
             "rule": self.extractor.rule,
