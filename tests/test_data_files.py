@@ -358,6 +358,9 @@ def test_a_folder_of_npy_files_one_image_each(tmp_path):
     assert any("whole numbers from 0 to 3319 are read as 0..4095" in line for line in found.notes)
     stated = open_data(root, Preparation(range="0..3319"))
     assert stated.values.max() == 255
+    (root / "a" / "1.npy").write_bytes(npy(planes).replace(b"(8, 8, 5), }  ", b"(0, 9" + b"0" * 20 + b")}", 1))
+    with pytest.raises(DataError, match=r"a/1.npy: is damaged or no NumPy file"):
+        open_data(root)
     (root / "a" / "1.npy").write_bytes(npy(planes)[:-9])
     with pytest.raises(DataError, match=r"a/1.npy: is truncated or damaged; 640 bytes are announced, 631 are there"):
         open_data(root)

@@ -93,7 +93,10 @@ def parse_npy(data: bytes, where: str) -> np.ndarray:
         DataError: they are damaged, or hold no plain numbers.
     """
     header = read_header(data, len(data), where)
-    return header.array(data[header.offset : header.offset + header.size])
+    try:
+        return header.array(data[header.offset : header.offset + header.size])
+    except ValueError as error:  # nothing by something that NumPy cannot count
+        raise DataError(f"{where}: is damaged or no NumPy file ({_first_line(error)})") from error
 
 
 class Npz:
