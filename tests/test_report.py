@@ -78,10 +78,13 @@ def test_it_says_what_was_trained_how_far_and_how_it_ended(run):
 @pytest.mark.parametrize(
     ("reached", "events", "pill", "first"),
     [(300, [], "good", "--images 600"), (200, [], "warn", ""), (300, [{"images": 250, "ended": "fd < 1"}], "good", ""),
-     (200, [{"images": 250, "not_finite": "loss"}], "bad", "on_nan=rollback")],
+     (200, [{"images": 250, "not_finite": "loss"}], "bad", "on_nan=rollback"),
+     (200, [{"images": 250, "error": "disk"}], "bad", "")],
 )  # fmt: skip
 def test_it_says_how_to_go_on_from_where_it_ended(tmp_path, reached, events, pill, first):
     path = write_run(tmp_path / "a run", reached=reached, events=events)
+    assert "<pre>zerosum sample" not in page(RunDirectory(path))
+    (path / "generator.safetensors").write_text("")
     written = page(RunDirectory(path))
     assert f'<span class="state {pill}">' in written
     place = text(f"'{path}'")
@@ -280,7 +283,7 @@ def test_a_metric_stands_beside_its_best_its_floor_and_its_baseline(run):
     rows = [{"images": n, "metric": "fd<", "value": value, "protocol": PROTOCOL} for n, value in values.items()]
     lines(run.evaluations, [row | {"floor": 0.25, "baseline": 9.5, "spread": 0.125} for row in rows])
     add(run.path, {"images": 300, "metric": "recall", "value": 0.5, "protocol": PROTOCOL, "higher_is_better": True,
-                   "warning": "few <samples>"})  # fmt: skip
+                   "warning": "few <samples>; no better than the baseline"})  # fmt: skip
     written = page(run)
     assert '<h3>fd&lt;<small>lower is better</small></h3><div class="value">2 <small>± 0.12</small></div>' in written
     assert "<small>at 300 images; best 1.5 at 200</small>" in written

@@ -236,25 +236,31 @@ def _learning(told: Told) -> str:
 
 
 def _commands(told: Told) -> str:
-    """How to go on, with the run's own place."""
+    """How to go on, with the run's own place; what needs a generator only where there is one."""
     path = shlex.quote(str(told.run.path.resolve()))
-    again = {
-        "finished": ("train it longer", f"zerosum resume {path} --images {_longer(told)}"),
-        "failed": (
-            "go on from the last good checkpoint with other random numbers",
-            f"zerosum resume {path} on_nan=rollback",
-        ),
-    }.get(told.state, ("go on where it was saved", f"zerosum resume {path}"))
-    lines = [
-        again,
-        ("more samples", f"zerosum sample {path} --count 64 --seed 1 --out samples.png"),
-        ("judge it by everything that applies", f"zerosum evaluate {path} --metrics all"),
+    lines = [_resume(told, path)]
+    if told.run.generator.is_file():
+        lines.append(("more samples", f"zerosum sample {path} --count 64 --seed 1 --out samples.png"))
+        if len(told.data.get("facts", {}).get("shape", ())) == 3:
+            lines.append(("a walk from sample to sample", f"zerosum sample {path} --interpolate 12 --out walk.gif"))
+        lines.append(("judge it by everything that applies", f"zerosum evaluate {path} --metrics all"))
+    lines += [
         ("what goes wrong, and what to try", f"zerosum doctor {path}"),
         ("beside another run", f"zerosum compare {path} runs/OTHER --html comparison.html"),
     ]
-    if len(told.data.get("facts", {}).get("shape", ())) == 3:
-        lines.insert(2, ("a walk from sample to sample", f"zerosum sample {path} --interpolate 12 --out walk.gif"))
     return "".join(command(line, purpose) for purpose, line in lines)
+
+
+def _resume(told: Told, path: str) -> tuple[str, str]:
+    """What `resume` would do, and the command."""
+    if told.state == "finished":
+        return "train it longer", f"zerosum resume {path} --images {_longer(told)}"
+    if told.reports and "not_finite" in told.reports[-1]:
+        return (
+            "go back to the last good checkpoint, with other random numbers",
+            f"zerosum resume {path} on_nan=rollback",
+        )
+    return "go on where it was saved", f"zerosum resume {path}"
 
 
 def _longer(told: Told) -> str:
@@ -297,6 +303,8 @@ ASIDE = ("data", "decisions")  # of the environment, shown by themselves
 LABELS = {
     "train": "training samples", "looked_at": "samples looked at", "distinct": "different ones among them",
     "spread": "mean deviation of a pixel", "root": "data folder", "skip_bad": "bad images skipped",
+    "fixed": "memory in bytes", "per_image": "memory in bytes per image", "compared": "chosen by",
+    "ratio": "speed of bf16 against fp32", "rules": "version of the rules of splitting",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from zerosum.runs.verdict import BETTER, comparable, direction, is_number, metho
 
 Line = dict[str, Any]
 REACH = 2.5  # the scale ends so far beyond the floor, in distances of the baseline
+TOLD = ("no better than the baseline", "the baseline is better than real")  # warnings that the verdict says too
 MOST = 400  # numbers in the table of all
 
 
@@ -54,7 +55,8 @@ def _card(line: Line, top: Line | None) -> str:
     if top is not None and top["value"] != line["value"]:
         at += f"; best {value_of(top['value'])} at {top['images']:,}"
     beside = ", ".join(f"{name} {value_of(line[name])}" for name in ("floor", "baseline") if name in line)
-    said = {"verdict": worth, "aside": line.get("warning") or ("" if gauge(line) else beside)}
+    warned = [one for one in str(line.get("warning") or "").split("; ") if one and not one.startswith(TOLD)]
+    said = {"verdict": worth, "aside": "; ".join(warned) or ("" if gauge(line) else beside)}
     return (
         f'<div class="card metric {tone}"><h3>{text(line["metric"])}<small>{BETTER[direction(line)]}</small></h3>'
         f'<div class="value">{value_of(line["value"])}{spread}</div><small>{at}</small>{gauge(line)}'
