@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zerosum.runs import pictures
 from zerosum.runs.charts import value_of
 from zerosum.runs.directory import RunDirectory
+from zerosum.runs.entry import DAMAGE
 from zerosum.runs.gallery import compact, shown
 from zerosum.runs.page import picture, text
 from zerosum.runs.report import STATES, lead, read
@@ -40,7 +41,11 @@ def run_card(run: RunDirectory) -> str:
     numbers = [
         f"{name} {value_of(line['value'])}" for name, line in list(last.items())[:METRICS] if is_number(line["value"])
     ]
-    lines = [lead(told), f"{word}, {told.images:,} images{seconds}", ", ".join(numbers), *faults[:3]]
+    try:
+        about = lead(told)
+    except DAMAGE as error:
+        about = f"environment.json is damaged ({error})"
+    lines = [about, f"{word}, {told.images:,} images{seconds}", ", ".join(numbers), *faults[:3]]
     return _card(str(run.path), lines, captions)
 
 
