@@ -627,15 +627,34 @@ def test_data_that_cannot_teach_are_said(tmp_path, which, name):
     assert [one.name for one in health.diagnose(run.path)] == [name]
 
 
+def test_what_waits_for_images_sees_nothing_before_and_the_doctor_says_that_it_waits():
+    whole = reports(4, **HEALTHY)
+    assert health.early(course(whole)) is None
+    told = health.early(course(whole[:1]))
+    assert told.startswith("too early to judge: 5,000 of the 10,000 images that exploding-gradients, vanishing-")
+    assert "1 of the 2 reports that" in health.early(course(whole[-1:]))
+    assert health.early(course(whole[:1], shape=[1])) is None  # two numbers on a line may rest
+    waiting = {symptom.name for symptom in symptoms.SYMPTOMS if symptom.needs}
+    assert all(f"{name}," in told or f"{name} need" in told for name in waiting)
+    for name, (sick, _) in SICK.items():
+        if name.strip() in waiting - {"discriminator-loses"}:  # which also sees at once that nothing moves
+            count = min(12, *(len(values) for values in sick.values() if isinstance(values, list)), 12)
+            assert name.strip() not in names(reports(count, every=9_000 // count, **HEALTHY | sick))
+
+
 def test_a_healthy_run_has_no_finding_and_the_doctor_says_so(tmp_path):
     run = short(tmp_path / "run", name="rpgan", images=960)
     assert not any("findings" in line for line in run.metrics)
     done = CliRunner().invoke(doctor_app(), ["doctor", str(run.path), "--json"])
     assert done.exit_code == 0
-    assert json.loads(done.stdout) == {"run": str(run.path), "images": 960, "healthy": True, "findings": []}
+    found = json.loads(done.stdout)
+    assert found.pop("early").startswith("too early to judge: 960 of the 10,000 images that exploding-gradients, ")
+    assert found == {"run": str(run.path), "images": 960, "healthy": None, "findings": []}
     plain = CliRunner().invoke(doctor_app(), ["doctor", str(run.path)])
     assert plain.stdout == ""
-    assert "nothing is wrong at 960 images" in plain.stderr
+    assert "too early to judge: 960 of the 10,000 images that" in plain.stderr
+    assert "ada-runs-away need; nothing is wrong so far" in plain.stderr
+    assert "Nothing is wrong so far, and it is too early to judge" in (run.path / "report.html").read_text()
     numbers = {"correct", "real_spread", "generator_gradient", "discriminator_step", *probe.NUMBERS}
     assert numbers <= run.metrics[0].keys()
 

@@ -136,7 +136,7 @@ def test_findings_of_the_monitor_come_first(run, monkeypatch):
     assert "nothing wrong" not in written
     monkeypatch.undo()
     lines(run.metrics, reports(100, 200))
-    assert "The doctor finds nothing wrong." in page(run)
+    assert "Nothing is wrong so far, and it is too early to judge: 200 of the 10,000 images" in page(run)
 
 
 def test_control_characters_and_markup_are_shown_and_never_alive():

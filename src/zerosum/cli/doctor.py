@@ -19,7 +19,8 @@ def doctor(
 ) -> None:
     """Say what goes wrong in a run, what it means and what to try; looks at its files alone.
 
-    A finding is an answer, so the exit status is 0 with and without: --json tells them apart by `healthy`.
+    A finding is an answer, so the exit status is 0 with and without: --json tells them apart by `healthy`, which is
+    null where it is too early to judge.
     """
     from zerosum.core import registry
     from zerosum.runs import code, health
@@ -30,13 +31,17 @@ def doctor(
     course = health.read_course(run)
     findings = health.replay(course)
     lasting = [one for one in findings if one.until is None]
+    early = health.early(course)
     if as_json:
         found = [dataclasses.asdict(one) for one in findings]
-        answer({"run": run, "images": course.images, "healthy": not lasting, "findings": found})
+        healthy = False if lasting else None if early else True
+        answer({"run": run, "images": course.images, "healthy": healthy, "early": early, "findings": found})
         return
     for line in health.lines(findings):
         tell(line)
     if not course.reports:
         say("nothing has been reported yet")
+    elif early:
+        say(f"{run}: {early}" + ("" if lasting else "; nothing is wrong so far"))
     elif not lasting:
         say(f"{run}: nothing is wrong at {course.images:,} images")

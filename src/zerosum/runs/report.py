@@ -187,7 +187,7 @@ def _tiles(told: Told) -> str:
 
 def _health(told: Told) -> str:
     """What is wrong by the last report, what it means and what to try; then what the log says was wrong before."""
-    said, lasting = _examined(told)
+    said, lasting, early = _examined(told)
     cards = [_finding(one) for one in lasting]
     over: dict[str, tuple[int, str]] = {}
     for line in told.reports:
@@ -197,20 +197,21 @@ def _health(told: Told) -> str:
         for name in sorted(over.keys() - {one.name for one in lasting})
     ]
     earlier = folded(f"{len(rows)} findings that are over", table(("finding", "when", "seen"), rows)) if rows else ""
-    well = "" if said or cards or not told.reports else '<p class="fine">✓ The doctor finds nothing wrong.</p>'
+    fine = f"Nothing is wrong so far, and it is {early}." if early else "✓ The doctor finds nothing wrong."
+    well = "" if said or cards or not told.reports else f'<p class="fine">{text(fine)}</p>'
     return "".join([*(f'<p class="careful">{text(one)}</p>' for one in said), *cards, well, earlier])
 
 
-def _examined(told: Told) -> tuple[list[str], list[health.Finding]]:
-    """What keeps the doctor from looking at a run as a whole, and what it finds."""
+def _examined(told: Told) -> tuple[list[str], list[health.Finding], str | None]:
+    """What keeps the doctor from looking at a run as a whole, what it finds, and whether it is too early."""
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             course = health.read_course(told.run.path)
         whole = dataclasses.replace(course, reports=told.reports, evaluations=told.evaluations)
-        return [str(one.message) for one in warned], health.examine(whole)
+        return [str(one.message) for one in warned], health.examine(whole), health.early(whole)
     except DAMAGE as error:
-        return [f"The doctor cannot look at this run: {error}"] if told.settings else [], []
+        return [f"The doctor cannot look at this run: {error}"] if told.settings else [], [], None
 
 
 def _finding(one: health.Finding) -> str:

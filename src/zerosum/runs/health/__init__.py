@@ -13,7 +13,19 @@ monitor.py   all symptoms over a course, live or from files
 
 from zerosum.runs.health.course import Course, Finding
 from zerosum.runs.health.facts import facts
-from zerosum.runs.health.monitor import diagnose, examine, lines, note, read_course, replay
+from zerosum.runs.health.monitor import diagnose, early, examine, lines, note, read_course, replay
 from zerosum.runs.health.probe import Probe
 
-__all__ = ["Course", "Finding", "Probe", "diagnose", "examine", "facts", "lines", "note", "read_course", "replay"]
+__all__ = [
+    "Course",
+    "Finding",
+    "Probe",
+    "diagnose",
+    "early",
+    "examine",
+    "facts",
+    "lines",
+    "note",
+    "read_course",
+    "replay",
+]

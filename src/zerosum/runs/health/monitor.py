@@ -10,9 +10,11 @@ from pathlib import Path
 from zerosum.core.errors import RecipeError, ZerosumWarning
 from zerosum.recipes import Recipe
 from zerosum.runs.directory import RunDirectory
-from zerosum.runs.health.course import Course, Finding, Line
+from zerosum.runs.health.course import WINDOW, Course, Finding, Line
 from zerosum.runs.health.symptoms import SYMPTOMS
 from zerosum.runs.logs import read_lines
+
+LEAST_REPORTS = 2  # in which something has to last
 
 
 def examine(course: Course) -> list[Finding]:
@@ -31,6 +33,20 @@ def examine(course: Course) -> list[Finding]:
             began = since(symptom.name, course)
             found.append(Finding(symptom.name, symptom.severity, began, what, symptom.meaning, advice))
     return found
+
+
+def early(course: Course) -> str | None:
+    """Why it is too early to call a training healthy, with the numbers; None where every symptom can be seen."""
+    waiting = [symptom for symptom in SYMPTOMS if symptom.needs]
+    reports = sum(map(is_report, course.reports))
+    if course.facts.get("shape") == [1] or (course.images >= WINDOW and reports >= LEAST_REPORTS):
+        return None
+    needed = max(symptom.needs for symptom in waiting)
+    if course.images < needed:
+        what = f"{course.images:,} of the {needed:,} images"
+    else:
+        what = f"{reports} of the {LEAST_REPORTS} reports"
+    return f"too early to judge: {what} that {', '.join(symptom.name for symptom in waiting)} need"
 
 
 def note(course: Course) -> list[Finding]:

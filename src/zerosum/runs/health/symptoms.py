@@ -40,18 +40,19 @@ class Symptom:
     severity: Literal["warning", "error"]
     meaning: str
     look: Callable[[Course], Seen]
+    needs: int = 0  # images before which it says nothing
 
 
 SYMPTOMS: list[Symptom] = []
 
 
 def symptom(
-    name: str, severity: Literal["warning", "error"], meaning: str
+    name: str, severity: Literal["warning", "error"], meaning: str, needs: int = 0
 ) -> Callable[[Any], Callable[[Course], Seen]]:
     """Put a function on the list of symptoms."""
 
     def put(look: Callable[[Course], Seen]) -> Callable[[Course], Seen]:
-        SYMPTOMS.append(Symptom(name, severity, meaning, look))
+        SYMPTOMS.append(Symptom(name, severity, meaning, look, needs))
         return look
 
     return put
@@ -86,7 +87,7 @@ def learning_rate(course: Course) -> Seen:
     return ("; ".join(seen), offer(course, " ".join(options))) if seen else None
 
 
-@symptom("exploding-gradients", "error", "the players drive each other out of bounds")
+@symptom("exploding-gradients", "error", "the players drive each other out of bounds", WINDOW)
 def exploding(course: Course) -> Seen:
     """Gradients many times those of the start; of both players, as a generator may begin with next to none."""
     players = "generator", "discriminator"
@@ -100,7 +101,7 @@ def exploding(course: Course) -> Seen:
     return None
 
 
-@symptom("vanishing-gradients", "error", "the generator learns nothing any more")
+@symptom("vanishing-gradients", "error", "the generator learns nothing any more", WINDOW)
 def vanishing(course: Course) -> Seen:
     """A generator's gradient that is nothing beside what it was."""
     peak = max((value for _, value in course.all("generator_gradient")), default=0.0)
@@ -139,6 +140,7 @@ def generator_frozen(course: Course) -> Seen:
     "discriminator-loses",
     "error",
     "the discriminator is too weak or does not learn, so it teaches the generator nothing",
+    WINDOW,
 )
 def discriminator_loses(course: Course) -> Seen:
     """A discriminator that does not move, or takes fakes for real more often than real samples."""
@@ -160,6 +162,7 @@ def discriminator_loses(course: Course) -> Seen:
     "discriminator-wins",
     "warning",
     "the discriminator has nothing left to learn, and the generator no way to gain on it",
+    WINDOW,
 )
 def discriminator_wins(course: Course) -> Seen:
     """Right verdicts always, at a loss that cannot fall further."""
@@ -181,6 +184,7 @@ def discriminator_wins(course: Course) -> Seen:
     "discriminator-collapse",
     "error",
     "the discriminator says the same of every sample, as where its last units died, so it teaches nothing",
+    WINDOW,
 )
 def discriminator_collapse(course: Course) -> Seen:
     """Verdicts by chance, from logits that hardly differ from sample to sample any more.
@@ -217,7 +221,7 @@ def oscillation(course: Course) -> Seen:
 # ---------------------------------------------------------------------- samples
 
 
-@symptom("mode-collapse", "error", "the generator makes few different samples, whatever the latent")
+@symptom("mode-collapse", "error", "the generator makes few different samples, whatever the latent", WINDOW)
 def mode_collapse(course: Course) -> Seen:
     """Duplicates among fakes after there were few, or for too long; or good samples of a small part of the data."""
     twice = course.recent("duplicates")
@@ -245,7 +249,7 @@ def _judged_collapse(course: Course, advice: str) -> Seen:
     return f"{seen}; real samples have {recall['floor']:.2f} and {precision['floor']:.2f}", advice
 
 
-@symptom("memorisation", "error", "the generator repeats training samples")
+@symptom("memorisation", "error", "the generator repeats training samples", WINDOW)
 def memorisation(course: Course) -> Seen:
     """Samples nearer to training samples than these are to each other, or than held-out ones are."""
     advice = offer(course, "augmentations=diffaugment", "more data", "the checkpoint `best`")
@@ -259,7 +263,9 @@ def memorisation(course: Course) -> Seen:
     return None
 
 
-@symptom("overfitting", "warning", "the discriminator knows its training samples by heart; what it teaches is noise")
+@symptom(
+    "overfitting", "warning", "the discriminator knows its training samples by heart; what it teaches is noise", WINDOW
+)
 def overfitting(course: Course) -> Seen:
     """Higher logits for training samples than for held-out ones."""
     known = course.recent("overfitting", 3)
@@ -270,7 +276,12 @@ def overfitting(course: Course) -> Seen:
     return seen, offer(course, "augmentations=diffaugment", "augmentations=ada", "more data")
 
 
-@symptom("ada-runs-away", "warning", "augmentation hides the data, and the generator begins to make augmented samples")
+@symptom(
+    "ada-runs-away",
+    "warning",
+    "augmentation hides the data, and the generator begins to make augmented samples",
+    WINDOW,
+)
 def ada_runs_away(course: Course) -> Seen:
     """An adaptive probability near 1 or beyond."""
     adaptive = any(
