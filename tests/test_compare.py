@@ -405,13 +405,13 @@ def test_damaged_and_missing_logs_cost_their_numbers_alone(tmp_path):
     damaged, missing, well = (write_run(tmp_path / name, seed=seed) for seed, name in enumerate("abc"))
     add(damaged, {"images": 300, "metric": "fd", "value": "low", "protocol": PROTOCOL}, {"images": "x"})
     with (damaged / "metrics.jsonl").open("ab") as file:
-        file.write(b"{\n[3]\n")
+        file.write(b'{\n[3]\n{"images": 300, "seconds": "many"}\n')
     for name in ("metrics.jsonl", "evaluations.jsonl"):
         (missing / name).unlink()
     done = call("compare", damaged, missing, well)
     assert done.exit_code == 0, done.stderr
     assert done.stderr.splitlines() == [
-        f"careful: {damaged}: metrics.jsonl: 2 of 4 lines are damaged, and left out",
+        f"careful: {damaged}: metrics.jsonl: 2 of 5 lines are damaged, and left out",
         f"careful: {damaged}: evaluations.jsonl: 1 of 5 lines are damaged, and left out",
         f"careful: {damaged}: evaluations.jsonl: 1 of 4 lines are no evaluations, and left out",
         f"careful: {missing}: metrics.jsonl cannot be read ([Errno 2] No such file or directory: "

@@ -263,11 +263,13 @@ def test_pictures_stay_within_a_budget(tmp_path):
 
 def test_sheets_of_many_classes_are_cut_and_broken_ones_named(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000_000)
-    Image.new("L", (660, 9_900)).save(tmp_path / "000000100.png")
-    (tmp_path / "000000200.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    Image.new("1", (4_000, 4_000)).save(tmp_path / "000000300.png")
-    Image.new("1", (5_000, 5_000)).save(tmp_path / "000000400.png")
-    shown, faults = gallery(tmp_path)
+    run = RunDirectory(tmp_path)
+    run.samples.mkdir()
+    Image.new("L", (660, 9_900)).save(run.picture(100))
+    run.picture(200).write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    Image.new("1", (4_000, 4_000)).save(run.picture(300))
+    Image.new("1", (5_000, 5_000)).save(run.picture(400))
+    shown, faults = gallery(run)
     assert shown.count("<img") == 1
     assert len(shown) < 100_000
     assert sorted(fault.split()[0] for fault in faults) == ["000000200.png", "000000300.png", "000000400.png"]

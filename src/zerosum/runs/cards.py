@@ -28,15 +28,10 @@ def run_card(run: RunDirectory) -> str:
     told = read(run)
     _, word = STATES.get(told.state, ("", "state unknown"))
     seconds = f" in {told.seconds:,.0f} s" if told.seconds else ""
-    drawn = sorted(
-        (path for path in run.samples.glob("*.png") if path.stem.isdecimal()), key=lambda path: int(path.stem)
-    )
-    files = [path for path in (run.samples / "real.png", *drawn[-1:]) if path.is_file()]
     faults = list(told.faults)
-    sheets = [(path, shown(path, faults)) for path in files]
-    captions = [
-        ("real" if path.stem == "real" else f"{int(path.stem):,} images", sheet) for path, sheet in sheets if sheet
-    ]
+    files = {"real": run.real} if run.real.is_file() else {}
+    files |= {f"{images:,} images": path for images, path in list(run.pictures().items())[-1:]}
+    sheets = {caption: shown(path, faults) for caption, path in files.items()}
     last = {line["metric"]: line for line in told.evaluations}
     numbers = [
         f"{name} {value_of(line['value'])}" for name, line in list(last.items())[:METRICS] if is_number(line["value"])
@@ -46,7 +41,7 @@ def run_card(run: RunDirectory) -> str:
     except DAMAGE as error:
         about = f"environment.json is damaged ({error})"
     lines = [about, f"{word}, {told.images:,} images{seconds}", ", ".join(numbers), *faults[:3]]
-    return _card(str(run.path), lines, captions)
+    return _card(str(run.path), lines, [(caption, sheet) for caption, sheet in sheets.items() if sheet])
 
 
 def generator_card(generator: Generator) -> str:

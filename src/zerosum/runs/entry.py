@@ -98,7 +98,7 @@ class Entry:
     @property
     def seconds(self) -> float:
         """Wall-clock seconds of training, with its evaluations and samples."""
-        return max((line["seconds"] for line in self.metrics if "seconds" in line), default=0.0)
+        return max((line["seconds"] for line in self.metrics if is_number(line.get("seconds"))), default=0.0)
 
     @property
     def speed(self) -> float:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from zerosum.core.errors import ZerosumError
 from zerosum.core.reading import read_bytes
+from zerosum.runs.directory import RunDirectory
 from zerosum.runs.page import picture
 
 BUDGET = 2_000_000  # bytes of pictures in a page; base64 adds a third
@@ -26,15 +27,13 @@ BROKEN = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )  # by Pillow
-REAL = "real.png"
 
 
-def gallery(folder: Path) -> tuple[str, list[str]]:
-    """The pictures of a run's folder as HTML, and a sentence for each that cannot be shown."""
-    drawn = sorted((path for path in folder.glob("*.png") if path.stem.isdecimal()), key=lambda path: int(path.stem))
+def gallery(run: RunDirectory) -> tuple[str, list[str]]:
+    """The pictures of a run as HTML, and a sentence for each that cannot be shown."""
     faults: list[str] = []
-    real = shown(folder / REAL, faults) if (folder / REAL).is_file() else b""
-    frames = history(drawn, BUDGET - len(real), faults)
+    real = shown(run.real, faults) if run.real.is_file() else b""
+    frames = history(list(run.pictures().values()), BUDGET - len(real), faults)
     still = f'<div class="frames">{picture(real, "real samples")}</div>' if real else ""
     parts = [f"<figure><figcaption><b>Real</b></figcaption>{still}</figure>"] if real else []
     parts += [_slider(frames)] if frames else []

@@ -224,7 +224,7 @@ def _finding(one: health.Finding) -> str:
 
 
 def _samples(told: Told) -> str:
-    shown, faults = gallery(told.run.samples)
+    shown, faults = gallery(told.run)
     told.faults.extend(faults[:3])
     return shown
 
