@@ -12,7 +12,7 @@ from zerosum.data import Preparation, decode, open_data
 from zerosum.recipes import read_recipe
 from zerosum.runs import early, pictures, session
 from zerosum.runs.evaluate import evaluate
-from zerosum.runs.sample import write_samples
+from zerosum.runs.sample import draft, pictured, write_samples
 
 RANDOM = np.random.default_rng(0)
 
@@ -102,6 +102,9 @@ def test_any_channels_and_rectangles_train_sample_and_are_judged(trained):
     place, run = trained
     assert run.recipe.data.size == "8x12"
     assert run.sample(3).shape == (3, 5, 8, 12)
+    assert "pictures: sheets show the first 3 of 5 channels" in open_data(place / "cells.npy").notes
+    assert pictured(draft(run.path), "s.png") == "pictures of the first 3 of 5 channels (FILE.npz holds all)"
+    assert pictured(draft(run.path), "s.npz") == ""
     write_samples(run.path, place / "s.npz", count=20)
     assert np.load(place / "s.npz")["images"].shape == (20, 8, 12, 5)
     for picture in (*(run.path / "samples").glob("*.png"), write_samples(run.path, place / "s.png", count=4)):

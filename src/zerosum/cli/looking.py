@@ -108,7 +108,7 @@ def sample(
         found = write_neighbours(drawn, out, neighbours, k, report=report, **options)
     if save_latents is not None:
         sampling.save_latents(save_latents, drawn, overwrite=overwrite)
-    how = f", {drawn.notes}" if drawn.notes else ""
+    how = "".join(f", {note}" for note in (drawn.notes, sampling.pictured(drawn, out)) if note)
     way = f" and {interpolate} frames from each to the next" if interpolate else ""
     say(f"{len(drawn)} samples{way} in {out}{how}")
     if as_json:

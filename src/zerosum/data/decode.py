@@ -255,5 +255,6 @@ def _decode_array(
             part = np.stack([fit_array(row, name, shape, preparation) for row in part])
         values[start : start + len(part)] = part
         report("decoding", start + len(part), len(array))
-    notes = layout, note, resizing(Counter({(height, width): len(array)}), shape[:2], preparation)
+    shown = f"pictures: sheets show the first 3 of {shape[2]} channels" if shape[2] > 4 else ""
+    notes = layout, note, shown, resizing(Counter({(height, width): len(array)}), shape[:2], preparation)
     return values, tuple(line for line in notes if line)

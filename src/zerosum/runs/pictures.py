@@ -17,6 +17,7 @@ from zerosum.runs.outputs import MARK
 
 Array = np.ndarray
 Ranges = list[tuple[float, float]]  # lowest and highest value of each dimension
+SEEN = 4  # channels that a picture can have; of more the first three are shown
 USUAL = (-2.0, 2.0)  # of points whose data are not known
 
 
@@ -40,7 +41,7 @@ def grid(images: Array, columns: int | None = None, pad: int = 2, tile: int = 64
 
 def seen(images: Array) -> Array:
     """Images [N, H, W, C] as a PNG can hold them, C of 1 to 4: of more channels the first three are the colours."""
-    return images if images.shape[3] <= 4 else images[..., :3]
+    return images if images.shape[3] <= SEEN else images[..., :3]
 
 
 def enlarge(images: Array, side: int) -> Array:

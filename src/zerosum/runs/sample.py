@@ -16,7 +16,7 @@ from zerosum.runs.archives import Growing, write_npz
 from zerosum.runs.draft import Draft, draft, load_latents
 from zerosum.runs.folders import class_folders
 
-__all__ = ["Draft", "draft", "load_latents", "save_latents", "write", "write_samples"]
+__all__ = ["Draft", "draft", "load_latents", "pictured", "save_latents", "write", "write_samples"]
 
 Array = np.ndarray
 MOVING = (*animation.FORMS, ".mp4")
@@ -132,6 +132,14 @@ def write(
 def _sheet(drawn: Draft, samples: Array, columns: int | None) -> Array:
     units = drawn.generator.units
     return pictures.sheet(samples, columns, None if units is None else pictures.around(units))
+
+
+def pictured(drawn: Draft, out: str | Path) -> str:
+    """What a form of samples leaves out of them, in words; empty where nothing."""
+    space = drawn.generator.space
+    if form_of(out) == ".npz" or not space.is_image or space.shape[0] <= pictures.SEEN:
+        return ""
+    return f"pictures of the first 3 of {space.shape[0]} channels (FILE.npz holds all)"
 
 
 def form_of(out: str | Path) -> str:
