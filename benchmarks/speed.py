@@ -1,35 +1,32 @@
-"""Images per second of zerosum beside three loops that a person might write, as ratios taken in one run.
+"""Images per second of zerosum: in what it chooses beside the best it could choose, and beside three other loops.
 
-    python -m benchmarks.speed [--rounds 12] [--seconds 3]
+    python -m benchmarks.speed [--rounds 8] [--seconds 2] [--recipes NAME,NAME] [--only auto|loops]
 
+auto:         what `precision=auto` chooses for each recipe, by its own measurement in an empty cache, and how long that
+              took; then whole trainings in fp32 and bf16, and the share of the better one that the choice reaches
 (a) tutorial: the MLP GAN of a well-known tutorial as it stands: DataLoader, per-image transforms, BCE, plain Adam
 (b) plain:    a DCGAN at 32 px in the manner of PyTorch's example: NCHW, fp32, `.item()` per loss
 (c) by hand:  our own arithmetic in a straight line, without recipe, engine or run, for MLP and DCGAN-32
 
-The contenders take turns, so that a change of the machine's speed meets all of them; a ratio is the median over the
-rounds. MNIST is taken from $ZEROSUM_DATA where it is; random images of the same size are as good for timing.
+Contenders take turns, so that a change of the machine's speed meets all of them; a ratio is the median over the
+rounds. The machine should be idle. MNIST is taken from $ZEROSUM_DATA where it is; random images of the same size are as
+good for timing. With the defaults it takes less than ten minutes.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
-import itertools
+import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, TensorDataset
-from torch.utils.data import Dataset as TorchDataset
 
-from zerosum.core.average import update_average
+from benchmarks.speed_loops import by_hand, plain_dcgan, tutorial
 from zerosum.core.errors import DataError
 from zerosum.core.space import Space
 from zerosum.core.values import Length
@@ -37,11 +34,15 @@ from zerosum.data import Dataset, Feed, open_data
 from zerosum.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator, Normal
 from zerosum.recipes import read_recipe
 from zerosum.runs.directory import RunDirectory
-from zerosum.runs.environment import choose_precision, describe
+from zerosum.runs.environment import describe
+from zerosum.runs.plan import candidates, rehearse
 from zerosum.runs.progress import Display
-from zerosum.runs.training import Training
+from zerosum.runs.rehearsal import Measured
+from zerosum.runs.training import Training, make_space
 
-Step = Callable[[], int]  # plays one step, returns its images
+CPU = torch.device("cpu")
+RECIPES = ("mlp", "dcgan", "wgan-gp-small", "mnist-speedrun", "sngan-small", "r3gan-small", "stylegan2-ada-small")
+Rates = dict[str, list[float]]  # images per second of contenders, by round
 
 
 def mnist() -> Dataset:
@@ -49,146 +50,14 @@ def mnist() -> Dataset:
     try:
         return open_data("mnist")
     except DataError:
-        return arrays(np.random.default_rng(0).integers(0, 256, (60_000, 28, 28, 1), dtype=np.uint8))
+        return arrays((60_000, 28, 28, 1), classes=10)
 
 
-def arrays(values: np.ndarray) -> Dataset:
-    """A data set of arrays in memory."""
-    everything = np.arange(len(values))
-    return Dataset("random", values, None, (), everything, everything[:0], "0" * 64)
-
-
-# ---------------------------------------------------------------------- (a) the tutorial's loop
-
-
-class Transformed(TorchDataset[Tensor]):
-    """Images decoded and normalised one by one, as ToTensor and Normalize(0.5, 0.5) do."""
-
-    def __init__(self, images: np.ndarray) -> None:
-        self.images = images
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> Tensor:
-        image = Image.fromarray(self.images[index])
-        tensor = torch.from_numpy(np.array(image, copy=True)).view(28, 28, 1).permute(2, 0, 1).contiguous()
-        return tensor.to(torch.float32).div(255).sub_(0.5).div_(0.5)
-
-
-def tutorial(images: np.ndarray) -> Iterator[int]:
-    """The tutorial's step, batch after batch."""
-
-    class Generator(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.fc1, self.fc2 = nn.Linear(100, 256), nn.Linear(256, 512)
-            self.fc3, self.fc4 = nn.Linear(512, 1024), nn.Linear(1024, 784)
-
-        def forward(self, x: Tensor) -> Tensor:
-            for layer in (self.fc1, self.fc2, self.fc3):
-                x = F.leaky_relu(layer(x), 0.2)
-            return torch.tanh(self.fc4(x))
-
-    class Discriminator(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.fc1, self.fc2 = nn.Linear(784, 1024), nn.Linear(1024, 512)
-            self.fc3, self.fc4 = nn.Linear(512, 256), nn.Linear(256, 1)
-
-        def forward(self, x: Tensor) -> Tensor:
-            for layer in (self.fc1, self.fc2, self.fc3):
-                x = F.dropout(F.leaky_relu(layer(x), 0.2), 0.3)
-            return torch.sigmoid(self.fc4(x))
-
-    G, D, criterion, batch = Generator(), Discriminator(), nn.BCELoss(), 128
-    optimizer_g, optimizer_d = (torch.optim.Adam(one.parameters(), lr=2e-4) for one in (G, D))
-    loader = DataLoader(Transformed(images), batch_size=batch, shuffle=True, drop_last=True)
-    for x in itertools.chain.from_iterable(itertools.repeat(loader)):
-        D.zero_grad()
-        real = criterion(D(x.view(-1, 784)), torch.ones(batch, 1))
-        fake = criterion(D(G(torch.randn(batch, 100))), torch.zeros(batch, 1))
-        loss = real + fake
-        loss.backward()
-        optimizer_d.step()
-        loss.item()
-        G.zero_grad()
-        loss = criterion(D(G(torch.randn(batch, 100))), torch.ones(batch, 1))
-        loss.backward()
-        optimizer_g.step()
-        loss.item()
-        yield batch
-
-
-# ---------------------------------------------------------------------- (b) a plain DCGAN at 32 px
-
-
-def plain_dcgan(images: np.ndarray) -> Iterator[int]:
-    """A DCGAN loop as most people write it."""
-    G = nn.Sequential(
-        *(nn.ConvTranspose2d(100, 256, 4, 1, 0, bias=False), nn.BatchNorm2d(256), nn.ReLU(True)),
-        *(nn.ConvTranspose2d(256, 128, 4, 2, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU(True)),
-        *(nn.ConvTranspose2d(128, 64, 4, 2, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU(True)),
-        *(nn.ConvTranspose2d(64, 3, 4, 2, 1, bias=False), nn.Tanh()),
-    )
-    D = nn.Sequential(
-        *(nn.Conv2d(3, 64, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)),
-        *(nn.Conv2d(64, 128, 4, 2, 1, bias=False), nn.BatchNorm2d(128), nn.LeakyReLU(0.2, True)),
-        *(nn.Conv2d(128, 256, 4, 2, 1, bias=False), nn.BatchNorm2d(256), nn.LeakyReLU(0.2, True)),
-        *(nn.Conv2d(256, 1, 4, 1, 0, bias=False), nn.Flatten(0), nn.Sigmoid()),
-    )
-    optimizer_g, optimizer_d = (torch.optim.Adam(one.parameters(), lr=2e-4, betas=(0.5, 0.999)) for one in (G, D))
-    criterion, batch = nn.BCELoss(), 64
-    one, zero = torch.ones(batch), torch.zeros(batch)
-    tensors = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().float().div(127.5).sub(1)
-    loader = DataLoader(TensorDataset(tensors), batch_size=batch, shuffle=True, drop_last=True)
-    for (x,) in itertools.chain.from_iterable(itertools.repeat(loader)):
-        D.zero_grad()
-        real = criterion(D(x), one)
-        real.backward()
-        fakes = G(torch.randn(batch, 100, 1, 1))
-        fake = criterion(D(fakes.detach()), zero)
-        fake.backward()
-        optimizer_d.step()
-        G.zero_grad()
-        loss = criterion(D(fakes), one)
-        loss.backward()
-        optimizer_g.step()
-        real.item(), fake.item(), loss.item()
-        yield batch
-
-
-# ---------------------------------------------------------------------- (c) our arithmetic by hand
-
-
-def by_hand(
-    dataset: Dataset, networks: tuple[nn.Module, nn.Module], batch: int, beta1: float, shared: bool, bf16: bool
-) -> Iterator[int]:
-    """The arithmetic of the mlp and dcgan recipes in a straight line."""
-    G, D = (one.to(memory_format=torch.channels_last) for one in networks)
-    average = copy.deepcopy(G).requires_grad_(False)
-    of_g, of_d = list(G.parameters()), list(D.parameters())
-    optimizer_g, optimizer_d = (torch.optim.Adam(p, lr=2e-4, betas=(beta1, 0.999), fused=True) for p in (of_g, of_d))
-    feed, total = Feed(dataset, batch), torch.zeros(2, dtype=torch.float64)
-    while True:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16, cache_enabled=False):
-            real, _ = feed.next()
-            with torch.set_grad_enabled(shared):
-                fake = G(torch.randn(batch, 100))
-            loss = F.softplus(-D(real).float()).mean() + F.softplus(D(fake.detach()).float()).mean()
-        optimizer_d.zero_grad()
-        loss.backward(inputs=of_d)
-        optimizer_d.step()
-        total[0] += loss.detach()
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16, cache_enabled=False):
-            fake = fake if shared else G(torch.randn(batch, 100))
-            loss = F.softplus(-D(fake).float()).mean()
-        optimizer_g.zero_grad()
-        loss.backward(inputs=of_g)
-        optimizer_g.step()
-        update_average(average, G, 0.995)
-        total[1] += loss.detach()
-        yield batch
+def arrays(shape: tuple[int, ...], classes: int = 0) -> Dataset:
+    """Random images in memory."""
+    values = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    everything, labels = np.arange(len(values)), np.arange(len(values)) % classes if classes else None
+    return Dataset("random", values, labels, tuple(map(str, range(classes))), everything, everything[:0], "0" * 64)
 
 
 # ---------------------------------------------------------------------- zerosum itself
@@ -215,20 +84,20 @@ def ours(name: str, dataset: Dataset, folder: Path, precision: str) -> Iterator[
 # ---------------------------------------------------------------------- timing
 
 
-def race(contenders: dict[str, Iterator[int]], rounds: int, seconds: float) -> dict[str, list[float]]:
+def race(contenders: dict[str, Iterator[int]], rounds: int, seconds: float) -> Rates:
     """Images per second of each contender in each round; the first round only warms up."""
-    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    rates: Rates = {name: [] for name in contenders}
     for number in range(rounds + 1):
         for name, steps in contenders.items():
             images, began = 0, time.perf_counter()
-            while time.perf_counter() - began < (seconds if number else 1.0):
+            while time.perf_counter() - began < (seconds if number else min(seconds, 1.0)):
                 images += next(steps)
             if number:
                 rates[name].append(images / (time.perf_counter() - began))
     return rates
 
 
-def ratio(rates: dict[str, list[float]], fast: str, slow: str) -> float:
+def ratio(rates: Rates, fast: str, slow: str) -> float:
     """Median over the rounds of the ratio of two contenders."""
     return statistics.median(a / b for a, b in zip(rates[fast], rates[slow], strict=True))
 
@@ -253,63 +122,112 @@ def flops(step: Iterator[int]) -> float:
     return counter.get_total_flops() / images / 1e9
 
 
-def main() -> None:
-    """Race and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    options = parser.parse_args()
-    torch.manual_seed(0)
-    digits, photos = mnist(), arrays(np.random.default_rng(0).integers(0, 256, (8192, 32, 32, 3), dtype=np.uint8))
-    precision = choose_precision("auto", torch.device("cpu"), image=True)
-    machine = describe(torch.device("cpu"), precision)
-    print(
-        f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}, {precision}, "
-        f"data {digits.name}"
-    )
-    bf16 = precision == "bf16"
+# ---------------------------------------------------------------------- what is printed
+
+
+def choose(name: str, dataset: Dataset) -> tuple[Measured, float]:
+    """What auto chooses where nothing is remembered, and the seconds that it took."""
+    recipe = read_recipe(name)
+    feed = Feed(dataset, recipe.batch)
+    with tempfile.TemporaryDirectory() as cache:
+        before = os.environ.get("ZEROSUM_CACHE")
+        os.environ["ZEROSUM_CACHE"] = cache
+        try:
+            began = time.perf_counter()
+            measured = rehearse(recipe, make_space(recipe, dataset), feed, 10**9, print)
+            return measured, time.perf_counter() - began
+        finally:
+            os.environ.pop("ZEROSUM_CACHE") if before is None else os.environ.update(ZEROSUM_CACHE=before)
+
+
+def show_auto(names: list[str], digits: Dataset, photos: Dataset, folder: Path, rounds: int, seconds: float) -> None:
+    """Print for each recipe what auto takes, and its share of the better of fp32 and bf16."""
+    shares = []
+    for name in names:
+        dataset = digits if name in ("mlp", "mnist-speedrun") else photos
+        measured, took = choose(name, dataset)
+        recipe = read_recipe(name)
+        among = candidates(recipe, make_space(recipe, dataset), CPU)
+        rates = race({one: ours(name, dataset, folder / "auto", one) for one in among}, rounds, seconds)
+        best = max(rates, key=lambda one: statistics.median(rates[one]))
+        shares.append(ratio(rates, measured.precision, best))
+        speeds = ", ".join(f"{one} {statistics.median(seen):,.0f}" for one, seen in rates.items())
+        print(
+            f"auto {name:<22}{measured}; took {took:.1f} s; images/s {speeds} "
+            f"(expected {1 / measured.seconds_per_image:,.0f}): {shares[-1]:.3f} of the best",
+            flush=True,
+        )
+    print(f"auto is within {1 - min(shares):.1%} of the best of fp32 and bf16 for all {len(names)} recipes")
+
+
+def show_loops(digits: Dataset, photos: Dataset, folder: Path, rounds: int, seconds: float) -> None:
+    """Print our speed beside three other loops, and its share of the best matrix product."""
     space, flat = Space((3, 32, 32), 100), Space((1, 28, 28), 100)
     dcgan = DCGANGenerator().build(space), DCGANDiscriminator().build(space)
     for network in dcgan:
         Normal(0.02).apply(network)
     mlp = MLPGenerator().build(flat), MLPDiscriminator().build(flat)
+    chosen = {name: choose(name, data)[0].precision for name, data in (("mlp", digits), ("dcgan", photos))}
+    in_bf16 = {name: one == "bf16" for name, one in chosen.items()}
+    shared = read_recipe("mlp").game.fresh_fakes is False
+    rates = race(
+        {
+            "mlp": ours("mlp", digits, folder, chosen["mlp"]),
+            "mlp tutorial (a)": tutorial(np.asarray(digits.values[..., 0])[digits.train]),
+            "mlp by hand (c)": by_hand(digits, mlp, 128, 0.9, shared, in_bf16["mlp"]),
+        },
+        rounds,
+        seconds,
+    )
+    rates |= race(
+        {
+            "dcgan-32": ours("dcgan", photos, folder, chosen["dcgan"]),
+            "dcgan-32 plain (b)": plain_dcgan(photos.values),
+            "dcgan-32 by hand (c)": by_hand(photos, dcgan, 64, 0.5, True, in_bf16["dcgan"]),
+        },
+        rounds,
+        seconds,
+    )
+    for name, values in rates.items():
+        print(f"{name:<22}{statistics.median(values):9,.0f} images/s  (from {min(values):,.0f} to {max(values):,.0f})")
+    print(f"(a) mlp in {chosen['mlp']} against the tutorial's loop    {ratio(rates, 'mlp', 'mlp tutorial (a)'):.2f} x")
+    times = ratio(rates, "dcgan-32", "dcgan-32 plain (b)")
+    print(f"(b) dcgan-32 in {chosen['dcgan']} against a plain loop      {times:.2f} x")
+    for name in ("mlp", "dcgan-32"):
+        overhead = 100 * (ratio(rates, f"{name} by hand (c)", name) - 1)
+        print(f"(c) overhead against by hand, {name:<10} {overhead:+.1f} %")
+    show_shares({"mlp": (rates["mlp"], "mlp", digits), "dcgan-32": (rates["dcgan-32"], "lsgan", photos)}, folder)
+
+
+def show_shares(trainings: dict[str, tuple[list[float], str, Dataset]], folder: Path) -> None:
+    """Print GFLOP/s of trainings as shares of the better matrix product; the recipe is one of the same networks."""
+    peaks = {name: matmul_peak(dtype) for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32))}
+    better = max(peaks, key=lambda one: peaks[one])
+    shown = ", ".join(f"{name} {peak:,.0f}" for name, peak in peaks.items())
+    print(f"measured matmul peaks: {shown} GFLOP/s; the better one is {better}")
+    for name, (rates, recipe, dataset) in trainings.items():
+        work = flops(ours(recipe, dataset, folder / "flops", "fp32")) * statistics.median(rates)
+        print(f"{name} does {work:,.0f} GFLOP/s: {work / peaks[better]:.0%} of the better peak")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Race and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--recipes", default=",".join(RECIPES))
+    parser.add_argument("--only", choices=("auto", "loops"))
+    options = parser.parse_args(arguments)
+    torch.manual_seed(0)
+    digits, photos = mnist(), arrays((8192, 32, 32, 3))
+    facts = describe(CPU, "")
+    print(f"{facts['processor']}, {facts['threads']} threads, torch {facts['torch']}, data {digits.name}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        rates = race(
-            {
-                "mlp": ours("mlp", digits, Path(folder), precision),
-                "mlp tutorial (a)": tutorial(np.asarray(digits.values[..., 0])[digits.train]),
-                "mlp by hand (c)": by_hand(digits, mlp, 128, 0.9, read_recipe("mlp").game.fresh_fakes is False, bf16),
-            },
-            options.rounds,
-            options.seconds,
-        )
-        rates |= race(
-            {
-                "dcgan-32": ours("dcgan", photos, Path(folder), precision),
-                "dcgan-32 plain (b)": plain_dcgan(photos.values),
-                "dcgan-32 by hand (c)": by_hand(photos, dcgan, 64, 0.5, True, bf16),
-            },
-            options.rounds,
-            options.seconds,
-        )
-        for name, values in rates.items():
-            print(
-                f"{name:<22}{statistics.median(values):9,.0f} images/s  (from {min(values):,.0f} to {max(values):,.0f})"
-            )
-        print(f"(a) mlp against the tutorial's loop      {ratio(rates, 'mlp', 'mlp tutorial (a)'):.2f} x")
-        print(f"(b) dcgan-32 against a plain loop        {ratio(rates, 'dcgan-32', 'dcgan-32 plain (b)'):.2f} x")
-        for name in ("mlp", "dcgan-32"):
-            print(
-                f"(c) overhead against by hand, {name:<10} "
-                f"{100 * (ratio(rates, f'{name} by hand (c)', name) - 1):+.1f} %"
-            )
-        peaks = {name: matmul_peak(dtype) for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32))}
-        work = flops(ours("lsgan", photos, Path(folder), "fp32")) * statistics.median(rates["dcgan-32"])
-        shares = ", ".join(
-            f"{work / peak:.0%} of the measured {name} matmul peak ({peak:,.0f} GFLOP/s)"
-            for name, peak in peaks.items()
-        )
-        print(f"dcgan-32 does {work:,.0f} GFLOP/s: {shares}")
+        if options.only != "loops":
+            names = options.recipes.split(",")
+            show_auto(names, digits, photos, Path(folder), options.rounds, options.seconds)
+        if options.only != "auto":
+            show_loops(digits, photos, Path(folder), options.rounds, options.seconds)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ def _own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture(autouse=True)
 def _no_stopwatch(monkeypatch):
     """Every turn of a rehearsal takes equally long: results must not depend on how busy the machine is."""
-    monkeypatch.setattr(rehearsal, "clock", itertools.count(0, 0.25).__next__)
+    monkeypatch.setattr(rehearsal, "stopwatch", lambda device: itertools.count(0, 0.25).__next__)
+    monkeypatch.setattr(rehearsal, "STARVED", 0.0)
 
 
 @pytest.fixture(autouse=True)

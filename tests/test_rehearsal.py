@@ -2,12 +2,15 @@
 
 import itertools
 import json
+import re
+import time
 
 import numpy as np
 import pytest
 import torch
 
 import zerosum
+from benchmarks import speed
 from tests.small import EAGER, table, words
 from zerosum.core import compatibility
 from zerosum.core.errors import RecipeError
@@ -19,6 +22,7 @@ from zerosum.runs.rehearsal import Measured, Rehearsal, is_clear, race
 from zerosum.runs.training import make_space
 
 GIB = 1 << 30
+rehearsal_stopwatch = rehearsal.stopwatch  # before tests put theirs in its place
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +40,11 @@ class Stopwatch:
 
     def __init__(self, monkeypatch, seconds):
         self.now, self.seconds, self.played = 0.0, seconds, []
-        monkeypatch.setattr(rehearsal, "clock", lambda: self.now)
+        monkeypatch.setattr(rehearsal, "stopwatch", lambda device: lambda: self.now)
         monkeypatch.setattr(rehearsal.Engine, "turn", lambda engine, feed: self.turn(engine, feed))
-        monkeypatch.setattr(rehearsal, "product", lambda precision, device: 0.01 if precision == "fp32" else 0.005)
+        monkeypatch.setattr(
+            rehearsal, "product", lambda precision, device, clock: 0.01 if precision == "fp32" else 0.005
+        )
 
     def turn(self, engine, feed):
         due = all(seat.updates == 0 for seat in engine.seats.values())
@@ -115,23 +121,52 @@ def test_a_precision_that_fails_is_left_aside_and_said(digits, monkeypatch, bf16
         rehearsed(digits, "dcgan", "precision=bf16")
 
 
-def test_a_race_stops_where_it_is_clear_or_time_is_over(monkeypatch):
+def test_a_race_stops_where_it_is_clear_or_time_is_over():
     assert not is_clear({"a": [1, 1], "b": [2, 2]}, 2)
     assert is_clear({"a": [1] * 3, "b": [1.3] * 3}, 3)
     assert not is_clear({"a": [1] * 3, "b": [1.1] * 3}, 3)
     assert is_clear({"a": [1] * 8, "b": [1.1] * 8}, 8)
     assert not is_clear({"a": [1] * 8, "b": [1.01] * 8}, 8)
     steps = {"a": lambda: 1.0, "b": lambda: 1.0}
-    assert len(race(steps, until=1e9)["a"]) == rehearsal.MOST
-    monkeypatch.setattr(rehearsal, "clock", itertools.count(0, 10).__next__)
-    assert race(steps, until=0) == {"a": [1.0], "b": [1.0]}
-    assert len(race(steps, until=200)["b"]) < 12
+    assert len(race(steps, 1e9, itertools.count().__next__)["a"]) == rehearsal.MOST
+    assert race(steps, 0, itertools.count(0, 10).__next__) == {"a": [1.0], "b": [1.0]}
+    assert 3 < len(race(steps, 200, itertools.count(0, 10).__next__)["b"]) < 12
+
+
+def test_work_is_timed_and_not_waiting():
+    """On a CPU other processes do not count; on a GPU this thread only waits."""
+    assert rehearsal_stopwatch(torch.device("cpu")) is time.thread_time
+    assert rehearsal_stopwatch(torch.device("cuda")) is time.perf_counter
 
 
 def test_noise_that_only_slows_does_not_decide():
     noisy = [1.0, 9.0, 1.0, 1.01, 7.0, 1.0, 1.02, 1.0]
     assert rehearsal.typical(noisy) == pytest.approx(1.0)
     assert rehearsal.typical([3.0, 2.0]) == 2.0
+
+
+def test_what_a_busy_machine_says_is_not_remembered(digits, monkeypatch, bf16_here):
+    Stopwatch(monkeypatch, lambda precision, batch, due: 1e-3 * batch * (2 if precision == "bf16" else 1))
+    monkeypatch.setattr(rehearsal, "STARVED", 1e9)
+    for _ in range(2):
+        _, measured = rehearsed(digits, "dcgan", "generator.lr=0.321")
+        assert str(measured) == "fp32: bf16 would be 0.50 x by measurement on a busy machine"
+    monkeypatch.setattr(rehearsal, "STARVED", 0.0)
+    for text in ("by measurement", "by measurement, remembered"):
+        _, measured = rehearsed(digits, "dcgan", "generator.lr=0.321")
+        assert str(measured).endswith(text)
+
+
+def test_what_a_turn_costs_beside_its_images_does_not_hide_the_recipes_own_batch(digits, monkeypatch, bf16_here):
+    """Most of a turn on two images is no arithmetic: bf16 is slower there, and faster at the batch that is trained."""
+    watch = Stopwatch(
+        monkeypatch,
+        lambda precision, batch, due: 0.03 + 0.02 + 2e-3 * batch if precision == "bf16" else 0.03 + 9e-3 * batch,
+    )
+    _, measured = rehearsed(digits, "dcgan", "generator.lr=0.322", "batch=64")
+    assert measured.precision == "bf16"
+    assert measured.ratio > 2  # 0.048 / 0.054 on two images
+    assert watch.now < 2 + 0.05
 
 
 # ---------------------------------------------------------------------- what is seldom, and what trains
@@ -303,3 +338,13 @@ def test_the_expected_time_is_told():
     told = "bf16: 1.31 x fp32 by measurement; about 1,000 images/s, 3:20 without evaluations"
     assert plan.expectation(measured, 200_000) == told
     assert plan.expectation(measured, None) == "bf16: 1.31 x fp32 by measurement; about 1,000 images/s"
+
+
+def test_the_benchmark_tells_what_auto_chose_and_its_share_of_the_best(capsys, monkeypatch):
+    monkeypatch.setattr(speed, "mnist", lambda: speed.arrays((256, 28, 28, 1)))
+    speed.main(["--rounds", "1", "--seconds", "0.01", "--recipes", "mlp", "--only", "auto"])
+    lines = capsys.readouterr().out.splitlines()
+    assert re.match(
+        r"auto mlp +fp32.*; took \d\.\d s; images/s fp32 .* \(expected [\d,]+\): [\d.]+ of the best", lines[1]
+    )
+    assert re.fullmatch(r"auto is within [\d.]+% of the best of fp32 and bf16 for all 1 recipes", lines[2])

@@ -66,7 +66,7 @@ def rehearse(
     known = None if place is None else recall(place)
     if known is None:
         known = rehearsal.run(among)
-        if place is not None:
+        if place is not None and not known.busy:
             remember(place, known)
     else:
         rehearsal.prove(known.precision)

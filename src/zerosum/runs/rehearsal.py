@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from statistics import quantiles
 from typing import Any
@@ -29,8 +29,14 @@ CLEAR = {3: 0.2, 8: 0.05}  # after so many rounds a race is over where the faste
 TIE = 0.02  # of time; closer than that, fp32 is taken
 SHORT = 0.01  # seconds; shorter turns are timed several at a time
 GROWTH = 4  # of the batch, from turn to turn, until it is the recipe's own
+STARVED = 0.8  # of a core: where turns on a CPU get less, other processes are at work and times say little
 SCRATCH = 16 << 20  # bytes that the smallest turn may take
-clock: Callable[[], float] = time.perf_counter
+Clock = Callable[[], float]
+
+
+def stopwatch(device: torch.device) -> Clock:
+    """Seconds of work: on a CPU those of this thread, so that other processes do not count; it takes part in all."""
+    return time.thread_time if device.type == "cpu" else time.perf_counter
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class Measured:
     per_image: int  # bytes that each image of a batch takes
     ratio: float | None = None  # how many times as fast as fp32 bf16 is; None where they were not compared
     compared: str = "measurement"  # of what
+    busy: bool = False  # other processes were at work, so this is not remembered
     refused: str = ""  # why bf16 was out of the question, where it failed
 
     def __str__(self) -> str:
@@ -50,9 +57,10 @@ class Measured:
             return f"{self.precision} (bf16 fails here: {self.refused})"
         if self.ratio is None:
             return self.precision
+        how = f"{self.compared} on a busy machine" if self.busy else self.compared
         if self.precision == "bf16":
-            return f"bf16: {self.ratio:.2f} x fp32 by {self.compared}"
-        return f"fp32: bf16 would be {self.ratio:.2f} x by {self.compared}"
+            return f"bf16: {self.ratio:.2f} x fp32 by {how}"
+        return f"fp32: bf16 would be {self.ratio:.2f} x by {how}"
 
     def bytes(self, batch: int) -> int | None:
         """Memory that training takes at a batch, beside what was in use before."""
@@ -77,6 +85,8 @@ class Rehearsal:
             seat.rates = [0.0] * len(seat.rates)
         self.engine.share = 0.0  # of a training that is measured in time
         self.small = min(2 * self.engine.game.pack, self.batch)
+        self.clock = stopwatch(self.engine.device)
+        self.sizes = [self.small]  # played by all candidates
 
     def run(self, candidates: tuple[str, ...]) -> Measured:
         """Prove that turns succeed, then race the candidates.
@@ -84,21 +94,31 @@ class Rehearsal:
         Raises:
             RecipeError: a turn fails; the message carries the reason.
         """
+        wall, own = time.perf_counter(), time.thread_time()
         with seeded(0, "rehearsal"):
-            self.before = machine.used(self.engine.device)
-            self.prove(candidates[0])
-            until = clock() + BUDGET
-            if len(candidates) > 1 and self.times[self.small] > BUDGET / 3:
-                return self._compared_by_products(candidates, until)
-            able, refused = self._able(candidates)
-            size = self._grow(able, until)
-            times = race({name: functools.partial(self.timed, name, size) for name in able}, until)
-            self.feed.batch = self.small
+            measured = self._run(candidates)
+        self.feed.batch = self.small
+        share = (time.thread_time() - own) / (time.perf_counter() - wall)
+        return replace(measured, busy=self.engine.device.type == "cpu" and share < STARVED)
+
+    def _run(self, candidates: tuple[str, ...]) -> Measured:
+        self.before = machine.used(self.engine.device)
+        self.prove(candidates[0])
+        until = self.clock() + BUDGET
+        if self.times[self.small] < BUDGET:
+            self.play(candidates[0], self.small)  # the first turn of a process is much slower than others
+        if len(candidates) > 1 and self.times[self.small] > BUDGET / 3:
+            return self._compared_by_products(candidates, until)
+        able, refused = self._able(candidates)
+        self._grow(able, until)
+        size = max(one for one in self.sizes if one == self.small or self.clock() + len(able) * self.times[one] < until)
+        times = race({name: functools.partial(self.timed, name, size) for name in able}, until, self.clock)
         return self._conclude(times, size, refused)
 
     def _compared_by_products(self, candidates: tuple[str, ...], until: float) -> Measured:
         """Where a turn on a few images takes long already: matrix products, in which such a turn spends its time."""
-        times = race({name: functools.partial(product, name, self.engine.device) for name in candidates}, until)
+        steps = {name: functools.partial(product, name, self.engine.device, self.clock) for name in candidates}
+        times = race(steps, until, self.clock)
         ratio = typical(times["fp32"]) / typical(times["bf16"])
         able, refused = self._able(candidates) if ratio > 1 + TIE else (candidates[:1], "")
         turn = {able[-1]: [self.times[self.small]]}
@@ -125,26 +145,23 @@ class Rehearsal:
                 return candidates[:1], str(error).splitlines()[0]
         return candidates, ""
 
-    def _grow(self, names: tuple[str, ...], until: float) -> int:
-        """The batch to race with: the recipe's own, or the largest for which there are time and memory."""
+    def _grow(self, names: tuple[str, ...], until: float) -> None:
+        """Play larger batches, up to the recipe's own, while there are time and memory."""
         size = self.small
-        if self.times[size] < BUDGET / 4:
-            self.play(names[0], size)  # the first turn of a process is much slower than others
         while size < self.batch:
-            larger = min(GROWTH * size, self.batch)
-            rounds = 2 * len(names) * self._predicted(larger)
-            if clock() + rounds > until or not self._has_room(larger):
-                break
+            size = min(GROWTH * size, self.batch)
+            turns = len(names) * self._predicted(size)
+            if self.clock() + turns > until - 0.4 * BUDGET or not self._has_room(size):
+                return
             for name in reversed(names):
-                self.play(name, larger)
-            size = larger
-        return size
+                self.play(name, size)
+            self.sizes.append(size)
 
     def _predicted(self, size: int) -> float:
-        """Seconds of a turn at a larger batch, on a line through those that were played."""
+        """Seconds of a turn at a larger batch, on a line through those that were played; at first a guess."""
         (small, low), (large, high) = min(self.times.items()), max(self.times.items())
         if large == small:
-            return low * size / small
+            return low * (1 + size / small) / 2
         return high + max(0.0, high - low) / (large - small) * (size - large)
 
     def _has_room(self, size: int) -> bool:
@@ -161,10 +178,10 @@ class Rehearsal:
             machine.reset_peak(self.engine.device)
         in_use = machine.used(self.engine.device) if due else None
         machine.wait(self.engine.device)
-        began = clock()
+        began = self.clock()
         self.engine.turn(self.feed)
         machine.wait(self.engine.device)
-        seconds = clock() - began
+        seconds = self.clock() - began
         self.turns += 1
         if due:
             self.times[size] = seconds
@@ -207,7 +224,7 @@ class Rehearsal:
         return Measured(chosen, (usual[chosen] + seldom) / turns, fixed, per_image, ratio, refused=refused)
 
 
-def race(steps: dict[str, Callable[[], float]], until: float) -> dict[str, list[float]]:
+def race(steps: Mapping[str, Callable[[], float]], until: float, clock: Clock) -> dict[str, list[float]]:
     """Seconds of contenders that take turns, until one is clearly ahead or time is over; each has at least one."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(1, MOST + 1):
@@ -220,7 +237,7 @@ def race(steps: dict[str, Callable[[], float]], until: float) -> dict[str, list[
     return times
 
 
-def product(precision: str, device: torch.device, size: int = 1024) -> float:
+def product(precision: str, device: torch.device, clock: Clock, size: int = 1024) -> float:
     """Seconds of a matrix product."""
     a = torch.full((size, size), 0.5, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
     machine.wait(device)
