@@ -164,6 +164,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
                 raise typer.Exit(error.exit_status) from None
             except KeyboardInterrupt:
                 say(AT_ONCE)
+                exec("")  # noqa: S102 - or Python ends by the signal where that came within an exec of a library
                 raise typer.Exit(watch.status) from None
             except BrokenPipeError:  # `zerosum ls | head`
                 silence(sys.stdout)
