@@ -211,7 +211,7 @@ def _write_files(folder: Path, drawn: Draft, report: Report, overwrite: bool) ->
     kinds = [0] * len(drawn) if drawn.labels is None else drawn.labels.tolist()
     paths = [folder / names[kind] / f"{number:06d}.png" for number, kind in enumerate(kinds, drawn.start)]
     outputs.check_files(paths, overwrite=overwrite)
-    others = {one for place in {path.parent for path in paths} if place.is_dir() for one in place.iterdir()}
+    others = {one for place in {folder, *(path.parent for path in paths)} if place.is_dir() for one in place.iterdir()}
     others = {one for one in others.difference(paths) if one.is_file()}
     if others:
         text = f"{folder} holds {len(others):,} other files beside these samples, for example {min(others).name!r}"
