@@ -149,9 +149,9 @@ def test_resume_with_added_images_offers_it_too(run, tmp_path):
     moved = shutil.copytree(run, tmp_path / "my run")
     place = moved / "environment.json"
     place.write_text(place.read_text().replace('"fingerprint": "', '"fingerprint": "x'))
-    done = call("resume", moved)
+    done = call("resume", moved, "patience=2", "--images", "2k")
     assert done.exit_code == 2
-    assert f"start a new run with its weights: zerosum train --from '{moved}'" in done.stderr
+    assert f"start a new run with its weights: zerosum train --from '{moved}' patience=2 length=2k" in done.stderr
     edited = moved / "recipe.toml"
     edited.write_text(edited.read_text().replace("batch = 16", "batch = 8"))
     place.write_text(place.read_text().replace('"fingerprint": "x', '"fingerprint": "'))

@@ -169,7 +169,7 @@ def resume(
         be_deterministic()
     environment = elsewhere.here(recorded, chosen, display.warn, device=device, threads=threads)
     origin = _origin(recorded["data"], None if data is None else kept(data), data_root)
-    dataset = _reopen(run, chosen, origin, display)
+    dataset = _reopen(run, chosen, origin, display, [*settings, *([f"length={images}"] if images is not None else [])])
     environment["data"] = origin
     if chosen != before or elsewhere.changes(recorded, environment):
         measured = prove(chosen, dataset, torch.device(environment["device"]), display, (environment["precision"],))
@@ -187,7 +187,9 @@ def _origin(before: dict[str, Any], data: str | Path | None, data_root: str | Pa
     return found
 
 
-def _reopen(run: RunDirectory, recipe: Recipe, origin: dict[str, Any], display: Display) -> Dataset:
+def _reopen(
+    run: RunDirectory, recipe: Recipe, origin: dict[str, Any], display: Display, words: Sequence[str]
+) -> Dataset:
     """Open a run's data, wherever they are.
 
     Raises:
@@ -206,7 +208,7 @@ def _reopen(run: RunDirectory, recipe: Recipe, origin: dict[str, Any], display: 
         where = f"{origin['source']} holds other data than {before['source']} did" if moved else "restore them"
         raise RunError(
             f"the data changed since this run began (their content, or how recipe.toml prepares them): {where}; or "
-            + starting.offer(run.path, data=origin["source"] if moved else None)
+            + starting.offer(run.path, *words, data=origin["source"] if moved else None)
         )
     return dataset
 
