@@ -31,7 +31,10 @@ Images = Annotated[
     str | None, typer.Option("--images", metavar="LENGTH", help="How long: 200k (images), 10epochs or 5min.")
 ]
 SETTING = r"[\w.-]+\+?="
-Minutes = Annotated[float | None, typer.Option("--minutes", min=0.0, help="How long, in minutes of training.")]
+Minutes = Annotated[
+    float | None,
+    typer.Option("--minutes", min=0.0, help="How long, in minutes of training; evaluating its end comes on top."),
+]
 
 
 @command
