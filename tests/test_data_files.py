@@ -355,6 +355,7 @@ def test_a_folder_of_npy_files_one_image_each(tmp_path):
     assert found.shape == (5, 8, 8)
     assert found.classes == ("a", "b")
     assert found.values[1, 0, 0, 0] == round(3000 / 4095 * 255)
+    assert not any("transparency" in line for line in found.notes)
     assert any("whole numbers from 0 to 3319 are read as 0..4095" in line for line in found.notes)
     stated = open_data(root, Preparation(range="0..3319"))
     assert stated.values.max() == 255
@@ -388,9 +389,7 @@ def test_transparency_is_kept_or_laid_on_a_colour(tmp_path):
     file = io.BytesIO()
     Image.new("RGBA", (4, 4), (10, 20, 30, 0)).save(file, "PNG")
     root = folder(tmp_path / "icons", {"1.png": file.getvalue(), "2.png": png(7)})
-    assert open_data(root).notes == (
-        "transparency: 1 images are laid on white (background=white; channels=4 keeps it)",
-    )
+    assert open_data(root).notes == ("transparency: 1 image laid on white (background=white; channels=4 keeps it)",)
     kept = open_data(root, Preparation(channels="4"))
     assert kept.values[:, 0, 0].tolist() == [[10, 20, 30, 0], [7, 0, 0, 255]]
     assert open_data(root, Preparation(background="#ff8000")).values[0, 0, 0].tolist() == [255, 128, 0]
@@ -416,8 +415,8 @@ def test_what_is_cut_away_is_said(tmp_path):
     for _ in range(2):  # decoded, then from the cache
         (line,) = notes(root, size="32")
         assert line == (
-            "size: 3 images of 3 sizes, 16x16 to 64x32, become 32x32 (height x width), and 33.3% on average, "
-            "50.0% at most of the pixels are cut away at the edges (fit=pad keeps them); 1 of them are enlarged"
+            "size: 3 images of 3 sizes, 16x16 to 64x32, become 32x32 (height x width); cut away at the edges: 33.3% "
+            "of the pixels on average, 50.0% at most (fit=pad keeps them); enlarged: 1"
         )
     assert "black bars" in notes(root, size="32", fit="pad")[0]
     assert "one side by 2.00 more than the other" in notes(root, size="32", fit="stretch")[0]

@@ -101,7 +101,10 @@ def test_rank_decides_what_is_a_table(tmp_path, array, shape):
     found = open_data(tmp_path / "a.npy")
     assert found.shape == shape
     assert open_data(tmp_path / "a.npy", Preparation(size="8"), fits=lambda *_: True).size == "8"
-    assert any(f"is read as 9 points of {shape[0]} numbers; data.arrays=images reads images" in x for x in found.notes)
+    assert any(
+        f"is read as 9 points of {shape[0]} number{'s' * (shape[0] > 1)}; data.arrays=images reads images" in x
+        for x in found.notes
+    )
 
 
 def test_series_and_images_by_choice(tmp_path):

@@ -148,7 +148,8 @@ def points(name: str, contents: Contents, array: np.ndarray) -> Decoded:
         raise DataError(f"{name}: holds NaN or infinity")
     content = hashlib.sha256(values.tobytes() + (b"" if contents.labels is None else contents.labels.tobytes()))
     shape = "x".join(map(str, array.shape))
-    note = f"points: {shape} {array.dtype} is read as {len(values):,} points of {values.shape[1]} numbers"
+    wide = "1 number" if values.shape[1] == 1 else f"{values.shape[1]} numbers"
+    note = f"points: {shape} {array.dtype} is read as {len(values):,} points of {wide}"
     notes = contents.notes if contents.columns else (*contents.notes, f"{note}; data.arrays=images reads images")
     labels, classes, held_out = contents.labels, contents.classes, contents.held_out
     return Decoded(values, labels, classes, held_out, (), content.hexdigest(), notes, columns=contents.columns)

@@ -55,24 +55,25 @@ class Tally:
     def _colours(self, channels: int) -> str:
         grey, colour = self.kinds["grey"], self.kinds["colour"]
         if channels < 3:
-            return f"channels: {colour:,} colour images become grey" if colour else ""
-        return f"channels: {grey:,} grey images become colour" if grey else ""
+            return f"channels: {images(colour, 'colour')} become grey" if colour else ""
+        return f"channels: {images(grey, 'grey')} become colour" if grey else ""
 
     def _transparency(self, preparation: Preparation, channels: int) -> str:
         clear = self.kinds["clear"]
         if channels in (2, 4):
-            return f"transparency: kept as the last of {channels} channels, {clear:,} images have it"
+            said = clear or preparation.channels != "auto"  # two or four channels of an array mean anything
+            return f"transparency: kept as the last of {channels} channels; {images(clear)} with it" if said else ""
         other = f"background={preparation.background}; channels={channels + 1} keeps it"
-        return f"transparency: {clear:,} images are laid on {preparation.background} ({other})" if clear else ""
+        return f"transparency: {images(clear)} laid on {preparation.background} ({other})" if clear else ""
 
     def _depth(self) -> str:
         deep = self.kinds["deep"]
-        return f"depth: {deep:,} images of more than 8 bits become 8 bits" if deep else ""
+        return f"depth: {images(deep)} of more than 8 bits become 8 bits" if deep else ""
 
     def _metadata(self) -> str:
         if not self.mended:
             return ""
-        return f"metadata: damaged in {len(self.mended):,} images, and left aside ({some(self.mended)})"
+        return f"metadata: damaged in {images(len(self.mended))}, and left aside ({some(self.mended)})"
 
 
 def resizing(sizes: Counter[Size], to: Size, preparation: Preparation) -> str:
@@ -82,9 +83,9 @@ def resizing(sizes: Counter[Size], to: Size, preparation: Preparation) -> str:
         return ""
     low, high = min(others), max(others)
     from_ = "x".join(map(str, low)) if low == high else f"{len(others):,} sizes, {_text(low)} to {_text(high)},"
-    line = f"size: {others.total():,} images of {from_} become {_text(to)} (height x width)"
+    line = f"size: {images(others.total())} of {from_} become {_text(to)} (height x width)"
     smaller = sum(count for size, count in others.items() if _scale(size, to, preparation) > 1)
-    return line + _loss(others, to, preparation) + (f"; {smaller:,} of them are enlarged" if smaller else "")
+    return line + _loss(others, to, preparation) + (f"; enlarged: {smaller:,}" if smaller else "")
 
 
 def _loss(sizes: Counter[Size], to: Size, preparation: Preparation) -> str:
@@ -94,12 +95,12 @@ def _loss(sizes: Counter[Size], to: Size, preparation: Preparation) -> str:
     if worst < 0.001:
         return ""
     mean = sum(shares[size] * count for size, count in sizes.items()) / sizes.total()
-    share = f"{mean:.1%}" + (f" on average, {worst:.1%} at most" if worst - mean > 0.001 else "")
+    share = f"{mean:.1%} of the pixels" + (f" on average, {worst:.1%} at most" if worst - mean > 0.001 else "")
     if preparation.fit == "crop":
-        return f", and {share} of the pixels are cut away at the edges (fit=pad keeps them)"
+        return f"; cut away at the edges: {share} (fit=pad keeps them)"
     if preparation.fit == "pad":
-        return f", and {share} of each image is black bars"
-    return f", and are stretched: one side by {1 / (1 - worst):.2f} more than the other at most"
+        return f"; black bars: {share}"
+    return f"; stretched: one side by {1 / (1 - worst):.2f} more than the other at most"
 
 
 def _cut(size: Size, to: Size) -> float:
@@ -115,6 +116,11 @@ def _scale(size: Size, to: Size, preparation: Preparation) -> float:
 
 def _text(size: Size) -> str:
     return f"{size[0]}x{size[1]}"
+
+
+def images(count: int, kind: str = "") -> str:
+    """A number of images in words."""
+    return f"{count:,} {kind}{' ' if kind else ''}image{'' if count == 1 else 's'}"
 
 
 def some(names: Sequence[str]) -> str:
