@@ -1,5 +1,6 @@
 """Runs side by side: what is one group, what may be averaged, and what is shown."""
 
+import datetime
 import json
 import math
 import re
@@ -219,6 +220,7 @@ def test_settings_are_flat_text():
         flat(
             {
                 "batch": 4,
+                "when": datetime.date(2020, 1, 2),
                 "stop_when": "fd<1: no part",
                 "game": {"objective": "hinge", "generator": {"optimizer": "adam:lr=1,eps=2"}, "rules": []},
                 "data": "images:size=auto",
@@ -227,6 +229,7 @@ def test_settings_are_flat_text():
     )
     assert rows == {
         "batch": 4,
+        "when": "2020-01-02",
         "stop_when": "fd<1: no part",
         "objective": "hinge",
         "generator.optimizer": "adam",

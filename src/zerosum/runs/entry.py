@@ -248,7 +248,7 @@ def flat(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
             yield key, value.partition(":")[0]
             yield from _fields(key, value)
         else:
-            yield key, value
+            yield key, value if isinstance(value, (str, int, float)) else str(value)  # a date is no setting
 
 
 def _fields(key: str, text: str) -> Iterator[tuple[str, str]]:
