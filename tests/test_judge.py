@@ -11,7 +11,7 @@ from zerosum.core.registry import parse, shelf
 from zerosum.core.settings import assign
 from zerosum.data import Dataset, Preparation, open_data
 from zerosum.metrics import ClassPCAGaussian, frechet_distance
-from zerosum.metrics.suite import FD
+from zerosum.metrics.suite import FD, KID
 from zerosum.recipes import Judging
 from zerosum.runs.judge import Judge
 from zerosum.runs.record import Record, doubt
@@ -292,3 +292,15 @@ def test_doubts_about_the_order_of_value_floor_and_baseline():
     assert "the value is better than that of real samples" in told(32.0, 65.0, 70.0)[0]
     assert told(32.0, 65.0, 70.0, spread=20.0) == told(32.0, 65.0, 70.0, equal=66.0) == []  # within the scatter
     assert told(6.0, 1.0, 5.0) == told(0.2, 0.9, 0.5, higher=True) == ["no better than the baseline"]
+
+
+def test_kid_of_features_without_a_scale_does_not_depend_on_it(digits):
+    ours = judge(digits, "metrics=kid", "extractor=pixels", "split=all")
+    part = ours.real.first(200)
+    (record,) = ours.judge(part)
+    large = dataclasses.replace(part, features=part.features * 1000 + 5000)
+    real = dataclasses.replace(ours.real, features=ours.real.features * 1000 + 5000)
+    evidence = dataclasses.replace(ours.evidence(large), real=real)
+    assert KID()(evidence)["kid"].value == pytest.approx(record.value, rel=1e-6)
+    assert -1 < record.value < 0.1
+    assert record.floor == 0 < record.floor_spread < 0.1

@@ -26,6 +26,14 @@ def plain(values: Tensor) -> Tensor:
     return values.double() / 127.5 - 1 if values.ndim == 4 else values
 
 
+def standard(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """Features about the mean of the real ones, in units of their deviation, which is one number for all of them."""
+    real, fake = real.double(), fake.double()
+    mean, deviation = real.mean(0), real.var(0).mean().sqrt()
+    unit = deviation if deviation > 0 else 1.0
+    return (real - mean) / unit, (fake - mean) / unit
+
+
 @register("metric", "fd")
 @dataclass(frozen=True)
 class FD(Metric):
@@ -77,7 +85,8 @@ class KID(Metric):
     """Squared maximum mean discrepancy under a cubic kernel, unbiased: 0 on average for equal distributions.
 
     Binkowski et al. 2018. `full` takes all pairs and draws nothing; `subsets` is the mean over 100 draws of 1,000,
-    as torch-fidelity takes it.
+    as torch-fidelity takes it. Features that no classifier made have no scale of their own, and the cube of pixels is
+    no number to read: they are centred and divided by one deviation of the real ones first.
     """
 
     better: ClassVar[dict[str, bool | None]] = {"kid": False}
@@ -93,6 +102,8 @@ class KID(Metric):
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
         """At most `most` samples of each side."""
         real, fake = (side.first(self.most).features for side in (evidence.real, evidence.fake))
+        if evidence.real.probabilities is None:
+            real, fake = standard(real, fake)
         if self.form == "full":
             return only(kid=kernel_distance(real, fake))
         return {"kid": Measure(*kernel_distance_subsets(real, fake))}
