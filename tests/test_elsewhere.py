@@ -6,9 +6,11 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import zerosum
 from tests.small import EAGER, words
+from zerosum.cli.main import app
 from zerosum.core.errors import DataError, RunError
 from zerosum.recipes import read_recipe
 from zerosum.runs import elsewhere, environment, machine, session
@@ -122,6 +124,24 @@ def test_other_data_are_no_moved_data(run, tmp_path):
     with pytest.raises(RunError, match=r"the data changed since .*other.npy holds other data than \S+data.npy did"):
         go_on(run, data=tmp_path / "other.npy", quiet=True)
     assert recorded(run) == before
+
+
+def test_samples_find_their_neighbours_in_moved_data(begun, run, tmp_path):
+    out = tmp_path / "n.png"
+    words = ["sample", str(run), "-n", "2", "--neighbours", "own", "--k", "2", "-o", str(out)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    edit(run, data={**recorded(run)["data"], "source": str(tmp_path / "gone.npy")})
+    other = shutil.copy(begun / "data.npy", tmp_path / "elsewhere.npy")
+    assert CliRunner().invoke(app, [*words, "--data", str(other)]).exit_code == 0
+    np.save(other, np.zeros((40, 8, 8, 1), dtype=np.uint8))
+    for more, text in (
+        ([*words, "--data", str(other)], "holds other data than those of the training"),
+        (words, "gone.npy"),
+        ([*words[:4], "--data", str(other)], "for --neighbours own"),
+        (["sample", str(run / "generator.safetensors"), *words[2:]], "is no run and does not know its data"),
+    ):
+        done = CliRunner().invoke(app, more)
+        assert (done.exit_code, text in " ".join(done.stderr.split())) == (2, True), done.stderr
 
 
 @pytest.mark.parametrize("name", ["tpu9", "meta", "", "cuda:x", "CPU?"])

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from zerosum.cli.command import (
+    Data,
     Device,
     Json,
     Out,
@@ -54,8 +55,12 @@ def sample(
         int | None, typer.Option("--interpolate", min=2, metavar="N", help="N frames from each latent to the next.")
     ] = None,
     neighbours: Annotated[
-        str | None, typer.Option("--neighbours", metavar="DATA", help="Each sample beside its nearest training images.")
+        str | None,
+        typer.Option(
+            "--neighbours", metavar="DATA", help="Each sample beside its nearest training images; own: a run's."
+        ),
     ] = None,
+    data: Data = None,
     k: Annotated[int, typer.Option("--k", min=1, help="How many neighbours.")] = 5,
     skip_bad: SkipBad = False,
     latents: Annotated[str | None, typer.Option("--latents", metavar="NPZ", help="Start from kept latents.")] = None,
@@ -76,12 +81,14 @@ def sample(
     from zerosum.core.errors import RunError
     from zerosum.runs import sample as sampling
     from zerosum.runs.environment import choose_device, use_threads
-    from zerosum.runs.neighbours import write_neighbours
+    from zerosum.runs.neighbours import own_data, write_neighbours
 
     for file in use or []:
         registry.use(file)
     if neighbours is not None and interpolate is not None:
         raise RunError("--neighbours and --interpolate exclude each other; give one")
+    if data is not None and neighbours != "own":
+        raise RunError("--data says where a run's own data are now, for --neighbours own")
     if count is None and latents is None:
         count = 8 if interpolate is not None else 16 if neighbours is not None else 64
     out = out or "samples.png"
@@ -105,6 +112,9 @@ def sample(
         sampling.write(drawn, out, interpolate, report, overwrite=overwrite)
     else:
         options: dict[str, Any] = {"data_root": data_root, "skip_bad": skip_bad, "overwrite": overwrite}
+        if neighbours == "own":
+            neighbours, own = own_data(place, data, data_root)
+            options |= own
         found = write_neighbours(drawn, out, neighbours, k, report=report, **options)
     if save_latents is not None:
         sampling.save_latents(save_latents, drawn, overwrite=overwrite)

@@ -15,6 +15,7 @@ from zerosum.core.errors import RunError
 from zerosum.data import open_data
 from zerosum.metrics.neighbours import nearest
 from zerosum.runs import outputs, pictures
+from zerosum.runs.directory import RunDirectory, is_run
 from zerosum.runs.draft import Draft
 
 Array = np.ndarray
@@ -36,15 +37,16 @@ def neighbours(
     *,
     data_root: str | Path | None = None,
     skip_bad: bool = False,
+    fingerprint: str | None = None,
     report: Report = silent,
 ) -> Neighbours:
     """Find the k training images nearest to each sample, by pixels.
 
     `source` is prepared and split as it was for the generator's own training; `skip_bad` leaves out images that cannot
-    be read.
+    be read. With `fingerprint` they must be the very data that it belongs to.
 
     Raises:
-        RunError: the generator makes points, or images of another shape, or there are fewer than k.
+        RunError: the generator makes points, the data are others, or of another shape, or there are fewer than k.
         DataError: the data cannot be read.
     """
     generator = drawn.generator
@@ -58,6 +60,8 @@ def neighbours(
             f"--neighbours {source}: images of {list(data.shape)} (channels, height, width), and this generator makes "
             f"{list(generator.space.shape)}; name the data that it was trained on"
         )
+    if fingerprint is not None and data.fingerprint != fingerprint:
+        raise RunError(f"--neighbours own: {source} holds other data than those of the training; name others with DATA")
     if len(data.train) < k:
         raise RunError(f"--neighbours {source}: there are {len(data.train)} training images, fewer than --k {k}")
     images = drawn.render(report)
@@ -65,6 +69,19 @@ def neighbours(
     flat = [torch.from_numpy(np.ascontiguousarray(one)).flatten(1).float() for one in (images, base)]
     distances, places = nearest(flat[0], flat[1], k)
     return Neighbours(images, base[places.numpy()], distances.numpy() / math.sqrt(flat[0].shape[1]))
+
+
+def own_data(place: str | Path, moved: str | Path | None, root: str | Path | None) -> tuple[str, dict[str, Any]]:
+    """Where the data of a run's own training are, and what `neighbours` takes beside; `moved`: where they are now.
+
+    Raises:
+        RunError: it is no run, so nobody knows.
+    """
+    if not is_run(Path(place)):
+        raise RunError(f"--neighbours own: {place} is no run and does not know its data; name them with --neighbours")
+    origin = RunDirectory(place).environment()["data"]
+    source = origin["source"] if moved is None else str(moved)
+    return source, {"data_root": root or origin["root"], "fingerprint": origin["fingerprint"]}
 
 
 def write_neighbours(
@@ -75,6 +92,7 @@ def write_neighbours(
     *,
     data_root: str | Path | None = None,
     skip_bad: bool = False,
+    fingerprint: str | None = None,
     overwrite: bool = False,
     report: Report = silent,
 ) -> dict[str, Any]:
@@ -87,6 +105,7 @@ def write_neighbours(
     if path.suffix.lower() != ".png":
         raise RunError(f"--out {out}: neighbours are a picture; use FILE.png")
     outputs.check(path, overwrite=overwrite)
-    found = neighbours(drawn, source, k, data_root=data_root, skip_bad=skip_bad, report=report)
+    options: dict[str, Any] = {"data_root": data_root, "skip_bad": skip_bad, "fingerprint": fingerprint}
+    found = neighbours(drawn, source, k, report=report, **options)
     outputs.write(path, pictures.encode(pictures.beside(found.samples, found.nearest)), overwrite=overwrite)
     return {"distances": found.distances.tolist(), "unit": "root mean square of grey levels"}
