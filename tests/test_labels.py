@@ -13,6 +13,7 @@ from tests.small import EAGER, words
 from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
 from zerosum.core.space import Space
 from zerosum.recipes import read_recipe
+from zerosum.runs.drawing import classes_shown
 from zerosum.runs.evaluate import with_shares
 from zerosum.runs.generator import Generator, find_label, load_generator, save_generator
 from zerosum.runs.sample import write_samples
@@ -121,6 +122,17 @@ def test_an_npz_of_samples_names_its_classes(lopsided, tmp_path):
     with np.load(tmp_path / "s.npz") as file:
         assert file["classes"].tolist() == ["3", "7"]
         assert file["labels"].tolist() == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("side", "classes", "rows"), [(64, 1500, 40), (128, 1500, 25), (256, 1500, 10), (256, 10, 10), (8, 3, 3)]
+)
+def test_a_sheet_shows_classes_spread_over_all_and_stays_small(side, classes, rows):
+    data = SimpleNamespace(is_image=True, shape=(3, side, side), classes=tuple(map(str, range(classes))))
+    chosen = classes_shown(data)
+    assert len(chosen) == len(set(chosen.tolist())) == rows
+    assert (chosen.min(), chosen.max()) == (0, classes - 1)
+    assert np.diff(chosen).max() <= np.ceil((classes - 1) / (rows - 1))
 
 
 def test_one_hot_maps_of_very_many_classes_are_refused_before_they_fill_the_memory():

@@ -6,6 +6,7 @@ from zerosum.core import compatibility
 from zerosum.core.errors import plain
 from zerosum.data import Dataset
 from zerosum.recipes import Recipe
+from zerosum.runs.drawing import classes_shown
 
 NAMED = 5  # classes
 
@@ -32,5 +33,7 @@ def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:
     names = ", ".join(map(plain, dataset.classes[:NAMED])) + (", ..." if count > NAMED else "")
     classes = f"classes: {count:,} ({names})"
     if compatibility.uses_labels(recipe.game):
-        return [f"{classes}; {recipe.recipe} learns them"]
+        rows = len(classes_shown(dataset))
+        some = f"; pictures show {rows} of them, spread over all" if rows < count else ""
+        return [f"{classes}; {recipe.recipe} learns them{some}"]
     return [f"{classes}; {recipe.recipe} does not use them{compatibility.with_labels(recipe.game)}"]

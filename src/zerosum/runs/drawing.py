@@ -20,7 +20,14 @@ from zerosum.runs.moments import Moment
 MARKS = (10, 30, 60, 120, 300)  # seconds of training at which there is a picture, whatever the recipe's interval
 BUDGET = 0.03  # of the time of training that these may take; the rest waits until it is within
 COLUMNS, TILES, POINTS = 8, 64, 10_000  # without classes
-EACH, ROWS = 10, 40  # samples of a class, and classes at most
+EACH, ROWS, FEWEST = 10, 40, 10  # samples of a class; classes at most, and with large pictures
+PIXELS = 1 << 22  # of a sheet with more than the fewest classes
+
+
+def classes_shown(dataset: Dataset) -> np.ndarray:
+    """Classes that have a row in a sheet: all, or so many of them, evenly spread, that the sheet stays small."""
+    pixels = dataset.shape[1] * dataset.shape[2] if dataset.is_image else 1
+    return spaced(len(dataset.classes), min(ROWS, max(FEWEST, PIXELS // (EACH * pixels))))
 
 
 class Drawing:
@@ -37,7 +44,7 @@ class Drawing:
         product = recipe.game.players()[recipe.game.product]
         conditional = "labels" in product.network.traits()
         self.columns = EACH if conditional else COLUMNS
-        self.labels = spaced(len(dataset.classes), ROWS).repeat(EACH) if conditional else None
+        self.labels = classes_shown(dataset).repeat(EACH) if conditional else None
         self._last = 0.0  # seconds of training at the last picture
         self._cost = self._spent = 0.0  # seconds that the last picture took, and all those by the clock
 
