@@ -20,6 +20,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM)  # a second one of these ends at once
 ASKING = (*ENDING, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))  # Windows has no terminal that hangs up
 TOGETHER = 0.1  # seconds; signals this close are one, as `timeout` sends each twice
 PATIENCE = 2.0  # seconds that a command has to clean up
+SHOW_CURSOR = "\x1b[?25h"
 AT_ONCE = "stopped at once; nothing more was saved"
 
 
@@ -151,6 +152,11 @@ class Watch(_Handlers):
         """End the process here and now; what is saved was flushed and renamed, so it stays whole."""
         training = self.training
         words = AT_ONCE if training is None else f"{AT_ONCE}; go on with: zerosum resume {training.place}"
-        with suppress(OSError):  # a console that is gone
-            os.write(2, (("\x1b[?25h" if os.isatty(2) else "") + f"\n{words}\n").encode())
-        os._exit(self.status)
+        leave(self.status - 128, words=f"\n{words}")
+
+
+def leave(number: int, _frame: FrameType | None = None, words: str = AT_ONCE) -> None:
+    """End the process here and now, with the status of a signal; a cursor that was hidden is shown again."""
+    with suppress(OSError):  # a console that is gone
+        os.write(2, f"{SHOW_CURSOR if os.isatty(2) else ''}{words}\n".encode())
+    os._exit(128 + number)
