@@ -14,7 +14,7 @@ from zerosum.core.errors import RunError
 from zerosum.runs import checkpoint, session, starting, training
 from zerosum.runs.directory import RunDirectory
 
-SMALL = [*words("mlp"), *EAGER, "judge.metrics=sliced-wasserstein"]
+SMALL = [*words("mlp"), *EAGER, "judge.metrics=sliced-wasserstein", "precision=fp32"]
 CODE = 'from pathlib import Path\nPath(__file__).with_name("executed").touch()\n'
 
 
