@@ -404,6 +404,12 @@ def test_runs_that_cannot_be_read_are_named_and_left_out(tmp_path, file, content
     assert "is no run directory (there is no recipe.toml)" in done.stderr
 
 
+def test_odd_facts_of_a_machine_keep_no_runs_from_being_compared(tmp_path):
+    odd = write_run(tmp_path / "a", machine={"precision": ["bf16"], "threads": None, "processor": {"x": 1}},
+                    data={"skip_bad": [1], "facts": {"shape": "CHW"}})  # fmt: skip
+    assert call("compare", odd, write_run(tmp_path / "b")).exit_code == 0
+
+
 def test_damaged_and_missing_logs_cost_their_numbers_alone(tmp_path):
     damaged, missing, well = (write_run(tmp_path / name, seed=seed) for seed, name in enumerate("abc"))
     add(damaged, {"images": 300, "metric": "fd", "value": "low", "protocol": PROTOCOL}, {"images": "x"})

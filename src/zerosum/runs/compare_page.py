@@ -20,7 +20,9 @@ from zerosum.runs.page import figure, page, table, text
 MOST = 8  # differences of a group that are told beside its name
 MOST_SETTINGS = 200
 PICTURED = 12  # runs whose samples are shown
-EXPLAINED = "± is half of a 95 % interval of Student's t over seeds; without it there is one seed. The best is bold."
+EXPLAINED = (
+    "± is half of a 95 % interval of Student's t over seeds; without it there is one seed. The best mean is bold."
+)
 COUNT, SEED = 36, 0  # samples of each, and the seed of their latents
 
 

@@ -122,12 +122,12 @@ class Entry:
         return {name: self.environment.get(name) for name in HARDWARE}
 
     @property
-    def key(self) -> tuple[Any, ...]:
+    def key(self) -> str:
         """Equal for runs that differ by their seed alone; a run that is not finished is like no other."""
         origin = self.environment["data"]
         data = origin["source"], origin["train"], origin.get("skip_bad")
         whole = self.state if self.state == "finished" else str(self.path.resolve())
-        return json.dumps(self.settings), *data, self.environment.get("precision"), self.code, whole
+        return json.dumps([self.settings, *data, self.environment.get("precision"), self.code, whole])
 
     @cached_property
     def series(self) -> dict[Column, dict[int, dict[str, Any]]]:
