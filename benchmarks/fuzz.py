@@ -37,6 +37,7 @@ SURFACES = {  # name: module and class; imported where they are played
     "words": "words.Words",
     "recipe": "recipes.Recipes",
     "model": "models.Models",
+    "run": "runs.Runs",
     "npy": "data.Npy",
     "npz": "data.Npz",
     "idx": "data.Idx",

@@ -176,8 +176,14 @@ def test_damaged_files_cost_their_part_of_the_page_alone(run, name, content):
 
 def test_lines_of_another_shape_are_left_out(run):
     line = {"images": 300, "metric": "fd", "protocol": PROTOCOL}
-    add(run.path, line | {"value": "high"}, {"images": 1}, line | {"value": math.nan, "floor": "low"})
-    rows = [{"images": "x", "fake_logit": 1.0}, {"images": 400, "fake_logit": [1], "seconds": "later"}]
+    add(
+        run.path,
+        line | {"value": "high"},
+        {"images": 1},
+        line | {"value": 1.0, "floor": "low"},
+        line | {"value": math.nan},
+    )
+    rows = [{"images": "x", "fake_logit": 1.0}, {"images": 400, "fake_logit": [1]}, {"images": 500, "seconds": "later"}]
     run.metrics.write_text(run.metrics.read_text() + "".join(json.dumps(row) + "\n" for row in rows))
     written = page(run)
     assert "This is no finite number." in written

@@ -77,7 +77,7 @@ def parse_json(text: str | bytes, shape: Any) -> Any:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"no JSON ({_reason(error)})") from error
-    fault = "nested too deeply" if _too_deep(value) else misfit(value, shape)
+    fault = _excess(value) or misfit(value, shape)
     if fault:
         raise DamagedError(fault)
     return value
@@ -93,8 +93,8 @@ def parse_toml(text: str) -> dict[str, Any]:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # tomllib raises both kinds of ValueError: its own and Python's
         raise DamagedError(f"not a TOML file: {_reason(error)}") from error
-    if _too_deep(table):
-        raise DamagedError("not a recipe: nested too deeply")
+    if fault := _excess(table):
+        raise DamagedError(f"not a recipe: {fault}")
     return table
 
 
@@ -102,18 +102,17 @@ def _reason(error: BaseException) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
 
 
-def _too_deep(value: Any) -> bool:
+def _excess(value: Any) -> str | None:
+    """What no file of ours has: nested more than DEEPEST deep, or numbers beyond counting."""
     layer = [value]
     for _ in range(DEEPEST):
-        layer = [
-            inner
-            for one in layer
-            if isinstance(one, (dict, list))
-            for inner in (one.values() if isinstance(one, dict) else one)
-        ]
+        if any(type(one) is int and abs(one) > values.LARGEST for one in layer):
+            return f"a whole number is beyond {values.LARGEST:,}"
+        tables = [one.values() if isinstance(one, dict) else one for one in layer if isinstance(one, (dict, list))]
+        layer = [inner for table in tables for inner in table]
         if not layer:
-            return False
-    return True
+            return None
+    return "nested too deeply"
 
 
 def misfit(value: Any, shape: Any, at: str = "") -> str | None:

@@ -104,7 +104,7 @@ def children(part: Part) -> list[tuple[str, Any]]:
 def walk(part: Part) -> list[Part]:
     """The part and all parts below it."""
     below = [one for _, child in children(part) for one in (child if isinstance(child, tuple) else (child,))]
-    return [part, *(deep for one in below for deep in walk(one))]
+    return [part, *(deep for one in below if isinstance(one, Part) for deep in walk(one))]
 
 
 def _known(part: Part, key: str) -> set[str]:

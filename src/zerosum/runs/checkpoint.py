@@ -9,20 +9,44 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from zerosum.core.errors import RunError, TrainingError
+from zerosum.core.errors import DamagedError, RunError, TrainingError, shown
+from zerosum.core.reading import misfit, parse_json, read_bytes
 
 Groups = dict[str, dict[str, Tensor]]
+NAME = r"[0-9]{9,18}"  # images, with zeros before them
+
+
+class File(TypedDict):
+    """A file of a checkpoint, in its manifest."""
+
+    bytes: int
+    sha256: str
+
+
+class Contents(TypedDict):
+    """What every manifest has."""
+
+    files: dict[str, File]
+
+
+class Sealed(TypedDict):
+    """A manifest, and its checksum."""
+
+    sha256: str
+    manifest: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -32,10 +56,6 @@ class Checkpoint:
     name: str
     tensors: Groups
     manifest: dict[str, Any]
-
-
-class DamagedError(RunError):
-    """A checkpoint whose files are not what its manifest says."""
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -118,13 +138,14 @@ def _sealed(manifest: dict[str, Any]) -> bytes:
 
 def _unsealed(content: bytes) -> dict[str, Any]:
     try:
-        sealed = json.loads(content)
+        sealed = parse_json(content, Sealed)
         text = json.dumps(sealed["manifest"], sort_keys=True, indent=1)
-        whole = hashlib.sha256(text.encode()).hexdigest() == sealed["sha256"]
-    except (ValueError, KeyError, TypeError):
-        whole = False
-    if not whole:
-        raise DamagedError("manifest.json is damaged")
+    except DamagedError as error:
+        raise DamagedError(f"manifest.json is damaged: {error}") from error
+    if hashlib.sha256(text.encode()).hexdigest() != sealed["sha256"]:
+        raise DamagedError("manifest.json is damaged (its sha256 differs)")
+    if fault := misfit(sealed["manifest"], Contents):
+        raise DamagedError(f"manifest.json is of another shape: {fault}")
     return sealed["manifest"]
 
 
@@ -135,13 +156,17 @@ def load(folder: Path) -> Checkpoint:
         DamagedError: a file is missing or differs.
     """
     try:
-        manifest = _unsealed((folder / "manifest.json").read_bytes())
+        manifest = _unsealed(read_bytes(folder / "manifest.json"))
         tensors = {}
         for file, expected in manifest["files"].items():
+            if Path(file).name != file:
+                raise DamagedError(f"manifest.json names {shown(file)}, which is no file of a checkpoint")
             content = (folder / file).read_bytes()
             if len(content) != expected["bytes"] or hashlib.sha256(content).hexdigest() != expected["sha256"]:
                 raise DamagedError(f"{file} is not what was written (its sha256 differs)")
             tensors[file.removesuffix(".safetensors")] = load_tensors(content)
+    except SafetensorError as error:
+        raise DamagedError(f"{file} is no file of tensors: {error}") from error
     except OSError as error:
         raise DamagedError(f"{Path(error.filename or folder).name} cannot be read: {error.strerror}") from error
     return Checkpoint(folder.name, tensors, manifest)
@@ -149,7 +174,7 @@ def load(folder: Path) -> Checkpoint:
 
 def names(folder: Path) -> list[str]:
     """Names of all complete checkpoints, oldest first."""
-    return sorted(path.name for path in folder.glob("[0-9]*") if path.is_dir())
+    return sorted(path.name for path in folder.glob("[0-9]*") if re.fullmatch(NAME, path.name) and path.is_dir())
 
 
 def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:

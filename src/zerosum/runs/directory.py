@@ -18,18 +18,57 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
 
 from filelock import FileLock, Timeout
 
 from zerosum.core import settings
-from zerosum.core.errors import DamagedError, RecipeError, RunError
-from zerosum.core.reading import read_text
+from zerosum.core.errors import DamagedError, RecipeError, RunError, ZerosumWarning, shown
+from zerosum.core.reading import read_json, read_text
+from zerosum.core.values import Count, Natural, Range
 from zerosum.recipes import Recipe
-from zerosum.runs import code
+from zerosum.runs import checkpoint, code
 from zerosum.runs.checkpoint import write_file
+
+
+class Facts(TypedDict):
+    """What is known of the data."""
+
+    shape: NotRequired[list[Count]]
+    classes: NotRequired[Natural]
+    looked_at: NotRequired[Natural]
+    distinct: NotRequired[Natural]
+    spread: NotRequired[float]
+
+
+class Origin(TypedDict):
+    """Where the data came from."""
+
+    source: str
+    root: NotRequired[str | None]
+    skip_bad: bool
+    rules: NotRequired[Natural]
+    fingerprint: str
+    train: Count
+    facts: NotRequired[Facts]
+
+
+class Environment(TypedDict):
+    """What environment.json must say; versions and hardware beside it are texts and numbers."""
+
+    threads: Annotated[int, Range(1, 4096)]
+    device: str
+    precision: Literal["fp32", "bf16"]
+    processor: NotRequired[str | None]
+    accelerator: NotRequired[str | None]
+    torch: NotRequired[str | None]
+    measured: NotRequired[dict[str, Any] | None]
+    data: Origin
+
 
 INTACT = "`zerosum sample`, `report` and `doctor` work without it"
 
@@ -125,8 +164,15 @@ class RunDirectory:
         write_file(self.path / "recipe.toml", settings.to_toml(recipe).encode())
 
     def environment(self) -> dict[str, Any]:
-        """Read versions, hardware and the origin of the data."""
-        return json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+        """Read versions, hardware and the origin of the data.
+
+        Raises:
+            DamagedError: it is missing, or not what a training writes.
+        """
+        try:
+            return cast("dict[str, Any]", read_json(self.path / "environment.json", Environment))
+        except DamagedError as error:
+            raise DamagedError(f"{error}; {INTACT}") from error
 
     def write_environment(self, environment: dict[str, Any]) -> None:
         """Replace what is known of the machine and the origin of the data."""
@@ -141,14 +187,23 @@ class RunDirectory:
         numbered = ((int(path.stem), path) for path in self.samples.glob("*.png") if path.stem.isdecimal())
         return dict(sorted(numbered))
 
-    def point(self, name: str, checkpoint: str) -> None:
+    def point(self, name: str, saved: str) -> None:
         """Let `latest` or `best` name a checkpoint."""
-        write_file(self.path / name, f"{checkpoint}\n".encode())
+        write_file(self.path / name, f"{saved}\n".encode())
 
     def pointed(self, name: str) -> str | None:
-        """Checkpoint that `latest` or `best` names."""
+        """Checkpoint that `latest` or `best` names; None without such a file, or where it is damaged: a warning."""
         file = self.path / name
-        return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+        if not file.exists():
+            return None
+        try:
+            text = read_text(file, 1_000).strip()
+            if not re.fullmatch(checkpoint.NAME, text):
+                raise DamagedError(f"{file} is damaged: {shown(text)} is no name of a checkpoint")
+        except DamagedError as error:
+            warnings.warn(f"{error}; going on without it", ZerosumWarning, stacklevel=2)
+            return None
+        return text
 
 
 def refuse_existing(path: Path) -> None:

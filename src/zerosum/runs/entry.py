@@ -6,17 +6,17 @@ import hashlib
 import json
 import math
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from zerosum.core.errors import DamagedError, RunError, ZerosumError
+from zerosum.core.reading import parse_toml, read_bytes, read_json, read_text
 from zerosum.core.values import Length
 from zerosum.runs.directory import RunDirectory, is_run
-from zerosum.runs.logs import read_lines
+from zerosum.runs.logs import read_evaluations, read_reports
 from zerosum.runs.verdict import direction, is_number
 
 DAMAGE = (
@@ -78,7 +78,7 @@ class Entry:
                 f"{path} is no run directory (there is no recipe.toml); `zerosum train --out {path}` makes one"
             )
         faults: list[str] = []
-        metrics, evaluations = read_log(run.metrics, faults), sound(read_log(run.evaluations, faults), faults)
+        metrics, evaluations = read_reports(run.metrics, faults.append), sound(run, faults)
         try:
             environment = run.environment()
             settings = _made(environment["data"]) | recipe_settings(run)
@@ -87,7 +87,7 @@ class Entry:
         except DAMAGE as error:
             raise DamagedError(f"{path}: recipe.toml or environment.json is damaged ({error})") from error
         files = sorted((run.path / "code").glob("*.py"))
-        code = hashlib.sha256(b"\n".join(file.read_bytes() for file in files)).hexdigest()
+        code = hashlib.sha256(b"\n".join(read_bytes(file) for file in files if file.is_file())).hexdigest()
         return cls(run.path, settings, seed, environment, metrics, evaluations, state, code, tuple(faults))
 
     @property
@@ -176,7 +176,19 @@ def state_of(run: RunDirectory, settings: dict[str, Any], environment: dict[str,
 def _seconds(run: RunDirectory, latest: str | None) -> float:
     """Seconds of training at the latest checkpoint; 0 before the first."""
     file = run.checkpoints / (latest or "") / "manifest.json"
-    return float(json.loads(file.read_text())["manifest"]["seconds"]) if latest and file.is_file() else 0.0
+    return float(read_json(file, Sealed)["manifest"]["seconds"]) if latest and file.is_file() else 0.0
+
+
+class Clock(TypedDict):
+    """What is read of a manifest here."""
+
+    seconds: float
+
+
+class Sealed(TypedDict):
+    """A manifest with its checksum."""
+
+    manifest: Clock
 
 
 def _held(run: RunDirectory) -> bool:
@@ -195,7 +207,7 @@ def _held(run: RunDirectory) -> bool:
 
 def recipe_settings(run: RunDirectory) -> Line:
     """Settings of recipe.toml by dotted name, without a look at the parts that they name."""
-    return dict(flat(tomllib.loads((run.path / "recipe.toml").read_text(encoding="utf-8"))))
+    return dict(flat(parse_toml(read_text(run.path / "recipe.toml"))))
 
 
 def _made(data: Line) -> Line:
@@ -206,33 +218,10 @@ def _made(data: Line) -> Line:
     return shape | ({"classes": facts["classes"]} if facts.get("classes") else {})
 
 
-def read_log(path: Path, faults: list[str]) -> list[Line]:
-    """Lines of a log that stand on the clock; of others their number is a fault."""
-    try:
-        lines: list[Any] = read_lines(path)
-        written = sum(bool(line.strip()) for line in path.read_bytes().splitlines())
-    except (OSError, ValueError) as error:
-        faults.append(f"{path.name} cannot be read ({error})")
-        return []
-    whole = [line for line in lines if isinstance(line, dict) and type(line.get("images")) is int]
-    if len(whole) < written:
-        faults.append(f"{path.name}: {written - len(whole):,} of {written:,} lines are damaged, and left out")
-    return whole
-
-
-def sound(evaluations: list[Line], faults: list[str]) -> list[Line]:
-    """Lines that have all that a measured number needs; levels that are no numbers are left out of them."""
-    whole = [
-        line
-        for line in evaluations
-        if isinstance(line.get("metric"), str)
-        and isinstance(line.get("protocol"), dict)
-        and isinstance(line.get("value"), (int, float))
-    ]
-    if len(whole) < len(evaluations):
-        lost = len(evaluations) - len(whole)
-        faults.append(f"evaluations.jsonl: {lost:,} of {len(evaluations):,} lines are no evaluations, and left out")
-    return [{key: value for key, value in one.items() if key not in LEVELS or is_number(value)} for one in whole]
+def sound(run: RunDirectory, faults: list[str]) -> list[Line]:
+    """Evaluations of a run; levels that are no numbers are left out of them, and damaged lines, which is said."""
+    lines = read_evaluations(run.evaluations, faults.append)
+    return [{key: value for key, value in one.items() if key not in LEVELS or is_number(value)} for one in lines]
 
 
 def flat(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -243,7 +232,7 @@ def flat(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
             yield from flat(value, "" if key == "game" else f"{key}.")
         elif isinstance(value, list):
             yield key, "+".join(str(one).partition(":")[0] for one in value) or "none"
-            yield from (row for one in value for row in _fields(f"{key}.{one.partition(':')[0]}", one))
+            yield from (row for one in map(str, value) for row in _fields(f"{key}.{one.partition(':')[0]}", one))
         elif isinstance(value, str) and _PART.match(value):
             yield key, value.partition(":")[0]
             yield from _fields(key, value)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from zerosum.core import settings
 from zerosum.core.average import NoAverage
-from zerosum.core.errors import DataError, RunError, ZerosumWarning
+from zerosum.core.errors import DamagedError, DataError, RunError, ZerosumWarning
 from zerosum.data import Dataset, Preparation, open_data, to_images
 from zerosum.metrics.evidence import Samples
 from zerosum.recipes import Judging
@@ -172,11 +172,15 @@ def find_subject(place: str | Path, *, trust: bool = False) -> Subject:
     path = Path(place)
     folder = path.parent if path.suffix == ".safetensors" else path
     if (folder / "recipe.toml").is_file():  # a run, or a generator file that still lies in its run
-        origin = RunDirectory.open(folder).environment()["data"]
         generator = load_generator(find_generator(path), trust=trust)
-        told = origin["source"], origin["root"], origin["skip_bad"], origin["fingerprint"], origin["train"]
+        try:
+            origin = RunDirectory.open(folder).environment()["data"]
+        except DamagedError as error:
+            warnings.warn(f"{error}; name the data by --data", ZerosumWarning, stacklevel=2)
+            return Subject(generator)
+        told = origin["source"], origin.get("root"), origin["skip_bad"], origin["fingerprint"], origin["train"]
         return Subject(generator, *told)
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" or (path / "generator.safetensors").is_file():
         return Subject(load_generator(find_generator(path), trust=trust))
     if not path.exists():
         raise RunError(f"{place}: there is no such run, generator file, folder, archive or array file")

@@ -14,7 +14,7 @@ from zerosum.recipes import Recipe
 from zerosum.runs.evaluate import drawn, known, weights_of
 from zerosum.runs.generator import Generator
 from zerosum.runs.judge import Judge
-from zerosum.runs.logs import Logs, read_lines
+from zerosum.runs.logs import Logs
 from zerosum.runs.progress import Display
 from zerosum.runs.record import Judgement, failure
 
@@ -51,7 +51,7 @@ class Evaluator:
 
     def has(self, images: int) -> bool:
         """True where samples were judged at this clock."""
-        return any(line["images"] == images for line in read_lines(self.logs.run.evaluations))
+        return any(line["images"] == images for line in self.logs.evaluations)
 
     def evaluate(self, images: int, generator: Callable[[], Generator], note: Callable[..., Any]) -> None:
         """Judge samples of a generator; `note` writes what could not be measured between the reports."""

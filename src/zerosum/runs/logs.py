@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
+from zerosum.core.errors import DamagedError, ZerosumWarning
 from zerosum.core.game import role
+from zerosum.core.reading import parse_json, read_bytes
+from zerosum.core.values import Natural
 from zerosum.runs.directory import RunDirectory
 
+LARGEST = 1 << 30  # bytes of a log
+Say = Callable[[str], None]
 TIMES = ("seconds", "images_per_second")  # fields of a line that differ between equal runs
 
 
@@ -30,7 +38,7 @@ class Logs:
         self._read()
 
     def _read(self) -> None:
-        self.reports, self.evaluations = read_lines(self.run.metrics), read_lines(self.run.evaluations)
+        self.reports, self.evaluations = read_reports(self.run.metrics), read_evaluations(self.run.evaluations)
 
     def metrics(self, line: dict[str, Any]) -> None:
         """Append one report, or an event."""
@@ -63,7 +71,7 @@ class Logs:
         """Forget every line written after `flush` gave these sizes."""
         for path in self.files:
             with path.open("ab") as file:
-                file.truncate(sizes.get(path.name, 0))
+                file.truncate(min(sizes.get(path.name, 0), file.tell()))  # a file that lost its end gets no zeros
         self._read()
 
 
@@ -72,12 +80,63 @@ def _append(path: Path, line: str) -> None:
         file.write(line + "\n")
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a .jsonl file; a line cut off by a killed process is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+class Report(TypedDict):
+    """A line of metrics.jsonl; beside these, numbers by name."""
+
+    images: Natural
+    epoch: NotRequired[float]
+    seconds: NotRequired[float]
+    images_per_second: NotRequired[float]
+    findings: NotRequired[dict[str, str]]
+    ended: NotRequired[str]
+    not_finite: NotRequired[str]
+    error: NotRequired[str]
+
+
+class Evaluation(TypedDict):
+    """A line of evaluations.jsonl."""
+
+    images: Natural
+    metric: str
+    value: float
+    protocol: dict[str, Any]
+    higher_is_better: NotRequired[bool | None]
+    spread: NotRequired[float | None]
+    floor: NotRequired[float | None]
+    baseline: NotRequired[float | None]
+    warning: NotRequired[str | None]
+
+
+def read_reports(path: Path, say: Say | None = None) -> list[dict[str, Any]]:
+    """Lines of metrics.jsonl; see `read_lines`."""
+    return read_lines(path, Report, say)
+
+
+def read_evaluations(path: Path, say: Say | None = None) -> list[dict[str, Any]]:
+    """Lines of evaluations.jsonl; see `read_lines`."""
+    return read_lines(path, Evaluation, say)
+
+
+def read_lines(path: Path, shape: Any, say: Say | None = None) -> list[dict[str, Any]]:
+    """Lines of a .jsonl file that are of a shape; of others `say` hears, by default as a warning.
+
+    A last line that a killed process did not finish is left out, and is no fault.
+    """
+    say = say or (lambda text: warnings.warn(text, ZerosumWarning, stacklevel=4))
+    try:
+        *lines, unfinished = read_bytes(path, LARGEST).split(b"\n")
+    except DamagedError as error:
+        say(f"{error}; going on without it")
+        return []
+    rows, damaged = [], 0
+    for line in filter(bytes.strip, lines):
         try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
+            rows.append(parse_json(line, shape))
+        except DamagedError:
+            damaged += 1
+    if unfinished:
+        with suppress(DamagedError):
+            rows.append(parse_json(unfinished, shape))
+    if damaged:
+        say(f"{path.name}: {damaged:,} of {damaged + len(rows):,} lines are damaged, and left out")
     return rows

@@ -18,8 +18,9 @@ from zerosum.runs.charts import charts, value_of
 from zerosum.runs.checkpoint import write_file
 from zerosum.runs.curves import learning_charts
 from zerosum.runs.directory import RunDirectory
-from zerosum.runs.entry import DAMAGE, flat, read_log, recipe_settings, sound, state_of
+from zerosum.runs.entry import DAMAGE, flat, recipe_settings, sound, state_of
 from zerosum.runs.gallery import gallery
+from zerosum.runs.logs import read_reports
 from zerosum.runs.moments import clock
 from zerosum.runs.page import command, facts, folded, page, table, text
 from zerosum.runs.scores import scores
@@ -79,7 +80,7 @@ def read(run: RunDirectory) -> Told:
     recipe = attempt("recipe.toml", lambda: read_text(run.path / "recipe.toml"), "")
     chosen = attempt("recipe.toml", lambda: recipe_settings(run), {}) if recipe else {}
     environment = attempt("environment.json", lambda: dict(run.environment()), {})
-    reports, evaluations = read_log(run.metrics, faults), sound(read_log(run.evaluations, faults), faults)
+    reports, evaluations = read_reports(run.metrics, faults.append), sound(run, faults)
     state = (
         attempt("its state", lambda: state_of(run, chosen, environment, reports), "") if chosen and environment else ""
     )

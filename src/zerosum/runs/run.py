@@ -12,7 +12,7 @@ from zerosum.recipes import Recipe
 from zerosum.runs import code
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.generator import Generator, find_generator, load_generator
-from zerosum.runs.logs import read_lines
+from zerosum.runs.logs import read_evaluations, read_reports
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Run:
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """One dictionary for each report."""
-        return read_lines(self.path / "metrics.jsonl")
+        return read_reports(self.path / "metrics.jsonl")
 
     @property
     def evaluations(self) -> list[dict[str, Any]]:
         """One dictionary for each evaluation, with its protocol."""
-        return read_lines(self.path / "evaluations.jsonl")
+        return read_evaluations(self.path / "evaluations.jsonl")
 
     @property
     def generator(self) -> Generator:

@@ -85,7 +85,7 @@ def train(
     refuse_existing(path)
     origin = {"source": whole_place(data), "root": _absolute(data_root), "skip_bad": skip_bad, "rules": RULES}
     if before is not None:
-        origin |= {"root": origin["root"] or before["root"], "skip_bad": skip_bad or before["skip_bad"]}
+        origin |= {"root": origin["root"] or before.get("root"), "skip_bad": skip_bad or before["skip_bad"]}
     place = choose_device(device)
     early.check(chosen)
     dataset = _open(chosen, origin, display, fitting=True)
@@ -268,7 +268,7 @@ def _open(recipe: Recipe, origin: dict[str, Any], display: Display, *, fitting: 
         origin["source"],
         recipe.data,
         seed=recipe.seed,
-        data_root=origin["root"],
+        data_root=origin.get("root"),
         skip_bad=origin["skip_bad"],
         report=display.work,
         rules=origin.get("rules", 1),
@@ -333,6 +333,11 @@ def _go_on(training: Training, display: Display) -> None:
         place = training.environment["from"]["path"]
         raise RunError(
             f"{training.run.path} was ended before it had taken its weights from {place}; remove it, and start it again"
+        )
+    if saved is None and training.run.pointed("latest") is not None:
+        raise RunError(
+            f"{training.run.path}: its checkpoints are gone, so it cannot go on; generator.safetensors still samples, "
+            "and starts a new run by --from"
         )
     if saved is None:
         display.say("no checkpoint had been written yet; starting from the beginning")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch import nn
 
 from zerosum.core.engine import Engine
-from zerosum.core.errors import TrainingError
+from zerosum.core.errors import DamagedError, TrainingError
 from zerosum.core.interrupt import Interrupt
+from zerosum.core.reading import misfit
 from zerosum.core.space import Space
-from zerosum.core.values import Length
+from zerosum.core.values import Length, Natural, NonNegative
 from zerosum.data import Dataset, Feed
 from zerosum.recipes import Recipe
 from zerosum.runs import checkpoint, health, stopping
@@ -35,6 +36,26 @@ ROLLBACKS = 3  # of a run; more are no accident
 def make_space(recipe: Recipe, dataset: Dataset) -> Space:
     """Sizes that the networks take from recipe and data."""
     return Space(dataset.shape, recipe.game.latent.size, len(dataset.classes))
+
+
+class Moves(TypedDict):
+    """How far a player came."""
+
+    updates: Natural
+    images: Natural
+
+
+class Manifest(TypedDict):
+    """Numbers of a checkpoint, without which a training cannot go on."""
+
+    recipe: str
+    data: str
+    images: Natural
+    seconds: NonNegative
+    attempt: NotRequired[Natural]
+    logs: dict[str, Natural]
+    seats: dict[str, Moves]
+    ledger: dict[str, Natural]
 
 
 @dataclass
@@ -286,10 +307,15 @@ class Training:
         """Continue where a checkpoint was written.
 
         Raises:
-            RunError: recipe or data are not those of the checkpoint.
+            RunError: recipe or data are not those of the checkpoint, or it is not what a training writes.
         """
+        if fault := misfit(saved.manifest, Manifest):
+            raise DamagedError(f"checkpoint {saved.name}: its manifest is of another shape: {fault}")
         self.keeper.admit(saved)
-        self.engine.load(saved.tensors, saved.manifest)
+        try:
+            self.engine.load(saved.tensors, saved.manifest)
+        except (LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise DamagedError(f"checkpoint {saved.name} does not fit its recipe: {str(error)[:200]}") from error
         self.feed.position = self.saved = saved.manifest["images"]
         self.logs.cut(saved.manifest["logs"])
         checkpoint.drop_newer(self.run.checkpoints, saved.name)

@@ -7,12 +7,12 @@ import itertools
 import warnings
 from pathlib import Path
 
-from zerosum.core.errors import RecipeError, ZerosumWarning
+from zerosum.core.errors import DamagedError, RecipeError, ZerosumWarning
 from zerosum.recipes import Recipe
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.health.course import WINDOW, Course, Finding, Line
 from zerosum.runs.health.symptoms import SYMPTOMS
-from zerosum.runs.logs import read_lines
+from zerosum.runs.logs import read_evaluations, read_reports
 
 LEAST_REPORTS = 2  # in which something has to last
 
@@ -97,13 +97,18 @@ def read_course(place: str | Path) -> Course:
         RunError: there is no such run.
     """
     run = RunDirectory.open(place)
-    reports, evaluations = read_lines(run.metrics), read_lines(run.evaluations)
+    reports, evaluations = read_reports(run.metrics), read_evaluations(run.evaluations)
     try:
         recipe = run.recipe(partly=True)
     except RecipeError as error:
         warnings.warn(f"{error.faults[0]}; advice is not held against it", ZerosumWarning, stacklevel=2)
         recipe = Recipe()
-    return Course(recipe, run.environment().get("data", {}), reports, evaluations)
+    try:
+        data = run.environment()["data"]
+    except DamagedError as error:
+        warnings.warn(f"{error}; what depends on the data is not looked at", ZerosumWarning, stacklevel=2)
+        data = {}
+    return Course(recipe, data, reports, evaluations)
 
 
 def diagnose(place: str | Path) -> list[Finding]:
