@@ -420,7 +420,7 @@ def test_damaged_and_missing_logs_cost_their_numbers_alone(tmp_path):
     done = call("compare", damaged, missing, well)
     assert done.exit_code == 0, done.stderr
     assert done.stderr.splitlines() == [
-        f"careful: {damaged}: metrics.jsonl: 2 of 5 lines are damaged, and left out",
+        f"careful: {damaged}: metrics.jsonl: 3 of 5 lines are damaged, and left out",
         f"careful: {damaged}: evaluations.jsonl: 2 of 5 lines are damaged, and left out",
         f"careful: {missing}: {missing / 'metrics.jsonl'} is missing; going on without it",
         f"careful: {missing}: {missing / 'evaluations.jsonl'} is missing; going on without it",

@@ -49,7 +49,7 @@ def test_every_kind_of_outcome_is_told_apart(call, kind):
 
 
 @pytest.mark.parametrize(
-    ("name", "cases"), [("words", 60), ("recipe", 20), ("model", 30), *((name, 12) for name in DATA)]
+    ("name", "cases"), [("words", 60), ("recipe", 20), ("model", 20), ("run", 8), *((name, 12) for name in DATA)]
 )
 def test_a_few_cases_of_every_surface(name, cases, tmp_path):
     outcomes = list(play(surface(name, tmp_path), range(cases), seed=1))

@@ -1,7 +1,7 @@
 """Checkpoints: safetensors and a manifest, written aside, flushed to disk, renamed; what is damaged is noticed.
 
 A checkpoint either exists whole or not at all: a process killed at any instant leaves the previous one untouched.
-No pickle is written or read.
+No pickle is written or read here.
 """
 
 from __future__ import annotations

@@ -1,0 +1,138 @@
+"""Damage in a run directory: a sentence about it, and what can be done without it is done."""
+
+import json
+import shutil
+from typing import TypedDict
+
+import pytest
+from typer.testing import CliRunner
+
+import zerosum
+from benchmarks.surfaces.runs import WORDS
+from zerosum.cli.main import app
+from zerosum.core import reading
+from zerosum.core.errors import DamagedError, ZerosumWarning
+from zerosum.core.values import Count
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return zerosum.train(
+        "digits", "dcgan", WORDS, images=64, out=tmp_path_factory.mktemp("damage") / "run", threads=1, quiet=True
+    ).path
+
+
+@pytest.fixture
+def run(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "run")
+
+
+def outcome(command, run, folder):
+    arguments = {
+        "sample": ["sample", run, "--count", 2, "--out", folder / "s.npz"],
+        "resume": ["resume", run, "--quiet", "--threads", 1],
+        "evaluate": ["evaluate", run, "--count", 20, "--metrics", "sliced-wasserstein", "--quiet", "--threads", 1],
+    }
+    done = call(*arguments.get(command, [command, run]))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done
+
+
+def write(content):
+    return lambda path: path.write_bytes(content)
+
+
+def folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("file", "spoil", "works", "stops"),
+    [
+        ("best", write(b"\xff\xfe"), "sample doctor report compare resume", ""),
+        ("latest", write(b"\x00"), "sample doctor compare", ""),
+        ("best.safetensors", write(b""), "sample evaluate", ""),
+        ("environment.json", write(b"{"), "sample doctor report", "compare resume"),
+        ("environment.json", folder, "sample doctor", "compare"),
+        ("recipe.toml", write(b"\xff"), "sample doctor report", "compare resume"),
+        ("recipe.toml", write(b"batch = ["), "sample doctor", "resume"),
+        ("metrics.jsonl", write(b"[1]\n3\nnull\n"), "doctor report compare resume", ""),
+        ("metrics.jsonl", write(b'{"images": "x"}\n'), "doctor compare", ""),
+        ("evaluations.jsonl", write(b"\xff\xff\n{}\n"), "doctor report compare", ""),
+        ("generator.safetensors", write(b"x" * 20), "doctor report", "sample evaluate"),
+    ],
+)
+def test_what_is_damaged_stops_only_what_needs_it(run, tmp_path, file, spoil, works, stops):
+    spoil(run / file)
+    for command in works.split():
+        done = outcome(command, run, tmp_path)
+        assert done.exit_code == 0, (command, done.stderr)
+    for command in stops.split():
+        done = outcome(command, run, tmp_path)
+        assert done.exit_code == 2, command
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert file in line
+
+
+def test_a_damaged_line_is_left_out_and_said(run):
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    (run / "metrics.jsonl").write_text("\n".join([lines[0], '{"images": -3}', '{"seconds": 1}', *lines[1:]]) + "\n")
+    with pytest.warns(ZerosumWarning, match=r"metrics\.jsonl: 2 of \d lines are damaged, and left out"):
+        assert [json.dumps(line) for line in zerosum.Run(run).metrics] == lines
+    done = outcome("doctor", run, run)
+    assert "careful: metrics.jsonl: 2 of" in done.stderr
+
+
+def test_a_line_that_was_cut_off_is_no_fault(run):
+    before = zerosum.Run(run).metrics
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"images": 3')
+    assert zerosum.Run(run).metrics == before
+
+
+def test_a_run_whose_checkpoints_are_gone_is_not_begun_anew(run, tmp_path):
+    shutil.rmtree(run / "checkpoints")
+    logs = (run / "metrics.jsonl").read_bytes()
+    done = outcome("resume", run, tmp_path)
+    assert done.exit_code == 2
+    assert "its checkpoints are gone" in done.stderr
+    assert (run / "metrics.jsonl").read_bytes() == logs
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[" * 100 + "]" * 100, "nested too deeply"),
+        ("[" * 100_000, "no JSON (nested too deeply)"),
+        ('{"data": {"train": 0}, "threads": 1}', "data.train: 0 must be at least 1"),
+        ('{"data": {"train": 3}}', "threads is missing"),
+        ('{"data": {"train": true}, "threads": 1}', "data.train: True is not a whole number"),
+        ('{"data": [], "threads": 1}', "data: [] is not a table"),
+        ('{"threads": 1e400}', "data is missing"),
+        ("9" * 5000, "no JSON (Exceeds the limit"),
+        ("9" * 50, "a whole number is beyond 9,007,199,254,740,992"),
+    ],
+)
+def test_a_shape_is_declared_and_held(text, fault):
+    class Data(TypedDict):
+        train: Count
+
+    class Shape(TypedDict):
+        data: Data
+        threads: int
+
+    with pytest.raises(DamagedError) as raised:
+        reading.parse_json(text, Shape)
+    assert fault in str(raised.value)
+    assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "/dev", "nowhere"])
+def test_what_is_no_file_is_not_read(place, tmp_path):
+    with pytest.raises(DamagedError, match=r"is (missing|no file)"):
+        reading.read_text(tmp_path / place)
