@@ -39,7 +39,7 @@ def _contents(path: Path, drop: Sequence[str]) -> Contents:
     except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a table ({error})") from error
     first = "the first row names the columns" if header else "the first row is no header"
-    dropped = f", without {len(drop)} dropped ones" if drop else ""
+    dropped = f", {len(drop)} dropped" if drop else ""
     note = f"table: {len(values):,} rows of {values.shape[1]} columns ({_listed(names)}){dropped}; {first}"
     return Contents(array=values, notes=(note,), where=str(path), columns=names)
 
