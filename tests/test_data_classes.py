@@ -40,6 +40,9 @@ def test_runs_of_earlier_versions_keep_their_classes_and_split(tmp_path):
     assert old.fingerprint != new.fingerprint
     count = np.sort(np.random.default_rng(0).permutation(12)[:3])
     assert old.held_out.tolist() == count.tolist()
+    assert open_data("digits", rules=1).fingerprint.startswith(
+        "8e132e0bd312243b"
+    )  # as it was before rules had a number
     plain = folder(tmp_path / "plain", {f"{k}.png": png(k) for k in range(9)})
     assert open_data(plain, rules=1).fingerprint == open_data(plain).fingerprint
 
