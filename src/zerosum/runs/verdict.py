@@ -37,10 +37,7 @@ def verdict(line: Line) -> tuple[Tone, str]:
     place = position(value, floor, baseline)
     if floor is not None and baseline is not None:
         if place is None or (floor > baseline) != way:
-            return (
-                "warn",
-                "The floor does not lie beyond the baseline, so this number cannot tell here: too few samples.",
-            )
+            return "warn", "The baseline is better than real samples here, so this number cannot tell."
         if place <= AS_REAL:
             return "good", "As good as real samples, by this number."
         if place >= 1:
