@@ -388,7 +388,18 @@ def test_time_and_rules_end_a_run_too(tmp_path):
 
 
 @pytest.mark.parametrize("file", ["recipe.toml", "environment.json"])
-@pytest.mark.parametrize("content", [b"{", b"\xff", b"[]", b"3", b'{"data": 3, "seed": 1}', b"seed = []"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"\xff",
+        b"[]",
+        b"3",
+        b'{"data": 3, "seed": 1}',
+        b"seed = []",
+        b'{"data": {"source": "x", "fingerprint": "y", "train": 1e400}}',
+    ],
+)
 def test_runs_that_cannot_be_read_are_named_and_left_out(tmp_path, file, content):
     path, well = write_run(tmp_path / "a"), write_run(tmp_path / "b")
     (path / file).write_bytes(content)
