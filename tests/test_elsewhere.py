@@ -72,11 +72,11 @@ def test_a_run_of_a_gpu_goes_on_on_a_cpu(run, capfd):
 
 
 def test_threads_that_are_not_there_are_not_taken_over(run, capfd):
-    edit(run, threads=10_000)
+    edit(run, threads=4_000)
     assert go_on(run).finished
     assert torch.get_num_threads() == 1
-    assert f"this run had 10000 threads, and there are {machine.cores()} cores here; it goes on with 1" in said(capfd)
-    assert recorded(run)["continuations"][0]["changed"] == {"threads": [10_000, 1]}
+    assert f"this run had 4000 threads, and there are {machine.cores()} cores here; it goes on with 1" in said(capfd)
+    assert recorded(run)["continuations"][0]["changed"] == {"threads": [4_000, 1]}
 
 
 def test_threads_that_were_asked_for_are_taken_and_said(monkeypatch, capfd):

@@ -105,7 +105,7 @@ def train(
     with _clear_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         run = RunDirectory.create(path, chosen, environment, [str(file) for file in use])
-    return _play(run, chosen, dataset, environment, display, start=start)
+    return _play(run, chosen, dataset, environment, display, start=start, measured=measured)
 
 
 def resume(
@@ -171,10 +171,11 @@ def resume(
     origin = _origin(recorded["data"], None if data is None else kept(data), data_root)
     dataset = _reopen(run, chosen, origin, display, [*settings, *([f"length={images}"] if images is not None else [])])
     environment["data"] = origin
+    measured = None
     if chosen != before or elsewhere.changes(recorded, environment):
         measured = prove(chosen, dataset, torch.device(environment["device"]), display, (environment["precision"],))
         environment["measured"] = dataclasses.asdict(measured)
-    return _play(run, chosen, dataset, environment, display, resumed=True)
+    return _play(run, chosen, dataset, environment, display, resumed=True, measured=measured)
 
 
 def _origin(before: dict[str, Any], data: str | Path | None, data_root: str | Path | None) -> dict[str, Any]:
@@ -294,6 +295,7 @@ def _play(
     display: Display,
     resumed: bool = False,
     start: starting.Start | None = None,
+    measured: Measured | None = None,
 ) -> Run:
     with _clear_errors(run.path):
         run.hold()
@@ -313,9 +315,9 @@ def _play(
             )
             for line in [] if resumed else environment["decisions"]:
                 display.say(f"  {line}")
-            if "measured" in environment:
+            if measured is not None:
                 left = None if training.total is None else training.total - training.feed.position
-                display.say(f"  {plan.expectation(Measured(**environment['measured']), left)}")
+                display.say(f"  {plan.expectation(measured, left)}")
             with Interrupt(display.say, run.path) as interrupt, _reporting(training):
                 finished = training.play(interrupt)
         finally:
