@@ -9,7 +9,7 @@ from typing import Literal
 
 from PIL import ImageColor
 
-from zerosum.core.errors import RecipeError
+from zerosum.core.errors import RecipeError, shown
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Fraction
 from zerosum.data.ranges import Span, read_span
@@ -54,13 +54,13 @@ class Preparation(Part):
         found = re.fullmatch(r"auto|own|([1-9]\d*)(?:x([1-9]\d*))?", self.size)
         if found is None:
             raise RecipeError(
-                f"preparation 'images': size: {self.size!r} is not auto, own, 64, or 48x64 (height x width)"
+                f"preparation 'images': size: {shown(self.size)} is not auto, own, 64, or 48x64 (height x width)"
             )
         if max(int(side or 0) for side in found.groups()) > 8192:
-            raise RecipeError(f"preparation 'images': size: {self.size!r} is above 8192 pixels a side")
+            raise RecipeError(f"preparation 'images': size: {shown(self.size)} is above 8192 pixels a side")
         if re.fullmatch(r"all|\d{1,3}", self.levels) is None:
             raise RecipeError(
-                f"preparation 'images': levels: {self.levels!r} is not all, or a number of folders as 0 or 2"
+                f"preparation 'images': levels: {shown(self.levels)} is not all, or a number of folders as 0 or 2"
             )
         for field, check in (("background", ImageColor.getrgb), ("range", read_span)):
             try:
