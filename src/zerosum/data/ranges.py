@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zerosum.core.errors import DataError
+from zerosum.core.errors import DataError, shown
 
 Span = tuple[float, float]  # what becomes 0, and what becomes 255
 DEPTHS = (1023, 4095, 16383, 65535)  # the largest numbers of 10, 12, 14 and 16 bits
@@ -54,7 +54,7 @@ def read_span(text: str) -> Span | None:
         return None
     found = re.fullmatch(rf"({_NUMBER})\.\.({_NUMBER})", text)
     if found is None or not float(found[1]) < float(found[2]) or math.isinf(float(found[2]) - float(found[1])):
-        raise ValueError(f"{text!r} is not auto, or LOW..HIGH as in 0..4095 or -1..1")
+        raise ValueError(f"{shown(text)} is not auto, or LOW..HIGH as in 0..4095 or -1..1")
     return float(found[1]), float(found[2])
 
 
