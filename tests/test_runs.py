@@ -18,6 +18,7 @@ import zerosum
 from tests.small import EAGER, words
 from zerosum.core import settings
 from zerosum.core.errors import DataError, RecipeError, RunError, TrainingError
+from zerosum.data import kept
 from zerosum.games.adversarial import Adversarial
 from zerosum.latents import Truncated
 from zerosum.recipes import read_recipe
@@ -25,6 +26,7 @@ from zerosum.runs import checkpoint, drawing, moments, plan, rehearsal, saving, 
 from zerosum.runs.decisions import decisions
 from zerosum.runs.entry import Entry
 from zerosum.runs.generator import load_generator, with_latent
+from zerosum.runs.judge import Judge
 from zerosum.runs.logs import TIMES
 
 MARKS = drawing.MARKS
@@ -499,10 +501,11 @@ def test_what_was_decided_is_said_and_kept(tmp_path, capfd):
     ):
         run = zerosum.train("digits", "mlp", [*words("mlp"), *EAGER, *labelled], images=32, out=tmp_path / name)
         said = capfd.readouterr().err.splitlines()
-        decided = ["held out: 180 of 1,797 (held_out=0.1), to judge by", classes + uses]
+        judged = "judged by: fd, kid, prdc, sliced-wasserstein; extractor digits-cnn-v1"
+        decided = ["held out: 180 of 1,797 (held_out=0.1), to judge by", classes + uses, judged]
         assert json.loads((run.path / "environment.json").read_text())["decisions"] == decided
         first = next(number for number, line in enumerate(said) if line.startswith("training mlp on digits"))
-        assert said[first + 1 : first + 3] == [f"  {line}" for line in decided]
+        assert said[first + 1 : first + 4] == [f"  {line}" for line in decided]
         page = (run.path / "report.html").read_text()
         assert "Decided before training" in page
         assert "to judge by" in page
@@ -512,9 +515,20 @@ def test_what_was_decided_is_said_and_kept(tmp_path, capfd):
 
 
 def test_points_without_classes_and_held_out_samples_have_less_decided():
-    assert decisions(read_recipe("mixture"), zerosum.open_data("ring8", read_recipe("mixture", ["held_out=0"]).data))[
-        -1
-    ] == ("held out: nothing; samples are compared with what trained")
+    recipe = read_recipe("mixture", ["held_out=0"])
+    data = zerosum.open_data("ring8", recipe.data)
+    assert decisions(recipe, data, Judge(data, recipe.judge)) == [
+        "held out: nothing; samples are compared with what trained",
+        "judged by: sliced-wasserstein, modes; extractor values",
+    ]
+
+
+def test_what_would_judge_photographs_better_is_said():
+    recipe = read_recipe("dcgan")
+    data = zerosum.open_data(kept(np.random.default_rng(0).integers(0, 256, (60, 16, 16, 3), dtype=np.uint8)))
+    lines = decisions(recipe, data, Judge(data, recipe.judge))
+    assert lines[-2].endswith("extractor pca-53")
+    assert lines[-1].endswith("for those of a network: pip install 'zerosum[features]'")
 
 
 def test_labels_where_the_data_have_none_are_refused(tmp_path):

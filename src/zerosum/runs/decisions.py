@@ -7,13 +7,14 @@ from zerosum.core.errors import plain
 from zerosum.data import Dataset
 from zerosum.recipes import Recipe
 from zerosum.runs.drawing import classes_shown
+from zerosum.runs.judge import Judge
 
 NAMED = 5  # classes
 
 
-def decisions(recipe: Recipe, dataset: Dataset) -> list[str]:
-    """Lines about the data as they are used, then about what the recipe makes of them."""
-    return [*dataset.notes, *_held_out(dataset), *_classes(recipe, dataset)]
+def decisions(recipe: Recipe, dataset: Dataset, judge: Judge) -> list[str]:
+    """Lines about the data as they are used, then about what the recipe makes of them, and how samples are judged."""
+    return [*dataset.notes, *_held_out(dataset), *_classes(recipe, dataset), *_judging(judge)]
 
 
 def _held_out(dataset: Dataset) -> list[str]:
@@ -37,3 +38,8 @@ def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:
         some = f"; pictures show {rows} of them, spread over all" if rows < count else ""
         return [f"{classes}; {recipe.recipe} learns them{some}"]
     return [f"{classes}; {recipe.recipe} does not use them{compatibility.with_labels(recipe.game)}"]
+
+
+def _judging(judge: Judge) -> list[str]:
+    names = ", ".join(metric.name for metric in judge.metrics)
+    return [f"judged by: {names}; extractor {judge.extractor.name}", *([f"note: {judge.hint}"] if judge.hint else [])]

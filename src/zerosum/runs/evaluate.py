@@ -106,7 +106,7 @@ def evaluate(
     found = judge.judge(fake, weights="" if subject.generator is None else weights_of(subject.generator), **others)
     if not found:
         raise RunError("\n".join([f"{place}: no metric gives a number", *found.left_out()]))
-    found.notes += notes
+    found.notes += [*notes, *filter(None, [judge.hint])]
     return found
 
 

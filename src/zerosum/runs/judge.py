@@ -22,7 +22,7 @@ from zerosum.core.errors import RecipeError, nearest
 from zerosum.core.registry import parse, shelf
 from zerosum.data import Dataset
 from zerosum.extractors import Extractor, ExtractorPart, choose
-from zerosum.extractors.choose import LOOKED_AT
+from zerosum.extractors.choose import LOOKED_AT, hint
 from zerosum.metrics.evidence import Evidence, Measure, Metric, Samples, numbers
 from zerosum.metrics.suite import FD, KID, PRDC, Modes, SlicedWasserstein, Usual
 from zerosum.recipes import Judging
@@ -84,6 +84,12 @@ class Judge:
         names = [name for metric in self.metrics for name in metric.better]
         wanted = "fd" if self.extractor.classes else "sliced-wasserstein"
         return wanted if wanted in names else names[0]
+
+    @property
+    def hint(self) -> str:
+        """Which extractor would see these images better, and how to have it; empty where none would."""
+        chosen = self.judging.extractor == "auto" and self.dataset.is_image
+        return hint(self.part, self.dataset.shape[0]) if chosen else ""
 
     @property
     def asked(self) -> list[Metric]:

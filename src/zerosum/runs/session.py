@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from zerosum.core import compatibility, registry, settings
-from zerosum.core.engine import Engine
-from zerosum.core.errors import DataError, RunError, TrainingError, ZerosumError
+from zerosum.core.errors import RunError
 from zerosum.core.interrupt import Interrupt
-from zerosum.core.space import Space
 from zerosum.core.values import Length
-from zerosum.data import RULES, Dataset, Feed, kept, open_data, whole_place
+from zerosum.data import RULES, Dataset, kept, whole_place
 from zerosum.recipes import Recipe, read_recipe
-from zerosum.runs import checkpoint, code, early, elsewhere, health, plan, proof, starting, stopping
+from zerosum.runs import checkpoint, code, early, elsewhere, health, plan, starting, stopping
 from zerosum.runs.decisions import decisions
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
 from zerosum.runs.environment import be_deterministic, choose_device, describe, use_threads
-from zerosum.runs.judge import Judge
+from zerosum.runs.failures import clear_errors, reporting
+from zerosum.runs.opening import absolute, open_for, origin_of, reopen
 from zerosum.runs.progress import Display
+from zerosum.runs.readiness import prove
 from zerosum.runs.rehearsal import Measured
-from zerosum.runs.report import write_report
 from zerosum.runs.run import Run
 from zerosum.runs.training import Training, make_space
 
@@ -83,26 +80,26 @@ def train(
     data = data or ("digits" if before is None else before["source"])
     path = Path(out) if out else free_name(str(data), chosen.recipe)
     refuse_existing(path)
-    origin = {"source": whole_place(data), "root": _absolute(data_root), "skip_bad": skip_bad, "rules": RULES}
+    origin = {"source": whole_place(data), "root": absolute(data_root), "skip_bad": skip_bad, "rules": RULES}
     if before is not None:
         origin |= {"root": origin["root"] or before.get("root"), "skip_bad": skip_bad or before["skip_bad"]}
     place = choose_device(device)
     early.check(chosen)
-    dataset = _open(chosen, origin, display, fitting=True)
+    dataset = open_for(chosen, origin, display, fitting=True)
     chosen = early.sized(chosen, dataset)
     use_threads(threads, display.warn)
     if deterministic:
         be_deterministic()
-    measured = prove(chosen, dataset, place, display)
+    measured, judge = prove(chosen, dataset, place, display)
     environment = describe(place, measured.precision)
     environment["measured"] = dataclasses.asdict(measured)
     facts = health.facts(dataset)
     if start is not None:
         display.say(start.plan(chosen, make_space(chosen, dataset), dataset.classes))
         environment["from"] = start.record()
-    environment["decisions"] = decisions(chosen, dataset)
+    environment["decisions"] = decisions(chosen, dataset, judge)
     environment["data"] = {**origin, "fingerprint": dataset.fingerprint, "train": len(dataset.train), "facts": facts}
-    with _clear_errors(path):
+    with clear_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         run = RunDirectory.create(path, chosen, environment, [str(file) for file in use])
     return _play(run, chosen, dataset, environment, display, start=start, measured=measured)
@@ -168,50 +165,14 @@ def resume(
     if deterministic or recorded.get("deterministic"):
         be_deterministic()
     environment = elsewhere.here(recorded, chosen, display.warn, device=device, threads=threads)
-    origin = _origin(recorded["data"], None if data is None else kept(data), data_root)
-    dataset = _reopen(run, chosen, origin, display, [*settings, *([f"length={images}"] if images is not None else [])])
+    origin = origin_of(recorded["data"], None if data is None else kept(data), data_root)
+    dataset = reopen(run, chosen, origin, display, [*settings, *([f"length={images}"] if images is not None else [])])
     environment["data"] = origin
     measured = None
     if chosen != before or elsewhere.changes(recorded, environment):
-        measured = prove(chosen, dataset, torch.device(environment["device"]), display, (environment["precision"],))
-        environment["measured"] = dataclasses.asdict(measured)
+        ready = prove(chosen, dataset, torch.device(environment["device"]), display, (environment["precision"],))
+        environment["measured"] = dataclasses.asdict(ready.measured)
     return _play(run, chosen, dataset, environment, display, resumed=True, measured=measured)
-
-
-def _origin(before: dict[str, Any], data: str | Path | None, data_root: str | Path | None) -> dict[str, Any]:
-    """Where a run's data are now."""
-    found = dict(before)
-    if data is not None:
-        found["source"] = whole_place(data)
-    if data_root is not None:
-        found["root"] = _absolute(data_root)
-    return found
-
-
-def _reopen(
-    run: RunDirectory, recipe: Recipe, origin: dict[str, Any], display: Display, words: Sequence[str]
-) -> Dataset:
-    """Open a run's data, wherever they are.
-
-    Raises:
-        RunError: they are other data.
-        DataError: they are not there.
-    """
-    before = run.environment()["data"]
-    moved = origin["source"] != before["source"]
-    try:
-        dataset = _open(recipe, origin, display)
-    except DataError as error:
-        if moved or Path(before["source"]).exists():
-            raise
-        raise DataError(f"{error}. {elsewhere.MOVED.format(before['source'], f'zerosum resume {run.path}')}") from error
-    if dataset.fingerprint != before["fingerprint"]:
-        where = f"{origin['source']} holds other data than {before['source']} did" if moved else "restore them"
-        raise RunError(
-            f"the data changed since this run began (their content, or how recipe.toml prepares them): {where}; or "
-            + starting.offer(run.path, *words, data=origin["source"] if moved else None)
-        )
-    return dataset
 
 
 def fill_in(recipe: str | Recipe, words: Sequence[str], images: str | int | None, seed: int | None) -> Recipe:
@@ -226,65 +187,11 @@ def fill_in(recipe: str | Recipe, words: Sequence[str], images: str | int | None
     return read_recipe(recipe, words) if isinstance(recipe, str) else settings.assign(recipe, words)
 
 
-def prove(
-    recipe: Recipe, dataset: Dataset, device: torch.device, display: Display, among: tuple[str, ...] | None = None
-) -> Measured:
-    """Check that everything fits, ending with a few real turns, which say what the training will take.
-
-    `among` are the precisions to choose from; by default all that the recipe may have.
-
-    Raises:
-        RecipeError: every problem: what, why and how to mend it.
-    """
-    space, total = make_space(recipe, dataset), recipe.length.images(len(dataset.train))
-    kept = compatibility.check(recipe.game, space, total, recipe.batch)
-    plan.check_least(recipe, kept, device)
-    display.work("trying a few turns", 0, 0)
-    feed = Feed(dataset, 2 * recipe.game.pack, seed=recipe.seed, balanced=recipe.data.balanced, device=device)
-    measured = plan.rehearse(recipe, space, feed, total, display.warn, among)
-    judge = Judge(dataset, recipe.judge, seed=recipe.seed, device=device)
-    proof.prove(judge, recipe.judge.count, "labels" in recipe.game.players()[recipe.game.product].network.traits())
-    judged = [name for metric in judge.metrics for name in metric.better]
-    stopping.check(recipe, judged, reported(recipe, space, feed, total) if recipe.stop_when else ())
-    return measured
-
-
-def reported(recipe: Recipe, space: Space, feed: Feed, total: int | None) -> list[str]:
-    """Names of the numbers that a turn gives to the log, by playing one."""
-    engine = Engine(recipe.game, space, total=total, device=feed.device)
-    engine.share = 0.0
-    engine.turn(feed)
-    return list(engine.ledger.take("report"))
-
-
 def _changes(before: Recipe, after: Recipe) -> list[str]:
     found = settings.differences(stopping.as_free(before, after), after)
     if before.length != after.length and compatibility.depends_on_length(before.game):
         found.append(f"length: {before.length} -> {after.length} (a schedule of this recipe ends with the run)")
     return found
-
-
-def _open(recipe: Recipe, origin: dict[str, Any], display: Display, *, fitting: bool = False) -> Dataset:
-    dataset = open_data(
-        origin["source"],
-        recipe.data,
-        seed=recipe.seed,
-        data_root=origin.get("root"),
-        skip_bad=origin["skip_bad"],
-        report=display.work,
-        rules=origin.get("rules", 1),
-        fits=early.fits(recipe.game) if fitting else None,
-    )
-    if dataset.skipped:
-        shown = "\n  ".join(dataset.skipped[:5])
-        display.say(f"skipped {len(dataset.skipped)} bad images:\n  {shown}", "yellow")
-    return dataset
-
-
-def _absolute(place: str | Path | None) -> str | None:
-    if place is None:
-        return None
-    return str(Path(place).absolute()) if Path(place).exists() else str(place)
 
 
 def _play(
@@ -297,7 +204,7 @@ def _play(
     start: starting.Start | None = None,
     measured: Measured | None = None,
 ) -> Run:
-    with _clear_errors(run.path):
+    with clear_errors(run.path):
         run.hold()
         try:
             training = Training(run, recipe, dataset, environment, display)
@@ -318,7 +225,7 @@ def _play(
             if measured is not None:
                 left = None if training.total is None else training.total - training.feed.position
                 display.say(f"  {plan.expectation(measured, left)}")
-            with Interrupt(display.say, run.path) as interrupt, _reporting(training):
+            with Interrupt(display.say, run.path) as interrupt, reporting(training):
                 finished = training.play(interrupt)
         finally:
             run.release()
@@ -358,52 +265,3 @@ def _go_on(training: Training, display: Display) -> None:
             f"train it longer with: zerosum resume {training.run.path} --images {longer}"
         )
     training.run.write_recipe(training.recipe)
-
-
-@contextmanager
-def _reporting(training: Training) -> Iterator[None]:
-    """Write the report at the end of a training, also where that is an error, which is told what was saved."""
-    run = training.run
-    try:
-        yield
-    except Exception as error:
-        saved = run.pointed("latest")
-        error.add_note(
-            f"saved: everything up to {int(saved):,} images; go on with: zerosum resume {run.path}"
-            if saved
-            else f"nothing had been saved yet; begin again with: zerosum resume {run.path}"
-        )
-        try:
-            training.note_error(error)
-            error.add_note(f"report: {write_report(run)}")
-        except Exception as fault:  # what ended the training is what has to be told
-            error.add_note(f"report: it could not be written ({fault})")
-        raise
-    write_report(run)
-
-
-@contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
-    """Say what the machine ran out of."""
-    memory = "out of memory; start again with a smaller batch=, size= or channels"
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _noted(TrainingError(memory), error) from error
-    except RuntimeError as error:
-        if "allocate memory" not in str(error):  # how the CPU allocator says it
-            raise
-        raise _noted(TrainingError(memory), error) from error
-    except OSError as error:
-        where = error.filename or path
-        if error.errno == errno.ENOSPC:
-            raise _noted(TrainingError(f"the disk is full ({where}); make room"), error) from error
-        text = f"cannot write {where}: {error.strerror or error}; choose another place with --out"
-        raise _noted(RunError(text), error) from error
-
-
-def _noted(error: ZerosumError, cause: BaseException) -> ZerosumError:
-    """An error with the notes of what caused it."""
-    for note in getattr(cause, "__notes__", ()):
-        error.add_note(note)
-    return error
