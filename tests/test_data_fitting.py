@@ -10,7 +10,7 @@ from tests.small import words
 from zerosum.core.errors import RecipeError, RunError
 from zerosum.data import Preparation, decode, open_data
 from zerosum.recipes import read_recipe
-from zerosum.runs import early, pictures, session
+from zerosum.runs import early, opening, pictures, session
 from zerosum.runs.evaluate import evaluate
 from zerosum.runs.sample import draft, pictured, write_samples
 
@@ -78,7 +78,7 @@ def test_damaged_memory_of_sizes_is_looked_at_again(tmp_path):
 )
 def test_faults_of_settings_are_found_before_anything_is_decoded(tmp_path, monkeypatch, settings, options, message):
     monkeypatch.setattr(decode, "survey", None)
-    monkeypatch.setattr(session, "open_data", None)
+    monkeypatch.setattr(opening, "open_data", None)
     with pytest.raises((RecipeError, RunError), match=message):
         session.train(tmp_path, "dcgan", settings, quiet=True, **options)
 

@@ -13,7 +13,7 @@ from tests.small import EAGER, words
 from zerosum.cli.main import app
 from zerosum.core.errors import DataError, RunError
 from zerosum.recipes import read_recipe
-from zerosum.runs import elsewhere, environment, machine, session
+from zerosum.runs import elsewhere, environment, failures, machine, session
 from zerosum.runs.evaluate import evaluate
 
 
@@ -30,7 +30,7 @@ def begun(tmp_path_factory):
 @pytest.fixture
 def run(begun, tmp_path, monkeypatch):
     monkeypatch.setattr(session.Training, "evaluate", lambda *_: None)  # what takes long is not the subject
-    monkeypatch.setattr(session, "write_report", lambda run: None)
+    monkeypatch.setattr(failures, "write_report", lambda run: None)
     return shutil.copytree(begun / "run", tmp_path / "run")
 
 

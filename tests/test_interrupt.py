@@ -19,7 +19,7 @@ from zerosum.cli.main import app
 from zerosum.core import interrupt
 from zerosum.core.console import Lasting
 from zerosum.core.interrupt import Interrupt, Watch
-from zerosum.runs import checkpoint, session, training
+from zerosum.runs import checkpoint, opening, training
 
 SMALL = [*words("mlp"), *EAGER]
 SLOW = '''
@@ -126,7 +126,7 @@ def test_before_a_training_one_signal_ends_a_command_cleanly(monkeypatch, tmp_pa
         finally:
             cleaned.append(decode.number)
 
-    monkeypatch.setattr(session, "open_data", decode)
+    monkeypatch.setattr(opening, "open_data", decode)
     for decode.number in (signal.SIGINT, signal.SIGTERM):
         done = CliRunner().invoke(app, ["train", "--out", str(tmp_path / "run")])
         assert done.exit_code == 128 + decode.number

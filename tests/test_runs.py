@@ -22,7 +22,7 @@ from zerosum.data import kept
 from zerosum.games.adversarial import Adversarial
 from zerosum.latents import Truncated
 from zerosum.recipes import read_recipe
-from zerosum.runs import checkpoint, drawing, moments, plan, rehearsal, saving, session, training
+from zerosum.runs import checkpoint, drawing, failures, moments, plan, rehearsal, saving, session, training
 from zerosum.runs.decisions import decisions
 from zerosum.runs.entry import Entry
 from zerosum.runs.generator import load_generator, with_latent
@@ -329,7 +329,7 @@ def test_a_report_that_cannot_be_written_hides_no_error(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(session, "write_report", fail)
+    monkeypatch.setattr(failures, "write_report", fail)
     monkeypatch.setattr(session.Training, "play", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError) as caught:
         short(tmp_path / "run", "mlp")

@@ -182,7 +182,8 @@ def left_out(members: Iterable[str], used: tuple[int, ...] = ()) -> tuple[str, .
         ", ..." if len(kinds) > 8 else ""
     )
     unread = "; turn .heic and raw photographs into jpg or png" if kinds.keys() & _PHOTOGRAPHS else ""
-    return (f"left out: {kinds.total():,} files that are no images zerosum reads ({listed}){unread}",)
+    what = "1 file that is no image" if kinds.total() == 1 else f"{kinds.total():,} files that are no images"
+    return (f"left out: {what} zerosum reads ({listed}){unread}",)
 
 
 def _contents(
