@@ -7,10 +7,12 @@ import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
 from benchmarks import sheets, toys
 from benchmarks.ledger import fingerprint
 from zerosum import recipes  # noqa: F401  (puts every part on the shelf)
+from zerosum.cli.main import app
 from zerosum.core import compatibility, registry, settings
 from zerosum.core.errors import RecipeError
 from zerosum.core.space import Space
@@ -346,6 +348,19 @@ def test_logged_values_exist():
 
 
 # ---------------------------------------------------------------------------- commands and settings
+
+
+def test_options_of_commands_exist():
+    """Every option that a page shows belongs to the command that it stands behind."""
+    commands, seen = typer.main.get_command(app).commands, 0
+    for page in [ROOT / "README.md", *DOCS.glob("*.md"), *METHODS]:
+        for line in re.findall(r"^    (zerosum \w.*?)(?:\s+#.*)?$", text(page), re.MULTILINE):
+            _, command, *words = shlex.split(line)
+            options = {option for parameter in commands[command].params for option in parameter.opts}
+            given = {word for word in words if re.match("--?[a-z]", word)}
+            assert given <= options | {"-h"}, f"{page.name}: {line}"
+            seen += len(given)
+    assert seen > 50
 
 
 def test_commands_were_found():
