@@ -198,8 +198,10 @@ def test_data_that_changed_since_the_training_are_said(tmp_path):
     photos = folder(tmp_path / "photos", (8, 8), count=60)
     settings = [*words("mlp"), *EAGER, "judge.metrics=sliced-wasserstein"]
     run = zerosum.train(photos, "mlp", settings, images=32, out=tmp_path / "run", quiet=True)
-    assert evaluate(run.path, count=20).notes == []
+    assert evaluate(run.path, count=20, extractor="pixels").notes == []
+    (fewer,) = evaluate(run.path, count=200, extractor="pixels").notes
+    assert fewer.startswith("30 samples are judged in place of 200: ")
     folder(photos, (8, 8), count=80)
-    (note,) = evaluate(run.path, count=20).notes
+    (note,) = evaluate(run.path, count=20, extractor="pixels").notes
     assert "other samples than this run was trained on: 54 trained it, and there are 72 and 8 held out now" in note
     assert note in called(run.path, "--count", 20).stderr

@@ -1,5 +1,6 @@
 """Samples: what they start from, the way between two of them, and the files that they are written to."""
 
+import dataclasses
 import io
 import json
 import shutil
@@ -186,7 +187,11 @@ def test_noise_of_a_network_belongs_to_the_number_of_a_sample(place):
     whole = generator.sample(40)
     assert torch.equal(torch.rand(3), expected)  # the surrounding randomness is untouched
     assert torch.equal(generator.sample(9, start=12), whole[12:21])
-    latent = generator.latents(1).expand(20, -1)
+    latent = generator.latents(1).expand(40, -1)
+    first, other = generator.decode(latent, None, seed=1), generator.decode(latent, None, seed=2)
+    assert not (first.flatten(1) == other.flatten(1)).all(1).any()  # noise is the seed's too
+    assert torch.equal(generator.decode(latent[:9], None, start=12, seed=2), other[12:21])
+    latent = latent[:20]
     assert len({image.numpy().tobytes() for image in generator.decode(latent, None)}) == 20
 
 
@@ -449,6 +454,41 @@ def test_kept_latents_give_the_same_images_again(conditional, tmp_path):
     found = sample.draft(conditional, latents=kept, count=2, label="4")
     assert found.labels.tolist() == [4, 4]
     assert np.array_equal(found.latents, latents["latents"][:2])
+
+
+def test_kept_latents_bring_the_place_and_the_seed_of_noise_along(place, tmp_path):
+    drawn = sample.draft(place, count=20, seed=5, start=12)
+    first = next(one for one in drawn.generator.module.modules() if isinstance(one, torch.nn.Linear))
+    first.__class__ = Noisy
+    sample.save_latents(tmp_path / "kept.npz", drawn)
+    again = dataclasses.replace(sample.draft(place, latents=tmp_path / "kept.npz", start=7), generator=drawn.generator)
+    assert (again.start, again.seed) == (19, 5)
+    assert np.array_equal(again.render(), drawn.render()[7:])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "text"),
+    [
+        ({"latents": np.full((2, 100), "x")}, "is no .npz of latents .*values of type"),
+        ({"latents": np.full((2, 100), np.nan)}, "some of its latents are not finite"),
+        ({"latents": np.zeros((2, 100)), "labels": np.array([0.5, 0])}, "its labels do not fit"),
+        ({"latents": np.zeros((2, 100)), "seed": np.zeros(3)}, "seed and start must be whole numbers"),
+    ],
+)
+def test_odd_files_of_latents_are_refused_in_words(conditional, tmp_path, arrays, text):
+    np.savez(tmp_path / "odd.npz", **arrays)
+    with pytest.raises(RunError, match=text):
+        sample.draft(conditional, latents=tmp_path / "odd.npz")
+
+
+def test_damaged_files_of_latents_are_refused_in_words(conditional, tmp_path):
+    file = tmp_path / "kept.npz"
+    sample.save_latents(file, sample.draft(conditional, count=2))
+    whole = file.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], whole[:150] + bytes([whole[150] ^ 255]) + whole[151:]):
+        file.write_bytes(damaged)
+        with pytest.raises(RunError, match=r"is no .npz of latents"):
+            sample.draft(conditional, latents=file)
 
 
 def test_kept_latents_go_to_another_generator(conditional, place, tmp_path):

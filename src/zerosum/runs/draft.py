@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from zerosum.core.download import Report, silent
-from zerosum.core.errors import RunError, ZerosumWarning
+from zerosum.core.errors import DataError, RunError, ZerosumWarning
 from zerosum.data import to_images
+from zerosum.data.npy import Npz
 from zerosum.runs import animation
 from zerosum.runs.generator import Generator, find_generator, find_label, load_generator, with_latent
 
@@ -34,6 +35,7 @@ class Draft:
     start: int = 0  # number of the first sample
     shares: Tensor | None = None  # of classes, [N, classes], in place of labels
     source: Tensor | None = None  # images [N, C, H, W] that samples start from; None: the generator chooses
+    seed: int = 0  # of noise that the network draws by itself
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -75,7 +77,7 @@ class Draft:
     def chunks(self, report: Report = silent) -> Iterator[Array]:
         """Make them, some at a time: uint8 images [n, H, W, C], or points [n, D] in the data's units."""
         done, classes = 0, self.labels if self.shares is None else self.shares
-        for chunk in self.generator.chunks(self.latents, classes, self.psi, self.start, self.source):
+        for chunk in self.generator.chunks(self.latents, classes, self.psi, self.start, self.source, self.seed):
             yield to_images(chunk) if self.generator.space.is_image else self.generator.outward(chunk).numpy()
             done += len(chunk)
             report("sampling", done, len(self))
@@ -131,20 +133,22 @@ def draft(
     threshold = None if generator.styled else truncation
     if latents is not None:
         _refuse_beside_latents(seed=seed, latent=latent, truncation=threshold)
-        kept, labels = load_latents(latents, generator)
-        wanted = max(0, len(kept) - start) if count is None else count
-        if start + max(1, wanted) > len(kept):
+        kept = load_latents(latents, generator)
+        there = len(kept.latents)
+        wanted = max(0, there - start) if count is None else count
+        if start + max(1, wanted) > there:
             asked = f"--start {start}" if count is None else f"--count {count}" + (f" --start {start}" if start else "")
-            raise RunError(f"{asked}: {latents} holds {len(kept)} latents; ask for fewer, or save more")
+            raise RunError(f"{asked}: {latents} holds {there} latents; ask for fewer, or save more")
         part = slice(start, start + wanted)
-        z, labels = kept[part], None if labels is None else labels[part]
+        z, labels = kept.latents[part], None if kept.labels is None else kept.labels[part]
+        start, seed = kept.start + start, kept.seed
     else:
         chosen = latent if threshold is None else truncated(generator, threshold, latent)
         generator = generator if chosen is None else with_latent(generator, chosen)
         z, labels = generator.latents(USUAL if count is None else count, seed or 0, start), None
     if label is not None or labels is None:
         labels = generator.labels(len(z), None if label is None else find_label(generator, label), start)
-    return Draft(generator, z, labels, psi, start)
+    return Draft(generator, z, labels, psi, start, seed=seed or 0)
 
 
 def _refuse_beside_latents(**options: Any) -> None:
@@ -172,29 +176,46 @@ def truncated(generator: Generator, threshold: float, latent: str | None) -> str
     return f"truncated:threshold={threshold}"
 
 
-def load_latents(path: str | Path, generator: Generator) -> tuple[Tensor, Tensor | None]:
-    """Read latents [N, K] and labels [N] of a file; labels are left aside where the generator takes none.
+class KeptLatents(NamedTuple):
+    """What a file of latents holds: all that the same images need again."""
+
+    latents: Tensor  # [N, K]
+    labels: Tensor | None  # [N]; None where there are none, or the generator takes none
+    seed: int = 0  # of noise that a network draws by itself
+    start: int = 0  # number of the first sample
+
+
+def load_latents(path: str | Path, generator: Generator) -> KeptLatents:
+    """Read a file of `save_latents`, or another .npz with latents [N, K] and, perhaps, labels [N].
 
     Raises:
         RunError: the file is missing, is none of latents, or does not fit the generator.
     """
+    if not Path(path).exists():
+        raise RunError(f"--latents {path}: there is no such file; `zerosum sample --save-latents` writes one")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: torch.from_numpy(file[name]) for name in ("latents", "labels") if name in file.files}
-    except FileNotFoundError:
-        raise RunError(f"--latents {path}: there is no such file; `zerosum sample --save-latents` writes one") from None
-    except (OSError, ValueError, AttributeError) as error:  # AttributeError: one array instead of an archive
+        file = Npz(Path(path))
+        arrays = {name: file[name] for name in ("latents", "labels", "seed", "start") if name in file.members}
+    except DataError as error:
         raise RunError(f"--latents {path} is no .npz of latents ({error})") from error
-    found, labels, wanted = arrays.get("latents"), arrays.get("labels"), generator.space.latent
-    if found is None or found.dim() != 2 or not len(found):
+    latents, labels, wanted = arrays.get("latents"), arrays.get("labels"), generator.space.latent
+    if latents is None or latents.ndim != 2 or not len(latents):
         raise RunError(f"--latents {path} has no array `latents` [N, K]; `zerosum sample --save-latents` writes one")
-    if found.shape[1] != wanted:
-        raise RunError(f"--latents {path}: latents of {found.shape[1]} numbers, and this generator takes {wanted}")
+    if latents.shape[1] != wanted:
+        raise RunError(f"--latents {path}: latents of {latents.shape[1]} numbers, and this generator takes {wanted}")
+    if not np.isfinite(latents).all():
+        raise RunError(f"--latents {path}: some of its latents are not finite")
+    numbers = [arrays.get(name, np.array(0)) for name in ("seed", "start")]
+    if any(one.shape or one.dtype.kind not in "iu" for one in numbers):
+        raise RunError(f"--latents {path}: seed and start must be whole numbers")
+    seed, start = map(int, numbers)
+    z = torch.from_numpy(latents.astype(np.float32))
     if not generator.conditional or labels is None:
-        return found.float(), None
-    if labels.shape != found.shape[:1] or not 0 <= int(labels.min()) <= int(labels.max()) < len(generator.classes):
+        return KeptLatents(z, None, seed, start)
+    whole = labels.shape == latents.shape[:1] and labels.dtype.kind in "iu"
+    if not whole or not 0 <= labels.min() <= labels.max() < len(generator.classes):
         raise RunError(
             f"--latents {path}: its labels do not fit this generator's {len(generator.classes)} classes; "
             "name one class with --label"
         )
-    return found.float(), labels.long()
+    return KeptLatents(z, torch.from_numpy(labels.astype(np.int64)), seed, start)

@@ -101,6 +101,7 @@ def evaluate(
     else:
         subject.generator.module.to(where)
         fake, others = drawn(judge, subject.generator, count, seed), known(judge, subject.generator)
+        notes = [*_fewer(count, len(fake)), *notes]
     if metrics == "all":
         judge.metrics = everything()
     found = judge.judge(fake, weights="" if subject.generator is None else weights_of(subject.generator), **others)
@@ -124,7 +125,7 @@ def drawn(judge: Judge, generator: Generator, count: int, seed: int) -> Samples:
     count = judge.count(count)
     generator = with_shares(judge, generator)
     labels = generator.labels_by_share(count, seed)
-    samples = generator.decode(generator.latents(count, seed), labels)
+    samples = generator.decode(generator.latents(count, seed), labels, seed=seed)
     if broken := int((~samples.flatten(1).isfinite().all(1)).sum()):
         raise RunError(f"{broken:,} of {count:,} samples of the generator are not finite; there is nothing to judge")
     values = torch.from_numpy(to_images(samples)) if judge.dataset.is_image else samples
@@ -213,6 +214,16 @@ def _notes(subject: Subject, dataset: Dataset, data: str | Path | None) -> list[
     return [
         f"careful, {where} holds other samples than this run was trained on: {subject.trained:,} trained it, and there "
         f"are {len(dataset.train):,} and {len(dataset.held_out):,} held out now; it is judged against what is there now"
+    ]
+
+
+def _fewer(wanted: int, judged: int) -> list[str]:
+    """A note where a floor could not be had for as many samples as are wanted."""
+    if judged == wanted:
+        return []
+    return [
+        f"{judged:,} samples are judged in place of {wanted:,}: no more real ones are left to draw a floor from; "
+        "--split held-out, train or all judges as many as are asked for"
     ]
 
 

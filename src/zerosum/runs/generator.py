@@ -120,7 +120,8 @@ class Generator:
         Raises:
             RunError: there is no such class, or it takes no labels.
         """
-        return self.outward(self.decode(self.latents(count, seed, start), self.labels(count, label, start), start))
+        latents, labels = self.latents(count, seed, start), self.labels(count, label, start)
+        return self.outward(self.decode(latents, labels, start, seed))
 
     def outward(self, samples: Tensor) -> Tensor:
         """Samples as people see them: points in the data's own units."""
@@ -134,9 +135,9 @@ class Generator:
         return network.sources(latent.to(device), None if label is None else label.to(device)).cpu()
 
     @torch.no_grad()
-    def decode(self, latent: Tensor, label: Tensor | None, start: int = 0) -> Tensor:
+    def decode(self, latent: Tensor, label: Tensor | None, start: int = 0, seed: int = 0) -> Tensor:
         """Turn latents [N, K] and labels [N] into samples on the CPU; points in networks' units."""
-        return torch.cat([torch.empty(0, *self.space.shape), *self.chunks(latent, label, start=start)])
+        return torch.cat([torch.empty(0, *self.space.shape), *self.chunks(latent, label, start=start, seed=seed)])
 
     @torch.no_grad()
     def chunks(
@@ -146,6 +147,7 @@ class Generator:
         psi: float | None = None,
         start: int = 0,
         source: Tensor | None = None,
+        seed: int = 0,
     ) -> Iterator[Tensor]:
         """Samples on the CPU, some at a time.
 
@@ -153,7 +155,7 @@ class Generator:
 
         The last bits of a sample depend on how many are made at once and on its place among them. So all chunks are
         equally large, and a sample has its place by its number, which is `start` for the first: incomplete chunks are
-        filled up. A network that draws noise of its own draws it from a seed of the chunk.
+        filled up. A network that draws noise of its own draws it from `seed` and the number of the chunk.
         """
         arithmetic.settle()
         device = next(self.module.parameters()).device
@@ -168,7 +170,7 @@ class Generator:
             if source is not None:
                 options["source"] = source[filled].to(device)
             network = functools.partial(self.module, **options) if options else self.module
-            with seeded("chunk", number):
+            with seeded(seed, "chunk", number):
                 samples = self.recipe.game.sample(network, latent[filled].to(device), classes)
             samples = samples[place : place + many].float().cpu()
             yield samples.clamp(-1, 1) if self.space.is_image else samples  # the output of some networks is linear

@@ -57,13 +57,16 @@ def write_samples(
 
 
 def save_latents(path: str | Path, drawn: Draft, *, overwrite: bool = False) -> None:
-    """Write an .npz of `latents` float32 [N, K] and, where there are any, `labels` int64 [N]: exactly what is used.
+    """Write an .npz of `latents` float32 [N, K], `seed`, `start` and, where there are any, `labels` int64 [N].
+
+    That is exactly what is used, so the same generator makes the same images of it again.
 
     Raises:
         RunError: the name has another ending, or the place cannot be written or holds what zerosum did not write.
     """
     check_latents(path, overwrite=overwrite)
-    arrays = {"latents": drawn.latents.float().numpy(), **_labels(drawn)}
+    numbers = {"seed": np.array(drawn.seed), "start": np.array(drawn.start)}
+    arrays = {"latents": drawn.latents.float().numpy(), **numbers, **_labels(drawn)}
     with outputs.opened(path, overwrite=overwrite, option="--save-latents") as file:
         write_npz(file, arrays)
 
