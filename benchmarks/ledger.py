@@ -12,8 +12,8 @@ import torch
 
 from zerosum.core import settings
 from zerosum.recipes import Recipe
+from zerosum.runs import logs
 from zerosum.runs.environment import describe
-from zerosum.runs.logs import read_lines
 
 __all__ = ["RESULTS", "append", "fingerprint", "read_lines"]
 RESULTS = Path(__file__).parent / "results"
@@ -34,6 +34,11 @@ def append(path: Path, line: dict[str, Any], precision: str = "") -> dict[str, A
     with path.open("a", encoding="utf-8") as file:
         file.write("\n" * torn + json.dumps(whole) + "\n")
     return whole
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Lines of a file of results; nothing where there is none yet."""
+    return logs.read_lines(path, dict[str, Any]) if path.exists() else []
 
 
 def fingerprint(recipe: Recipe) -> str:

@@ -23,7 +23,7 @@ class Recipe(Part):
     length: Length = Length(200_000)  # how long: 200k images, 10epochs or 5min
     batch: Count = 64  # real images in each update of the discriminator
     seed: Natural = 0  # everything random is a function of it and of the clock
-    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 for images where the machine computes in it
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 for images where a measurement finds it faster
     report: Length = Length(5_000)  # how often metrics.jsonl gets a line
     samples: Length = Length(20_000)  # how often fixed latents are drawn into samples/
     evaluation: Length = Length(50_000)  # how often generated samples are judged
