@@ -37,8 +37,8 @@ def append(path: Path, line: dict[str, Any], precision: str = "") -> dict[str, A
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Lines of a file of results; nothing where there is none yet."""
-    return logs.read_lines(path, dict[str, Any]) if path.exists() else []
+    """Lines that were added, without those that were cut off; none where there is no file yet."""
+    return logs.read_lines(path, dict[str, Any], lambda _: None) if path.is_file() else []
 
 
 def fingerprint(recipe: Recipe) -> str:

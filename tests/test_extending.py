@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from zerosum.cli.main import app
+from zerosum.core import registry
 from zerosum.core.errors import DataError
 from zerosum.data import Contents, DataPart  # noqa: F401  (contents of a test name it)
 
@@ -20,6 +21,17 @@ COMMANDS = {
     command.split()[-1]: command for command in re.findall(r"^    zerosum (train .*--use \w+\.py)$", PAGE, re.MULTILINE)
 }
 SMALL = ["batch=16", "generator.channels=8", "report=64", "checkpoint=64", "samples=128", "evaluation=128"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _shelves():
+    """Parts of these files are no parts of other tests."""
+    shelves, used = {kind: dict(parts) for kind, parts in registry._shelf.items()}, set(registry._used)
+    yield
+    registry._shelf.clear()
+    registry._shelf.update(shelves)
+    registry._used.clear()
+    registry._used.update(used)
 
 
 def zerosum(folder, *arguments):

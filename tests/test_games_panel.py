@@ -262,6 +262,8 @@ def test_loss_txt_has_the_mean_of_the_panel(tmp_path):
     class Run:
         metrics, evaluations, losses = (tmp_path / name for name in ("a", "b", "loss.txt"))
 
+    Run.metrics.touch()
+    Run.evaluations.touch()
     losses = {"discriminator-1": 1.0, "discriminator-2": 1.5, "generator": 0.75, "reconstructor": 9.0}
     assert Logs(Run).epoch(2, 3, losses) == "[2/3]: loss_d: 1.250, loss_g: 0.750"
 

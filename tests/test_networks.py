@@ -173,9 +173,11 @@ def test_traits_are_true(part):
     alone = [tensor[:2] for tensor in (x, label, *beside)]
     together = net(x, label, *beside)[:2]
     assert ("minibatch" in traits) == (not torch.allclose(together, net(*alone), atol=1e-5))
+    if "blends" in traits:
+        assert torch.allclose(net(x, nn.functional.one_hot(label, 10).float()), net(x, label), atol=1e-5)
     assert traits <= {
         *("generator", "discriminator", "encoder", "logits", "features", "labels", "batchnorm", "minibatch"),
-        *("classifier", "codes", "dropout", "spectral", "joint", "autoencoder"),
+        *("classifier", "codes", "dropout", "spectral", "joint", "autoencoder", "blends"),
     }
 
 

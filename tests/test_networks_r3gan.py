@@ -292,7 +292,7 @@ def test_gradients_reach_every_parameter(part):
 
 def test_traits_are_what_the_networks_bring():
     assert generator().traits() == {"generator"}
-    assert generator(labels="embed").traits() == {"generator", "labels"}
+    assert generator(labels="embed").traits() == {"generator", "labels", "blends"}
     both = {"discriminator", "logits", "features"}
     assert discriminator().traits() == both
     assert discriminator(labels="projection").traits() == both | {"labels"}

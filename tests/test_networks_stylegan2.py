@@ -658,7 +658,7 @@ def test_parts_are_seeded_and_have_text(part):
 
 def test_traits_are_what_the_networks_bring():
     assert generator().traits() == {"generator", "styles", "equalized"}
-    assert generator(labels="embed").traits() == {"generator", "styles", "equalized", "labels"}
+    assert generator(labels="embed").traits() == {"generator", "styles", "equalized", "labels", "blends"}
     assert discriminator().traits() == {"discriminator", "logits", "features", "equalized", "minibatch"}
     both = {"discriminator", "logits", "features", "equalized"}
     assert discriminator(labels="projection", minibatch="none").traits() == both | {"labels"}

@@ -20,7 +20,9 @@ from zerosum.core.engine import Engine
 from zerosum.core.errors import ZerosumError
 
 SHARDS = 4
-OTHERS = {"player", "recipe", "data", "average", "schedule", "metric", "extractor", "judge"}  # compose no step
+OTHERS = {  # compose no step
+    *("player", "recipe", "data", "preparation", "average", "schedule", "metric", "extractor", "judge")
+}
 
 
 @functools.cache

@@ -563,9 +563,9 @@ def test_what_is_no_generator_file_is_refused(tmp_path, kind):
 
         save_file({"a": torch.ones(2)}, path)
     texts = {
-        "missing": "no such generator file",
-        "text": "is no generator file",
-        "foreign": "not one that zerosum wrote",
+        "missing": "there is no such file of weights",
+        "text": "it has no header of safetensors",
+        "foreign": "its metadata have nothing of zerosum",
     }
     with pytest.raises(RunError, match=texts[kind]):
         load_generator(path)
