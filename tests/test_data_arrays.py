@@ -100,6 +100,7 @@ IMAGE = np.zeros((4, 3, 3), dtype=np.float32)
             r"shape 4x5x5x7x2 is no set of images; allowed are \[N, H, W\]",
         ),
         ({"images": IMAGE[:0]}, r"array 'images' is empty"),
+        ({"images": np.array(3.0)}, r"array 'images' is a single number"),
         ({"images": np.array([None, "x"])}, r"holds Python objects, which could run code"),
         ({"a": RGB, "b": RGB}, r"which array holds the images\? Name it 'images'; found a, b"),
         ({"images": RGB, "labels": LABELS[:4]}, r"labels must be 6 whole numbers, one an image; found int64 4"),

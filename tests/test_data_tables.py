@@ -77,6 +77,7 @@ def test_columns_that_are_no_numbers_are_named_and_can_be_dropped(tmp_path):
         (b"", "is empty"),
         (b"a,b\n", "has the names of columns and no row below them"),
         (b"1,2\n3\n", "row 2 has 1 cells, and the first row 2"),
+        (b"a,b\n1_0,2\n3,4\n", "'a' .'1_0' in row 2.; fill or remove"),
         (b"\xff\xfe1\x00,\x002\x00", "is no UTF-8 text"),
         (b'a,b\n"' + b"x" * 200_000, "cannot be read as a table"),
     ],

@@ -696,6 +696,13 @@ def test_timm_networks_get_their_own_size_and_normalisation(timm):
     assert "12x12" in one.rule
 
 
+@pytest.mark.parametrize("model", ["hf-hub:somebody/net", "local-dir:/runs/strange", "hf_hub:a/b"])
+def test_timm_takes_no_weights_from_a_place_that_a_recipe_names(timm, model):
+    with pytest.raises(RecipeError, match=r"names a place; only timm's own weights are taken"):
+        Timm(model=model).build((3, 12, 12))
+    assert timm.asked == []
+
+
 def test_timm_networks_can_be_asked_for_a_side(timm):
     one = Timm(model="vit", side=28).build((1, 10, 10))
     assert timm.asked[0][1]["img_size"] == 28

@@ -137,6 +137,9 @@ def test_a_damaged_cache_is_measured_again(digits, cache):
     for path in cache.iterdir():
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert judge(digits, "metrics=fd").judge(fake) == first
+    for path in cache.glob("*.json"):
+        path.write_text('["fd"]')
+    assert judge(digits, "metrics=fd").judge(fake) == first
 
 
 def test_copies_are_flagged_and_held_out_images_are_not(digits):

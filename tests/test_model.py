@@ -90,6 +90,10 @@ def test_a_file_of_an_earlier_version_loads_with_a_note(file, tmp_path):
         ({"space": {"shape": [1, 8, 8], "latent": 3, "classes": 0}}, "its weights do not fit its own recipe"),
         ({"space": {"shape": [1, 8, 8], "latent": 100}}, "space.classes is missing"),
         ({"recipe": "batch = 3"}, "game is missing"),
+        (
+            {"units": {"names": [], "mean": [0, 0], "deviation": [1, 1], "low": [0, 0], "high": [1, 1]}},
+            r"what it says of the units of its points is damaged \(they are of 2 columns\)",
+        ),
     ],
 )
 def test_a_seal_around_what_does_not_fit_is_refused(file, change, fault):

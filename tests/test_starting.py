@@ -107,6 +107,14 @@ def test_where_nothing_fits_no_run_is_made(run, tmp_path):
         train(tmp_path / "new", start_from=empty)
 
 
+def test_a_checkpoint_of_another_shape_is_refused_in_words(run, tmp_path):
+    strange = shutil.copytree(run, tmp_path / "strange")
+    manifest = strange / "checkpoints" / last(strange).name / "manifest.json"
+    manifest.write_bytes(checkpoint._sealed({"files": {}}))
+    with pytest.raises(RunError, match=r"none of its weights fit"):
+        train(tmp_path / "new", start_from=strange)
+
+
 def test_a_run_that_started_from_another_resumes_bit_for_bit(run, tmp_path, monkeypatch):
     whole = train(tmp_path / "whole", start_from=run)
     source = shutil.copytree(run, tmp_path / "source")

@@ -33,8 +33,8 @@ def _contents(path: Path) -> Contents:
     if key is None:
         raise DataError(f"{path}: which array holds the images? Name it 'images'; found {', '.join(names) or 'none'}")
     array = found[key]
-    if not array.size:
-        raise DataError(f"{path}: array {key!r} is empty")
+    if not (array.ndim and array.size):
+        raise DataError(f"{path}: array {key!r} is {'empty' if array.ndim else 'a single number'}")
     beside = next((key for key in LABEL_KEYS if key in names), None)
     unused = [name for name in names if name not in (key, beside, CLASS_KEY if beside else None)]
     notes = (f"left out: the arrays {', '.join(unused)} beside {key!r}",) if unused else ()

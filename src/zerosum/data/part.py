@@ -66,8 +66,10 @@ def _faults(contents: Any) -> Iterable[str]:
     if (contents.array is None) == (contents.files is None):
         yield "contents() gives neither an array nor files, or both; give Contents(array=...) or names and files"
         return
-    if contents.array is not None and not (isinstance(contents.array, np.ndarray) and contents.array.size):
-        yield f"its array is {type(contents.array).__name__} and empty or no NumPy array"
+    if contents.array is not None and not (
+        isinstance(contents.array, np.ndarray) and contents.array.ndim and contents.array.size
+    ):
+        yield f"its array is {type(contents.array).__name__} and empty, a single number or no NumPy array"
         return
     count = len(contents)
     if contents.labels is not None:

@@ -79,7 +79,7 @@ def _is_header(start: list[list[str]]) -> bool:
 
 def _number(cell: str) -> float | None:
     try:
-        return float(cell)
+        return None if "_" in cell else float(cell)  # Python reads 10_1 as 101
     except ValueError:
         return None
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from zerosum.core.errors import DataError, RecipeError
+from zerosum.core.errors import DataError, RecipeError, shown
 from zerosum.core.registry import register
 from zerosum.core.values import Natural
 from zerosum.extractors import weights
@@ -79,6 +79,11 @@ class Timm(ExtractorPart):
         return RecipeError(f"extractor 'timm': timm is there, but its import fails ({what}); mend that first")
 
     def _create(self, timm: Any) -> nn.Module:
+        if ":" in self.model:  # hf-hub:, local-dir: a recipe of a stranger's run could name them, and pickles run code
+            raise RecipeError(
+                f"extractor 'timm': model {shown(self.model)} names a place; only timm's own weights are taken, by one "
+                "of the names of timm.list_pretrained()"
+            )
         size = {"img_size": self.side} if self.side else {}
         try:
             with torch.random.fork_rng(devices=[]):  # timm draws weights before it loads them

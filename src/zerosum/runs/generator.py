@@ -223,11 +223,14 @@ def load_generator(path: str | Path, *, trust: bool = False) -> Generator:
 
 
 def _units(path: Path, about: model.About) -> Units | None:
-    facts = about.get("units")
+    facts, shape = about.get("units"), about["space"]["shape"]
     if facts is None:
         return None
     try:
-        return Units.read(facts)
+        units = Units.read(facts)
+        if [len(units.mean)] != shape:
+            raise ValueError(f"they are of {len(units.mean)} columns")
+        return units
     except (TypeError, ValueError, KeyError) as error:
         raise DamagedError(f"{path}: what it says of the units of its points is damaged ({error})") from error
 

@@ -8,12 +8,15 @@ import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import safetensors
 from safetensors.torch import load, save
 from torch import Tensor
 
 from zerosum import metrics
+from zerosum.core.errors import DamagedError
+from zerosum.core.reading import read_json
 from zerosum.core.registry import Part
 from zerosum.runs.checkpoint import write_file
 
@@ -38,9 +41,8 @@ class Kept:
         """Named numbers."""
         path = self.folder / f"{key}.json"
         try:
-            found: dict[str, float] = json.loads(path.read_text())
-            return found
-        except (OSError, ValueError):
+            return cast("dict[str, float]", read_json(path, dict[str, float]))
+        except DamagedError:
             made = make()
         self._keep(path, json.dumps(made).encode())
         return made

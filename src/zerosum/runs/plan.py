@@ -66,7 +66,7 @@ def rehearse(
     known = None if place is None else recall(place)
     if known is None:
         known = rehearsal.run(among)
-        if place is not None and not known.busy:
+        if place is not None and not known.busy and not known.refused:  # what failed may succeed another time
             remember(place, known)
     else:
         rehearsal.prove(known.precision)

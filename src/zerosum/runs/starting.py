@@ -135,8 +135,8 @@ def find_start(place: str | Path, warn: Callable[[str], None]) -> Start:
             raise RunError(f"--from {place}: this run has no checkpoint yet")
         manifest = (run.checkpoints / saved.name / "manifest.json").read_bytes()
         weights, averages = (dict(_groups(saved.tensors, kind)) for kind in ("weights", "average"))
-        digest, images = hashlib.sha256(manifest).hexdigest(), saved.manifest["images"]
-        return Start(path, digest, images, weights, averages, _classes(run))
+        digest = hashlib.sha256(manifest).hexdigest()
+        return Start(path, digest, int(saved.name), weights, averages, _classes(run))
     if not path.is_file():
         raise RunError(f"--from {place}: there is no such run or generator file")
     generator = load_generator(path)
