@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import types
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from zerosum.cli.main import app
-from zerosum.core import registry
+from zerosum.core import registry, usercode
 from zerosum.core.errors import DataError
 from zerosum.data import Contents, DataPart  # noqa: F401  (contents of a test name it)
 
@@ -26,12 +27,12 @@ SMALL = ["batch=16", "generator.channels=8", "report=64", "checkpoint=64", "samp
 @pytest.fixture(autouse=True, scope="module")
 def _shelves():
     """Parts of these files are no parts of other tests."""
-    shelves, used = {kind: dict(parts) for kind, parts in registry._shelf.items()}, set(registry._used)
+    shelves, used = {kind: dict(parts) for kind, parts in registry._shelf.items()}, set(usercode._used)
     yield
     registry._shelf.clear()
     registry._shelf.update(shelves)
-    registry._used.clear()
-    registry._used.update(used)
+    usercode._used.clear()
+    usercode._used.update(used)
 
 
 def zerosum(folder, *arguments):
@@ -150,6 +151,17 @@ def test_what_is_wrong_with_the_contents_is_said(contents, message):
     object.__setattr__(part, "name", "mine")
     with pytest.raises(DataError, match=f"data 'mine'.*{re.escape(message)}"):
         part.source(None).contents()
+
+
+def test_where_an_error_arose_is_said_where_there_is_a_file(monkeypatch):
+    with pytest.raises(ZeroDivisionError) as raised:
+        1 / 0  # noqa: B018
+    error = raised.value
+    cls = type("Mine", (), {"__module__": __name__})
+    assert re.fullmatch(rf" in {re.escape(__file__)}, line \d+", usercode.origin_of(cls, error))
+    monkeypatch.setitem(sys.modules, "console", types.ModuleType("console"))  # as __main__ in a console or a notebook
+    cls.__module__ = "console"
+    assert usercode.origin_of(cls, error) == ""
 
 
 def test_an_augmentation_of_the_users_refuses_points_in_its_own_words(tmp_path):

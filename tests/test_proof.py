@@ -10,7 +10,7 @@ import torch
 
 import zerosum
 from tests.small import EAGER, words
-from zerosum.core import registry
+from zerosum.core import registry, usercode
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register, shelf
 from zerosum.core.settings import assign
@@ -103,7 +103,7 @@ def test_a_metric_of_the_users_is_called_once_before_the_first_image(digits, own
         prove(judge(digits, f"metrics={'+'.join(names)}"), 2500, conditional=False)
     faults = str(error.value).splitlines()
     assert len(faults) == 4
-    assert "metric 'own-0' failed (ZeroDivisionError: division by zero) in test_proof.py, line" in faults[0]
+    assert f"metric 'own-0' failed (ZeroDivisionError: division by zero) in {__file__}, line" in faults[0]
     assert faults[1].endswith("'own-1' failed (it gave float; a dict from name to Measure is needed)")
     assert faults[2].endswith(
         "'own-2' failed (it gave other, and its `better` does not say in which direction that is good)"
@@ -212,7 +212,7 @@ def test_kept_numbers_depend_on_the_code_and_version_of_a_metric(tmp_path, monke
     def metric(text, name="own-file"):
         path = tmp_path / "own.py"
         path.write_text(text)
-        registry.use(path)
+        usercode.use(path)
         return registry._shelf["metric"].pop(name)()
 
     text = """

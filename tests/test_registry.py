@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from zerosum import recipes  # noqa: F401  (fills the shelf)
-from zerosum.core import protocols, registry
+from zerosum.core import protocols, registry, usercode
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, parse, register, shelf
 from zerosum.metrics import Metric
@@ -187,20 +187,20 @@ def test_a_users_file_is_loaded_once_and_its_faults_name_the_line(tmp_path):
         "@register('rule', 'good-rule')\n@dataclass(frozen=True)\nclass Good(Part):\n    '''Good.'''\n"
         "    def apply(self, module): ...\n"
     )
-    registry.use(good)
-    registry.use(good)
+    usercode.use(good)
+    usercode.use(good)
     (tmp_path / "copy.py").write_text(good.read_text())
-    registry.use(tmp_path / "copy.py")
+    usercode.use(tmp_path / "copy.py")
     assert "good-rule" in shelf("rule")
     bad = tmp_path / "bad.py"
     bad.write_text("x = 1\nraise KeyError('oops')\n")
     with pytest.raises(RecipeError, match=r"bad.py, line 2: KeyError: 'oops'"):
-        registry.use(bad)
+        usercode.use(bad)
     bad.write_text("def broken(:\n")
     with pytest.raises(RecipeError, match=r"bad.py, line 1: SyntaxError"):
-        registry.use(bad)
+        usercode.use(bad)
     with pytest.raises(RecipeError, match="there is no such Python file"):
-        registry.use(tmp_path / "none.py")
+        usercode.use(tmp_path / "none.py")
 
 
 def test_what_is_run_is_the_source_and_not_bytecode_beside_it(tmp_path):
@@ -210,12 +210,12 @@ def test_what_is_run_is_the_source_and_not_bytecode_beside_it(tmp_path):
     cached = py_compile.compile(str(path), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
     assert Path(cached).is_file()
     path.write_text("x = 1")
-    registry.use(path)
-    assert hashlib.sha256(b"x = 1").hexdigest() in registry.used()
+    usercode.use(path)
+    assert hashlib.sha256(b"x = 1").hexdigest() in usercode.used()
 
 
 def test_a_file_that_ends_python_is_a_fault_of_that_file(tmp_path):
     path = tmp_path / "ends.py"
     path.write_text("\nimport sys\nsys.exit(3)")
     with pytest.raises(RecipeError, match=r"ends\.py, line 3: SystemExit: 3"):
-        registry.use(path)
+        usercode.use(path)

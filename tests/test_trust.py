@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import zerosum
 from zerosum.cli.main import app
-from zerosum.core import registry
+from zerosum.core import registry, usercode
 from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
 from zerosum.runs import code, health
 from zerosum.runs.generator import load_generator
@@ -47,7 +47,7 @@ def call(*arguments):
 def forget(monkeypatch, name, digest):
     """As if the file had never been seen: no part of it, and no record of having written it."""
     monkeypatch.delitem(registry._shelf["objective"], name, raising=False)
-    registry._used.discard(digest)
+    usercode._used.discard(digest)
     (code._records() / digest).unlink(missing_ok=True)
 
 
@@ -177,7 +177,7 @@ def test_a_part_that_is_not_loaded_is_shown_by_its_text(stranger):
 def test_a_model_file_of_arrays_with_objects_is_refused(tmp_path, stranger):
     """Latents are read without pickle."""
     run, file, _, _ = stranger
-    registry.use(file)
+    usercode.use(file)
     np.savez(tmp_path / "l.npz", latents=np.array([{"a": 1}], dtype=object))
     done = call("sample", run, "--latents", tmp_path / "l.npz", "--out", tmp_path / "s.npz")
     assert done.exit_code == 2

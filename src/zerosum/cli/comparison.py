@@ -44,12 +44,12 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare runs; those that differ by their seed alone are one row, with means and 95 % intervals over seeds."""
-    from zerosum.core import registry
+    from zerosum.core import usercode
     from zerosum.runs import code
     from zerosum.runs.compare import Comparison
 
     for file in use or []:
-        registry.use(file)
+        usercode.use(file)
     for run in runs if trust else []:
         code.try_load(run, trust=True)
     comparison = Comparison.of(runs, metric or ())

@@ -22,11 +22,11 @@ def doctor(
     A finding is an answer, so the exit status is 0 with and without: --json tells them apart by `healthy`, which is
     null where it is too early to judge.
     """
-    from zerosum.core import registry
+    from zerosum.core import usercode
     from zerosum.runs import code, health
 
     for file in use or []:
-        registry.use(file)
+        usercode.use(file)
     code.try_load(run, trust=trust)
     course = health.read_course(run)
     findings = health.replay(course)

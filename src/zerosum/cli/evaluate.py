@@ -55,12 +55,12 @@ def evaluate(
 ) -> None:
     """Judge samples against real ones; beside each value stand its floor and a trivial baseline."""
     from zerosum import recipes  # noqa: F401  (puts every part on the shelf)
-    from zerosum.core import registry
+    from zerosum.core import usercode
     from zerosum.runs import evaluate as judging
     from zerosum.runs.progress import Display
 
     for file in use or []:
-        registry.use(file)
+        usercode.use(file)
     display = Display(quiet)
     found = judging.evaluate(
         place,

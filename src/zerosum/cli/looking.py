@@ -77,14 +77,14 @@ def sample(
     quiet: Quiet = False,
 ) -> None:
     """Draw samples from a trained generator: still, moving through latents, or beside their nearest training images."""
-    from zerosum.core import registry
+    from zerosum.core import usercode
     from zerosum.core.errors import RunError
     from zerosum.runs import sample as sampling
     from zerosum.runs.environment import choose_device, use_threads
     from zerosum.runs.neighbours import own_data, write_neighbours
 
     for file in use or []:
-        registry.use(file)
+        usercode.use(file)
     if neighbours is not None and interpolate is not None:
         raise RunError("--neighbours and --interpolate exclude each other; give one")
     if data is not None and neighbours != "own":
@@ -128,13 +128,13 @@ def sample(
 @command
 def report(run: Annotated[str, typer.Argument(help="A run directory.")], use: Use = None, trust: Trust = False) -> None:
     """Write report.html of a run again; parts of your own are only needed to say more about them."""
-    from zerosum.core import registry
+    from zerosum.core import usercode
     from zerosum.runs import code
     from zerosum.runs.directory import RunDirectory
     from zerosum.runs.report import write_report
 
     for file in use or []:
-        registry.use(file)
+        usercode.use(file)
     code.try_load(run, trust=trust)
     say(f"report: {write_report(RunDirectory.open(run))}")
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from zerosum import recipes  # noqa: F401  (puts every part on the shelf)
 from zerosum.cli.command import sheet, tell
-from zerosum.core import registry, settings, values
+from zerosum.core import registry, settings, usercode, values
 from zerosum.core.console import visible
 from zerosum.core.errors import RecipeError, nearest
 from zerosum.core.registry import Part
@@ -28,7 +28,7 @@ def listing(kind: str | None, use: Iterable[str]) -> Listing:
         RecipeError: there is no such kind.
     """
     for file in use:
-        registry.use(file)
+        usercode.use(file)
     kinds = [one for one in registry.kinds() if one not in HIDDEN] if kind is None else [kind.rstrip("s")]
     return {one: [(name, registry.summary(part)) for name, part in registry.shelf(one).items()] for one in kinds}
 
@@ -52,7 +52,7 @@ def print_description(name: str, use: Iterable[str]) -> None:
         RecipeError: nothing is called so.
     """
     for file in use:
-        registry.use(file)
+        usercode.use(file)
     found = [(kind, registry.shelf(kind)[name]) for kind in registry.kinds() if name in registry.shelf(kind)]
     if not found:
         known = [one for kind in registry.kinds() for one in registry.shelf(kind)]

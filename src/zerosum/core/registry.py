@@ -13,14 +13,9 @@ A part is a frozen dataclass with a kind and a name: class = configuration = tex
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib.machinery
-import importlib.util
 import inspect
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
 from zerosum.core import protocols, values
@@ -89,7 +84,6 @@ class Unloaded(Part):
 
 P = TypeVar("P", bound=type)
 _shelf: dict[str, dict[str, Any]] = {}  # kind -> name -> part class, or function that returns a recipe
-_used: set[str] = set()  # sha256 of every user's file that was loaded
 
 
 def register(kind: str, name: str) -> Callable[[P], P]:
@@ -279,61 +273,3 @@ def described_fields(cls: Any) -> Iterator[tuple[str, Any, str]]:
 def summary(part: Any) -> str:
     """First line of a part's docstring."""
     return (inspect.getdoc(part) or "").partition("\n")[0]
-
-
-def use(path: str | Path) -> None:
-    """Load a user's Python file so that the parts it registers can be named.
-
-    Raises:
-        RecipeError: the file is missing, fails to run, or registers a name that is taken.
-    """
-    path = Path(path)
-    if not path.is_file() or path.suffix != ".py":
-        raise RecipeError(f"--use {path}: there is no such Python file (.py)")
-    try:
-        run_source(path, path.read_bytes())
-    except OSError as error:
-        raise RecipeError(f"--use {path} cannot be read: {error.strerror}") from error
-
-
-def run_source(path: Path, source: bytes) -> None:
-    """Run what was read from a user's file, once; not the file, whose bytecode in __pycache__ may be another program's.
-
-    Raises:
-        RecipeError: it fails, or registers a name that is taken.
-    """
-    digest = hashlib.sha256(source).hexdigest()
-    if digest in _used:  # for example the copy that a run keeps of a file already loaded
-        return
-    spec = importlib.machinery.ModuleSpec(f"zerosum_use_{path.stem}_{digest[:8]}", None, origin=str(path))
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    module.__file__ = str(path)
-    try:
-        exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102  (the user named it, or trusts it)
-    except RecipeError as error:
-        raise RecipeError([f"--use {path}: {fault}" for fault in error.faults]) from error
-    except (Exception, SystemExit) as error:  # whatever a user's file raises is the user's to mend
-        line = error.lineno if isinstance(error, SyntaxError) else _line_in(error, path)
-        raise RecipeError(f"--use {path}, line {line}: {type(error).__name__}: {error}") from error
-    _used.add(digest)
-
-
-def used() -> frozenset[str]:
-    """sha256 of every user's file that this process has run."""
-    return frozenset(_used)
-
-
-def origin_of(cls: type, error: BaseException) -> str:
-    """Where in a part's own file an error arose, in words; "" where it arose elsewhere."""
-    file = inspect.getsourcefile(cls) or ""
-    line = _line_in(error, Path(file))
-    return f" in {file}, line {line}" if line else ""
-
-
-def _line_in(error: BaseException, path: Path) -> int | None:
-    line, trace = None, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line

@@ -12,7 +12,8 @@ import numpy as np
 
 from zerosum.core.download import Report
 from zerosum.core.errors import DataError, ZerosumError
-from zerosum.core.registry import Part, origin_of
+from zerosum.core.registry import Part
+from zerosum.core.usercode import origin_of
 from zerosum.data.contents import Contents, Source
 
 

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from zerosum.core import registry
+from zerosum.core import usercode
 from zerosum.core.download import cache_folder
 from zerosum.core.errors import DamagedError, RecipeError, ZerosumWarning
 from zerosum.core.reading import read_bytes
@@ -43,7 +43,7 @@ def load(place: str | Path, *, trust: bool = False) -> None:
                 raise
             continue  # `withheld` names it
         if trust or _allowed(source):
-            registry.run_source(file, source)
+            usercode.run_source(file, source)
 
 
 def try_load(place: str | Path, *, trust: bool = False) -> None:
@@ -63,7 +63,7 @@ def withheld(place: str | Path) -> str:
         except DamagedError as error:
             held.append(str(error))
             continue
-        if hashlib.sha256(source).hexdigest() not in registry.used():
+        if hashlib.sha256(source).hexdigest() not in usercode.used():
             held.append(f"{file} (sha256 {hashlib.sha256(source).hexdigest()})")
     if not held:
         return ""
@@ -75,7 +75,7 @@ def withheld(place: str | Path) -> str:
 
 def _allowed(source: bytes) -> bool:
     digest = hashlib.sha256(source).hexdigest()
-    return digest in registry.used() or _recorded(digest)
+    return digest in usercode.used() or _recorded(digest)
 
 
 def _records() -> Path:

@@ -5,14 +5,13 @@ Nothing is extracted for that. A metric of the user's own is also called once, o
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from zerosum.core.errors import RecipeError
+from zerosum.core.usercode import origin_of
 from zerosum.metrics.evidence import Evidence, Metric, Samples, numbers
 from zerosum.runs.record import failure
 
@@ -43,7 +42,7 @@ def _fault(judge: Judge, metric: Metric, evidence: Evidence) -> str | None:
         if not lacking and not type(metric).__module__.startswith("zerosum."):
             _trial(judge, metric)
     except Exception as error:  # whatever a user's metric raises is the user's to mend
-        return f"{failure(error)}{_where(error, metric)}"
+        return f"{failure(error)}{origin_of(type(metric), error)}"
     return lacking
 
 
@@ -91,14 +90,3 @@ def _trial(judge: Judge, metric: Metric) -> None:
     )
     if not metric.missing(evidence):  # else so few samples were not promised to it
         numbers(metric, evidence)
-
-
-def _where(error: Exception, metric: Metric) -> str:
-    """File and line of the user's own file in which it failed."""
-    trace, line = error.__traceback__, None
-    file = getattr(sys.modules.get(type(metric).__module__), "__file__", None)
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == file:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return f" in {Path(file).name}, line {line}" if file and line else ""

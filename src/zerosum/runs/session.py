@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from zerosum.core import compatibility, registry, settings
+from zerosum.core import compatibility, settings, usercode
 from zerosum.core.errors import RunError
 from zerosum.core.interrupt import Interrupt
 from zerosum.core.values import Length
@@ -72,7 +72,7 @@ def train(
     """
     display = Display(quiet)
     for file in use:
-        registry.use(file)
+        usercode.use(file)
     data = None if data is None else kept(data)
     start = None if start_from is None else starting.find_start(start_from, display.warn)
     chosen = fill_in(recipe or ("dcgan" if start is None else start.recipe()), settings, images, seed)
@@ -146,7 +146,7 @@ def resume(
     """
     display = Display(quiet)
     for file in use:
-        registry.use(file)
+        usercode.use(file)
     run = RunDirectory.open(place)
     code.load(place, trust=trust)
     if held := code.withheld(place):
