@@ -240,7 +240,7 @@ def test_a_corrupt_image_is_named_and_can_be_skipped(corrupt, tmp_path):
     assert not (tmp_path / "run").exists()
     done = call("train", corrupt, "--recipe", "mlp", *SMALL, "--images", 32, "--out", tmp_path / "run", "--skip-bad")
     assert done.exit_code == 0, done.stderr
-    assert "skipped 1 bad images" in done.stderr
+    assert "skipped 1 bad image:" in done.stderr
 
 
 def test_resume_under_a_changed_recipe_and_in_a_used_directory(run):

@@ -423,6 +423,21 @@ def test_what_is_cut_away_is_said(tmp_path):
     assert notes(folder(tmp_path / "same", {"1.png": png(1), "2.png": png(2)})) == ()
 
 
+def test_frames_and_inks_that_go_are_said(tmp_path):
+    frames = [Image.new("RGB", (4, 4), (value, 0, 0)) for value in (0, 99, 200)]
+    moving, still, printed = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    frames[0].save(moving, "GIF", save_all=True, append_images=frames[1:])
+    frames[1].save(still, "GIF")
+    Image.new("CMYK", (4, 4)).save(printed, "JPEG")
+    files = {"a.gif": moving.getvalue(), "b.gif": still.getvalue(), "c.jpg": printed.getvalue(), "d.png": png(1)}
+    assert notes(folder(tmp_path / "odd", files)) == (
+        "frames: of 1 image with more than one the first is taken",
+        "inks: 1 CMYK image becomes RGB",
+    )
+    whole = moving.getvalue()
+    assert notes(folder(tmp_path / "cut", {"a.gif": whole[: len(whole) - 20], "d.png": png(1)}))[0].startswith("frames")
+
+
 def test_files_left_out_are_counted_by_kind(tmp_path):
     files = PETS | {"a.heic": b"", "cats/b.HEIC": b"", "readme.txt": b"", "cats/.DS_Store": b""}
     line = (

@@ -57,6 +57,16 @@ def test_delimiters_and_headers(tmp_path, name, lines, columns):
     assert found.shape == (len(columns),)
 
 
+def test_decimal_commas_where_semicolons_part_the_cells(tmp_path):
+    path = csv(tmp_path / "messung.csv", "x.y;z", "1,5;-2", "-0,25;3e2")
+    found = open_data(path, Preparation(standardise=False))
+    assert (found.units.names, found.values.tolist()) == (("x.y", "z"), [[1.5, -2], [-0.25, 300]])
+    assert found.notes[0].endswith("the first row names the columns; commas are decimal points")
+    csv(path, "a;b", "1,5;1.234")  # thousands, or a decimal point
+    with pytest.raises(DataError, match=r"'b' \('1\.234' in row 2\)"):
+        open_data(path)
+
+
 def test_columns_that_are_no_numbers_are_named_and_can_be_dropped(tmp_path):
     path = csv(tmp_path / "people.csv", "name,age,town,x", "Ann,30,Ulm,1", "Bob,,Bonn,2", "Cid,9,Kiel,nan")
     with pytest.raises(DataError) as error:

@@ -192,7 +192,7 @@ def test_a_metric_that_lacks_something_says_what(digits):
         "metric 'path-length' needs a generator; samples alone have no latents",
         "metric 'stacked-modes' needs an extractor that knows combinations, such as stacked; "
         "`classes` counts single ones",
-        "metric 'kid' needs 1,000 samples on each side; there are 100 generated and 180 real ones",
+        "metric 'kid' needs 1,000 samples on each side; there are 100 generated, 180 real",
     ]
 
 

@@ -62,7 +62,7 @@ def test_metrics_that_cannot_be_measured_are_refused_before_the_first_image(tmp_
         zerosum.train("digits", "mlp", ["judge.metrics=modes+fd+kid:form=subsets"], out=tmp_path / "run", quiet=True)
     assert str(error.value).splitlines() == [
         "judge.metrics: metric 'modes' needs a mixture whose modes are known; see zerosum ls data",
-        "judge.metrics: metric 'kid' needs 1,000 samples on each side; there are 1,617 generated and 180 real ones",
+        "judge.metrics: metric 'kid' needs 1,000 samples on each side; there are 1,617 generated, 180 real",
     ]
     assert list(tmp_path.iterdir()) == []
 
@@ -72,7 +72,7 @@ def test_metrics_that_cannot_be_measured_are_refused_before_the_first_image(tmp_
     ("ct", 0.0, "auto", "needs held-out samples; train with held_out=0.1"),
     ("classes", 0.1, "pixels", "needs class probabilities; name an extractor that knows classes"),
     ("stacked-modes", 0.1, "auto", "needs an extractor that knows combinations"),
-    ("prdc:k=300", 0.1, "auto", "needs 301 samples on each side; there are 1,617 generated and 180 real ones"),
+    ("prdc:k=300", 0.1, "auto", "needs 301 samples on each side; there are 1,617 generated, 180 real"),
 ])  # fmt: skip
 def test_what_is_lacking_is_known_from_data_and_extractor_alone(metric, held_out, extractor, lacking):
     ours = judge(open_data("digits", Preparation(held_out=held_out)), f"metrics={metric}", f"extractor={extractor}")
@@ -196,13 +196,13 @@ def test_the_command_says_what_it_left_out_a_line_each(tmp_path):
     told = CliRunner().invoke(app, ["evaluate", *places, "--metrics", "all"])
     assert told.exit_code == 0, told.stderr
     lines = [line for line in told.stderr.splitlines() if line.startswith("left out, ")]
-    assert "left out, fd: needs 20 samples on each side; there are 3 generated and 2 real ones" in lines
+    assert "left out, fd: needs 20 samples on each side; there are 3 generated, 2 real" in lines
     shown = json.loads(CliRunner().invoke(app, ["evaluate", *places, "--metrics", "all", "--json"]).stdout)
     assert len(shown["omitted"]) == len(lines)
     assert {one["metric"] for one in shown["records"]} == {"sliced-wasserstein", "duplicates"}
     refused = CliRunner().invoke(app, ["evaluate", *places, "--metrics", "fd"])
     assert refused.exit_code == 2
-    assert "error: metric 'fd' needs 20 samples on each side; there are 3 generated and 2 real ones" in refused.stderr
+    assert "error: metric 'fd' needs 20 samples on each side; there are 3 generated, 2 real" in refused.stderr
 
 
 # ---------------------------------------------------------------------- what numbers depend on

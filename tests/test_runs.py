@@ -523,6 +523,20 @@ def test_points_without_classes_and_held_out_samples_have_less_decided():
     ]
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_that_so_few_images_cannot_be_measured_is_said_before_and_ends_nothing(tmp_path, capfd, count):
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 1), dtype=np.uint8)
+    run = zerosum.train(pixels, "mlp", [*words("mlp"), *EAGER], images=32, out=tmp_path / "run")
+    told = capfd.readouterr().err
+    assert run.finished
+    assert "judged by: nothing; extractor" in told
+    generated, real = count - 1, 1
+    assert f"not measured, fd: needs 20 samples on each side; there are {generated} generated, {real} real" in told
+    assert "failed" not in run.metrics[-1]["not_measured"]
+    training = "there is 1 training sample;" if count == 1 else "2 training samples;"
+    assert training in told
+
+
 def test_what_would_judge_photographs_better_is_said():
     recipe = read_recipe("dcgan")
     data = zerosum.open_data(kept(np.random.default_rng(0).integers(0, 256, (60, 16, 16, 3), dtype=np.uint8)))

@@ -26,6 +26,7 @@ from zerosum.data.pixels import (
     blaming,
     calm_pillow,
     fit_array,
+    has_frames,
     is_clear,
     is_deep,
     is_grey,
@@ -214,9 +215,10 @@ def _picture(plan: Plan, name: str, data: bytes) -> tuple[np.ndarray, Look]:
 def _decode_picture(plan: Plan, name: str, data: bytes) -> tuple[np.ndarray, Look]:
     with blaming(name), open_image(io.BytesIO(data), name) as image:
         deep = is_deep(image) or ";16" in str(getattr(image, "tile", ""))  # Pillow itself reduces colours of 16 bits
+        frames, ink = has_frames(image), image.mode == "CMYK"
         pixels = prepare(image, name, plan.shape, plan.preparation, plan.span)
-        channels = 1 if is_grey(image) else 3
-        return pixels, Look(seen_size(image), channels, is_clear(image), deep, orientation(image) == 0)
+        channels, damaged = 1 if is_grey(image) else 3, orientation(image) == 0
+        return pixels, Look(seen_size(image), channels, is_clear(image), deep, frames, ink, damaged)
 
 
 def _array(plan: Plan, name: str, data: bytes) -> tuple[np.ndarray, Look]:

@@ -130,6 +130,14 @@ def is_grey(image: Image.Image) -> bool:
     return image.mode in _GREY or image.mode.startswith("I;16")
 
 
+def has_frames(image: Image.Image) -> bool:
+    """True for an animation, or several pages; a camera's second picture in a JPEG file (MPO) is none."""
+    try:
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    except Exception:  # what follows the first frame may be damaged; the first alone is used
+        return False
+
+
 def is_deep(image: Image.Image) -> bool:
     """True for grey of more than 8 bits, or of floats."""
     return image.mode[0] in "IF"

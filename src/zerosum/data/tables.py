@@ -33,14 +33,18 @@ def _contents(path: Path, drop: Sequence[str]) -> Contents:
             delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(file.readline(1 << 16))
             file.seek(0)
             rows = (row for row in csv.reader(file, delimiter=delimiter) if row)
-            values, names, header = _read(path, rows, drop)
+            start = list(islice(rows, 2))
+            cells = [cell for row in start for cell in row if delimiter == ";" and "," in cell]
+            comma = any(_number(cell, comma=True) is not None for cell in cells)
+            values, names, header = _read(path, start, rows, drop, comma=comma)
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is no UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
     except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a table ({error})") from error
     first = "the first row names the columns" if header else "the first row is no header"
     dropped = f", {len(drop)} dropped" if drop else ""
-    note = f"table: {len(values):,} rows of {values.shape[1]} columns ({_listed(names)}){dropped}; {first}"
+    decimal = "; commas are decimal points" if comma else ""
+    note = f"table: {len(values):,} rows of {values.shape[1]} columns ({_listed(names)}){dropped}; {first}{decimal}"
     return Contents(array=values, notes=(note,), where=str(path), columns=names)
 
 
@@ -48,16 +52,17 @@ def _delimiter(line: str) -> str:
     return max(_DELIMITERS, key=line.count)
 
 
-def _read(path: Path, rows: Iterator[list[str]], drop: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...], bool]:
-    """Values [N, D], names of the columns, and whether the first row held them."""
-    start = list(islice(rows, 2))
+def _read(
+    path: Path, start: list[list[str]], rows: Iterator[list[str]], drop: Sequence[str], *, comma: bool
+) -> tuple[np.ndarray, tuple[str, ...], bool]:
+    """Values [N, D], names of the columns, and whether the first row held them; `start` are the first two rows."""
     if not start:
         raise DataError(f"{path}: is empty")
-    header = _is_header(start)
+    header = _is_header(start, comma=comma)
     width = len(start[0])
     names = [(name.strip() if header else "") or str(place + 1) for place, name in enumerate(start[0])]
     kept = _kept(path, names, drop)
-    values, faults, count = packed("d"), _Faults(names), 0
+    values, faults, count = packed("d"), _Faults(names, comma=comma), 0
     for number, row in enumerate(chain(start[header:], rows), start=1 + header):
         if len(row) != width:
             raise DataError(f"{path}: row {number} has {len(row)} cells, and the first row {width}")
@@ -70,15 +75,18 @@ def _read(path: Path, rows: Iterator[list[str]], drop: Sequence[str]) -> tuple[n
     return np.frombuffer(values, np.float64).reshape(count, len(kept)), tuple(names[place] for place in kept), header
 
 
-def _is_header(start: list[list[str]]) -> bool:
+def _is_header(start: list[list[str]], *, comma: bool) -> bool:
     """True where no cell of the first row is a number, or one is none above a number."""
-    first = [_number(cell) is not None for cell in start[0]]
-    below = [_number(cell) is not None for cell in start[1]] if len(start) > 1 else []
+    first = [_number(cell, comma=comma) is not None for cell in start[0]]
+    below = [_number(cell, comma=comma) is not None for cell in start[1]] if len(start) > 1 else []
     return not any(first) or any(under and not over for over, under in zip(first, below, strict=False))
 
 
-def _number(cell: str) -> float | None:
+def _number(cell: str, *, comma: bool) -> float | None:
+    """The number in a cell; with decimal commas a point may group thousands, or not: such a cell is none."""
     try:
+        if comma:
+            cell = "" if "." in cell else cell.replace(",", ".")
         return None if "_" in cell else float(cell)  # Python reads 10_1 as 101
     except ValueError:
         return None
@@ -103,13 +111,13 @@ def _kept(path: Path, names: list[str], drop: Sequence[str]) -> list[int]:
 class _Faults:
     """Cells that are no numbers, counted by column, and the first of each."""
 
-    def __init__(self, names: list[str]) -> None:
-        self.names = names
+    def __init__(self, names: list[str], *, comma: bool) -> None:
+        self.names, self.comma = names, comma
         self.first: dict[int, str] = {}
 
     def number(self, cell: str, place: int, row: int) -> float:
         """The number in a cell; 0 where there is none, which is noted."""
-        found = _number(cell)
+        found = _number(cell, comma=self.comma)
         if found is None or not -np.inf < found < np.inf:
             what = repr(cell[:30]) if cell.strip() else "nothing"
             self.first.setdefault(place, f"{self.names[place]!r} ({what} in row {row})")
@@ -127,9 +135,11 @@ class _Faults:
         places = list(self.first)
         listed = ", ".join(self.first[place] for place in places[:_SHOWN]) + (", ..." if len(places) > _SHOWN else "")
         words = "/".join([*drop, *(str(place + 1) for place in places)])
+        all_bad = len(places) + len(drop) >= len(self.names)
+        leave = "" if all_bad else f", or leave the columns out with data.drop={words}"
         raise DataError(
             f"{path}: not all cells of these columns are numbers: {listed}; "
-            f"fill or remove these rows, turn words into numbers, or leave the columns out with data.drop={words}"
+            f"fill or remove these rows, turn words into numbers{leave}"
         )
 
 

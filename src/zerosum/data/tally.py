@@ -20,6 +20,8 @@ class Look:
     channels: int  # 1 or 3 by its mode for a picture, without transparency; any number for an array
     clear: bool  # some of its pixels are transparent
     deep: bool  # more than 8 bits
+    frames: bool = False  # more than one, as of an animation
+    ink: bool = False  # CMYK
     mended: bool = False  # its metadata are damaged, and were left aside
 
 
@@ -37,6 +39,8 @@ class Tally:
         self.kinds["grey" if look.channels == 1 else "colour" if look.channels == 3 else "several"] += 1
         self.kinds["clear"] += look.clear
         self.kinds["deep"] += look.deep
+        self.kinds["frames"] += look.frames
+        self.kinds["ink"] += look.ink
         if look.mended:
             self.mended.append(name)
 
@@ -47,6 +51,8 @@ class Tally:
             resizing(self.sizes, (height, width), preparation),
             self._colours(channels),
             self._transparency(preparation, channels),
+            self._frames(),
+            self._ink(),
             self._depth() + (f"; {range_}" if range_ else ""),
             self._metadata(),
         ]
@@ -55,8 +61,8 @@ class Tally:
     def _colours(self, channels: int) -> str:
         grey, colour = self.kinds["grey"], self.kinds["colour"]
         if channels < 3:
-            return f"channels: {images(colour, 'colour')} become grey" if colour else ""
-        return f"channels: {images(grey, 'grey')} become colour" if grey else ""
+            return f"channels: {become(colour, 'colour')} grey" if colour else ""
+        return f"channels: {become(grey, 'grey')} colour" if grey else ""
 
     def _transparency(self, preparation: Preparation, channels: int) -> str:
         clear = self.kinds["clear"]
@@ -65,6 +71,14 @@ class Tally:
             return f"transparency: kept as the last of {channels} channels; {images(clear)} with it" if said else ""
         other = f"background={preparation.background}; channels={channels + 1} keeps it"
         return f"transparency: {images(clear)} laid on {preparation.background} ({other})" if clear else ""
+
+    def _frames(self) -> str:
+        frames = self.kinds["frames"]
+        return f"frames: of {images(frames)} with more than one the first is taken" if frames else ""
+
+    def _ink(self) -> str:
+        ink = self.kinds["ink"]
+        return f"inks: {become(ink, 'CMYK')} RGB" if ink else ""
 
     def _depth(self) -> str:
         deep = self.kinds["deep"]
@@ -121,6 +135,11 @@ def _text(size: Size) -> str:
 def images(count: int, kind: str = "") -> str:
     """A number of images in words."""
     return f"{count:,} {kind}{' ' if kind else ''}image{'' if count == 1 else 's'}"
+
+
+def become(count: int, kind: str) -> str:
+    """That so many images of a kind become something else."""
+    return f"{images(count, kind)} become{'s' if count == 1 else ''}"
 
 
 def some(names: Sequence[str]) -> str:

@@ -111,7 +111,7 @@ class Metric(Part):
         if lacking := self.lacks(evidence):
             return f"needs {lacking}"
         if min(real, fake) < self.needed():
-            return f"needs {self.needed():,} samples on each side; there are {fake:,} generated and {real:,} real ones"
+            return f"needs {self.needed():,} samples on each side; there are {fake:,} generated, {real:,} real"
         return None
 
     def lacks(self, evidence: Evidence) -> str | None:  # noqa: ARG002

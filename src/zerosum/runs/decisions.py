@@ -8,23 +8,24 @@ from zerosum.data import Dataset
 from zerosum.recipes import Recipe
 from zerosum.runs.drawing import classes_shown
 from zerosum.runs.judge import Judge
+from zerosum.runs.proof import expected
 
 NAMED = 5  # classes
 
 
 def decisions(recipe: Recipe, dataset: Dataset, judge: Judge) -> list[str]:
     """Lines about the data as they are used, then about what the recipe makes of them, and how samples are judged."""
-    return [*dataset.notes, *_held_out(dataset), *_classes(recipe, dataset), *_judging(judge)]
+    return [*dataset.notes, *_held_out(recipe, dataset), *_classes(recipe, dataset), *_judging(recipe, judge)]
 
 
-def _held_out(dataset: Dataset) -> list[str]:
+def _held_out(recipe: Recipe, dataset: Dataset) -> list[str]:
     count = len(dataset.held_out)
     if not count:
         return ["held out: nothing; samples are compared with what trained"]
     if dataset.own_split:
         return [f"held out: the test part of {count:,}, to judge by"]
     whole = count + len(dataset.train)
-    return [f"held out: {count:,} of {whole:,} (held_out={count / whole:.2g}), to judge by"]
+    return [f"held out: {count:,} of {whole:,} (held_out={recipe.data.held_out:g}), to judge by"]
 
 
 def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:
@@ -40,6 +41,10 @@ def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:
     return [f"{classes}; {recipe.recipe} does not use them{compatibility.with_labels(recipe.game)}"]
 
 
-def _judging(judge: Judge) -> list[str]:
-    names = ", ".join(metric.name for metric in judge.metrics)
-    return [f"judged by: {names}; extractor {judge.extractor.name}", *([f"note: {judge.hint}"] if judge.hint else [])]
+def _judging(recipe: Recipe, judge: Judge) -> list[str]:
+    evidence = expected(judge, recipe.judge.count, compatibility.uses_labels(recipe.game))
+    missing = {metric.name: metric.missing(evidence) for metric in judge.metrics}
+    names = ", ".join(name for name, reason in missing.items() if not reason) or "nothing"
+    judged = f"judged by: {names}; extractor {judge.extractor.name}"
+    hint = [f"note: {judge.hint}"] if judge.hint else []
+    return [judged, *(f"not measured, {name}: {reason}" for name, reason in missing.items() if reason), *hint]

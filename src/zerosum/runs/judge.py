@@ -114,6 +114,8 @@ class Judge:
 
     def see(self, values: Tensor, labels: Tensor | None = None) -> Samples:
         """Samples of uint8 images `[N, H, W, C]` or points `[N, D]`, as they are and as the extractor sees them."""
+        if not len(values):  # of one real sample there is no other half, and nothing is drawn to compare
+            return Samples(values, labels, torch.zeros(0, self.extractor.size), None)
         seen = self.extractor(values)
         return Samples(values, labels, seen.values, seen.probabilities)
 

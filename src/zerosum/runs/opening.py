@@ -8,6 +8,7 @@ from typing import Any
 
 from zerosum.core.errors import DataError, RunError
 from zerosum.data import Dataset, open_data, whole_place
+from zerosum.data.tally import images
 from zerosum.recipes import Recipe
 from zerosum.runs import early, elsewhere, starting
 from zerosum.runs.directory import RunDirectory
@@ -34,7 +35,7 @@ def open_for(recipe: Recipe, origin: dict[str, Any], display: Display, *, fittin
     )
     if dataset.skipped:
         shown = "\n  ".join(dataset.skipped[:5])
-        display.say(f"skipped {len(dataset.skipped)} bad images:\n  {shown}", "yellow")
+        display.say(f"skipped {images(len(dataset.skipped), 'bad')}:\n  {shown}", "yellow")
     return dataset
 
 

@@ -307,7 +307,8 @@ def repeated(course: Course) -> Seen:
     facts = _of_images(course)
     if facts.get("distinct") != 1:
         return None
-    return f"all {facts['looked_at']:,} training samples that were looked at are equal", "other data"
+    looked = facts["looked_at"]
+    return ("there is 1 training sample" if looked == 1 else f"all {looked:,} training samples are equal"), "other data"
 
 
 @symptom("few-images", "warning", "both players can learn so few samples by heart")
@@ -316,7 +317,8 @@ def few(course: Course) -> Seen:
     facts = _of_images(course)
     if not 1 < facts.get("distinct", FEW) < FEW:
         return None
-    seen = f"{facts['distinct']:,} different training samples, of {facts['looked_at']:,}"
+    looked, distinct = facts["looked_at"], facts["distinct"]
+    seen = f"{looked:,} training samples" + (f", of which {distinct:,} are different" if distinct < looked else "")
     return seen, offer(course, "more data", "augmentations=diffaugment", "augmentations=ada")
 
 
