@@ -424,7 +424,7 @@ def test_what_is_cut_away_is_said(tmp_path):
 
 
 def test_frames_and_inks_that_go_are_said(tmp_path):
-    frames = [Image.new("RGB", (4, 4), (value, 0, 0)) for value in (0, 99, 200)]
+    frames = [Image.new("RGB", (4, 4), (value, 0, 0)) for value in (50, 99, 200)]
     moving, still, printed = io.BytesIO(), io.BytesIO(), io.BytesIO()
     frames[0].save(moving, "GIF", save_all=True, append_images=frames[1:])
     frames[1].save(still, "GIF")
