@@ -62,6 +62,10 @@ def test_decimal_commas_where_semicolons_part_the_cells(tmp_path):
     found = open_data(path, Preparation(standardise=False))
     assert (found.units.names, found.values.tolist()) == (("x.y", "z"), [[1.5, -2], [-0.25, 300]])
     assert found.notes[0].endswith("the first row names the columns; commas are decimal points")
+    csv(path, "1,5;2,5;3,5", "4;5;6")
+    assert open_data(path, Preparation(standardise=False)).values.tolist() == [[1.5, 2.5, 3.5], [4, 5, 6]]
+    csv(path, "a;b", "1;2", "1;2,5")
+    assert open_data(path, Preparation(standardise=False)).values.tolist() == [[1, 2], [1, 2.5]]
     csv(path, "a;b", "1,5;1.234")  # thousands, or a decimal point
     with pytest.raises(DataError, match=r"'b' \('1\.234' in row 2\)"):
         open_data(path)

@@ -18,6 +18,7 @@ from zerosum.data.digests import digest
 
 SUFFIXES = (".csv", ".tsv")
 _DELIMITERS = ",;\t|"
+_SEEN = 100  # rows that tell whether commas are decimal points
 _SHOWN = 8  # columns that a message names
 
 
@@ -33,7 +34,7 @@ def _contents(path: Path, drop: Sequence[str]) -> Contents:
             delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(file.readline(1 << 16))
             file.seek(0)
             rows = (row for row in csv.reader(file, delimiter=delimiter) if row)
-            start = list(islice(rows, 2))
+            start = list(islice(rows, _SEEN))
             cells = [cell for row in start for cell in row if delimiter == ";" and "," in cell]
             comma = any(_number(cell, comma=True) is not None for cell in cells)
             values, names, header = _read(path, start, rows, drop, comma=comma)
@@ -49,13 +50,16 @@ def _contents(path: Path, drop: Sequence[str]) -> Contents:
 
 
 def _delimiter(line: str) -> str:
+    cells = line.split(";")
+    if len(cells) > 1 and all(_number(cell, comma=True) is not None for cell in cells):
+        return ";"  # 1,5;2,5 has more commas
     return max(_DELIMITERS, key=line.count)
 
 
 def _read(
     path: Path, start: list[list[str]], rows: Iterator[list[str]], drop: Sequence[str], *, comma: bool
 ) -> tuple[np.ndarray, tuple[str, ...], bool]:
-    """Values [N, D], names of the columns, and whether the first row held them; `start` are the first two rows."""
+    """Values [N, D], names of the columns, and whether the first row held them; `start` are the first rows."""
     if not start:
         raise DataError(f"{path}: is empty")
     header = _is_header(start, comma=comma)
