@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from zerosum.extractors import efficientnet
-from zerosum.runs import rehearsal
+from zerosum.runs import race, rehearsal
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -25,7 +25,7 @@ def _own_cache(tmp_path_factory, monkeypatch):
 def _no_stopwatch(monkeypatch):
     """Every turn of a rehearsal takes equally long: results must not depend on how busy the machine is."""
     monkeypatch.setattr(rehearsal, "stopwatch", lambda device: itertools.count(0, 0.25).__next__)
-    monkeypatch.setattr(rehearsal, "STARVED", 0.0)
+    monkeypatch.setattr(race, "STARVED", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,9 @@ from zerosum.core.space import Space
 from zerosum.data import Feed, open_data
 from zerosum.recipes import read_recipe
 from zerosum.runs import machine, plan, rehearsal
-from zerosum.runs.rehearsal import Measured, Rehearsal, is_clear, race
+from zerosum.runs import race as racing
+from zerosum.runs.race import is_clear, race, typical
+from zerosum.runs.rehearsal import Measured, Rehearsal
 from zerosum.runs.training import make_space
 
 GIB = 1 << 30
@@ -93,6 +95,35 @@ def test_measuring_ends_in_time_however_slow_a_turn_is(digits, monkeypatch, bf16
     assert str(measured) == "bf16: 2.00 x fp32 by matrix products"
 
 
+def test_what_a_cast_costs_does_not_decide_for_large_batches(digits, monkeypatch, bf16_here):
+    """bf16 loses at the batches that there is time for, and wins at the recipe's own."""
+    watch = Stopwatch(
+        monkeypatch, lambda precision, batch, due: 0.02 * batch if precision == "fp32" else 0.1 + 0.005 * batch
+    )
+    _, measured = rehearsed(digits, "dcgan", "batch=64")
+    assert max(batch for _, batch, _ in watch.played) == 8
+    assert str(measured) == "bf16: 3.05 x fp32 by measurement"  # 1.28 against 0.42 seconds
+    assert measured.seconds_per_image == pytest.approx(0.42 / 64)
+    watch = Stopwatch(monkeypatch, lambda precision, batch, due: 0.2 * batch)
+    _, measured = rehearsed(digits, "dcgan", "batch=64", "generator.lr=0.3")
+    assert max(batch for _, batch, _ in watch.played) == 2
+    assert measured.compared == "matrix products"  # two images say nothing about 64
+
+
+def test_on_a_busy_machine_one_thread_is_measured(monkeypatch):
+    monkeypatch.setattr(racing, "STARVED", 0.8)
+    before = torch.get_num_threads()
+    with racing.one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
+    began = time.perf_counter(), time.thread_time()
+    time.sleep(0.02)
+    assert racing.starved(torch.device("cpu"), *began)
+    assert not racing.starved(torch.device("cuda"), *began)
+    began = time.perf_counter() + 1, time.thread_time()  # more of its own than has passed
+    assert not racing.starved(torch.device("cpu"), *began)
+
+
 def test_points_and_what_cannot_be_compared_are_fp32(digits, monkeypatch):
     recipe = read_recipe("mixture")
     space = make_space(recipe, open_data("ring8"))
@@ -114,7 +145,7 @@ def test_a_precision_that_fails_is_left_aside_and_said(digits, monkeypatch, bf16
             raise NotImplementedError("no kernel for BFloat16\nmore words")
         turn(engine, feed)
 
-    monkeypatch.setattr(rehearsal, "STARVED", 0.0)
+    monkeypatch.setattr(racing, "STARVED", 0.0)
     monkeypatch.setattr(rehearsal.Engine, "turn", turned)
     _, measured = rehearsed(digits, "dcgan", "generator.lr=0.123")
     assert str(measured) == "fp32 (bf16 fails here: no kernel for BFloat16)"
@@ -132,7 +163,7 @@ def test_a_race_stops_where_it_is_clear_or_time_is_over():
     assert is_clear({"a": [1] * 8, "b": [1.1] * 8}, 8)
     assert not is_clear({"a": [1] * 8, "b": [1.01] * 8}, 8)
     steps = {"a": lambda: 1.0, "b": lambda: 1.0}
-    assert len(race(steps, 1e9, itertools.count().__next__)["a"]) == rehearsal.MOST
+    assert len(race(steps, 1e9, itertools.count().__next__)["a"]) == racing.MOST
     assert race(steps, 0, itertools.count(0, 10).__next__) == {"a": [1.0], "b": [1.0]}
     assert 3 < len(race(steps, 200, itertools.count(0, 10).__next__)["b"]) < 12
 
@@ -145,17 +176,17 @@ def test_work_is_timed_and_not_waiting():
 
 def test_noise_that_only_slows_does_not_decide():
     noisy = [1.0, 9.0, 1.0, 1.01, 7.0, 1.0, 1.02, 1.0]
-    assert rehearsal.typical(noisy) == pytest.approx(1.0)
-    assert rehearsal.typical([3.0, 2.0]) == 2.0
+    assert typical(noisy) == pytest.approx(1.0)
+    assert typical([3.0, 2.0]) == 2.0
 
 
 def test_what_a_busy_machine_says_is_not_remembered(digits, monkeypatch, bf16_here):
     Stopwatch(monkeypatch, lambda precision, batch, due: 1e-3 * batch * (2 if precision == "bf16" else 1))
-    monkeypatch.setattr(rehearsal, "STARVED", 1e9)
+    monkeypatch.setattr(racing, "STARVED", 1e9)
     for _ in range(2):
         _, measured = rehearsed(digits, "dcgan", "generator.lr=0.321")
         assert str(measured) == "fp32: bf16 would be 0.50 x by measurement on a busy machine"
-    monkeypatch.setattr(rehearsal, "STARVED", 0.0)
+    monkeypatch.setattr(racing, "STARVED", 0.0)
     for text in ("by measurement", "by measurement, remembered"):
         _, measured = rehearsed(digits, "dcgan", "generator.lr=0.321")
         assert str(measured).endswith(text)
@@ -199,11 +230,11 @@ def test_a_rehearsal_moves_no_weight_and_no_random_number():
 def test_a_training_does_not_depend_on_its_rehearsal(tmp_path, monkeypatch):
     settings = [*words("mlp"), *EAGER, "precision=fp32", "judge.metrics=sliced-wasserstein"]
     runs = []
-    monkeypatch.setattr(rehearsal, "STARVED", 0.0)
+    monkeypatch.setattr(racing, "STARVED", 0.0)
     monkeypatch.setenv("ZEROSUM_CACHE", str(tmp_path / "empty"))
     for name in ("measured", "remembered"):
         runs.append(zerosum.train("digits", "mlp", settings, images=96, out=tmp_path / name, quiet=True))
-    monkeypatch.setattr(rehearsal, "MOST", 1)
+    monkeypatch.setattr(racing, "MOST", 1)
     monkeypatch.setenv("ZEROSUM_CACHE", str(tmp_path / "cache"))
     runs.append(zerosum.train("digits", "mlp", settings, images=96, out=tmp_path / "measured otherwise", quiet=True))
     assert len({(run.path / "generator.safetensors").read_bytes() for run in runs}) == 1

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from statistics import quantiles
 from typing import Any
 
 import torch
@@ -22,21 +21,14 @@ from zerosum.core.engine import Engine
 from zerosum.core.errors import ZerosumError
 from zerosum.data import Feed
 from zerosum.runs import machine
+from zerosum.runs.race import one_thread, product, race, starved, stopwatch, typical
 
 BUDGET = 1.5  # seconds that measuring takes at most, beside the turns that prove the recipe
-MOST = 40  # rounds of a race
-CLEAR = {3: 0.2, 8: 0.05}  # after so many rounds a race is over where the faster one leads by so much
 TIE = 0.02  # of time; closer than that, fp32 is taken
 SHORT = 0.01  # seconds; shorter turns are timed several at a time
 GROWTH = 4  # of the batch, from turn to turn, until it is the recipe's own
-STARVED = 0.8  # of a core: where turns on a CPU get less, other processes are at work and times say little
+FAR = 8  # times the batch that could be raced: where the recipe's own is larger, the race says nothing about it
 SCRATCH = 16 << 20  # bytes that the smallest turn may take
-Clock = Callable[[], float]
-
-
-def stopwatch(device: torch.device) -> Clock:
-    """Seconds of work: on a CPU those of this thread, so that other processes do not count; it takes part in all."""
-    return time.thread_time if device.type == "cpu" else time.perf_counter
 
 
 @dataclass(frozen=True)
@@ -79,6 +71,7 @@ class Rehearsal:
     rises: dict[int, int] = field(default_factory=dict)  # bytes that a turn took beside what was in use, by batch
     turns: int = 0  # played
     times: dict[int, float] = field(default_factory=dict)  # seconds of a turn with all that is ever due, by batch
+    usual: dict[int, float] = field(default_factory=dict)  # the same without what is seldom due, at the least
 
     def __post_init__(self) -> None:
         for seat in self.engine.seats.values():
@@ -94,24 +87,26 @@ class Rehearsal:
         Raises:
             RecipeError: a turn fails; the message carries the reason.
         """
-        wall, own = time.perf_counter(), time.thread_time()
+        busy = functools.partial(starved, self.engine.device, time.perf_counter(), time.thread_time())
         with seeded(0, "rehearsal"):
-            measured = self._run(candidates)
+            self.before = machine.used(self.engine.device)
+            self.prove(candidates[0])
+            until = self.clock() + BUDGET
+            if self.times[self.small] < BUDGET:
+                self.play(candidates[0], self.small)  # the first turn of a process is much slower than others
+            with one_thread() if busy() else nullcontext():
+                measured = self._compare(candidates, until)
         self.feed.batch = self.small
-        share = (time.thread_time() - own) / (time.perf_counter() - wall)
-        return replace(measured, busy=self.engine.device.type == "cpu" and share < STARVED)
+        return replace(measured, busy=busy())
 
-    def _run(self, candidates: tuple[str, ...]) -> Measured:
-        self.before = machine.used(self.engine.device)
-        self.prove(candidates[0])
-        until = self.clock() + BUDGET
-        if self.times[self.small] < BUDGET:
-            self.play(candidates[0], self.small)  # the first turn of a process is much slower than others
+    def _compare(self, candidates: tuple[str, ...], until: float) -> Measured:
         if len(candidates) > 1 and self.times[self.small] > BUDGET / 3:
             return self._compared_by_products(candidates, until)
         able, refused = self._able(candidates)
         self._grow(able, until)
         size = max(one for one in self.sizes if one == self.small or self.clock() + len(able) * self.times[one] < until)
+        if len(able) > 1 and FAR * size < self.batch:
+            return self._compared_by_products(candidates, until)
         times = race({name: functools.partial(self.timed, name, size) for name in able}, until, self.clock)
         return self._conclude(times, size, refused)
 
@@ -121,7 +116,7 @@ class Rehearsal:
         times = race(steps, until, self.clock)
         ratio = typical(times["fp32"]) / typical(times["bf16"])
         able, refused = self._able(candidates) if ratio > 1 + TIE else (candidates[:1], "")
-        turn = {able[-1]: [self.times[self.small]]}
+        turn = {able[-1]: [self.times[self.small] * self.batch / self.small]}
         measured = self._conclude(turn, self.small, refused)
         return replace(measured, ratio=None if refused else ratio, compared="matrix products")
 
@@ -197,9 +192,22 @@ class Rehearsal:
             self.peak = max(peak, self.peak or 0)
 
     def timed(self, precision: str, size: int) -> float:
-        """Seconds of a turn without what is seldom due, a mean over several of short ones."""
+        """Seconds of a turn at the recipe's own batch, without what is seldom due.
+
+        Where that takes too long, it lies on a line through the turns at `size` and at the smallest batch: casts of
+        weights cost the same at every batch, and would decide a race of small ones.
+        """
+        large = self._mean(precision, size)
+        if size in (self.small, self.batch):
+            return large * self.batch / size
+        slope = max(0.0, large - self._mean(precision, self.small)) / (size - self.small)
+        return large + slope * (self.batch - size)
+
+    def _mean(self, precision: str, size: int) -> float:
+        """Mean seconds of a turn, over several of short ones."""
         seen = [self.play(precision, size, due=False)]
         seen += [self.play(precision, size, due=False) for _ in range(int(SHORT / max(seen[0], 1e-3)))]
+        self.usual[size] = min(*seen, self.usual.get(size, seen[0]))
         return sum(seen) / len(seen)
 
     def _footprint(self) -> tuple[int | None, int]:
@@ -215,49 +223,15 @@ class Rehearsal:
         return max(state, self.peak - large * per_image - self.before), per_image
 
     def _conclude(self, times: dict[str, list[float]], size: int, refused: str) -> Measured:
-        usual = {name: typical(seen) for name, seen in times.items()}
-        ratio = usual["fp32"] / usual["bf16"] if len(usual) > 1 else None
-        chosen = next(iter(usual)) if ratio is None else "bf16" if ratio > 1 + TIE else "fp32"
-        seldom = max(0.0, self.times[size] - usual[chosen]) * seldom_share(self.engine.game)
-        turns = size * getattr(self.engine.game, "discriminator_updates", 1)
+        """`times`: of turns at the recipe's own batch, by precision, measured at `size` and below."""
+        turn = {name: typical(seen) for name, seen in times.items()}
+        ratio = turn["fp32"] / turn["bf16"] if len(turn) > 1 else None
+        chosen = next(iter(turn)) if ratio is None else "bf16" if ratio > 1 + TIE else "fp32"
+        rise = max(0.0, self.times[size] - self.usual.get(size, self.times[size])) * self.batch / size
+        seconds = turn[chosen] + rise * seldom_share(self.engine.game)
+        images = self.batch * getattr(self.engine.game, "discriminator_updates", 1)
         fixed, per_image = self._footprint()
-        return Measured(chosen, (usual[chosen] + seldom) / turns, fixed, per_image, ratio, refused=refused)
-
-
-def race(steps: Mapping[str, Callable[[], float]], until: float, clock: Clock) -> dict[str, list[float]]:
-    """Seconds of contenders that take turns, until one is clearly ahead or time is over; each has at least one."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(1, MOST + 1):
-        began = clock()
-        for name, step in steps.items():
-            times[name].append(step())
-        now = clock()
-        if now + (now - began) > until or is_clear(times, number):
-            break
-    return times
-
-
-def product(precision: str, device: torch.device, clock: Clock, size: int = 1024) -> float:
-    """Seconds of a matrix product."""
-    a = torch.full((size, size), 0.5, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
-    machine.wait(device)
-    began = clock()
-    a @ a
-    machine.wait(device)
-    return clock() - began
-
-
-def is_clear(times: dict[str, list[float]], rounds: int) -> bool:
-    """True where more rounds would not change who is ahead; one alone needs few."""
-    if len(times) < 2:
-        return rounds >= min(CLEAR)
-    fast, slow = sorted(typical(seen) for seen in times.values())[:2]
-    return any(rounds >= least and slow > fast * (1 + lead) for least, lead in CLEAR.items())
-
-
-def typical(times: list[float]) -> float:
-    """The lower quartile: what else the machine does only makes turns longer."""
-    return min(times) if len(times) < 4 else quantiles(times, n=4)[0]
+        return Measured(chosen, seconds / images, fixed, per_image, ratio, refused=refused)
 
 
 def seldom_share(game: Any) -> float:
