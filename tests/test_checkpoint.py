@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from zerosum.core import writing
 from zerosum.core.errors import RunError, TrainingError
 from zerosum.runs import checkpoint
 
@@ -96,7 +97,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
 
 def test_a_full_disk_leaves_the_checkpoints_before(tmp_path, monkeypatch):
     checkpoint.save(tmp_path, 100, TENSORS, {})
-    flush, calls = checkpoint._flush, []
+    flush, calls = checkpoint.flush, []
 
     def full(path, content):
         calls.append(path)
@@ -104,7 +105,7 @@ def test_a_full_disk_leaves_the_checkpoints_before(tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         flush(path, content)
 
-    monkeypatch.setattr(checkpoint, "_flush", full)
+    monkeypatch.setattr(checkpoint, "flush", full)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(tmp_path, 200, TENSORS, {})
     assert [path.name for path in tmp_path.iterdir()] == ["000000100"]
@@ -149,16 +150,32 @@ def test_the_last_and_the_best_stay(tmp_path):
 
 def test_a_small_file_is_the_old_or_the_new_one(tmp_path, monkeypatch):
     path = tmp_path / "latest"
-    checkpoint.write_file(path, b"old")
+    writing.write_file(path, b"old")
 
     def fail(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="No space"):
-        checkpoint.write_file(path, b"new")
+        writing.write_file(path, b"new")
     assert path.read_bytes() == b"old"
     assert [one.name for one in tmp_path.iterdir()] == ["latest"]
+
+
+def test_processes_that_write_the_same_file_do_not_meet(tmp_path, monkeypatch):
+    path, flush = tmp_path / "report.html", writing.flush
+
+    def other(aside, content):  # another process comes in between
+        flush(aside, content)
+        with monkeypatch.context() as patch:
+            patch.setattr(writing, "flush", flush)
+            patch.setattr(os, "getpid", lambda: -1)
+            writing.write_file(path, b"the other's")
+
+    monkeypatch.setattr(writing, "flush", other)
+    writing.write_file(path, b"ours")
+    assert path.read_bytes() == b"ours"
+    assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
 
 
 def test_the_manifest_says_what_each_file_is(tmp_path):

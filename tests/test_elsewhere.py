@@ -13,7 +13,7 @@ from tests.small import EAGER, words
 from zerosum.cli.main import app
 from zerosum.core.errors import DataError, RunError
 from zerosum.recipes import read_recipe
-from zerosum.runs import elsewhere, environment, failures, machine, session
+from zerosum.runs import elsewhere, environment, failures, machine, neighbours, session
 from zerosum.runs.evaluate import evaluate
 
 
@@ -130,7 +130,10 @@ def test_samples_find_their_neighbours_in_moved_data(begun, run, tmp_path):
     out = tmp_path / "n.png"
     words = ["sample", str(run), "-n", "2", "--neighbours", "own", "--k", "2", "-o", str(out)]
     assert CliRunner().invoke(app, words).exit_code == 0
-    edit(run, data={**recorded(run)["data"], "source": str(tmp_path / "gone.npy")})
+    origin = {name: value for name, value in recorded(run)["data"].items() if name != "root"}
+    edit(run, data={**origin, "source": str(tmp_path / "gone.npy"), "skip_bad": True})
+    told = {"data_root": None, "fingerprint": origin["fingerprint"], "skip_bad": True}
+    assert neighbours.own_data(run, None, None) == (str(tmp_path / "gone.npy"), told)
     other = shutil.copy(begun / "data.npy", tmp_path / "elsewhere.npy")
     assert CliRunner().invoke(app, [*words, "--data", str(other)]).exit_code == 0
     np.save(other, np.zeros((40, 8, 8, 1), dtype=np.uint8))

@@ -13,9 +13,9 @@ from PIL import Image
 from tests.test_sample import call, make
 from zerosum.core.errors import RunError
 from zerosum.core.space import Space
+from zerosum.core.writing import write_file
 from zerosum.runs import animation, outputs, pictures
 from zerosum.runs.archives import write_npz
-from zerosum.runs.checkpoint import write_file
 from zerosum.runs.folders import LONGEST, class_folders, folder_name
 from zerosum.runs.generator import load_generator, save_generator
 from zerosum.runs.report import page

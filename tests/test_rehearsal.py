@@ -1,5 +1,6 @@
 """What a training will take: precision by measurement, memory and time before the first image; nothing of it trains."""
 
+import dataclasses
 import itertools
 import json
 import re
@@ -245,12 +246,12 @@ def test_a_training_does_not_depend_on_its_rehearsal(tmp_path, monkeypatch):
 def test_a_damaged_memory_is_measured_again(tmp_path):
     place = tmp_path / "deep" / "x.json"
     measured = Measured("fp32", 0.5, 7, 8, 1.2)
-    plan.remember(place, measured)
+    plan.remember(place, json.dumps(dataclasses.asdict(measured)).encode())
     assert plan.recall(place) == measured
     for text in ("{", "[]", '{"precision": "fp32"}', "\xff"):
         place.write_bytes(text.encode("latin-1"))
         assert plan.recall(place) is None
-    plan.remember(tmp_path / "deep" / "x.json" / "y.json", measured)  # cannot be written: only costs time
+    plan.remember(tmp_path / "deep" / "x.json" / "y.json", b"{}")  # cannot be written: only costs time
 
 
 def test_what_uses_a_part_of_ones_own_is_not_remembered():

@@ -298,7 +298,7 @@ def test_nothing_is_written_where_the_recipe_does_not_fit(tmp_path):
 
 
 def test_a_full_disk_is_explained_and_loses_nothing(tmp_path, monkeypatch):
-    flush, full = checkpoint._flush, []
+    flush, full = checkpoint.flush, []
 
     def flushed(path, content):
         if full and ".writing" in str(path):
@@ -306,7 +306,7 @@ def test_a_full_disk_is_explained_and_loses_nothing(tmp_path, monkeypatch):
         full.extend([1] if path.name == "manifest.json" else [])
         flush(path, content)
 
-    monkeypatch.setattr(checkpoint, "_flush", flushed)
+    monkeypatch.setattr(checkpoint, "flush", flushed)
     with pytest.raises(TrainingError, match=r"the disk is full .*make room") as caught:
         short(tmp_path / "run", "mlp")
     assert told(caught, "saved: everything up to 96 images; go on with: zerosum resume")
@@ -315,7 +315,7 @@ def test_a_full_disk_is_explained_and_loses_nothing(tmp_path, monkeypatch):
     assert ">ended by an error<" in page
     assert "192 images: ended by an error: [Errno 28] No space left on device" in page
     assert Entry.read(tmp_path / "run").state == "failed"
-    monkeypatch.setattr(checkpoint, "_flush", flush)
+    monkeypatch.setattr(checkpoint, "flush", flush)
     assert contents(zerosum.resume(tmp_path / "run", quiet=True)) == contents(short(tmp_path / "peace", "mlp"))
 
 

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from stat import S_ISREG
 
 from zerosum.core.download import Report
 from zerosum.core.errors import DataError
+from zerosum.core.writing import remember
 
 SETTLED = 0.1  # seconds; a file changed more recently could change again within one tick of its clock
 
@@ -41,7 +41,7 @@ def digest(root: Path, files: Mapping[str, Path], cache: Path, report: Report, l
         whole.update(f"{name}\0{entry[2]}\n".encode(errors="surrogateescape"))
         report("reading", done + 1, len(files))
     if fresh != known:
-        _write_index(index, fresh)
+        remember(index, json.dumps(fresh).encode())
     return whole.hexdigest()
 
 
@@ -67,14 +67,3 @@ def _read_index(path: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _write_index(path: Path, entries: Mapping[str, object]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(entries, file)
-        os.replace(temporary, path)  # noqa: PTH105
-    except OSError:
-        return  # the index only saves time; without it files are read again

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from zerosum.core import writing
 from zerosum.data.pixels import Shape
 from zerosum.data.preparation import LARGEST_OWN_SIDE, USUAL_SIDE, Preparation
 
@@ -66,12 +65,5 @@ def recall(place: Path) -> Facts | None:
 
 
 def remember(facts: Facts, place: Path) -> None:
-    """Write it down, to save a look at all files; a place that cannot be written is left alone."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=place.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(facts), file)
-        Path(temporary).replace(place)
-    except OSError:
-        return
+    """Write it down, to save a look at all files."""
+    writing.remember(place, json.dumps(asdict(facts)).encode())

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from zerosum.core.errors import DamagedError, RunError, TrainingError, shown
 from zerosum.core.reading import misfit, parse_json, read_bytes
+from zerosum.core.writing import flush, flush_folder
 
 Groups = dict[str, dict[str, Tensor]]
 NAME = r"[0-9]{9,18}"  # images, with zeros before them
@@ -58,34 +59,6 @@ class Checkpoint:
     manifest: dict[str, Any]
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a small file so that it is either the old one or the new one, whatever happens."""
-    aside = path.with_name(f".{path.name}.new")
-    try:
-        _flush(aside, content)
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    _flush_folder(path.parent)
-
-
-def _flush(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush_folder(path: Path) -> None:
-    if os.name == "posix":  # a folder cannot be flushed elsewhere
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def save(folder: Path, images: int, tensors: Groups, manifest: dict[str, Any]) -> str:
     """Write a checkpoint below `folder` and name it by the clock; return its name.
 
@@ -101,14 +74,14 @@ def save(folder: Path, images: int, tensors: Groups, manifest: dict[str, Any]) -
         files = {}
         for group, named in tensors.items():
             content = save_tensors({key: value.detach().cpu().contiguous() for key, value in named.items()})
-            _flush(aside / f"{group}.safetensors", content)
+            flush(aside / f"{group}.safetensors", content)
             files[f"{group}.safetensors"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         manifest = {**manifest, "files": files}
-        _flush(aside / "manifest.json", _sealed(manifest))
-        _flush_folder(aside)
+        flush(aside / "manifest.json", _sealed(manifest))
+        flush_folder(aside)
         _remove(folder / name)
         aside.rename(folder / name)
-        _flush_folder(folder)
+        flush_folder(folder)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise

@@ -30,9 +30,9 @@ from zerosum.core import settings
 from zerosum.core.errors import DamagedError, RecipeError, RunError, ZerosumWarning, shown
 from zerosum.core.reading import read_json, read_text
 from zerosum.core.values import Count, Natural, Range
+from zerosum.core.writing import write_file
 from zerosum.recipes import Recipe
 from zerosum.runs import checkpoint, code
-from zerosum.runs.checkpoint import write_file
 
 
 class Facts(TypedDict):

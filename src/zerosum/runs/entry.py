@@ -15,6 +15,7 @@ from typing import Any, Literal, TypedDict
 from zerosum.core.errors import DamagedError, RunError, ZerosumError
 from zerosum.core.reading import parse_toml, read_bytes, read_json, read_text
 from zerosum.core.values import Length
+from zerosum.runs import code
 from zerosum.runs.directory import RunDirectory, is_run
 from zerosum.runs.logs import read_evaluations, read_reports
 from zerosum.runs.verdict import direction, is_number
@@ -86,9 +87,9 @@ class Entry:
             state = state_of(run, settings, environment, metrics)
         except DAMAGE as error:
             raise DamagedError(f"{path}: recipe.toml or environment.json is damaged ({error})") from error
-        files = sorted((run.path / "code").glob("*.py"))
-        code = hashlib.sha256(b"\n".join(read_bytes(file) for file in files if file.is_file())).hexdigest()
-        return cls(run.path, settings, seed, environment, metrics, evaluations, state, code, tuple(faults))
+        files = [file for file in code.files(run.path) if file.is_file()]
+        digest = hashlib.sha256(b"\n".join(map(read_bytes, files))).hexdigest()
+        return cls(run.path, settings, seed, environment, metrics, evaluations, state, digest, tuple(faults))
 
     @property
     def images(self) -> int:

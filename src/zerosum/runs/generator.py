@@ -18,10 +18,10 @@ from zerosum.core import arithmetic, registry, settings
 from zerosum.core.clock import reseed, seeded
 from zerosum.core.errors import DamagedError, RecipeError, RunError, ZerosumWarning, nearest
 from zerosum.core.space import Space
+from zerosum.core.writing import write_file
 from zerosum.data import RULES, Units
 from zerosum.recipes import Recipe
 from zerosum.runs import code, model, sealed
-from zerosum.runs.checkpoint import write_file
 
 GOLDEN = (5**0.5 - 1) / 2
 BLOCK = 64  # latents that are drawn at once

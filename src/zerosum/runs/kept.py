@@ -18,7 +18,7 @@ from zerosum import metrics
 from zerosum.core.errors import DamagedError
 from zerosum.core.reading import read_json
 from zerosum.core.registry import Part
-from zerosum.runs.checkpoint import write_file
+from zerosum.core.writing import remember
 
 
 class Kept:
@@ -34,7 +34,7 @@ class Kept:
             return load(path.read_bytes())
         except (OSError, safetensors.SafetensorError):
             made = make()
-        self._keep(path, save({name: one.contiguous() for name, one in made.items()}))
+        remember(path, save({name: one.contiguous() for name, one in made.items()}))
         return made
 
     def numbers(self, key: str, make: Callable[[], dict[str, float]]) -> dict[str, float]:
@@ -44,15 +44,8 @@ class Kept:
             return cast("dict[str, float]", read_json(path, dict[str, float]))
         except DamagedError:
             made = make()
-        self._keep(path, json.dumps(made).encode())
+        remember(path, json.dumps(made).encode())
         return made
-
-    def _keep(self, path: Path, content: bytes) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_file(path, content)
-        except OSError:
-            return
 
 
 def code(part: Part) -> str:

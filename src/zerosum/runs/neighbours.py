@@ -81,7 +81,8 @@ def own_data(place: str | Path, moved: str | Path | None, root: str | Path | Non
         raise RunError(f"--neighbours own: {place} is no run and does not know its data; name them with --neighbours")
     origin = RunDirectory(place).environment()["data"]
     source = origin["source"] if moved is None else str(moved)
-    return source, {"data_root": root or origin["root"], "fingerprint": origin["fingerprint"]}
+    skip = {"skip_bad": True} if origin["skip_bad"] else {}
+    return source, {"data_root": root or origin.get("root"), "fingerprint": origin["fingerprint"], **skip}
 
 
 def write_neighbours(

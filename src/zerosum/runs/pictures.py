@@ -11,8 +11,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from zerosum.core.writing import write_file
 from zerosum.data import Units, to_images
-from zerosum.runs.checkpoint import write_file
 from zerosum.runs.outputs import MARK
 
 Array = np.ndarray

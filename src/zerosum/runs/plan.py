@@ -16,10 +16,10 @@ from zerosum.core.download import cache_folder
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError
 from zerosum.core.space import Space
+from zerosum.core.writing import remember
 from zerosum.data import Feed
 from zerosum.recipes import Recipe
 from zerosum.runs import machine
-from zerosum.runs.checkpoint import write_file
 from zerosum.runs.environment import computes_in_bf16, describe
 from zerosum.runs.moments import clock
 from zerosum.runs.rehearsal import Measured, Rehearsal
@@ -67,7 +67,7 @@ def rehearse(
     if known is None:
         known = rehearsal.run(among)
         if place is not None and not known.busy and not known.refused:  # what failed may succeed another time
-            remember(place, known)
+            remember(place, json.dumps(asdict(known)).encode())
     else:
         rehearsal.prove(known.precision)
         known = replace(known, compared=f"{known.compared}, remembered")
@@ -93,15 +93,6 @@ def recall(place: Path) -> Measured | None:
         return Measured(**json.loads(place.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def remember(place: Path, measured: Measured) -> None:
-    """Keep what was measured; where that cannot be, it is measured again next time."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_file(place, json.dumps(asdict(measured)).encode())
-    except OSError:
-        return
 
 
 def has_own_parts(part: Any) -> bool:

@@ -13,9 +13,9 @@ from typing import Any
 
 from zerosum.core import registry, settings
 from zerosum.core.reading import read_text
+from zerosum.core.writing import write_file
 from zerosum.runs import health
 from zerosum.runs.charts import charts, value_of
-from zerosum.runs.checkpoint import write_file
 from zerosum.runs.curves import learning_charts
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.entry import DAMAGE, flat, recipe_settings, sound, state_of

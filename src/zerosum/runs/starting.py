@@ -163,6 +163,6 @@ def offer(run: Path, *words: str, data: str | Path | None = None, images: str | 
     """What to do where a run cannot be resumed as asked: the command that starts a new one with its weights."""
     parts = ["zerosum", "train", *([] if data is None else [str(data)]), "--from", str(run), *words]
     parts += [] if images is None else ["--images", str(images)]
-    for file in sorted((run / "code").glob("*.py")):
+    for file in code.files(run):
         parts += ["--use", str(file)]
     return f"start a new run with its weights: {shlex.join(parts)}"
