@@ -212,7 +212,7 @@ WRONG = {
     "penalty with batch norm": (["train", "regularizers=gradient-penalty"], "discriminator.norm=layer"),
     "networks swapped": (["train", "generator.network=dcgan-discriminator"], "is no generator"),
     "unknown device": (["train", "--device", "tpu9"], "device 'tpu9' cannot be used here"),
-    "no run": (["resume", "nowhere"], "nowhere is no run directory"),
+    "no run": (["resume", "nowhere"], "nowhere is not a run directory"),
     "no generator": (["sample", "nowhere"], "nowhere: there is no such run or generator file"),
     "no file to use": (["train", "--use", "none.py"], "--use none.py: there is no such Python file"),
     "unknown kind": (["ls", "optimiser"], "did you mean 'optimizer'"),

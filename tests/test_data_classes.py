@@ -160,7 +160,7 @@ TABLES = {
 def test_a_table_gives_the_labels_and_it_is_said(tmp_path, name):
     found, notes = labelled(tmp_path / "set", {**FLAT, name: TABLES[name]})
     assert found == {0: "cat", 1: "dog", 2: "cat", 3: "dog"}
-    spare = "; 1 of its entries are no image here" if "not.png" in TABLES[name] else ""
+    spare = "; 1 of its entries name no image here" if "not.png" in TABLES[name] else ""
     assert notes == (f"labels: 2 classes from {name}: 'cat', 'dog'{spare}",)
 
 
@@ -214,9 +214,9 @@ def test_labels_that_do_not_fit_are_one_clear_error(tmp_path, name, text, fault)
     [
         ("metadata.csv", "width,height\n4,4\n", "names none of the images"),
         ("metadata.csv", "file,width,height\na.png,4,4\n", "has no column label"),
-        ("metadata.csv", b"\xff\xfe\x00", "is no text in UTF-8"),
+        ("metadata.csv", b"\xff\xfe\x00", "is not UTF-8 text"),
         ("metadata.csv", "", "is empty"),
-        ("dataset.json", "[" * 100_000, "is no JSON"),
+        ("dataset.json", "[" * 100_000, "is not JSON"),
         ("dataset.json", '{"labels": 3}', "has a list `labels` that is not made of"),
         ("dataset.json", '{"name": "x"}', "has no list `labels`"),
     ],
@@ -236,7 +236,7 @@ def test_captions_are_no_classes(tmp_path):
 def test_a_table_of_one_folder_alone_does_not_label_the_rest(tmp_path):
     found, notes = labelled(tmp_path / "set", {"x/a.png": png(0), "y/b.png": png(1), "x/labels.csv": "a.png,cat\n"})
     assert found == {0: "x", 1: "y"}
-    assert "labels: x/labels.csv speaks of some folders alone and is not used" in notes
+    assert "labels: x/labels.csv covers some folders only and is not used" in notes
 
 
 # ---------------------------------------------------------------------------- names and places
@@ -250,7 +250,7 @@ def test_a_named_set_wins_over_a_folder_of_its_name_and_says_so(tmp_path, monkey
     named, place = open_data("digits"), open_data("./digits")
     assert (len(named), len(place)) == (1797, 3)
     assert len(open_data(tmp_path / "digits")) == 3
-    assert "'digits' is the named set; what lies here under that name is written ./digits" in named.notes
+    assert "'digits' means the named set; for what lies here under that name write ./digits" in named.notes
     assert not any("named set" in note for note in (*plain.notes, *place.notes))
     assert any("./ring8" in note for note in open_data("ring8").notes)
 
@@ -280,5 +280,5 @@ def test_a_place_means_the_same_from_anywhere_and_a_name_stays_a_name(tmp_path, 
 def test_a_near_miss_offers_what_lies_there(tmp_path, monkeypatch, word, offer):
     folder(tmp_path, {"photos/cats/1.png": png(1), "faces.zip": b"", ".photo": b""})
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=rf"{word!r} is not a file or folder, and no named set; did you mean '{offer}'"):
+    with pytest.raises(DataError, match=rf"{word!r} is not a file or folder, nor a named set; did you mean '{offer}'"):
         open_data(word)

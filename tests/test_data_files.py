@@ -178,7 +178,7 @@ def test_fingerprint_depends_on_content_preparation_and_split(tmp_path):
 def test_damaged_archive_is_named(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"no archive at all" * 100)
-    with pytest.raises(DataError, match=rf"{name}: is damaged or no (zip|tar) archive .*; fetch or pack it again"):
+    with pytest.raises(DataError, match=rf"{name}: is damaged or not a (zip|tar) archive .*; fetch or pack it again"):
         open_data(path)
 
 
@@ -211,7 +211,7 @@ def test_member_with_a_wrong_checksum_is_a_bad_image(tmp_path):
 
 
 BAD = {
-    "text": (b"hello, I am text", "is no image of a format that zerosum reads"),
+    "text": (b"hello, I am text", "is not an image in a format that zerosum reads"),
     "empty": (b"", "is empty"),
     "cut": (png(1, (64, 64))[:90], "is damaged"),
     "bomb": (bomb(), "more than 100,000,000"),
@@ -326,7 +326,7 @@ def test_what_cannot_be_opened_is_a_bad_image(tmp_path):
     (root / "link.png").symlink_to(root / "nowhere.png")
     os.mkfifo(root / "pipe.png")
     with pytest.raises(
-        DataError, match=r"(?s)link.png: cannot be read \(it is a link to nothing\).*pipe.png: .*no regular"
+        DataError, match=r"(?s)link.png: cannot be read \(it is a broken link\).*pipe.png: .*not a regular"
     ):
         open_data(root)
     assert len(open_data(root, skip_bad=True)) == 1
@@ -360,7 +360,7 @@ def test_a_folder_of_npy_files_one_image_each(tmp_path):
     stated = open_data(root, Preparation(range="0..3319"))
     assert stated.values.max() == 255
     (root / "a" / "1.npy").write_bytes(npy(planes).replace(b"(8, 8, 5), }  ", b"(0, 9" + b"0" * 20 + b")}", 1))
-    with pytest.raises(DataError, match=r"a/1.npy: is damaged or no NumPy file"):
+    with pytest.raises(DataError, match=r"a/1.npy: is damaged or not a NumPy file"):
         open_data(root)
     (root / "a" / "1.npy").write_bytes(npy(planes)[:-9])
     with pytest.raises(DataError, match=r"a/1.npy: is truncated or damaged; 640 bytes are announced, 631 are there"):
@@ -415,8 +415,8 @@ def test_what_is_cut_away_is_said(tmp_path):
     for _ in range(2):  # decoded, then from the cache
         (line,) = notes(root, size="32")
         assert line == (
-            "size: 3 images of 3 sizes, 16x16 to 64x32, become 32x32 (height x width); cut away at the edges: 33.3% "
-            "of the pixels on average, 50.0% at most (fit=pad keeps them); enlarged: 1"
+            "size: 3 images of 3 sizes, 16x16 to 64x32, resized to 32x32 (height x width); cut away at the edges: "
+            "33.3% of the pixels on average, 50.0% at most (fit=pad keeps them); enlarged: 1"
         )
     assert "black bars" in notes(root, size="32", fit="pad")[0]
     assert "one side by 2.00 more than the other" in notes(root, size="32", fit="stretch")[0]
@@ -441,7 +441,7 @@ def test_frames_and_inks_that_go_are_said(tmp_path):
 def test_files_left_out_are_counted_by_kind(tmp_path):
     files = PETS | {"a.heic": b"", "cats/b.HEIC": b"", "readme.txt": b"", "cats/.DS_Store": b""}
     line = (
-        "left out: 3 files that are no images zerosum reads (2 .heic, 1 .txt); turn .heic and raw photographs into jpg"
+        "left out: 3 files that are not images zerosum reads (2 .heic, 1 .txt); turn .heic and raw photographs into jpg"
     )
     for place in (
         folder(tmp_path / "pets", files),

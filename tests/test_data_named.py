@@ -41,7 +41,7 @@ def test_every_name_has_a_line():
 
 
 def test_unknown_name_offers_the_nearest():
-    with pytest.raises(DataError, match=r"'mnits' is not a file or folder, and no named set; did you mean 'mnist'\?"):
+    with pytest.raises(DataError, match=r"'mnits' is not a file or folder, nor a named set; did you mean 'mnist'\?"):
         open_data("mnits")
     with pytest.raises(DataError, match=r"'/no/where' is not a file or folder, .*there is: cifar10, digits"):
         open_data("/no/where")
@@ -49,7 +49,7 @@ def test_unknown_name_offers_the_nearest():
 
 def test_unknown_kind_of_file_says_what_is_read(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(DataError, match=r"notes.txt: is no data that zerosum reads; it reads folders of images, zip"):
+    with pytest.raises(DataError, match=r"notes.txt: cannot be read as data; zerosum reads folders of images, zip"):
         open_data(tmp_path / "notes.txt")
 
 

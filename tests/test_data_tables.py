@@ -91,10 +91,10 @@ def test_columns_that_are_no_numbers_are_named_and_can_be_dropped(tmp_path):
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"a,b\n", "has the names of columns and no row below them"),
-        (b"1,2\n3\n", "row 2 has 1 cells, and the first row 2"),
+        (b"a,b\n", "has names of columns but no rows"),
+        (b"1,2\n3\n", "row 2 and the first row differ in their number of cells: 1 and 2"),
         (b"a,b\n1_0,2\n3,4\n", "'a' .'1_0' in row 2.; fill or remove"),
-        (b"\xff\xfe1\x00,\x002\x00", "is no UTF-8 text"),
+        (b"\xff\xfe1\x00,\x002\x00", "is not UTF-8 text"),
         (b'a,b\n"' + b"x" * 200_000, "cannot be read as a table"),
     ],
 )
@@ -119,7 +119,7 @@ def test_rank_decides_what_is_a_table(tmp_path, array, shape):
     assert found.shape == shape
     assert open_data(tmp_path / "a.npy", Preparation(size="8"), fits=lambda *_: True).size == "8"
     assert any(
-        f"is read as 9 points of {shape[0]} number{'s' * (shape[0] > 1)}; data.arrays=images reads images" in x
+        f"is read as 9 points of {shape[0]} number{'s' * (shape[0] > 1)}; data.arrays=images reads it as images" in x
         for x in found.notes
     )
 

@@ -64,8 +64,8 @@ def test_a_run_of_a_gpu_goes_on_on_a_cpu(run, capfd):
         go_on(run, device="cuda")
     assert go_on(run).finished
     text = said(capfd)
-    assert "this run was on cuda, which is not available here; it goes on on cpu" in text
-    assert "from here on not bit for bit what an uninterrupted run would give: device cuda -> cpu" in text
+    assert "this run was on cuda, which is not available here; it continues on cpu" in text
+    assert "from here on results differ in some bits from those of an uninterrupted run: device cuda -> cpu" in text
     changed = {"device": ["cuda", "cpu"], "accelerator": ["a fast one", None]}
     assert recorded(run)["continuations"] == [{"images": 64, "bit_exact": False, "changed": changed}]
     assert recorded(run)["device"] == "cpu"
@@ -75,7 +75,7 @@ def test_threads_that_are_not_there_are_not_taken_over(run, capfd):
     edit(run, threads=4_000)
     assert go_on(run).finished
     assert torch.get_num_threads() == 1
-    assert f"this run had 4000 threads, and there are {machine.cores()} cores here; it goes on with 1" in said(capfd)
+    assert f"this run had 4000 threads, and there are {machine.cores()} cores here; it continues with 1" in said(capfd)
     assert recorded(run)["continuations"][0]["changed"] == {"threads": [4_000, 1]}
 
 
@@ -95,7 +95,7 @@ def test_bf16_that_was_chosen_for_another_machine_is_not_taken_over(monkeypatch)
     recipe, said = read_recipe("dcgan"), []
     monkeypatch.setattr(elsewhere, "computes_in_bf16", lambda device: False)
     assert elsewhere.here(before, recipe, said.append)["precision"] == "fp32"
-    assert said == ["this run was in bf16, in which cpu does not compute; it goes on in fp32"]
+    assert said == ["this run used bf16, which cpu does not support; it continues in fp32"]
     asked = recipe.replace(precision="bf16")
     assert elsewhere.here(before, asked, said.append)["precision"] == "bf16"
     monkeypatch.setattr(elsewhere, "computes_in_bf16", lambda device: True)
@@ -107,9 +107,9 @@ def test_moved_data_are_found_and_recorded(begun, run, tmp_path):
     other = shutil.copy(begun / "data.npy", tmp_path / "elsewhere.npy")
     source = str(tmp_path / "gone.npy")
     edit(run, data={**recorded(run)["data"], "source": source})
-    with pytest.raises(DataError, match=r"gone.npy; if that lies elsewhere now: zerosum resume \S+ --data PLACE"):
+    with pytest.raises(DataError, match=r"gone.npy; if the data were moved: zerosum resume \S+ --data PLACE"):
         go_on(run, quiet=True)
-    with pytest.raises(DataError, match=r"gone.npy; if that lies elsewhere now: zerosum evaluate \S+ --data PLACE"):
+    with pytest.raises(DataError, match=r"gone.npy; if the data were moved: zerosum evaluate \S+ --data PLACE"):
         evaluate(run, count=20)
     assert go_on(run, data=other, quiet=True).finished
     assert recorded(run)["data"]["source"] == str(other)
@@ -141,7 +141,7 @@ def test_samples_find_their_neighbours_in_moved_data(begun, run, tmp_path):
         ([*words, "--data", str(other)], "holds other data than those of the training"),
         (words, "gone.npy"),
         ([*words[:4], "--data", str(other)], "for --neighbours own"),
-        (["sample", str(run / "generator.safetensors"), *words[2:]], "is no run and does not know its data"),
+        (["sample", str(run / "generator.safetensors"), *words[2:]], "is not a run and does not know its data"),
     ):
         done = CliRunner().invoke(app, more)
         assert (done.exit_code, text in " ".join(done.stderr.split())) == (2, True), done.stderr

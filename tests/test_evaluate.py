@@ -187,11 +187,11 @@ def test_other_sizes_are_brought_to_that_of_the_real_ones_and_said(tmp_path):
     larger = folder(tmp_path / "larger", (64, 128))
     found = evaluate(larger, real, metrics="sliced-wasserstein", extractor="pixels")
     assert found[0].value < found[0].floor / 10  # the same pictures
-    assert found.notes == [f"{larger}: size: 24 images of 64x128 become 32x64 (height x width)"]
+    assert found.notes == [f"{larger}: size: 24 images of 64x128 resized to 32x64 (height x width)"]
     mixed = folder(tmp_path / "mixed", (16, 16), (32, 32), (32, 64), count=8)
     found = evaluate(larger, mixed, metrics="sliced-wasserstein", extractor="pixels")
     assert found[0].protocol["size"] == "32x32"
-    assert found.notes[0].startswith(f"{mixed}: size: 16 images of 2 sizes, 16x16 to 32x64, become 32x32")
+    assert found.notes[0].startswith(f"{mixed}: size: 16 images of 2 sizes, 16x16 to 32x64, resized to 32x32")
 
 
 def test_data_that_changed_since_the_training_are_said(tmp_path):
@@ -203,5 +203,6 @@ def test_data_that_changed_since_the_training_are_said(tmp_path):
     assert fewer.startswith("30 samples are judged in place of 200: ")
     folder(photos, (8, 8), count=80)
     (note,) = evaluate(run.path, count=20, extractor="pixels").notes
-    assert "other samples than this run was trained on: 54 trained it, and there are 72 and 8 held out now" in note
+    assert "other data than the 54 samples that this run was trained on; it is judged against" in note
+    assert note.endswith("what is there now: 72 to train on, 8 held out")
     assert note in called(run.path, "--count", 20).stderr

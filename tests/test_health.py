@@ -676,11 +676,11 @@ def test_the_doctor_needs_nothing_but_the_lines(tmp_path):
 
 
 def test_the_doctor_refuses_what_is_no_run(tmp_path):
-    with pytest.raises(RunError, match="is no run directory"):
+    with pytest.raises(RunError, match="is not a run directory"):
         health.diagnose(tmp_path)
     done = CliRunner().invoke(doctor_app(), ["doctor", str(tmp_path)])
     assert done.exit_code == 2
-    assert "is no run directory" in done.stderr
+    assert "is not a run directory" in done.stderr
 
 
 def test_every_symptom_has_a_name_of_its_own_and_a_test():

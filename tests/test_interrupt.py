@@ -81,7 +81,7 @@ def test_a_second_signal_ends_a_long_first_update_at_once(tmp_path):
     )  # fmt: skip
     assert process.stdout.readline() == "computing\n"
     process.send_signal(signal.SIGINT)
-    while "stopping after this update, then all is saved" not in process.stderr.readline():
+    while "stopping after this update and saving everything" not in process.stderr.readline():
         assert process.poll() is None
     time.sleep(0.2)
     began = time.monotonic()
@@ -105,7 +105,7 @@ def test_only_a_second_signal_of_a_person_ends_a_training_at_once(left, numbers,
         until(lambda: said and len(left) == len(status))
         assert asked.asked
     assert left == status
-    assert set(said) == {"stopping after this update, then all is saved; Ctrl-C once more stops at once"}
+    assert set(said) == {"stopping after this update and saving everything; Ctrl-C once more stops at once"}
 
 
 def test_a_signal_that_comes_twice_within_a_moment_is_one(left):

@@ -59,7 +59,7 @@ def test_commands_name_a_damaged_file_in_one_sentence(file, command, tmp_path):
     done = call(command, file, *options)
     assert done.exit_code == 2
     assert done.stderr.splitlines() == [
-        f"error: {file} is damaged, or no file of weights that zerosum wrote: its sha256 is not that of its content"
+        f"error: {file} is damaged, or not a file of weights that zerosum wrote: its sha256 is not that of its content"
     ]
 
 

@@ -228,7 +228,7 @@ def test_samples_of_odd_classes_lie_below_the_folder(tmp_path):
     (tmp_path / "out" / "mine.jpg").touch()
     done = call("sample", path, "-n", 6, "-o", f"{tmp_path}/out/")
     assert done.exit_code == 0
-    assert "holds 1 other files beside these samples, for example 'mine.jpg'" in done.stderr
+    assert "holds 1 other file beside these samples, for example 'mine.jpg'" in done.stderr
     files = sorted(str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*.png"))
     folders = ("-..-up", "a-b", "a-b-2")
     assert files == sorted(f"out/{folders[number % 3]}/00000{number}.png" for number in range(6))

@@ -57,7 +57,7 @@ def test_text_sets_fields():
         ("r1:gama=5", ["regularizer 'r1' has no field 'gama'; did you mean 'gamma'?"]),
         ("r1:gamma=five", ["regularizer 'r1': gamma: 'five' is not a number"]),
         ("r1:gamma=-1", ["regularizer 'r1': gamma: -1.0 must be"]),
-        ("r1:gamma", ["regularizer 'r1': 'gamma' is no field=value"]),
+        ("r1:gamma", ["regularizer 'r1': 'gamma' is not field=value"]),
         ("r1:every=2,every=3", ["every is given twice"]),
         ("r1:gama=5,every=x", ["no field 'gama'", "every: 'x' is not a whole number"]),
     ],

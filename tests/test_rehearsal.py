@@ -304,7 +304,7 @@ def test_a_training_that_does_not_fit_is_refused_with_the_batch_that_does():
     assert said == []
     plan.check_memory(recipe, measured, 33 * GIB, said.append)
     assert said == [
-        "training needs about 34.0 GiB of memory at batch=64, and 33.0 GiB are free: that may not do; "
+        "training needs about 34.0 GiB of memory at batch=64, and 33.0 GiB are free: that may not be enough; "
         "batch=32 needs about 18.0 GiB"
     ]
     plan.check_memory(recipe, measured, 100 * GIB, said.append)

@@ -67,7 +67,7 @@ def test_it_says_what_was_trained_how_far_and_how_it_ended(run):
     assert '<span class="state good">finished</span>' in written
     assert '<p class="lead">dcgan on digits: 100 training images</p>' in written
     for big, small in (("300", "images seen<small>of 300"), ("2", "epochs<small>seed 0"), ("0:20", "of training"),
-                       ("15", "images a second"), ("fp32", "precision<small>cpu, 2 threads")):  # fmt: skip
+                       ("15", "images per second"), ("fp32", "precision<small>cpu, 2 threads")):  # fmt: skip
         assert f"<li><b>{big}</b>{small}" in written
     assert "batch = 32" in written
     assert "<td>training samples</td><td>100</td>" in written
@@ -186,7 +186,7 @@ def test_lines_of_another_shape_are_left_out(run):
     rows = [{"images": "x", "fake_logit": 1.0}, {"images": 400, "fake_logit": [1]}, {"images": 500, "seconds": "later"}]
     run.metrics.write_text(run.metrics.read_text() + "".join(json.dumps(row) + "\n" for row in rows))
     written = page(run)
-    assert "This is no finite number." in written
+    assert "This is not a finite number." in written
     assert "fake_logit" not in written
     assert "<li><b>400</b>images seen" in written
 

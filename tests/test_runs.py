@@ -282,7 +282,7 @@ def test_an_existing_place_is_refused_before_anything_happens(tmp_path):
         short(tmp_path / "run", "mlp")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("mine")
-    with pytest.raises(RunError, match=r"exists .it is no run."):
+    with pytest.raises(RunError, match=r"exists .it is not a run."):
         short(tmp_path / "other", "mlp")
     assert (tmp_path / "other" / "thesis.txt").read_text() == "mine"
     (tmp_path / "empty").mkdir()
@@ -502,13 +502,13 @@ def test_what_was_decided_is_said_and_kept(tmp_path, capfd):
         run = zerosum.train("digits", "mlp", [*words("mlp"), *EAGER, *labelled], images=32, out=tmp_path / name)
         said = capfd.readouterr().err.splitlines()
         judged = "judged by: fd, kid, prdc, sliced-wasserstein; extractor digits-cnn-v1"
-        decided = ["held out: 180 of 1,797 (held_out=0.1), to judge by", classes + uses, judged]
+        decided = ["held out: 180 of 1,797 (held_out=0.1), to judge samples by", classes + uses, judged]
         assert json.loads((run.path / "environment.json").read_text())["decisions"] == decided
         first = next(number for number, line in enumerate(said) if line.startswith("training mlp on digits"))
         assert said[first + 1 : first + 4] == [f"  {line}" for line in decided]
         page = (run.path / "report.html").read_text()
         assert "Decided before training" in page
-        assert "to judge by" in page
+        assert "to judge samples by" in page
     stop = zerosum.resume(tmp_path / "told")
     assert stop.finished
     assert "learns them" not in capfd.readouterr().err
@@ -518,7 +518,7 @@ def test_points_without_classes_and_held_out_samples_have_less_decided():
     recipe = read_recipe("mixture", ["held_out=0"])
     data = zerosum.open_data("ring8", recipe.data)
     assert decisions(recipe, data, Judge(data, recipe.judge)) == [
-        "held out: nothing; samples are compared with what trained",
+        "held out: nothing; samples are compared with training samples",
         "judged by: sliced-wasserstein, modes; extractor values",
     ]
 

@@ -469,7 +469,7 @@ def test_kept_latents_bring_the_place_and_the_seed_of_noise_along(place, tmp_pat
 @pytest.mark.parametrize(
     ("arrays", "text"),
     [
-        ({"latents": np.full((2, 100), "x")}, "is no .npz of latents .*values of type"),
+        ({"latents": np.full((2, 100), "x")}, "is not an .npz of latents .*values of type"),
         ({"latents": np.full((2, 100), np.nan)}, "some of its latents are not finite"),
         ({"latents": np.zeros((2, 100)), "labels": np.array([0.5, 0])}, "its labels do not fit"),
         ({"latents": np.zeros((2, 100)), "seed": np.zeros(3)}, "seed and start must be whole numbers"),
@@ -487,7 +487,7 @@ def test_damaged_files_of_latents_are_refused_in_words(conditional, tmp_path):
     whole = file.read_bytes()
     for damaged in (b"", whole[: len(whole) // 2], whole[:150] + bytes([whole[150] ^ 255]) + whole[151:]):
         file.write_bytes(damaged)
-        with pytest.raises(RunError, match=r"is no .npz of latents"):
+        with pytest.raises(RunError, match=r"is not an .npz of latents"):
             sample.draft(conditional, latents=file)
 
 
@@ -520,7 +520,7 @@ def test_latents_that_do_not_fit_are_refused(place, points, conditional, tmp_pat
     ):
         sample.draft(place, latents=tmp_path / "nowhere.npz")
     (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(RunError, match=r"text.npz is no .npz of latents"):
+    with pytest.raises(RunError, match=r"text.npz is not an .npz of latents"):
         sample.draft(place, latents=tmp_path / "text.npz")
     np.savez(tmp_path / "other.npz", images=np.zeros(3))
     with pytest.raises(RunError, match=r"other.npz has no array `latents` \[N, K\]"):
@@ -627,7 +627,10 @@ def test_options_that_do_not_fit_are_refused(place, styled, tmp_path):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["-o", "s.jpg"], "'.jpg' is no form of samples; use FILE.npz, FILE.png or FOLDER/ (with --interpolate also"),
+        (
+            ["-o", "s.jpg"],
+            "'.jpg' is not a form of samples; use FILE.npz, FILE.png or FOLDER/ (with --interpolate also",
+        ),
         (["-o", "s.gif"], "s.gif: nothing moves without --interpolate"),
         (
             ["-o", "s.gif", "--interpolate", "5", "-n", "1"],

@@ -55,7 +55,7 @@ def test_parts_are_added_to_a_list_and_taken_away():
     assert settings.from_toml(Recipe, str(recipe)) == recipe
     for word, fault in {
         "regularizers-=r3": "game.regularizers has no 'r3' to take away; there is: r1, r2",
-        "batch+=2": "batch+=2: batch is no list of parts; write batch=2",
+        "batch+=2": "batch+=2: batch is not a list of parts; write batch=2",
         "widths+=8": "there is no field 'widths'",
         "regularizers+=r9": "there is no regularizer 'r9'",
     }.items():
@@ -84,7 +84,7 @@ def test_members_of_a_list_are_called_by_name():
         ("batch=ten", "batch: 'ten' is not a whole number"),
         ("game=image", "game is made of parts"),
         ("fit=squeeze", "'squeeze' is not allowed"),
-        ("digits", "'digits' is no field=value"),
+        ("digits", "'digits' is not field=value"),
     ],
 )
 def test_faulty_words_are_explained(word, text):
@@ -132,7 +132,7 @@ def test_a_faulty_file_is_explained(text, fault):
             "game: objective: ['hinge'] is no obj",
         ),
         ('objective = "non-saturating:real_target=1.0"\n', "", "game: game 'image': objective is missing; there is: "),
-        ("regularizers = []", "regularizers = 3", "game: regularizers: 3 is no list of parts"),
+        ("regularizers = []", "regularizers = 3", "game: regularizers: 3 is not a list of parts"),
         ("regularizers = []", "regularizers = [['r1']]", "game: regularizers: ['r1'] is no regularizer"),
         ('part = "image"', "part = ['image']", "game: its table must say which game it is, as part = ...; there is: "),
         (
@@ -181,7 +181,7 @@ def test_a_recipe_with_a_name_beyond_16_bits_round_trips():
     ("content", "fault"),
     [
         (None, "is missing"),
-        ("batch = 3".encode("utf-16"), "is no UTF-8 text (byte 0)"),
+        ("batch = 3".encode("utf-16"), "is not UTF-8 text (byte 0)"),
         (b"\xef\xbb\xbfbatch = 'x'", "batch: 'x' is not a whole number"),  # a byte order mark is no fault
         (b"batch = 3", "game is missing; there is: "),
     ],

@@ -81,9 +81,9 @@ def test_what_does_not_fit_begins_anew_and_is_named(run, tmp_path, capsys):
     new = train(tmp_path / "new", *settings, start_from=run)
     made = zerosum.load_generator(new.path / "generator.safetensors")
     plan = source.plan(new.recipe, made.space, made.classes)
-    assert "classes are others" not in plan
+    assert "the classes differ" not in plan
     others = source.plan(new.recipe, made.space, [f"digit {number}" for number in range(10)])
-    assert "classes are others, and what is learnt stays with their numbers: there '0', '1'" in others
+    assert "the classes differ, and weights belong to their numbers: there '0', '1'" in others
     generator = next(line for line in plan.splitlines() if line.strip().startswith("generator"))
     assert "tensors; anew: " in generator
     assert "[16, 110] (there [16, 100])" in generator  # the latent beside ten classes
@@ -134,7 +134,7 @@ def test_a_run_that_started_from_another_resumes_bit_for_bit(run, tmp_path, monk
     for group, named in a.tensors.items():
         assert all(torch.equal(b.tensors[group][key], value) for key, value in named.items())
     shutil.rmtree(resumed.path / "checkpoints")
-    with pytest.raises(RunError, match=r"was ended before it had taken its weights from .*source; remove it"):
+    with pytest.raises(RunError, match=r"ended before it took its weights from .*source; remove it"):
         zerosum.resume(resumed.path, quiet=True)
 
 

@@ -44,7 +44,7 @@ NO_CONDITIONS = ["fd", "fd<", "<1", "fd<=1", "fd=1", "fd<one", "fd<nan", "fd<inf
 
 @pytest.mark.parametrize("text", NO_CONDITIONS)
 def test_what_is_no_condition_is_refused(text):
-    with pytest.raises(RecipeError, match=r"is no condition; write NAME<NUMBER or NAME>NUMBER, as fd<1.0"):
+    with pytest.raises(RecipeError, match=r"is not a condition; write NAME<NUMBER or NAME>NUMBER, such as fd<1.0"):
         stopping.read(text)
 
 
@@ -117,11 +117,11 @@ def test_the_earlier_of_two_causes_counts():
 
 
 REFUSED = {
-    "bad condition": (["stop_when=fd"], "'fd' is no condition"),
+    "bad condition": (["stop_when=fd"], "'fd' is not a condition"),
     "nothing measured": (["stop_when=epoch>3", "evaluation=never", "report=never"], "nothing is measured on the way"),
     "patience in time": (["patience=5min"], "patience=5min: it is counted in images or epochs"),
     "patience without evaluations": (["patience=1k", "evaluation=never"], "patience: nothing is evaluated on the way"),
-    "two": (["stop_when=fd", "patience=5min"], "is no condition.*\n.*counted in images"),
+    "two": (["stop_when=fd", "patience=5min"], "is not a condition.*\n.*counted in images"),
 }
 
 

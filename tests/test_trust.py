@@ -181,4 +181,4 @@ def test_a_model_file_of_arrays_with_objects_is_refused(tmp_path, stranger):
     np.savez(tmp_path / "l.npz", latents=np.array([{"a": 1}], dtype=object))
     done = call("sample", run, "--latents", tmp_path / "l.npz", "--out", tmp_path / "s.npz")
     assert done.exit_code == 2
-    assert "is no .npz of latents" in done.stderr
+    assert "is not an .npz of latents" in done.stderr

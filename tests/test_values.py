@@ -89,7 +89,7 @@ def test_numbers_beyond_counting_are_refused_in_few_words(text):
     assert len(str(raised.value)) < 200
     assert "must be at most" in values.check(10**400, int)
     assert "not a finite number" in values.check(10**400, float)
-    assert values.check(Length(float("nan")), Length) == "nan images is no length"
+    assert values.check(Length(float("nan")), Length) == "nan images is not a length"
 
 
 def test_large_numbers_of_images_are_exact():

@@ -36,42 +36,39 @@ app = typer.Typer(
 # Options that several commands share: one definition each, so that a word means one thing everywhere.
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable object on stdout.")]
 Use = Annotated[
-    list[str] | None, typer.Option("--use", metavar="FILE", help="A Python file that registers parts of your own.")
+    list[str] | None, typer.Option("--use", metavar="FILE", help="A Python file with your own parts; may be repeated.")
 ]
 Trust = Annotated[
     bool,
-    typer.Option("--trust", help="Run the Python files that the run keeps in code/, whoever wrote them: read them."),
+    typer.Option("--trust", help="Run the Python files in the run's code/, whoever wrote them; read them first."),
 ]
 Root = Annotated[
     str | None,
-    typer.Option("--data-root", metavar="DIR", help="Where named sets are looked for; default $ZEROSUM_DATA."),
+    typer.Option("--data-root", metavar="DIR", help="Where to look for named sets; default $ZEROSUM_DATA."),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace files that are there, also those that zerosum did not write.")
+    bool, typer.Option("--overwrite", help="Replace existing files, even if zerosum did not write them.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
 Data = Annotated[
     str | None,
-    typer.Option("--data", "-d", metavar="PLACE", help="Real samples; a run knows its own, unless they were moved."),
+    typer.Option("--data", "-d", metavar="PLACE", help="Real samples; for a run only needed if its data were moved."),
 ]
-SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="Leave out images of the data that cannot be read, and count them.")
-]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and count them.")]
 Seed = Annotated[
-    int | None, typer.Option("--seed", min=0, help="Equal seeds give equal results; the recipe's own, or 0.")
+    int | None,
+    typer.Option("--seed", min=0, help="Equal seeds give equal results; default: the recipe's seed, else 0."),
 ]
 Device = Annotated[
     str | None,
-    typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps; a run goes on where it was."),
+    typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps; resume keeps the run's own."),
 ]
 Threads = Annotated[
-    int | None, typer.Option("--threads", min=1, help="CPU threads; all cores, and a run goes on with its own.")
+    int | None, typer.Option("--threads", min=1, help="CPU threads; default: all cores, and for resume the run's own.")
 ]
 Deterministic = Annotated[
     bool,
-    typer.Option(
-        "--deterministic", help="Equal bits also on a GPU, by kernels that may be slower; a run remembers it."
-    ),
+    typer.Option("--deterministic", help="Repeatable bit for bit on a GPU too, by slower kernels; a run remembers it."),
 ]
 Out = Annotated[
     str | None,
@@ -79,8 +76,8 @@ Out = Annotated[
         "--out",
         "-o",
         metavar="PLACE",
-        help="A run: a new directory, runs/DATA-RECIPE. Samples: samples.png, or FILE.npz (arrays), "
-        "FILE.csv (points), FILE.png (a grid), FOLDER/; moving: FILE.mp4, .gif, .webp, .apng.",
+        help="train: the new run directory (default runs/DATA-RECIPE). sample: FILE.png (a grid; default samples.png), "
+        "FILE.npz (arrays), FILE.csv (points), FOLDER/ (a file each), with --interpolate FILE.mp4, .gif, .webp, .apng.",
     ),
 ]
 

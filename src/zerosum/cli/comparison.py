@@ -32,18 +32,19 @@ class At(StrEnum):
 def compare(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run directories.")],
     metric: Annotated[
-        list[str] | None, typer.Option("--metric", "-m", metavar="NAME", help="Only this number; may be repeated.")
+        list[str] | None, typer.Option("--metric", "-m", metavar="NAME", help="Only this metric; may be repeated.")
     ] = None,
-    at: Annotated[At | None, typer.Option("--at", help="Each number where it was best, or where it ended.")] = None,
+    at: Annotated[At | None, typer.Option("--at", help="Each number at its best, or at the end; default both.")] = None,
     html: Annotated[
-        str | None, typer.Option("--html", metavar="FILE", help="Write a page with table, curves and paired samples.")
+        str | None,
+        typer.Option("--html", metavar="FILE", help="Write a page with tables, curves and samples side by side."),
     ] = None,
     overwrite: Overwrite = False,
     use: Use = None,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Compare runs; those that differ by their seed alone are one row, with means and 95 % intervals over seeds."""
+    """Compare runs. Those that differ only in their seed are one row, with means and 95 % intervals over seeds."""
     from zerosum.core import usercode
     from zerosum.runs import code
     from zerosum.runs.compare import Comparison

@@ -17,7 +17,7 @@ def doctor(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Say what goes wrong in a run, what it means and what to try; looks at its files alone.
+    """Say what goes wrong in a run, what it means and what to try. Only its files are read.
 
     A finding is an answer, so the exit status is 0 with and without: --json tells them apart by `healthy`, which is
     null where it is too early to judge.

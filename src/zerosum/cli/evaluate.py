@@ -35,11 +35,11 @@ def evaluate(
     ],
     data: Data = None,
     metrics: Annotated[
-        str, typer.Option("--metrics", "-m", help="As fd+prdc:k=3; all: every one that applies. `zerosum ls metric`.")
+        str, typer.Option("--metrics", "-m", help="Such as fd+prdc:k=3, or all (that apply); see `zerosum ls metric`.")
     ] = "",
     extractor: Annotated[
         str,
-        typer.Option("--extractor", "-e", help="What sees features, from `zerosum ls extractor`; auto: by the data."),
+        typer.Option("--extractor", "-e", help="What finds features, see `zerosum ls extractor`; auto: by the data."),
     ] = "auto",
     count: Annotated[int, typer.Option("--count", "-n", min=2, help="Generated samples.")] = 10_000,
     split: Annotated[str, typer.Option("--split", help="Real samples: held-out, train, all.")] = "auto",
@@ -53,7 +53,7 @@ def evaluate(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge samples against real ones; beside each value stand its floor and a trivial baseline."""
+    """Judge samples against real ones. Each value is shown with its floor and a trivial baseline."""
     from zerosum import recipes  # noqa: F401  (puts every part on the shelf)
     from zerosum.core import usercode
     from zerosum.runs import evaluate as judging
@@ -104,7 +104,7 @@ def show(found: Judgement) -> None:
     for protocol in [one.protocol for one in found if one.equal is not None][:1]:
         say(
             f"floor, baseline and the column before them: {protocol['count_floor']:,} samples against "
-            f"{protocol['count_floor_real']:,}, as many as the real ones allow"
+            f"{protocol['count_floor_real']:,}, the most that the real ones allow"
         )
     for note in found.notes:
         say(note)

@@ -33,7 +33,10 @@ PATIENCE = 3.0  # seconds of work before anybody hears of progress
 def sample(
     place: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run directory or a generator file.")],
     count: Annotated[
-        int | None, typer.Option("--count", "-n", min=1, help="How many samples; 64, or latents to go through: 8.")
+        int | None,
+        typer.Option(
+            "--count", "-n", min=1, help="How many samples; default 64, --neighbours 16, --interpolate 8 latents."
+        ),
     ] = None,
     seed: Seed = None,
     start: Annotated[
@@ -43,13 +46,13 @@ def sample(
         ),
     ] = 0,
     out: Out = None,
-    label: Annotated[str | None, typer.Option("--label", help="One class only, by number or name.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="One class only, by name or number.")] = None,
     latent: Annotated[
-        str | None, typer.Option("--latent", help="Other latents of that size, as truncated:threshold=0.7.")
+        str | None, typer.Option("--latent", help="Other latents of the same size, such as truncated:threshold=0.7.")
     ] = None,
     truncation: Annotated[
         float | None,
-        typer.Option("--truncation", min=0.0, help="Variety for quality: psi of styles, else a threshold of latents."),
+        typer.Option("--truncation", min=0.0, help="Less variety, better samples: psi of styles, else a threshold."),
     ] = None,
     interpolate: Annotated[
         int | None, typer.Option("--interpolate", min=2, metavar="N", help="N frames from each latent to the next.")
@@ -57,15 +60,15 @@ def sample(
     neighbours: Annotated[
         str | None,
         typer.Option(
-            "--neighbours", metavar="DATA", help="Each sample beside its nearest training images; own: a run's."
+            "--neighbours", metavar="DATA", help="Each sample beside its nearest images of DATA; own: the run's data."
         ),
     ] = None,
     data: Data = None,
     k: Annotated[int, typer.Option("--k", min=1, help="How many neighbours.")] = 5,
     skip_bad: SkipBad = False,
-    latents: Annotated[str | None, typer.Option("--latents", metavar="NPZ", help="Start from kept latents.")] = None,
+    latents: Annotated[str | None, typer.Option("--latents", metavar="NPZ", help="Start from saved latents.")] = None,
     save_latents: Annotated[
-        str | None, typer.Option("--save-latents", metavar="NPZ", help="Keep the latents, and labels, that are used.")
+        str | None, typer.Option("--save-latents", metavar="NPZ", help="Save the latents, and labels, that are used.")
     ] = None,
     overwrite: Overwrite = False,
     use: Use = None,
@@ -76,7 +79,7 @@ def sample(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw samples from a trained generator: still, moving through latents, or beside their nearest training images."""
+    """Draw samples from a trained generator: pictures, arrays, animations, or beside their nearest training images."""
     from zerosum.core import usercode
     from zerosum.core.errors import RunError
     from zerosum.runs import sample as sampling
@@ -119,15 +122,15 @@ def sample(
     if save_latents is not None:
         sampling.save_latents(save_latents, drawn, overwrite=overwrite)
     how = "".join(f", {note}" for note in (drawn.notes, sampling.pictured(drawn, out)) if note)
-    way = f" and {interpolate} frames from each to the next" if interpolate else ""
-    say(f"{len(drawn)} samples{way} in {out}{how}")
+    way = f" with {interpolate} frames from each to the next" if interpolate else ""
+    say(f"{len(drawn)} sample{'' if len(drawn) == 1 else 's'}{way} in {out}{how}")
     if as_json:
         answer({"samples": out, "count": len(drawn), "start": start, "seed": None if latents else seed or 0, **found})
 
 
 @command
 def report(run: Annotated[str, typer.Argument(help="A run directory.")], use: Use = None, trust: Trust = False) -> None:
-    """Write report.html of a run again; parts of your own are only needed to say more about them."""
+    """Write a run's report.html again. Files of your own parts are not required."""
     from zerosum.core import usercode
     from zerosum.runs import code
     from zerosum.runs.directory import RunDirectory

@@ -33,7 +33,7 @@ Images = Annotated[
 SETTING = r"[\w.-]+\+?="
 Minutes = Annotated[
     float | None,
-    typer.Option("--minutes", min=0.0, help="How long, in minutes of training; evaluating its end comes on top."),
+    typer.Option("--minutes", min=0.0, help="How long, in minutes of training; the last evaluation comes after it."),
 ]
 
 
@@ -42,7 +42,7 @@ def train(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[DATA] [FIELD=VALUE]...", help="A set, folder, archive, .npz or hf:NAME, and settings."
+            metavar="[DATA] [FIELD=VALUE]...", help="A set, folder, archive, table, .npz or hf:NAME, and settings."
         ),
     ] = None,
     recipe: Annotated[
@@ -52,7 +52,7 @@ def train(
     start_from: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="RUN|FILE", help="Start with its weights; its recipe and data are the defaults."
+            "--from", metavar="RUN|FILE", help="Start from its weights; its recipe and data are the defaults."
         ),
     ] = None,
     images: Images = None,
@@ -64,7 +64,7 @@ def train(
     ] = None,
     on_nan: Annotated[
         str | None,
-        typer.Option("--on-nan", metavar="stop|rollback", help="What follows a loss that is not finite."),
+        typer.Option("--on-nan", metavar="stop|rollback", help="What to do when a loss is not finite."),
     ] = None,
     use: Use = None,
     data_root: Root = None,
@@ -103,7 +103,10 @@ def train(
 def resume(
     run: Annotated[str, typer.Argument(help="A run directory.")],
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="Only to check that they are the run's own.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[FIELD=VALUE]...", help="stop_when, patience and on_nan may change; others are compared."
+        ),
     ] = None,
     images: Images = None,
     minutes: Minutes = None,
@@ -117,7 +120,7 @@ def resume(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Continue a run exactly where it was saved; --images makes it longer."""
+    """Continue a run where it was saved. --images makes it longer."""
     from zerosum.runs import session
 
     ended = session.resume(

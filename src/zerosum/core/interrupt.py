@@ -80,7 +80,7 @@ class Interrupt(_Handlers):
 
     def answer(self) -> None:
         """Say what follows."""
-        self._say("stopping after this update, then all is saved; Ctrl-C once more stops at once")
+        self._say("stopping after this update and saving everything; Ctrl-C once more stops at once")
 
 
 class Watch(_Handlers):

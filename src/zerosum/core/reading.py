@@ -32,13 +32,13 @@ def read_bytes(path: Path, most: int = LARGEST) -> bytes:
     """
     try:
         if not path.is_file():
-            raise DamagedError(f"{path} is {'no file' if path.exists() else 'missing'}")
+            raise DamagedError(f"{path} is {'not a regular file' if path.exists() else 'missing'}")
         with path.open("rb") as file:
             content = file.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         raise DamagedError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if len(content) > most:
-        raise DamagedError(f"{path} is larger than {most:,} bytes, which no such file is")
+        raise DamagedError(f"{path} is larger than {most:,} bytes; no file of this kind is")
     return content
 
 
@@ -51,14 +51,14 @@ def read_text(path: Path, most: int = LARGEST) -> str:
     try:
         return read_bytes(path, most).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DamagedError(f"{path} is no UTF-8 text (byte {error.start:,})") from error
+        raise DamagedError(f"{path} is not UTF-8 text (byte {error.start:,})") from error
 
 
 def read_json(path: Path, shape: Any) -> Any:
     """Read a JSON file of a declared shape.
 
     Raises:
-        DamagedError: as `read_text`; or it is no JSON, or of another shape.
+        DamagedError: as `read_text`; or it is not JSON, or of another shape.
     """
     text = read_text(path)
     try:
@@ -71,12 +71,12 @@ def parse_json(text: str | bytes, shape: Any) -> Any:
     """Read JSON of a declared shape.
 
     Raises:
-        DamagedError: it is no JSON, or of another shape.
+        DamagedError: it is not JSON, or of another shape.
     """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DamagedError(f"no JSON ({_reason(error)})") from error
+        raise DamagedError(f"not JSON ({_reason(error)})") from error
     fault = _excess(value) or misfit(value, shape)
     if fault:
         raise DamagedError(fault)

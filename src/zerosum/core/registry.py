@@ -179,7 +179,7 @@ def parse(kind: str, text: str) -> Any:
         key, equals, value = (word.strip() for word in setting.partition("="))
         if key not in types or not equals:
             faults.append(
-                unknown_field(part, key) if equals else f"{kind} {name!r}: {shown(setting)} is no field=value"
+                unknown_field(part, key) if equals else f"{kind} {name!r}: {shown(setting)} is not field=value"
             )
         elif slot_kind(part, key):
             faults.append(f"{kind} {name!r}: {key} is made of parts; set it by itself, as {key}=...")
@@ -246,7 +246,7 @@ def _check_slot(value: Any, _: Any) -> str | None:
     """Say what is wrong with what stands in the place of parts, or None."""
     parts = value if isinstance(value, tuple) else () if value is None else (value,)
     odd = next((one for one in parts if not isinstance(one, Part)), None)
-    return None if odd is None else f"{shown(odd)} is no part"
+    return None if odd is None else f"{shown(odd)} is not a part"
 
 
 def implied(cls: Any, field: str) -> tuple[Any, ...]:

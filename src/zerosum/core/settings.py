@@ -164,7 +164,7 @@ def _changed(part: Any, path: Path, text: str, sign: str) -> tuple[Any, ...]:
     current = getattr(where, path[-1])
     kind = registry.slot_kind(type(where), path[-1])
     if kind is None or not isinstance(current, tuple):
-        raise RecipeError(f"{place}{sign}={text}: {place} is no list of parts; write {place}={text}")
+        raise RecipeError(f"{place}{sign}={text}: {place} is not a list of parts; write {place}={text}")
     current = current or registry.implied(type(where), path[-1])
     if sign == "+":
         return (*current, *read_at(part, path, text))
@@ -237,7 +237,7 @@ def _read_entry(cls: type[Part], name: str, entry: Any, partly: bool) -> Any:
     if isinstance(entry, str):
         return _read_several(kind, entry)
     if not isinstance(entry, list):
-        raise RecipeError(f"{shown(entry)} is no list of parts; write [] or a list of texts")
+        raise RecipeError(f"{shown(entry)} is not a list of parts; write [] or a list of texts")
     return tuple(_read_part(kind, one, partly) for one in entry)
 
 

@@ -141,7 +141,7 @@ def _check_plain(value: Any, plain: Any, notes: tuple[Any, ...]) -> str | None:
     if plain is int and abs(value) > LARGEST:
         return f"{shown(value)} must be at most {LARGEST:,}"
     if plain is Length and not 0 <= value.amount <= LARGEST:
-        return f"{value.amount:g} {value.unit} is no length"
+        return f"{value.amount:g} {value.unit} is not a length"
     if plain is str and not value.isprintable():
         return f"{shown(value)} has characters that cannot be printed"
     outside = next((note for note in notes if isinstance(note, Range) and value not in note), None)

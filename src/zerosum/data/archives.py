@@ -172,7 +172,7 @@ def _members(path: Path, wants: Wants) -> Iterator[tuple[tarfile.TarFile, tarfil
 
 
 def left_out(members: Iterable[str], used: tuple[int, ...] = ()) -> tuple[str, ...]:
-    """A note that counts by kind the files that are no images; empty where there are none but hidden and used ones."""
+    """A note that counts by kind the files that are not images; empty where there are none but hidden and used ones."""
     rest = [name for place, name in enumerate(members) if place not in used]
     paths = [PurePosixPath(name) for name in rest if not is_image(name)]
     kinds = Counter(path.suffix.lower() or path.name for path in paths if not is_hidden(path))
@@ -182,7 +182,7 @@ def left_out(members: Iterable[str], used: tuple[int, ...] = ()) -> tuple[str, .
         ", ..." if len(kinds) > 8 else ""
     )
     unread = "; turn .heic and raw photographs into jpg or png" if kinds.keys() & _PHOTOGRAPHS else ""
-    what = "1 file that is no image" if kinds.total() == 1 else f"{kinds.total():,} files that are no images"
+    what = "1 file that is not an image" if kinds.total() == 1 else f"{kinds.total():,} files that are not images"
     return (f"left out: {what} zerosum reads ({listed}){unread}",)
 
 
@@ -213,11 +213,11 @@ class _Unreadable(io.BytesIO):
 def _opened(path: Path) -> BinaryIO:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever
-            return _Unreadable(OSError(errno.EINVAL, "it is no regular file"))
+            return _Unreadable(OSError(errno.EINVAL, "it is not a regular file"))
         return path.open("rb")
     except OSError as error:
         broken = error.errno == errno.ENOENT and path.is_symlink()
-        return _Unreadable(OSError(errno.ENOENT, "it is a link to nothing") if broken else error)
+        return _Unreadable(OSError(errno.ENOENT, "it is a broken link") if broken else error)
 
 
 def _walk(root: Path, wants: Wants) -> dict[str, Path]:
@@ -258,4 +258,4 @@ def _whole(path: Path, kind: str) -> Iterator[None]:
         raise
     except Exception as error:  # zipfile, tarfile and the decompressors raise anything
         reason = str(error).partition(":\n")[0]  # tarfile lists every compression it tried
-        raise DataError(f"{path}: is damaged or no {kind} archive ({reason}); fetch or pack it again") from error
+        raise DataError(f"{path}: is damaged or not a {kind} archive ({reason}); fetch or pack it again") from error

@@ -63,7 +63,7 @@ def _labels(labels: np.ndarray, count: int, path: Path) -> np.ndarray:
         labels = labels[:, 0]
     if labels.shape != (count,) or labels.dtype.kind not in "iu":
         shape = "x".join(map(str, labels.shape))
-        raise DataError(f"{path}: labels must be {count} whole numbers, one an image; found {labels.dtype} {shape}")
+        raise DataError(f"{path}: labels must be {count} whole numbers, one per image; found {labels.dtype} {shape}")
     if labels.min() < 0 or labels.max() > 100_000:
         raise DataError(f"{path}: labels from {labels.min()} to {labels.max()}; they must count classes from 0")
     return labels.astype(np.int64)

@@ -72,7 +72,7 @@ def decode(
     `seen` is a first look at all files, where there was one.
 
     Raises:
-        DataError: all of them are bad, or an array is no set of images.
+        DataError: all of them are bad, or an array is not a set of images.
     """
     bad: dict[int, str] = {}
     if contents.array is not None:

@@ -50,7 +50,7 @@ def _entry(path: Path, known: object, lenient: bool) -> list[object]:
     try:
         stat = path.stat()
         if not S_ISREG(stat.st_mode):  # reading a pipe would wait for ever
-            raise OSError(errno.EINVAL, "it is no regular file")
+            raise OSError(errno.EINVAL, "it is not a regular file")
         if isinstance(known, list) and known[:2] == [stat.st_size, stat.st_mtime_ns]:
             return known
         settled = time.time() - stat.st_mtime > SETTLED

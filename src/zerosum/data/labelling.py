@@ -77,9 +77,9 @@ def labels_beside(
             notes.append(_found(members[place], len(entries), given))
         else:
             bare.update(mine)
-            notes.append(f"labels: {members[place]} says that there are none, so folders are no classes")
+            notes.append(f"labels: {members[place]} says that there are none, so folders are not classes")
     if len(spoken) + len(bare) < len(images) or (spoken and bare):
-        partly = (f"labels: {', '.join(members[p] for p in used)} speaks of some folders alone and is not used",)
+        partly = (f"labels: {', '.join(members[p] for p in used)} covers some folders only and is not used",)
         return Labels(notes=(*notes, *partly) if used else tuple(notes))
     return Labels([spoken[name] for name in images] if spoken else None, bool(bare), tuple(used), tuple(notes))
 
@@ -97,7 +97,7 @@ def _is_below(name: str, folder: PurePosixPath) -> bool:
 
 def _found(name: str, entries: int, given: dict[str, str]) -> str:
     classes = sorted(set(given.values()), key=natural)
-    spare = f"; {entries - len(given):,} of its entries are no image here" if entries > len(given) else ""
+    spare = f"; {entries - len(given):,} of its entries name no image here" if entries > len(given) else ""
     return f"labels: {len(classes):,} classes from {name}: {listed(classes)}{spare}"
 
 
@@ -148,7 +148,7 @@ def _entries(name: str, data: bytes) -> Entries:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _UnusableError("is no text in UTF-8") from None
+        raise _UnusableError("is not UTF-8 text") from None
     return _of_json(text) if name.endswith(".json") else _of_table(text, "\t" if name.lower().endswith(".tsv") else "")
 
 
@@ -156,7 +156,7 @@ def _of_json(text: str) -> Entries:
     try:
         read = json.loads(text)
     except (ValueError, RecursionError):
-        raise _UnusableError("is no JSON") from None
+        raise _UnusableError("is not JSON") from None
     if not isinstance(read, dict) or "labels" not in read:
         raise _UnusableError("has no list `labels`")
     listed_labels = read["labels"]
@@ -186,7 +186,7 @@ def _of_table(text: str, delimiter: str) -> Entries:
     try:
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=chosen) if any(row)]
     except csv.Error as error:
-        raise _UnusableError(f"is no table ({error})") from None
+        raise _UnusableError(f"is not a table ({error})") from None
     if not rows:
         raise _UnusableError("is empty")
     titles = [title.strip().casefold() for title in rows[0]]
@@ -208,7 +208,7 @@ def _refuse_captions(texts: list[str]) -> None:
     """A column without a telling title is one of classes only where these come back."""
     if len(set(texts)) > max(10, len(texts) // 2):
         raise _UnusableError(
-            f"has no column {', '.join(LABELS[:4])} or the like, and texts that differ from image to image"
+            f"has no column {', '.join(LABELS[:4])} or the like, and its texts differ from image to image"
         )
 
 

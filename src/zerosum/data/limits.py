@@ -75,8 +75,8 @@ def refuse(path: Path, size: int) -> None:
         DataError: always.
     """
     raise DataError(
-        f"{path}: has {path.stat().st_size:,} bytes and would unpack to {size:,} or more, above {TIMES} times as many; "
-        "that is taken for a decompression bomb. If it is none, unpack it and give what comes out"
+        f"{path}: has {path.stat().st_size:,} bytes and would unpack to {size:,} or more, over {TIMES} times its size; "
+        "this looks like a decompression bomb. If it is not one, unpack it yourself and give the result"
     )
 
 

@@ -58,7 +58,7 @@ def read_header(head: bytes, length: int, where: str, kinds: str = NUMBERS) -> H
         shape, fortran, dtype = read(file)
         header = Header(tuple(int(side) for side in shape), bool(fortran), dtype, file.tell())
     except Exception as error:  # NumPy reads the header as Python text, and raises what that raises
-        raise DataError(f"{where}: is damaged or no NumPy file ({_first_line(error)})") from error
+        raise DataError(f"{where}: is damaged or not a NumPy file ({_first_line(error)})") from error
     if dtype.hasobject:
         raise DataError(f"{where}: holds Python objects, which could run code; save plain numbers instead")
     if dtype.kind not in kinds or min(shape, default=0) < 0:
@@ -96,7 +96,7 @@ def parse_npy(data: bytes, where: str) -> np.ndarray:
     try:
         return header.array(data[header.offset : header.offset + header.size])
     except ValueError as error:  # nothing by something that NumPy cannot count
-        raise DataError(f"{where}: is damaged or no NumPy file ({_first_line(error)})") from error
+        raise DataError(f"{where}: is damaged or not a NumPy file ({_first_line(error)})") from error
 
 
 class Npz:
@@ -112,7 +112,7 @@ class Npz:
             with zipfile.ZipFile(path) as archive:
                 infos = archive.infolist()
         except Exception as error:  # zipfile raises anything where the directory is damaged
-            raise DataError(f"{path}: is damaged or no NumPy file ({_first_line(error)})") from error
+            raise DataError(f"{path}: is damaged or not a NumPy file ({_first_line(error)})") from error
         self.members = {info.filename.removesuffix(".npy"): info for info in infos if not info.filename.endswith("/")}
 
     def __iter__(self) -> Iterator[str]:
@@ -143,7 +143,7 @@ def _room(size: int, where: str) -> None:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else size
     if size > memory:
         raise DataError(
-            f"{where}: needs {size:,} bytes of memory, there are {memory:,}; an .npy file is read from disk"
+            f"{where}: needs {size:,} bytes of memory, there are {memory:,}; save it as .npy, which is read from disk"
         )
 
 

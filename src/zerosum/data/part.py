@@ -81,7 +81,7 @@ def _faults(contents: Any) -> Iterable[str]:
 
 def _label_faults(labels: np.ndarray, classes: int, count: int) -> Iterable[str]:
     if labels.shape != (count,) or labels.dtype.kind not in "iu":
-        yield f"{count} samples need {count} whole labels, not {labels.dtype} {list(labels.shape)}"
+        yield f"{count} samples need {count} whole-number labels, not {labels.dtype} {list(labels.shape)}"
     elif labels.min() < 0 or labels.max() >= classes:
         yield f"labels from {labels.min()} to {labels.max()} and {classes} names of classes; name each from 0 on"
 

@@ -87,7 +87,7 @@ def blaming(name: str) -> Iterator[None]:
     except BadImageError:
         raise
     except UnidentifiedImageError:
-        raise BadImageError(name, "is no image of a format that zerosum reads") from None
+        raise BadImageError(name, "is not an image in a format that zerosum reads") from None
     except Image.DecompressionBombError:
         raise BadImageError(name, f"has more than {LARGEST_PIXELS:,} pixels") from None
     except MemoryError:

@@ -29,7 +29,7 @@ def as_images(array: np.ndarray, where: str) -> tuple[np.ndarray, str]:
     shape = "x".join(map(str, array.shape))
     if array.ndim not in (3, 4) or not all(array.shape):
         raise DataError(
-            f"{where}: shape {shape} is no set of images; allowed are [N, H, W], [N, H, W, C] and [N, C, H, W] "
+            f"{where}: shape {shape} is not a set of images; allowed are [N, H, W], [N, H, W, C] and [N, C, H, W] "
             "with any number of channels; points are [N, D]"
         )
     if array.ndim == 3:
@@ -40,7 +40,7 @@ def as_images(array: np.ndarray, where: str) -> tuple[np.ndarray, str]:
         return array.transpose(0, 2, 3, 1), ""
     first = array.shape[1] < array.shape[3]
     place, count = ("second", array.shape[1]) if first else ("last", array.shape[3])
-    note = f"channels: of {shape}, the {place} axis is taken for the channels, {count} of them"
+    note = f"channels: the {place} axis of {shape} is taken for {count} channels"
     return (array.transpose(0, 2, 3, 1) if first else array), note
 
 
@@ -52,5 +52,5 @@ def as_picture(array: np.ndarray, where: str) -> np.ndarray:
     """
     if array.ndim not in (2, 3):
         shape = "x".join(map(str, array.shape))
-        raise DataError(f"{where}: shape {shape} is no image; allowed are [H, W], [H, W, C] and [C, H, W]")
+        raise DataError(f"{where}: shape {shape} is not an image; allowed are [H, W], [H, W, C] and [C, H, W]")
     return as_images(array[None], where)[0][0]

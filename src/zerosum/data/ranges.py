@@ -70,8 +70,8 @@ def choose_span(of: Extent, stated: Span | None, where: str) -> Span:
         return stated
     usual = _usual(of)
     if usual is None:
-        ways = f"data.range={min(0, of.low):g}..{of.high:g} or whatever they were made for"
-        raise DataError(f"{where}: {of}; it does not say what is black and what is white, so set {ways}")
+        ways = f"data.range={min(0, of.low):g}..{of.high:g}, or the range that they were made for"
+        raise DataError(f"{where}: {of}; this does not tell what is black and what is white, so set {ways}")
     return usual
 
 
@@ -90,7 +90,7 @@ def _usual(of: Extent) -> Span | None:
 
 def note(of: Extent, span: Span) -> str:
     """What was decided, in words."""
-    beyond = " (what lies outside is cut to it)" if of.low < span[0] or of.high > span[1] else ""
+    beyond = " (values outside are clipped)" if of.low < span[0] or of.high > span[1] else ""
     return f"range: {of} are read as {span[0]:g}..{span[1]:g}{beyond}; data.range=LOW..HIGH states another"
 
 

@@ -44,7 +44,7 @@ def find(
     if path.is_dir():
         return idx_folder(path, path.resolve().name, cache, report) or folder(path, cache, report, preparation.wants)
     if not path.is_file():
-        raise DataError(f"{word!r} is not a file or folder, and no named set; {_offer(word, path)}")
+        raise DataError(f"{word!r} is not a file or folder, nor a named set; {_offer(word, path)}")
     return _file(path, cache, report, preparation)
 
 
@@ -66,7 +66,7 @@ def namesake(text: str | Path) -> tuple[str, ...]:
     """What is said where a place has the name of a set that is opened."""
     if not is_name(text) or not Path(text).exists():
         return ()
-    return (f"{text!r} is the named set; what lies here under that name is written ./{text}",)
+    return (f"{text!r} means the named set; for what lies here under that name write ./{text}",)
 
 
 def whole_place(text: str | Path) -> str:
@@ -116,6 +116,6 @@ def _file(path: Path, cache: Path, report: Report, preparation: Preparation) -> 
     if is_tar(path):
         return tarred(path, cache, report, wants)
     raise DataError(
-        f"{path}: is no data that zerosum reads; it reads folders of images, zip, tar, npz, npy, csv, tsv, idx files, "
+        f"{path}: cannot be read as data; zerosum reads folders of images, zip, tar, npz, npy, csv, tsv, idx files, "
         f"hf:owner/name, and the names {', '.join(names())}"
     )

@@ -39,10 +39,12 @@ def _contents(path: Path, drop: Sequence[str]) -> Contents:
             comma = any(_number(cell, comma=True) is not None for cell in cells)
             values, names, header = _read(path, start, rows, drop, comma=comma)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is no UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
+        raise DataError(
+            f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
     except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a table ({error})") from error
-    first = "the first row names the columns" if header else "the first row is no header"
+    first = "the first row names the columns" if header else "the first row is not a header"
     dropped = f", {len(drop)} dropped" if drop else ""
     decimal = "; commas are decimal points" if comma else ""
     note = f"table: {len(values):,} rows of {values.shape[1]} columns ({_listed(names)}){dropped}; {first}{decimal}"
@@ -69,13 +71,15 @@ def _read(
     values, faults, count = packed("d"), _Faults(names, comma=comma), 0
     for number, row in enumerate(chain(start[header:], rows), start=1 + header):
         if len(row) != width:
-            raise DataError(f"{path}: row {number} has {len(row)} cells, and the first row {width}")
+            raise DataError(
+                f"{path}: row {number} and the first row differ in their number of cells: {len(row)} and {width}"
+            )
         for place in kept:
             values.append(faults.number(row[place], place, number))
         count += 1
     faults.refuse(path, drop)
     if not count:
-        raise DataError(f"{path}: has the names of columns and no row below them")
+        raise DataError(f"{path}: has names of columns but no rows")
     return np.frombuffer(values, np.float64).reshape(count, len(kept)), tuple(names[place] for place in kept), header
 
 
@@ -164,6 +168,6 @@ def points(name: str, contents: Contents, array: np.ndarray) -> Decoded:
     shape = "x".join(map(str, array.shape))
     wide = "1 number" if values.shape[1] == 1 else f"{values.shape[1]} numbers"
     note = f"points: {shape} {array.dtype} is read as {len(values):,} points of {wide}"
-    notes = contents.notes if contents.columns else (*contents.notes, f"{note}; data.arrays=images reads images")
+    notes = contents.notes if contents.columns else (*contents.notes, f"{note}; data.arrays=images reads it as images")
     labels, classes, held_out = contents.labels, contents.classes, contents.held_out
     return Decoded(values, labels, classes, held_out, (), content.hexdigest(), notes, columns=contents.columns)

@@ -82,12 +82,12 @@ class Tally:
 
     def _depth(self) -> str:
         deep = self.kinds["deep"]
-        return f"depth: {images(deep)} of more than 8 bits become 8 bits" if deep else ""
+        return f"depth: {images(deep)} of more than 8 bits reduced to 8 bits" if deep else ""
 
     def _metadata(self) -> str:
         if not self.mended:
             return ""
-        return f"metadata: damaged in {images(len(self.mended))}, and left aside ({some(self.mended)})"
+        return f"metadata: damaged in {images(len(self.mended))}, and ignored ({some(self.mended)})"
 
 
 def resizing(sizes: Counter[Size], to: Size, preparation: Preparation) -> str:
@@ -97,7 +97,7 @@ def resizing(sizes: Counter[Size], to: Size, preparation: Preparation) -> str:
         return ""
     low, high = min(others), max(others)
     from_ = "x".join(map(str, low)) if low == high else f"{len(others):,} sizes, {_text(low)} to {_text(high)},"
-    line = f"size: {images(others.total())} of {from_} become {_text(to)} (height x width)"
+    line = f"size: {images(others.total())} of {from_} resized to {_text(to)} (height x width)"
     smaller = sum(count for size, count in others.items() if _scale(size, to, preparation) > 1)
     return line + _loss(others, to, preparation) + (f"; enlarged: {smaller:,}" if smaller else "")
 

@@ -56,7 +56,7 @@ def read_recipe(name: str, words: list[str] | None = None) -> Recipe:
     Raises:
         RecipeError: unknown name, no such file, or every fault of the file or the words together.
     """
-    faults = [f"{shown(word)} is no field=value" for word in words or [] if "=" not in word]
+    faults = [f"{shown(word)} is not field=value" for word in words or [] if "=" not in word]
     if faults:
         raise RecipeError(faults)
     if name.endswith(".toml"):

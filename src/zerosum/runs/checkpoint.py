@@ -133,13 +133,13 @@ def load(folder: Path) -> Checkpoint:
         tensors = {}
         for file, expected in manifest["files"].items():
             if Path(file).name != file:
-                raise DamagedError(f"manifest.json names {shown(file)}, which is no file of a checkpoint")
+                raise DamagedError(f"manifest.json names {shown(file)}, which is not a file of a checkpoint")
             content = (folder / file).read_bytes()
             if len(content) != expected["bytes"] or hashlib.sha256(content).hexdigest() != expected["sha256"]:
                 raise DamagedError(f"{file} is not what was written (its sha256 differs)")
             tensors[file.removesuffix(".safetensors")] = load_tensors(content)
     except SafetensorError as error:
-        raise DamagedError(f"{file} is no file of tensors: {error}") from error
+        raise DamagedError(f"{file} is not a file of tensors: {error}") from error
     except OSError as error:
         raise DamagedError(f"{Path(error.filename or folder).name} cannot be read: {error.strerror}") from error
     return Checkpoint(folder.name, tensors, manifest)

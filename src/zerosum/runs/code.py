@@ -68,8 +68,8 @@ def withheld(place: str | Path) -> str:
     if not held:
         return ""
     return (
-        f"{place} keeps Python files that were not run, as anybody may have written them: {'; '.join(held)}. "
-        "Read them, then allow them by --trust (trust=True in Python), or name your own copy by --use FILE"
+        f"{place} holds Python files that were not run, because anybody may have written them: {'; '.join(held)}. "
+        "Read them, then allow them with --trust (trust=True in Python), or name your own copy with --use FILE"
     )
 
 

@@ -21,11 +21,11 @@ def decisions(recipe: Recipe, dataset: Dataset, judge: Judge) -> list[str]:
 def _held_out(recipe: Recipe, dataset: Dataset) -> list[str]:
     count = len(dataset.held_out)
     if not count:
-        return ["held out: nothing; samples are compared with what trained"]
+        return ["held out: nothing; samples are compared with training samples"]
     if dataset.own_split:
-        return [f"held out: the test part of {count:,}, to judge by"]
+        return [f"held out: the test part of {count:,}, to judge samples by"]
     whole = count + len(dataset.train)
-    return [f"held out: {count:,} of {whole:,} (held_out={recipe.data.held_out:g}), to judge by"]
+    return [f"held out: {count:,} of {whole:,} (held_out={recipe.data.held_out:g}), to judge samples by"]
 
 
 def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:

@@ -121,11 +121,11 @@ class RunDirectory:
         """Open an existing run directory; the user's files it keeps are not run by that.
 
         Raises:
-            RunError: it is no run directory.
+            RunError: it is not a run directory.
         """
         if not is_run(Path(path)):
             raise RunError(
-                f"{path} is no run directory (there is no recipe.toml); `zerosum train --out {path}` makes one"
+                f"{path} is not a run directory (it has no recipe.toml); `zerosum train --out {path}` makes one"
             )
         return cls(path)
 
@@ -199,7 +199,7 @@ class RunDirectory:
         try:
             text = read_text(file, 1_000).strip()
             if not re.fullmatch(checkpoint.NAME, text):
-                raise DamagedError(f"{file} is damaged: {shown(text)} is no name of a checkpoint")
+                raise DamagedError(f"{file} is damaged: {shown(text)} is not the name of a checkpoint")
         except DamagedError as error:
             warnings.warn(f"{error}; going on without it", ZerosumWarning, stacklevel=2)
             return None
@@ -213,7 +213,7 @@ def refuse_existing(path: Path) -> None:
         RunError: there is a run, a file, or a folder that is not empty.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        hint = f"continue it with: zerosum resume {path}" if is_run(path) else "it is no run"
+        hint = f"continue it with: zerosum resume {path}" if is_run(path) else "it is not a run"
         raise RunError(f"{path} exists ({hint}); or choose another place with --out")
 
 

@@ -197,7 +197,7 @@ def load_latents(path: str | Path, generator: Generator) -> KeptLatents:
         file = Npz(Path(path))
         arrays = {name: file[name] for name in ("latents", "labels", "seed", "start") if name in file.members}
     except DataError as error:
-        raise RunError(f"--latents {path} is no .npz of latents ({error})") from error
+        raise RunError(f"--latents {path} is not an .npz of latents ({error})") from error
     latents, labels, wanted = arrays.get("latents"), arrays.get("labels"), generator.space.latent
     if latents is None or latents.ndim != 2 or not len(latents):
         raise RunError(f"--latents {path} has no array `latents` [N, K]; `zerosum sample --save-latents` writes one")

@@ -20,7 +20,7 @@ EXACT = (
     *("device", "accelerator", "processor", "instructions", "threads", "precision", "deterministic"),
     *("torch", "zerosum"),
 )
-MOVED = "This run trained on {}; if that lies elsewhere now: {} --data PLACE"
+MOVED = "This run was trained on {}; if the data were moved: {} --data PLACE"
 Say = Callable[[str], None]
 
 
@@ -50,7 +50,7 @@ def _device(wanted: str, say: Say) -> torch.device:
         return choose_device(wanted)
     except RunError:
         found = choose_device("auto")
-        say(f"this run was on {wanted}, which is not available here; it goes on on {found}")
+        say(f"this run was on {wanted}, which is not available here; it continues on {found}")
         return found
 
 
@@ -58,7 +58,7 @@ def _threads(wanted: int, say: Say) -> int:
     if wanted <= cores():
         return wanted
     fitting = min(torch.get_num_threads(), cores())
-    say(f"this run had {wanted} threads, and there are {cores()} cores here; it goes on with {fitting}")
+    say(f"this run had {wanted} threads, and there are {cores()} cores here; it continues with {fitting}")
     return fitting
 
 
@@ -66,7 +66,7 @@ def _precision(wanted: str, recipe: Recipe, device: torch.device, say: Say) -> s
     """Keep the precision, unless it was chosen for another machine and is none of this one."""
     if wanted != "bf16" or recipe.precision == "bf16" or computes_in_bf16(device):
         return wanted
-    say(f"this run was in bf16, in which {device} does not compute; it goes on in fp32")
+    say(f"this run used bf16, which {device} does not support; it continues in fp32")
     return "fp32"
 
 
@@ -84,7 +84,7 @@ def note(before: dict[str, Any], now: dict[str, Any], images: int, say: Say) -> 
     moved = {"data": origins} if origins[0] != origins[1] else {}
     if changed:
         words = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in changed.items())
-        say(f"from here on not bit for bit what an uninterrupted run would give: {words}")
+        say(f"from here on results differ in some bits from those of an uninterrupted run: {words}")
     if not changed and not moved:
         return now
     line = {"images": images, "bit_exact": not changed, "changed": {**changed, **moved}}

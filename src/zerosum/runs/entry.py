@@ -76,7 +76,7 @@ class Entry:
         run = RunDirectory(path)
         if not is_run(run.path):
             raise RunError(
-                f"{path} is no run directory (there is no recipe.toml); `zerosum train --out {path}` makes one"
+                f"{path} is not a run directory (it has no recipe.toml); `zerosum train --out {path}` makes one"
             )
         faults: list[str] = []
         metrics, evaluations = read_reports(run.metrics, faults.append), sound(run, faults)

@@ -177,7 +177,7 @@ def find_subject(place: str | Path, *, trust: bool = False) -> Subject:
         try:
             origin = RunDirectory.open(folder).environment()["data"]
         except DamagedError as error:
-            warnings.warn(f"{error}; name the data by --data", ZerosumWarning, stacklevel=2)
+            warnings.warn(f"{error}; name the data with --data", ZerosumWarning, stacklevel=2)
             return Subject(generator)
         told = origin["source"], origin.get("root"), origin["skip_bad"], origin["fingerprint"], origin["train"]
         return Subject(generator, *told)
@@ -212,8 +212,8 @@ def _notes(subject: Subject, dataset: Dataset, data: str | Path | None) -> list[
         return []
     where = subject.data if data is None else data
     return [
-        f"careful, {where} holds other samples than this run was trained on: {subject.trained:,} trained it, and there "
-        f"are {len(dataset.train):,} and {len(dataset.held_out):,} held out now; it is judged against what is there now"
+        f"careful: {where} holds other data than the {subject.trained:,} samples that this run was trained on; it is "
+        f"judged against what is there now: {len(dataset.train):,} to train on, {len(dataset.held_out):,} held out"
     ]
 
 

@@ -78,7 +78,9 @@ def own_data(place: str | Path, moved: str | Path | None, root: str | Path | Non
         RunError: it is no run, so nobody knows.
     """
     if not is_run(Path(place)):
-        raise RunError(f"--neighbours own: {place} is no run and does not know its data; name them with --neighbours")
+        raise RunError(
+            f"--neighbours own: {place} is not a run and does not know its data; name them with --neighbours"
+        )
     origin = RunDirectory(place).environment()["data"]
     source = origin["source"] if moved is None else str(moved)
     skip = {"skip_bad": True} if origin["skip_bad"] else {}

@@ -121,7 +121,7 @@ def check_memory(recipe: Recipe, measured: Measured, free: int, say: Say) -> Non
     way = fitting(recipe, measured, free)
     if needed > TOO_MUCH * free:
         raise RecipeError(f"{text}; {way}")
-    say(f"{text}: that may not do; {way}")
+    say(f"{text}: that may not be enough; {way}")
 
 
 def check_least(recipe: Recipe, kept: int, device: torch.device) -> None:

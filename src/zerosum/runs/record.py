@@ -63,7 +63,9 @@ def doubt(record: Record) -> list[str]:
     value = sign * (record.value if record.equal is None else record.equal)
     told = []
     if record.baseline is not None and floor < sign * record.baseline:
-        told += ["the baseline is better than real samples here, so neither is a measure: see docs/judging.md"]
+        told += [
+            "the baseline is better than real samples here, so this number cannot tell them apart: see docs/judging.md"
+        ]
     if value > floor + 2 * scatter and value - floor > TIE * abs(floor):
         told += ["the value is better than that of real samples: read it as equal, or look for copies"]
     elif record.baseline is not None and value < sign * record.baseline:

@@ -171,7 +171,7 @@ def _tiles(told: Told) -> str:
         "images seen": (f"{images:,}", f"of {told.settings.get('length', '?')}"),
         "epochs": (f"{epochs:,.4g}", f"seed {told.settings.get('seed', '?')}"),
         "of training": (clock(seconds), "wall clock"),
-        "images a second": (f"{images / seconds:,.0f}" if seconds else "-", "on average"),
+        "images per second": (f"{images / seconds:,.0f}" if seconds else "-", "on average"),
         "precision": (
             str(environment.get("precision", "?")),
             f"{place}, {threads} thread{'' if threads == 1 else 's'}",
@@ -197,7 +197,7 @@ def _health(told: Told) -> str:
         (text(name), f"last at {over[name][0]:,} images", text(over[name][1]))
         for name in sorted(over.keys() - {one.name for one in lasting})
     ]
-    earlier = folded(f"{len(rows)} findings that are over", table(("finding", "when", "seen"), rows)) if rows else ""
+    earlier = folded(f"Earlier findings: {len(rows)}", table(("finding", "when", "seen"), rows)) if rows else ""
     fine = f"Nothing is wrong so far, and it is {early}." if early else "✓ The doctor finds nothing wrong."
     well = "" if said or cards or not told.reports else f'<p class="fine">{text(fine)}</p>'
     return "".join([*(f'<p class="careful">{text(one)}</p>' for one in said), *cards, well, earlier])

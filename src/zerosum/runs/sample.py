@@ -158,7 +158,7 @@ def _check_form(drawn: Draft, form: str, out: str, interpolate: int | None) -> N
         raise RunError(f"--out {out}: a table holds points, and these are images; use FILE.npz, FILE.png or FOLDER/")
     if form not in (".npz", ".png", ".csv", "folder") and not moving:
         raise RunError(
-            f"--out {out}: {form!r} is no form of samples; use FILE.npz, FILE.png or FOLDER/ "
+            f"--out {out}: {form!r} is not a form of samples; use FILE.npz, FILE.png or FOLDER/ "
             f"(with --interpolate also {', '.join(f'FILE{one}' for one in MOVING)})"
         )
     if moving and interpolate is None:
@@ -217,7 +217,8 @@ def _write_files(folder: Path, drawn: Draft, report: Report, overwrite: bool) ->
     others = {one for place in {folder, *(path.parent for path in paths)} if place.is_dir() for one in place.iterdir()}
     others = {one for one in others.difference(paths) if one.is_file()}
     if others:
-        text = f"{folder} holds {len(others):,} other files beside these samples, for example {min(others).name!r}"
+        count = "1 other file" if len(others) == 1 else f"{len(others):,} other files"
+        text = f"{folder} holds {count} beside these samples, for example {min(others).name!r}"
         warnings.warn(text, ZerosumWarning, stacklevel=2)
     images = (image for chunk in drawn.chunks(report) for image in chunk)
     for path, image in zip(paths, images, strict=True):

@@ -26,7 +26,7 @@ def scores(evaluations: list[Line]) -> str:
         f"<p><small>Measured {text(how)}.</small></p>{_cards(lines, evaluations)}" for how, lines in alike.items()
     )
     explained = (
-        "<p><small>Floor: real samples in the place of generated ones. Baseline: a Gaussian of each class in the space "
+        "<p><small>Floor: real samples instead of generated ones. Baseline: a Gaussian of each class in the space "
         "of principal components, which draws blurred fog. Numbers of different protocols do not compare.</small></p>"
     )
     shown = charts(metric_charts(evaluations))
@@ -49,7 +49,7 @@ def best(last: Line, evaluations: list[Line]) -> Line | None:
 
 
 def _card(line: Line, top: Line | None) -> str:
-    tone, worth = verdict(line) if is_number(line["value"]) else ("bad", "This is no finite number.")
+    tone, worth = verdict(line) if is_number(line["value"]) else ("bad", "This is not a finite number.")
     spread = f" <small>± {line['spread']:.2g}</small>" if "spread" in line else ""
     at = f"at {line['images']:,} images"
     if top is not None and top["value"] != line["value"]:

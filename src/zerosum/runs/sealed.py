@@ -51,7 +51,7 @@ def read(path: Path, shape: Any) -> tuple[dict[str, Any], dict[str, Tensor], boo
             raise DamagedError("its sha256 is not that of its content")
         weights = load(content)
     except (safetensors.SafetensorError, OSError, ValueError, DamagedError) as error:
-        raise DamagedError(f"{path} is damaged, or no file of weights that zerosum wrote: {error}") from error
+        raise DamagedError(f"{path} is damaged, or not a file of weights that zerosum wrote: {error}") from error
     return about, weights, digest is not None
 
 

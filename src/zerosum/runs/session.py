@@ -241,12 +241,12 @@ def _go_on(training: Training, display: Display) -> None:
     if saved is None and "from" in training.environment:
         place = training.environment["from"]["path"]
         raise RunError(
-            f"{training.run.path} was ended before it had taken its weights from {place}; remove it, and start it again"
+            f"{training.run.path} ended before it took its weights from {place}; remove it, and start it again"
         )
     if saved is None and training.run.pointed("latest") is not None:
         raise RunError(
-            f"{training.run.path}: its checkpoints are gone, so it cannot go on; generator.safetensors still samples, "
-            "and starts a new run by --from"
+            f"{training.run.path}: its checkpoints are gone, so it cannot go on; generator.safetensors can "
+            "still make samples, and start a new run with --from"
         )
     if saved is None:
         display.say("no checkpoint had been written yet; starting from the beginning")

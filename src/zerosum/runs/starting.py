@@ -80,7 +80,7 @@ class Start:
         traits = {trait for player in recipe.game.players().values() for trait in player.network.traits()}
         if self.classes and traits & {"labels", "classifier"} and self.classes != tuple(classes):
             there, here = listed(self.classes), listed(classes)
-            lines.append(f"classes are others, and what is learnt stays with their numbers: there {there}, here {here}")
+            lines.append(f"the classes differ, and weights belong to their numbers: there {there}, here {here}")
         told = "\n  ".join(lines)
         return f"starting from {self.path} at {self.images:,} images; optimizers and the clock begin anew\n  {told}"
 

@@ -56,7 +56,7 @@ def read(text: str) -> Condition | None:
     except ValueError:
         limit = math.nan
     if found is None or not math.isfinite(limit):
-        raise RecipeError(f"stop_when: {text!r} is no condition; write NAME<NUMBER or NAME>NUMBER, as fd<1.0")
+        raise RecipeError(f"stop_when: {text!r} is not a condition; write NAME<NUMBER or NAME>NUMBER, such as fd<1.0")
     return Condition(found[1], found[2], limit)
 
 
