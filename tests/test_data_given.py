@@ -92,7 +92,7 @@ def test_images_of_several_sizes_and_modes():
         ([], "there is no image in what was given"),
         (7, "'int' is nothing to train on; give a name, a path"),
         (["a.png"], "item 0 is a str, and no image or array"),
-        (np.array(["a"]), "an array of <U1 is no data"),
+        (np.array(["a"]), "an array of <U1 cannot be data"),
         ([(PIXELS[0], 0.5)], "item 0 has the label 0.5; labels are whole numbers"),
         ((PIXELS, LABELS[:4]), "labels must be 12 whole numbers"),
     ],

@@ -133,7 +133,7 @@ def test_places_that_cannot_be_written_are_refused_in_words(tmp_path, place, mon
         (tmp_path / "a\0b.png", "no file name holds a NUL byte"),
         (tmp_path / ("x" * 300 + ".png"), "File name too long; choose another --out"),
         ("/dev/full", "No space left on device; choose another --out"),
-        (place / "s.png", r"g.safetensors is no folder; choose another --out"),
+        (place / "s.png", r"g.safetensors is not a folder; choose another --out"),
     ):
         with pytest.raises(RunError, match=why):
             outputs.write(out, b"x" * 10)

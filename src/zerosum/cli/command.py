@@ -99,7 +99,7 @@ def tell(text: str) -> None:
 
 
 def sheet(width: int | None = None) -> Console:
-    """Stdout for tables whose cells stand there as they are: brackets are no markup, `:cat:` is no picture."""
+    """Stdout for tables, whose cells are printed as they are: brackets are not markup, `:cat:` is not an emoji."""
     from rich.console import Console
 
     return Console(width=width, highlight=False, markup=False, emoji=False)

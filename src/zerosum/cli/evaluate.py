@@ -128,7 +128,7 @@ def about(protocol: dict[str, Any]) -> list[str]:
 
 
 def number(value: float | None, spread: float | None = None) -> str:
-    """A number for a column, with its scatter; a dash where there is none."""
+    """A number for a column, with its scatter; a dash if it is missing."""
     if value is None:
         return "-"
     return f"{value:.4g}" if spread is None else f"{value:.4g} +- {spread:.2g}"

@@ -147,7 +147,7 @@ def silent(what: str, done: int, total: int) -> None:
 
 
 def patient() -> Callable[[str, int, int], None]:
-    """Something that hears of progress, and tells people once it takes long."""
+    """A listener to progress that prints it once the work takes long."""
     from zerosum.runs.progress import Display
 
     display, began = Display(), time.monotonic()

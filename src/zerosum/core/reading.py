@@ -1,4 +1,4 @@
-"""Files that somebody else may have written or damaged: read whole and in the declared shape, or refused in a sentence.
+"""Untrusted files: read whole and in the declared shape, or refused in a sentence.
 
 A shape is an annotation: `TypedDict` (further keys are left alone), `list[...]`, `dict[str, ...]`, unions, plain types
 and those of `values`. Numbers of files may be NaN or infinite.

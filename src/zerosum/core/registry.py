@@ -69,7 +69,7 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Unloaded(Part):
-    """Stands where a part of a file that is not loaded would: it keeps the text, and can do nothing."""
+    """Stands for a part whose file is not loaded: it keeps the text, and can do nothing."""
 
     text: str
 

@@ -91,7 +91,7 @@ def _whole(path: Path) -> bytes:
 
 def _bytes(blob: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
     if len(blob) % (1 + _PLANES):
-        raise DataError(f"{where}: is truncated; its length is no multiple of {1 + _PLANES} bytes")
+        raise DataError(f"{where}: is truncated; its length is not a multiple of {1 + _PLANES} bytes")
     rows = np.frombuffer(blob, dtype=np.uint8).reshape(-1, 1 + _PLANES)
     return rows[:, 1:], rows[:, 0]
 

@@ -67,7 +67,7 @@ def _array(data: Any) -> np.ndarray:
         data = data.numpy()
     found = np.asarray(data)
     if found.dtype.kind not in "buif":
-        raise DataError(f"an array of {found.dtype} is no data; numbers and bool are")
+        raise DataError(f"an array of {found.dtype} cannot be data; numbers and bool can")
     return found
 
 

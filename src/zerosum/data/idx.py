@@ -40,7 +40,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
         with Metered(path) as file:
             head = file.read(4 + 4 * dimensions)
             if len(head) < 4 + 4 * dimensions or head[:4] != bytes((0, 0, _UBYTE, dimensions)):
-                raise DataError(f"{path}: is no idx file of bytes with {dimensions} dimensions")
+                raise DataError(f"{path}: is not an idx file of bytes with {dimensions} dimensions")
             sizes = struct.unpack_from(f">{dimensions}I", head, 4)
             wanted = math.prod(sizes)
             data = take(file, wanted + 1)

@@ -36,7 +36,7 @@ class Metered(io.BufferedIOBase):
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place, where that is no bomb's."""
+        """Go to a place, unless that is beyond what may be unpacked."""
         if whence == 0:
             self._check(offset)
         return self._file.seek(offset, whence)

@@ -74,7 +74,7 @@ class Tally:
 
     def _frames(self) -> str:
         frames = self.kinds["frames"]
-        return f"frames: of {images(frames)} with more than one the first is taken" if frames else ""
+        return f"frames: only the first is used of {images(frames)} with several" if frames else ""
 
     def _ink(self) -> str:
         ink = self.kinds["ink"]

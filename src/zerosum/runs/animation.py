@@ -69,7 +69,7 @@ def straight(corners: Tensor, frames: int, *, around: bool) -> Tensor:
 
 
 def _way(count: int, frames: int, *, around: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each frame, where it comes from and where it goes, `[F]`, and how far it is, `[F, 1]`."""
+    """For each frame the numbers of the latents before and after it, `[F]`, and its share of the way, `[F, 1]`."""
     starts = torch.arange(count if around else count - 1)
     shares = torch.arange(frames) / frames if around else torch.linspace(0, 1, frames)
     first, last = (ends.repeat_interleave(frames) for ends in (starts, (starts + 1) % count))

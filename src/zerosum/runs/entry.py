@@ -220,7 +220,7 @@ def _made(data: Line) -> Line:
 
 
 def sound(run: RunDirectory, faults: list[str]) -> list[Line]:
-    """Evaluations of a run; levels that are no numbers are left out of them, and damaged lines, which is said."""
+    """Evaluations of a run without damaged lines, which is said, and without levels that are not numbers."""
     lines = read_evaluations(run.evaluations, faults.append)
     return [{key: value for key, value in one.items() if key not in LEVELS or is_number(value)} for one in lines]
 

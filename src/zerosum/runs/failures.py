@@ -1,4 +1,4 @@
-"""What a training that fails leaves behind: its report, what was saved, and words for what the machine ran out of."""
+"""What a failed training leaves behind: its report, what was saved, and what the machine ran out of."""
 
 from __future__ import annotations
 

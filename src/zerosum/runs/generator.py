@@ -129,7 +129,7 @@ class Generator:
 
     @torch.no_grad()
     def sources(self, latent: Tensor, label: Tensor | None) -> Tensor:
-        """Images [N, C, H, W] that samples of a generator start from which starts from images."""
+        """Images [N, C, H, W] to start from, for a generator that starts from images."""
         network: Any = self.module
         device = next(network.parameters()).device
         return network.sources(latent.to(device), None if label is None else label.to(device)).cpu()

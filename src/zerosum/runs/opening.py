@@ -76,7 +76,7 @@ def reopen(
 
 
 def absolute(place: str | Path | None) -> str | None:
-    """A place as it is found from any folder; a name that is no place stays."""
+    """A place as an absolute path; a name that is not a place stays."""
     if place is None:
         return None
     return str(Path(place).absolute()) if Path(place).exists() else str(place)

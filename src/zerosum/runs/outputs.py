@@ -113,7 +113,7 @@ def _refuse(path: Path, target: Path, overwrite: bool, option: str) -> None:
     if not target.exists():
         ancestor = next(one for one in target.parents if one.exists())
         if not ancestor.is_dir():
-            raise RunError(f"cannot write {path}: {ancestor} is no folder; choose another {option}")
+            raise RunError(f"cannot write {path}: {ancestor} is not a folder; choose another {option}")
         _refuse_protected(path, ancestor, option)
         return
     mode = target.stat().st_mode

@@ -1,4 +1,4 @@
-"""What a person sees while a training runs: a live line on a terminal or in a notebook, else plain lines on stderr."""
+"""What users see while a training runs: a live line on a terminal or in a notebook, else plain lines on stderr."""
 
 from __future__ import annotations
 

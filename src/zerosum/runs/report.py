@@ -204,7 +204,7 @@ def _health(told: Told) -> str:
 
 
 def _examined(told: Told) -> tuple[list[str], list[health.Finding], str | None]:
-    """What keeps the doctor from looking at a run as a whole, what it finds, and whether it is too early."""
+    """What keeps the doctor from seeing a whole run, what it finds, and whether it is too early to judge."""
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")

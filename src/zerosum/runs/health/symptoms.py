@@ -89,7 +89,7 @@ def learning_rate(course: Course) -> Seen:
 
 @symptom("exploding-gradients", "error", "the players drive each other out of bounds", WINDOW)
 def exploding(course: Course) -> Seen:
-    """Gradients many times those of the start; of both players, as a generator may begin with next to none."""
+    """Gradients of both players many times larger than at the start (a generator alone may begin with almost none)."""
     players = "generator", "discriminator"
     begun = max(course.first(f"{player}_gradient") or 0 for player in players)
     for player in players:
@@ -103,7 +103,7 @@ def exploding(course: Course) -> Seen:
 
 @symptom("vanishing-gradients", "error", "the generator learns nothing any more", WINDOW)
 def vanishing(course: Course) -> Seen:
-    """A generator's gradient that is nothing beside what it was."""
+    """A generator's gradient that has almost vanished."""
     peak = max((value for _, value in course.all("generator_gradient")), default=0.0)
     now = course.recent("generator_gradient")
     if not now or max(now) >= VANISHED * peak:
@@ -165,7 +165,7 @@ def discriminator_loses(course: Course) -> Seen:
     WINDOW,
 )
 def discriminator_wins(course: Course) -> Seen:
-    """Right verdicts always, at a loss that cannot fall further."""
+    """A discriminator that is always right, at a loss that cannot fall further."""
     right, losses, span = (
         course.recent("correct"),
         course.recent("discriminator.adversarial"),
@@ -187,7 +187,7 @@ def discriminator_wins(course: Course) -> Seen:
     WINDOW,
 )
 def discriminator_collapse(course: Course) -> Seen:
-    """Verdicts by chance, from logits that hardly differ from sample to sample any more.
+    """Verdicts at chance level, from logits that hardly differ between samples any more.
 
     On points a game can end: then the logits of a good generator's opponent are even, too.
     """
@@ -223,7 +223,7 @@ def oscillation(course: Course) -> Seen:
 
 @symptom("mode-collapse", "error", "the generator makes few different samples, whatever the latent", WINDOW)
 def mode_collapse(course: Course) -> Seen:
-    """Duplicates among fakes after there were few, or for too long; or good samples of a small part of the data."""
+    """Many duplicates among fakes, suddenly or for too long; or good samples of only a small part of the data."""
     twice = course.recent("duplicates")
     before = min((value for _, value in course.all("duplicates")), default=1.0)
     late = before < FEW_DUPLICATES or course.images >= PATIENCE
