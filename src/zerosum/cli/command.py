@@ -57,7 +57,7 @@ Data = Annotated[
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and count them.")]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", min=0, help="Equal seeds give equal results; default: the recipe's seed, else 0."),
+    typer.Option("--seed", min=0, help="Equal seeds give equal results; default 0, for train the recipe's."),
 ]
 Device = Annotated[
     str | None,

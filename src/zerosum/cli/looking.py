@@ -79,7 +79,7 @@ def sample(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw samples from a trained generator: pictures, arrays, animations, or beside their nearest training images."""
+    """Draw samples from a trained generator. They become pictures, arrays, points or an animation."""
     from zerosum.core import usercode
     from zerosum.core.errors import RunError
     from zerosum.runs import sample as sampling

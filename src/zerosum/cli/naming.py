@@ -30,7 +30,7 @@ def show(
     name: Annotated[str, typer.Argument(help="A recipe, part or data set.")],
     use: Use = None,
 ) -> None:
-    """Print a recipe or part with every field, its default and its meaning."""
+    """Print a recipe or part. Every field has its default and its meaning."""
     from zerosum.cli import shelf
 
     shelf.print_description(name, use or [])

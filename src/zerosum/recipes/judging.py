@@ -14,8 +14,8 @@ from zerosum.core.values import Count
 class Judging(Part):
     """What is measured at each evaluation of a training, and which number decides what is best."""
 
-    metrics: Any = slot("metric", (), "usual")  # none: those usual for the data, which metrics+=ct adds to
-    extractor: str = "auto"  # what sees features, as in `zerosum ls extractor`; auto: by the data
+    metrics: Any = slot("metric", (), "usual")  # none: the usual ones for the data; metrics+=ct adds one
+    extractor: str = "auto"  # how features are found, see `zerosum ls extractor`; auto: by the data
     count: Count = 2_500  # generated samples in each evaluation
-    split: Literal["auto", "held-out", "train", "all"] = "auto"  # real ones; auto: 100 held out, else half of all
+    split: Literal["auto", "held-out", "train", "all"] = "auto"  # auto: held out if 100 or more, else half of all
     best: str = "auto"  # the number that `best` follows; auto: fd of a classifier, else sliced-wasserstein

@@ -28,12 +28,12 @@ class Recipe(Part):
     samples: Length = Length(20_000)  # how often fixed latents are drawn into samples/
     evaluation: Length = Length(50_000)  # how often generated samples are judged
     checkpoint: Length = Length(50_000)  # how often everything is saved
-    autosave: Length = Length(300, "seconds")  # and whenever so long has passed since: a crash loses no more
+    autosave: Length = Length(300, "seconds")  # save also after this long without a checkpoint: a crash loses no more
     keep: Count = 3  # checkpoints that stay, beside the best
     on_nan: Literal["stop", "rollback"] = "stop"  # rollback: at most 3 times back to the last checkpoint, then stop
     stop_when: str = ""  # end early, as fd<1.0: a number of evaluations.jsonl or metrics.jsonl, < or >, a limit
     patience: Length = Length(0)  # end early where the number that `best` follows has not improved for so long
-    data: Any = slot("preparation", Preparation())  # how images are made equal
+    data: Any = slot("preparation", Preparation())  # how data are prepared: size, channels, range, split
     judge: Any = slot("judge", Judging())  # how samples are judged on the way
     game: Any = slot("game", None)  # who plays and how
 
