@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import zerosum
 from tests.small import EAGER, words
 from zerosum.cli.main import app
-from zerosum.core.errors import DataError, RunError
+from zerosum.core.errors import DamagedError, DataError, RunError
 from zerosum.recipes import read_recipe
 from zerosum.runs import elsewhere, environment, failures, machine, neighbours, session
 from zerosum.runs.evaluate import evaluate
@@ -124,6 +124,13 @@ def test_other_data_are_no_moved_data(run, tmp_path):
     with pytest.raises(RunError, match=r"the data changed since .*other.npy holds other data than \S+data.npy did"):
         go_on(run, data=tmp_path / "other.npy", quiet=True)
     assert recorded(run) == before
+
+
+@pytest.mark.parametrize("change", [{"from": "there"}, {"from": {}}, {"continuations": 3}, {"decisions": "one"}])
+def test_a_history_of_another_shape_is_damage(run, change):
+    edit(run, **change)
+    with pytest.raises(DamagedError, match=r"environment.json: (from|continuations|decisions)"):
+        go_on(run, quiet=True)
 
 
 def test_samples_find_their_neighbours_in_moved_data(begun, run, tmp_path):

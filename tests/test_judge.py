@@ -142,6 +142,16 @@ def test_a_damaged_cache_is_measured_again(digits, cache):
     assert judge(digits, "metrics=fd").judge(fake) == first
 
 
+def test_a_value_stands_where_its_equal_fails(digits, monkeypatch):
+    ours = judge(digits, "metrics=fd")
+    fake = ours.see(*copies(digits, digits.train[:200]))
+    monkeypatch.setattr(type(ours), "_equal", lambda *_: 1 / 0)
+    (record,) = ours.judge(fake)
+    assert record.value > 0
+    assert record.floor is None
+    assert "floor and baseline failed (ZeroDivisionError" in record.warning
+
+
 def test_copies_are_flagged_and_held_out_images_are_not(digits):
     ours = judge(digits, "metrics=ct+authenticity+mifid-distance")
     held_out = values(ours.judge(ours.see(*copies(digits, digits.held_out))))

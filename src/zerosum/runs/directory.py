@@ -57,7 +57,18 @@ class Origin(TypedDict):
     facts: NotRequired[Facts]
 
 
-class Environment(TypedDict):
+class Beginning(TypedDict):
+    """Where a run took its first weights from."""
+
+    path: str
+    sha256: str
+    images: Natural
+
+
+_Begun = TypedDict("_Begun", {"from": NotRequired[Beginning]})  # a word of Python's, so no attribute
+
+
+class Environment(_Begun):
     """What environment.json must say; versions and hardware beside it are texts and numbers."""
 
     threads: Annotated[int, Range(1, 4096)]
@@ -67,6 +78,8 @@ class Environment(TypedDict):
     accelerator: NotRequired[str | None]
     torch: NotRequired[str | None]
     measured: NotRequired[dict[str, Any] | None]
+    decisions: NotRequired[list[str]]
+    continuations: NotRequired[list[dict[str, Any]]]
     data: Origin
 
 

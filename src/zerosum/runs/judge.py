@@ -232,9 +232,10 @@ class Judge:
         found, faults = numbers(metric, evidence), []
         try:
             floor, baseline = self.worth.floor(metric, count), self.worth.baseline(metric, count)
+            equal, counts = self._equal(metric, evidence)
         except Exception as error:  # the value stands without them
-            floor, baseline, faults = {}, {}, [f"floor and baseline {failure(error)}"]
-        equal, counts = self._equal(metric, evidence)
+            floor, baseline, equal, counts = {}, {}, {}, {}
+            faults = [f"floor and baseline {failure(error)}"]
         protocol = self._protocol(metric, evidence, weights) | counts
         warnings = [warning for warning in (metric.warns(evidence, found), *faults) if warning]
         records = []
