@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-from zerosum.core.console import named
+from zerosum.core.console import named, visible
 
 LISTED = 60  # options at most; classes may be thousands
 
@@ -70,9 +70,9 @@ LONGEST = 3_000  # characters of a text that others had a hand in
 
 
 def plain(text: str) -> str:
-    """Text fit for a terminal: control characters and lone surrogates written out, and not too long."""
+    """Text fit for a terminal: as `visible`, and not too long."""
     text = text if len(text) <= LONGEST else f"{text[: LONGEST - 400]} ... {text[-300:]}"
-    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
+    return visible(text)
 
 
 def shown(value: object) -> str:

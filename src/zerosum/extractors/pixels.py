@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import register
+from zerosum.core.spacing import spaced
 from zerosum.core.values import Count
 from zerosum.core.values import Images as ImageCount
 from zerosum.extractors.extractor import Extractor, ExtractorPart, Images
@@ -142,9 +143,8 @@ class PCA(ExtractorPart):
             raise ValueError(
                 f"pca: reference: uint8 images [N, {', '.join(map(str, expected))}] are needed, not {found}"
             )
-        count = min(len(reference), self.images)
-        chosen = np.linspace(0, len(reference) - 1, count).round().astype(np.int64)
-        return np.asarray(reference[chosen]).transpose(0, 3, 1, 2).reshape(count, math.prod(shape))
+        chosen = spaced(len(reference), self.images)
+        return np.asarray(reference[chosen]).transpose(0, 3, 1, 2).reshape(len(chosen), math.prod(shape))
 
 
 def principal_directions(levels: np.ndarray, count: int) -> tuple[Tensor, Tensor, float]:

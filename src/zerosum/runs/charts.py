@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from zerosum.core.spacing import spaced
 from zerosum.runs.page import text
 
 WIDTH, HEIGHT = 340, 190  # of a chart in its own units; the page scales it
@@ -205,6 +206,4 @@ def _legend(chart: Chart) -> Iterator[str]:
 
 def thin(values: Sequence[float]) -> list[float]:
     """At most MOST of the values, evenly spread, the first and the last among them."""
-    if len(values) <= MOST:
-        return list(values)
-    return [values[round(place * (len(values) - 1) / (MOST - 1))] for place in range(MOST)]
+    return [values[place] for place in spaced(len(values), MOST)]

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from zerosum.core.clock import seeded
+from zerosum.core.spacing import spaced
 from zerosum.data import Dataset
 from zerosum.recipes import Recipe
 from zerosum.runs import pictures
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.generator import Generator
-from zerosum.runs.health.facts import spaced
 from zerosum.runs.moments import Moment
 
 MARKS = (10, 30, 60, 120, 300)  # seconds of training at which there is a picture, whatever the recipe's interval

@@ -11,6 +11,7 @@ from PIL import Image
 
 from zerosum.core.errors import ZerosumError
 from zerosum.core.reading import read_bytes
+from zerosum.core.spacing import spaced
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.page import picture
 
@@ -64,7 +65,7 @@ def history(paths: Sequence[Path], budget: int, faults: list[str]) -> list[tuple
     some = {path: shown(path, faults) for path in sorted({paths[len(paths) // 2], paths[-1]})}
     size, pixels = max(map(len, some.values())), max(map(_pixels, some))
     fitting = min(MOST, budget // max(size, 1), PIXELS // max(pixels, 1))
-    chosen = spread(paths, max(2, fitting))
+    chosen = [paths[place] for place in spaced(len(paths), max(2, fitting))]
     frames = [(int(path.stem), some[path] if path in some else shown(path, faults)) for path in chosen]
     return [(images, content) for images, content in frames if content]
 
@@ -76,13 +77,6 @@ def _pixels(path: Path) -> int:
             return file.width * file.height
     except BROKEN:
         return 0
-
-
-def spread(paths: Sequence[Path], most: int) -> list[Path]:
-    """At most so many of them, evenly spread, both ends among them."""
-    if len(paths) <= most:
-        return list(paths)
-    return [paths[round(place * (len(paths) - 1) / (most - 1))] for place in range(most)]
 
 
 def shown(path: Path, faults: list[str]) -> bytes:

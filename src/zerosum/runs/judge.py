@@ -20,13 +20,13 @@ from torch import Tensor
 from zerosum.core.download import cache_folder
 from zerosum.core.errors import RecipeError, nearest
 from zerosum.core.registry import parse, shelf
+from zerosum.core.spacing import spaced
 from zerosum.data import Dataset
 from zerosum.extractors import Extractor, ExtractorPart, choose
 from zerosum.extractors.choose import LOOKED_AT, hint
 from zerosum.metrics.evidence import Evidence, Measure, Metric, Samples, numbers
 from zerosum.metrics.suite import FD, KID, PRDC, Modes, SlicedWasserstein, Usual
 from zerosum.recipes import Judging
-from zerosum.runs.health.facts import spaced
 from zerosum.runs.kept import Kept, code
 from zerosum.runs.record import Judgement, Record, doubt, failure
 from zerosum.runs.worth import Worth

@@ -7,15 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from zerosum.core.spacing import spaced
 from zerosum.data import Dataset
 
 MOST = 2_000  # training samples that are looked at, evenly spread
 AT_ONCE = 256  # of them in memory
-
-
-def spaced(count: int, most: int) -> np.ndarray:
-    """At most so many of the first `count` numbers, evenly spread, both ends among them; int64."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
 def facts(dataset: Dataset) -> dict[str, Any]:

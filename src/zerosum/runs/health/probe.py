@@ -17,8 +17,9 @@ from torch.nn.functional import adaptive_avg_pool2d
 from zerosum.core.clock import mix, seeded
 from zerosum.core.engine import Engine
 from zerosum.core.game import role
+from zerosum.core.spacing import spaced
 from zerosum.data import Dataset, Feed
-from zerosum.runs.health.facts import AT_ONCE, spaced
+from zerosum.runs.health.facts import AT_ONCE
 
 SIDE = 32  # pixels; larger images are averaged down to this before they are compared
 PIXELS = 4_000_000  # of training samples that are kept for comparison: 3,906 images of 32 x 32 grey
