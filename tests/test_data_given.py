@@ -51,9 +51,12 @@ GIVEN = {
     "iterable": Endless,
     "one tensor of a TensorDataset": lambda: TensorDataset(torch.from_numpy(PIXELS)),
     "dictionary": lambda: {"images": PIXELS},
+    "sparse": lambda: torch.from_numpy(PIXELS).permute(0, 3, 1, 2).to_sparse(),
 }
 LABELLED = {
     "pair": lambda: (PIXELS, LABELS),
+    "pair with a list": lambda: (PIXELS, LABELS.tolist()),
+    "dictionary with a list": lambda: {"images": PIXELS, "labels": LABELS.tolist()},
     "TensorDataset": lambda: TensorDataset(torch.from_numpy(PIXELS), torch.from_numpy(LABELS)),
     "Dataset of tensors": lambda: Pairs(lambda place: torch.from_numpy(PIXELS[place]).permute(2, 0, 1)),
     "Dataset of PIL": lambda: Pairs(lambda place: Image.fromarray(PIXELS[place])),
@@ -93,6 +96,9 @@ def test_images_of_several_sizes_and_modes():
         (7, "'int' is nothing to train on; give a name, a path"),
         (["a.png"], "item 0 is a str, and no image or array"),
         (np.array(["a"]), "an array of <U1 cannot be data"),
+        ("", "the name of the data is empty; give a name, a path"),
+        ((PIXELS, ["a"] * 12), "item 0 has the label 'a'; labels are whole numbers"),
+        ([(PIXELS[0], 1 << 70)], "item 0 has the label .*; labels are whole numbers"),
         ([(PIXELS[0], 0.5)], "item 0 has the label 0.5; labels are whole numbers"),
         ((PIXELS, LABELS[:4]), "labels must be 12 whole numbers"),
     ],

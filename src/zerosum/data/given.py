@@ -7,7 +7,7 @@ import io
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,6 +37,8 @@ def kept(data: Any, cache: str | Path | None = None) -> str | Path:
         DataError: it is nothing that zerosum can train on, or the cache cannot be written.
     """
     if isinstance(data, (str, Path)):
+        if not str(data).strip():
+            raise DataError("the name of the data is empty; give " + ALLOWED)
         return data
     folder = cache_folder(cache) / "given"
     try:
@@ -44,6 +46,8 @@ def kept(data: Any, cache: str | Path | None = None) -> str | Path:
         if isinstance(data, dict):
             images, labels = _pair(data)
             data = images if labels is None else (images, labels)
+        if isinstance(data, tuple) and len(data) == 2 and _is_array(data[0]) and isinstance(data[1], (list, tuple)):
+            data = (data[0], _whole(data[1]))
         if _is_array(data):
             return _write(folder, "array", ".npy", lambda file: np.save(file, _array(data), allow_pickle=False))
         if isinstance(data, tuple) and len(data) == 2 and all(map(_is_array, data)):
@@ -55,6 +59,11 @@ def kept(data: Any, cache: str | Path | None = None) -> str | Path:
         ) from error
 
 
+def _whole(labels: Sequence[Any]) -> np.ndarray:
+    """Labels in a list, which count classes from 0."""
+    return np.array([_label(label, place) for place, label in enumerate(labels)], np.int64)
+
+
 def _is_array(data: Any) -> bool:
     return isinstance(data, (np.ndarray, torch.Tensor))
 
@@ -62,7 +71,7 @@ def _is_array(data: Any) -> bool:
 def _array(data: Any) -> np.ndarray:
     """A tensor or array as plain numbers."""
     if isinstance(data, torch.Tensor):
-        data = data.detach().cpu()
+        data = data.detach().cpu().to_dense()
         data = data.float() if data.dtype == torch.bfloat16 else data
         data = data.numpy()
     found = np.asarray(data)
@@ -119,7 +128,7 @@ def _image(item: Any, place: int) -> Any:
 
 def _label(label: Any, place: int) -> int:
     value = label.item() if hasattr(label, "item") else label
-    if not isinstance(value, int):
+    if not isinstance(value, int) or not -(1 << 63) <= value < 1 << 63:
         raise DataError(f"item {place} has the label {shown(value)}; labels are whole numbers, the classes from 0")
     return value
 

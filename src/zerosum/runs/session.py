@@ -77,7 +77,8 @@ def train(
     start = None if start_from is None else starting.find_start(start_from, display.warn)
     chosen = fill_in(recipe or ("dcgan" if start is None else start.recipe()), settings, images, seed)
     before = None if start is None or data is not None else start.data()
-    data = data or ("digits" if before is None else before["source"])
+    if data is None:
+        data = "digits" if before is None else before["source"]
     path = Path(out) if out else free_name(str(data), chosen.recipe)
     refuse_existing(path)
     origin = {"source": whole_place(data), "root": absolute(data_root), "skip_bad": skip_bad, "rules": RULES}
