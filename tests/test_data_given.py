@@ -14,6 +14,7 @@ from zerosum.data import kept, open_data
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
 LABELS = np.arange(12) % 3
+NAMES = ["ants", "bees", "cats"]
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +58,11 @@ LABELLED = {
     "pair": lambda: (PIXELS, LABELS),
     "pair with a list": lambda: (PIXELS, LABELS.tolist()),
     "dictionary with a list": lambda: {"images": PIXELS, "labels": LABELS.tolist()},
+    "lists of PIL and names": lambda: ([Image.fromarray(one) for one in PIXELS], [NAMES[label] for label in LABELS]),
+    "array of names": lambda: (PIXELS, np.array(NAMES)[LABELS]),
+    "rows with names": lambda: [
+        {"image": one, "label": NAMES[label]} for one, label in zip(PIXELS, LABELS, strict=True)
+    ],
     "TensorDataset": lambda: TensorDataset(torch.from_numpy(PIXELS), torch.from_numpy(LABELS)),
     "Dataset of tensors": lambda: Pairs(lambda place: torch.from_numpy(PIXELS[place]).permute(2, 0, 1)),
     "Dataset of PIL": lambda: Pairs(lambda place: Image.fromarray(PIXELS[place])),
@@ -64,6 +70,9 @@ LABELLED = {
         {"image": Image.fromarray(one), "label": int(label)} for one, label in zip(PIXELS, LABELS, strict=True)
     ],
 }
+
+
+ZIPPED = ("Dataset of PIL", "rows", "lists of PIL and names")  # in a folder for each class
 
 
 @pytest.mark.parametrize("kind", GIVEN)
@@ -78,10 +87,17 @@ def test_images_are_taken_as_people_have_them(kind):
 @pytest.mark.parametrize("kind", LABELLED)
 def test_labels_and_classes_come_along(kind):
     found = open_data(LABELLED[kind]())
-    order = np.argsort(LABELS, kind="stable") if kind in ("Dataset of PIL", "rows") else np.arange(12)
+    order = np.argsort(LABELS, kind="stable") if kind in ZIPPED else np.arange(12)
     assert np.array_equal(found.values, PIXELS[order])
     assert found.labels.tolist() == LABELS[order].tolist()
-    assert found.classes[:2] == (("ant", "bee") if "Dataset of" in kind else ("0", "1"))
+    called = ["ant", "bee"] if "Dataset of" in kind else NAMES if "names" in kind else ["0", "1"]
+    assert list(found.classes[:2]) == called[:2]
+
+
+def test_names_of_classes_are_in_natural_order():
+    found = open_data((PIXELS, ["week 10", "week 9"] * 6))
+    assert found.classes == ("week 9", "week 10")
+    assert found.labels.tolist() == [1, 0] * 6
 
 
 def test_images_of_several_sizes_and_modes():
@@ -97,10 +113,12 @@ def test_images_of_several_sizes_and_modes():
         (["a.png"], "item 0 is a str, and no image or array"),
         (np.array(["a"]), "an array of <U1 cannot be data"),
         ("", "the name of the data is empty; give a name, a path"),
-        ((PIXELS, ["a"] * 12), "item 0 has the label 'a'; labels are whole numbers"),
-        ([(PIXELS[0], 1 << 70)], "item 0 has the label .*; labels are whole numbers"),
-        ([(PIXELS[0], 0.5)], "item 0 has the label 0.5; labels are whole numbers"),
-        ((PIXELS, LABELS[:4]), "labels must be 12 whole numbers"),
+        ([(PIXELS[0], 1 << 70)], "item 0 has the label .*; labels are names of classes, or whole numbers"),
+        ([(PIXELS[0], 0.5)], "item 0 has the label 0.5; labels are names of classes, or whole numbers"),
+        ((PIXELS, LABELS[:4]), "there are 12 images and 4 labels; one is needed for each"),
+        ((np.array(3), [1]), "there are 0 images and 1 labels"),
+        ([(PIXELS[0], 1), (PIXELS[1], None)], "item 1 has no label, and others have"),
+        ((PIXELS, [0] * 11 + ["cat"]), "some labels are names and some are numbers"),
     ],
 )
 def test_what_is_no_data_is_refused(data, message):

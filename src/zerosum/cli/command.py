@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from zerosum.core.console import Lasting, silence, visible
 from zerosum.core.errors import ZerosumError, ZerosumWarning
@@ -147,6 +148,22 @@ def _spoken_warnings() -> Iterator[None]:
         yield
 
 
+class Strict(TyperCommand):
+    """A command that does not take the next option for the value of one that lacks it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse words, after a look for options whose value is missing."""
+        options = [one for one in self.get_params(ctx) if one.param_type_name == "option"]
+        names = {name for one in options for name in one.opts}
+        valued = {name for one in options for name in one.opts if not getattr(one, "is_flag", False)}
+        words = iter(args[: args.index("--")] if "--" in args else args)
+        for word in words:
+            value = next(words, None) if word in valued else None
+            if value in names:
+                raise typer.BadParameter(f"{word} lacks its value: {value!r} follows; {word}={value} would take it")
+        return super().parse_args(ctx, args)
+
+
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """Make a function a command whose expected errors are one message and an exit status."""
 
@@ -166,5 +183,5 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             except BrokenPipeError:  # `zerosum ls | head`
                 silence(sys.stdout)
 
-    app.command(name=function.__name__)(guarded)
+    app.command(name=function.__name__, cls=Strict)(guarded)
     return guarded

@@ -8,10 +8,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from zerosum.core import reading, registry, values
-from zerosum.core.errors import DamagedError, RecipeError, UnknownPartError, nearest, shown
+from zerosum.core.errors import SHOWN, DamagedError, RecipeError, UnknownPartError, nearest, shown
 from zerosum.core.registry import Part
 
 Path = tuple[str, ...]
@@ -75,7 +76,7 @@ def resolve(part: Part, key: str) -> Path:
     """
     found = _find(part, tuple(key.split(".")))
     if not found:
-        raise RecipeError(f"there is no field {shown(key)}; {nearest(key, _known(part, key))}")
+        raise RecipeError(f"there is no field {shown(key)}; {nearest(key, _mended(part, key) or _known(part, key))}")
     if len(found) > 1:
         raise RecipeError(f"{shown(key)} may mean {' or '.join('.'.join(path) for path in found)}; write which")
     return found[0]
@@ -105,6 +106,17 @@ def walk(part: Part) -> list[Part]:
     """The part and all parts below it."""
     below = [one for _, child in children(part) for one in (child if isinstance(child, tuple) else (child,))]
     return [part, *(deep for one in below if isinstance(one, Part) for deep in walk(one))]
+
+
+def _mended(part: Part, key: str) -> list[str]:
+    """A key of several words with each in its nearest spelling, where that names a field."""
+    words = key.split(".")
+    if len(words) == 1 or len(key) > SHOWN:
+        return []
+    names = {name for one in walk(part) for name in (one.name, *registry.field_types(type(one)))}
+    close = [get_close_matches(word, names, n=1) for word in words]
+    mended = [found[0] for found in close if found]
+    return [".".join(mended)] if len(mended) == len(words) and _find(part, tuple(mended)) else []
 
 
 def _known(part: Part, key: str) -> set[str]:

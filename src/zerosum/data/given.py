@@ -7,7 +7,7 @@ import io
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,11 +17,14 @@ from PIL import Image
 
 from zerosum.core.download import cache_folder
 from zerosum.core.errors import DataError, shown
+from zerosum.data.classes import natural
 
 ALLOWED = (
     "a name, a path, an array or tensor of images or points, images and labels as (images, labels), a list of PIL "
     "images, or a torch Dataset of images, or of pairs of image and label"
 )
+_ARRAYS = (np.ndarray, torch.Tensor)
+_MANY = (list, *_ARRAYS)
 _LABELS = ("label", "labels", "target", "y")
 _IMAGES = ("image", "images", "img", "pixel_values", "x")
 _PNG = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}  # modes that a PNG keeps
@@ -46,12 +49,15 @@ def kept(data: Any, cache: str | Path | None = None) -> str | Path:
         if isinstance(data, dict):
             images, labels = _pair(data)
             data = images if labels is None else (images, labels)
-        if isinstance(data, tuple) and len(data) == 2 and _is_array(data[0]) and isinstance(data[1], (list, tuple)):
-            data = (data[0], _whole(data[1]))
         if _is_array(data):
             return _write(folder, "array", ".npy", lambda file: np.save(file, _array(data), allow_pickle=False))
-        if isinstance(data, tuple) and len(data) == 2 and all(map(_is_array, data)):
-            return _write_arrays(folder, _array(data[0]), _array(data[1]), ())
+        if (
+            isinstance(data, tuple)
+            and len(data) == 2
+            and isinstance(data[0], _MANY)
+            and isinstance(data[1], (tuple, *_MANY))
+        ):
+            return _keep_pair(folder, *data)
         return _keep_items(folder, _items(data), tuple(map(str, getattr(data, "classes", None) or ())))
     except OSError as error:
         raise DataError(
@@ -59,13 +65,20 @@ def kept(data: Any, cache: str | Path | None = None) -> str | Path:
         ) from error
 
 
-def _whole(labels: Sequence[Any]) -> np.ndarray:
-    """Labels in a list, which count classes from 0."""
-    return np.array([_label(label, place) for place, label in enumerate(labels)], np.int64)
+def _keep_pair(folder: Path, images: Any, labels: Any) -> Path:
+    """Images and their labels, each an array or a list."""
+    count, others = (0 if _is_array(one) and not one.ndim else len(one) for one in (images, labels))
+    if count != others:
+        raise DataError(f"there are {count:,} images and {others:,} labels; one is needed for each")
+    if not _is_array(images):
+        return _keep_items(folder, zip(images, labels, strict=True), ())
+    if isinstance(labels, torch.Tensor) or (isinstance(labels, np.ndarray) and labels.dtype.kind not in "OUS"):
+        return _write_arrays(folder, _array(images), _array(labels), ())
+    return _write_arrays(folder, _array(images), *_numbered([_label(label, n) for n, label in enumerate(labels)], ()))
 
 
 def _is_array(data: Any) -> bool:
-    return isinstance(data, (np.ndarray, torch.Tensor))
+    return isinstance(data, _ARRAYS)
 
 
 def _array(data: Any) -> np.ndarray:
@@ -109,14 +122,16 @@ def _keep_items(folder: Path, items: Iterator[tuple[Any, Any]], classes: tuple[s
         labels.append(None if label is None else _label(label, len(labels)))
     if not images:
         raise DataError("there is no image in what was given; give " + ALLOWED)
-    if any(label is None for label in labels):
-        labels = []
+    if None in labels and any(label is not None for label in labels):
+        raise DataError(f"item {labels.index(None)} has no label, and others have; label all images or none")
+    numbers, classes = _numbered([] if None in labels else labels, classes)
+    labels = numbers.tolist()
     kinds = {(one.shape, one.dtype) if isinstance(one, np.ndarray) else None for one in images}
     if len(kinds) == 1 and None not in kinds:
         stacked = np.stack(images)
         if not labels:
             return _write(folder, "array", ".npy", lambda file: np.save(file, stacked, allow_pickle=False))
-        return _write_arrays(folder, stacked, np.array(labels), classes)
+        return _write_arrays(folder, stacked, numbers, classes)
     return _write(folder, "images", ".zip", lambda file: _write_zip(file, images, labels, classes))
 
 
@@ -126,11 +141,25 @@ def _image(item: Any, place: int) -> Any:
     raise DataError(f"item {place} is a {type(item).__name__}, and no image or array; give {ALLOWED}")
 
 
-def _label(label: Any, place: int) -> int:
+def _label(label: Any, place: int) -> int | str:
     value = label.item() if hasattr(label, "item") else label
-    if not isinstance(value, int) or not -(1 << 63) <= value < 1 << 63:
-        raise DataError(f"item {place} has the label {shown(value)}; labels are whole numbers, the classes from 0")
+    if not isinstance(value, (int, str)) or (isinstance(value, int) and not -(1 << 63) <= value < 1 << 63):
+        raise DataError(
+            f"item {place} has the label {shown(value)}; labels are names of classes, or whole numbers from 0"
+        )
     return value
+
+
+def _numbered(labels: list[Any], classes: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels as numbers, and the names of classes: in natural order where labels are names."""
+    named = [isinstance(label, str) for label in labels]
+    if not any(named):
+        return np.array(labels, dtype=np.int64), classes
+    if not all(named):
+        raise DataError("some labels are names and some are numbers; take one or the other")
+    classes = tuple(sorted(set(labels), key=natural))
+    number = {name: index for index, name in enumerate(classes)}
+    return np.array([number[label] for label in labels], dtype=np.int64), classes
 
 
 def _write_arrays(folder: Path, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> Path:

@@ -12,7 +12,7 @@ REAL = {
     "held-out": "held-out samples",
     "train": "training samples",
     "all": "samples of all the data",
-    "half of all": "half of all samples",
+    "half of all": "real samples (half of all)",
 }
 AS_REAL = 0.1  # share of the way from the floor to the baseline; nearer to the floor is as good as real
 
