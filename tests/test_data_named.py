@@ -43,7 +43,7 @@ def test_every_name_has_a_line():
 def test_unknown_name_offers_the_nearest():
     with pytest.raises(DataError, match=r"'mnits' is not a file or folder, nor a named set; did you mean 'mnist'\?"):
         open_data("mnits")
-    with pytest.raises(DataError, match=r"'/no/where' is not a file or folder, .*there is: cifar10, digits"):
+    with pytest.raises(DataError, match=r"'/no/where' is not a file or folder, .*there is no 'no' in /$"):
         open_data("/no/where")
 
 

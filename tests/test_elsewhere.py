@@ -107,10 +107,14 @@ def test_moved_data_are_found_and_recorded(begun, run, tmp_path):
     other = shutil.copy(begun / "data.npy", tmp_path / "elsewhere.npy")
     source = str(tmp_path / "gone.npy")
     edit(run, data={**recorded(run)["data"], "source": source})
-    with pytest.raises(DataError, match=r"gone.npy; if the data were moved: zerosum resume \S+ --data PLACE"):
+    with pytest.raises(
+        DataError, match=r"in \S+\nThis .*gone.npy; if the data were moved: zerosum resume \S+ --data PLACE"
+    ):
         go_on(run, quiet=True)
     with pytest.raises(DataError, match=r"gone.npy; if the data were moved: zerosum evaluate \S+ --data PLACE"):
         evaluate(run, count=20)
+    with pytest.raises(DataError, match=r"gone.npy; if the data were moved: zerosum train PLACE --from \S+$"):
+        zerosum.train(start_from=run, out=tmp_path / "new", quiet=True)
     assert go_on(run, data=other, quiet=True).finished
     assert recorded(run)["data"]["source"] == str(other)
     line = {"images": 64, "bit_exact": True, "changed": {"data": [source, str(other)]}}

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from zerosum import register
 from zerosum.cli.main import app
 from zerosum.core import registry, usercode
-from zerosum.core.errors import DataError
-from zerosum.data import Contents, DataPart  # noqa: F401  (contents of a test name it)
+from zerosum.core.errors import DataError, RecipeError
+from zerosum.data import Contents, DataPart
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
 EXAMPLES = dict(re.findall(r"<!-- file: (\w+\.py) -->\n```python\n(.*?)```\n\n", PAGE, re.DOTALL))
@@ -123,6 +124,18 @@ def test_a_data_set_of_the_users_is_refused_like_any_part(place, monkeypatch, wo
     refused = call("train", *words, "--use", "stripes.py", "--out", "no")
     assert refused.exit_code == 2
     assert message in " ".join(refused.stderr.split())
+
+
+def test_a_data_set_without_contents_is_refused_where_it_registers():
+    with pytest.raises(RecipeError, match=r"data 'hollow': contents is missing: contents\(\) gives"):
+
+        @register("data", "hollow")
+        @dataclass(frozen=True)
+        class Hollow(DataPart):
+            """Has another name for it."""
+
+            def load(self):
+                return Contents(array=np.zeros((3, 4, 4)))
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,7 @@ def test_a_metric_of_the_users_is_called_once_before_the_first_image(digits, own
     names = [
         own(lambda self, evidence: {"own": Measure(1 / 0)}),
         own(lambda self, evidence: 3.0),
+        own(lambda self, evidence: {"own": 3.0}),
         own(lambda self, evidence: {"other": Measure(1.0)}),
         own(lambda self, evidence: {"own": Measure(float("nan"))}),
         own(lambda self, evidence: {"own": Measure(float(len(evidence.fake)))}, least=100),
@@ -102,13 +103,14 @@ def test_a_metric_of_the_users_is_called_once_before_the_first_image(digits, own
     with pytest.raises(RecipeError) as error:
         prove(judge(digits, f"metrics={'+'.join(names)}"), 2500, conditional=False)
     faults = str(error.value).splitlines()
-    assert len(faults) == 4
+    assert len(faults) == 5
+    assert faults.pop(2).endswith("'own-2' failed (it gave dict of float; a dict from name to Measure is needed)")
     assert f"metric 'own-0' failed (ZeroDivisionError: division by zero) in {__file__}, line" in faults[0]
     assert faults[1].endswith("'own-1' failed (it gave float; a dict from name to Measure is needed)")
     assert faults[2].endswith(
-        "'own-2' failed (it gave other, and its `better` does not say in which direction that is good)"
+        "'own-3' failed (it gave other, and its `better` does not say in which direction that is good)"
     )
-    assert faults[3].endswith("'own-3' failed (own came out as nan)")
+    assert faults[3].endswith("'own-4' failed (own came out as nan)")
 
 
 def test_an_evaluation_that_fails_is_noted_and_the_training_goes_on(tmp_path, monkeypatch):

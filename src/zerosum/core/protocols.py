@@ -69,7 +69,7 @@ CHOICES = {
 def faults(kind: str, cls: type) -> Iterator[str]:
     """What a class lacks to be a part of its kind, a sentence each."""
     for name, meaning in PROTOCOLS.get(kind, {}).items():
-        if not _has(cls, name) and not _has(cls, OTHERWISE.get((kind, name), name)):
+        if not _has(cls, name) and not _has_instead(cls, name, OTHERWISE.get((kind, name), name)):
             yield f"{name} is missing: {meaning}"
     for name, wanted in WORDS.items():
         value = getattr(cls, name, wanted())
@@ -79,6 +79,12 @@ def faults(kind: str, cls: type) -> Iterator[str]:
         value = getattr(cls, name, choices[0])
         if its == kind and isinstance(value, str) and value not in choices:
             yield f"{name} is {value!r}; it must be {' or '.join(map(repr, choices))}"
+
+
+def _has_instead(cls: type, name: str, other: str) -> bool:
+    """True where the class gives another member in the place of one; what came with the placeholder does not count."""
+    base: Any = next((base for base in cls.__mro__ if name in vars(base)), object)
+    return _has(cls, other) and getattr(cls, other) is not getattr(base, other, None)
 
 
 def _has(cls: type, name: str) -> bool:

@@ -94,7 +94,9 @@ def _offer(word: str, path: Path) -> str:
     lying = {entry.name: f"{path.with_name(entry.name)}{'/' if entry.is_dir() else ''}" for entry in entries}
     folded = {name.casefold(): place for name, place in lying.items()} | {name: name for name in names()}
     close = difflib.get_close_matches(path.name.casefold(), folded, n=1, cutoff=0.6)
-    return f"did you mean {folded[close[0]]!r}?" if close else nearest(word, names())
+    if close:
+        return f"did you mean {folded[close[0]]!r}?"
+    return f"there is no {path.name!r} in {path.parent}" if "/" in word else nearest(word, names())
 
 
 def _file(path: Path, cache: Path, report: Report, preparation: Preparation) -> Source:

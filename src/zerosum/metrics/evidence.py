@@ -130,7 +130,9 @@ class Metric(Part):
 def misnamed(metric: Metric, numbers: Any) -> str | None:
     """What is wrong with the answer of a metric; None where nothing is."""
     if not isinstance(numbers, dict) or not all(isinstance(one, Measure) for one in numbers.values()):
-        return f"gave {type(numbers).__name__}; a dict from name to Measure is needed"
+        values = numbers.values() if isinstance(numbers, dict) else ()
+        kind = next((f" of {type(one).__name__}" for one in values if not isinstance(one, Measure)), "")
+        return f"gave {type(numbers).__name__}{kind}; a dict from name to Measure is needed"
     unknown = sorted(set(numbers) - set(metric.better))
     return (
         f"gave {', '.join(unknown)}, and its `better` does not say in which direction that is good" if unknown else None

@@ -6,12 +6,13 @@ it cannot, the run goes on all the same; it is said, and `environment.json` list
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from zerosum.core.errors import RunError
+from zerosum.core.errors import DataError, RunError
 from zerosum.recipes import Recipe
 from zerosum.runs.environment import choose_device, computes_in_bf16, describe, use_threads
 from zerosum.runs.machine import cores
@@ -20,8 +21,12 @@ EXACT = (
     *("device", "accelerator", "processor", "instructions", "threads", "precision", "deterministic"),
     *("torch", "zerosum"),
 )
-MOVED = "This run was trained on {}; if the data were moved: {} --data PLACE"
 Say = Callable[[str], None]
+
+
+def gone(error: DataError, source: str, *command: str) -> DataError:
+    """The error of data that are not where they were, with the command that names another place."""
+    return DataError(f"{error}\nThis run was trained on {source}; if the data were moved: {shlex.join(command)}")
 
 
 def here(

@@ -19,7 +19,7 @@ from zerosum.data import Dataset, Preparation, open_data, to_images
 from zerosum.metrics.evidence import Samples
 from zerosum.recipes import Judging
 from zerosum.runs.directory import RunDirectory
-from zerosum.runs.elsewhere import MOVED
+from zerosum.runs.elsewhere import gone
 from zerosum.runs.environment import choose_device, use_threads
 from zerosum.runs.generator import Generator, find_generator, load_generator
 from zerosum.runs.judge import Judge, everything
@@ -89,7 +89,7 @@ def evaluate(
     except DataError as error:
         if data is not None or subject.data is None or Path(subject.data).exists():
             raise
-        raise DataError(f"{error}. {MOVED.format(subject.data, f'zerosum evaluate {place}')}") from error
+        raise gone(error, subject.data, "zerosum", "evaluate", str(place), "--data", "PLACE") from error
     wanted = _split(subject, dataset, split)
     words = [f"metrics={'' if metrics == 'all' else metrics}", f"extractor={extractor}", f"count={count}"]
     judging = settings.assign(Judging(), [*words, f"split={wanted}"])

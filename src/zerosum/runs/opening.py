@@ -49,6 +49,17 @@ def origin_of(before: dict[str, Any], data: str | Path | None, data_root: str | 
     return found
 
 
+def open_new(recipe: Recipe, origin: dict[str, Any], display: Display, start_from: str | Path | None) -> Dataset:
+    """Open the data of a new training; `start_from` is the run that knows them, None where the user named them."""
+    try:
+        return open_for(recipe, origin, display, fitting=True)
+    except DataError as error:
+        if start_from is None or Path(origin["source"]).exists():
+            raise
+        command = "zerosum", "train", "PLACE", "--from", str(start_from)
+        raise elsewhere.gone(error, origin["source"], *command) from error
+
+
 def reopen(
     run: RunDirectory, recipe: Recipe, origin: dict[str, Any], display: Display, words: Sequence[str]
 ) -> Dataset:
@@ -65,7 +76,8 @@ def reopen(
     except DataError as error:
         if moved or Path(before["source"]).exists():
             raise
-        raise DataError(f"{error}. {elsewhere.MOVED.format(before['source'], f'zerosum resume {run.path}')}") from error
+        command = "zerosum", "resume", str(run.path), "--data", "PLACE"
+        raise elsewhere.gone(error, before["source"], *command) from error
     if dataset.fingerprint != before["fingerprint"]:
         where = f"{origin['source']} holds other data than {before['source']} did" if moved else "restore them"
         raise RunError(

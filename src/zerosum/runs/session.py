@@ -20,7 +20,7 @@ from zerosum.runs.decisions import decisions
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
 from zerosum.runs.environment import be_deterministic, choose_device, describe, use_threads
 from zerosum.runs.failures import clear_errors, reporting
-from zerosum.runs.opening import absolute, open_for, origin_of, reopen
+from zerosum.runs.opening import absolute, open_new, origin_of, reopen
 from zerosum.runs.progress import Display
 from zerosum.runs.readiness import prove
 from zerosum.runs.rehearsal import Measured
@@ -86,7 +86,7 @@ def train(
         origin |= {"root": origin["root"] or before.get("root"), "skip_bad": skip_bad or before["skip_bad"]}
     place = choose_device(device)
     early.check(chosen)
-    dataset = open_for(chosen, origin, display, fitting=True)
+    dataset = open_new(chosen, origin, display, None if before is None else start_from)
     chosen = early.sized(chosen, dataset)
     use_threads(threads, display.warn)
     if deterministic:
