@@ -317,3 +317,14 @@ def test_kid_of_features_without_a_scale_does_not_depend_on_it(digits):
     assert KID()(evidence)["kid"].value == pytest.approx(record.value, rel=1e-6)
     assert -1 < record.value < 0.1
     assert record.floor == 0 < record.floor_spread < 0.1
+
+
+def test_nothing_is_extracted_where_no_metric_needs_it(digits, monkeypatch):
+    values, labels = copies(digits, digits.train[:300])
+    both = judge(digits, "metrics=sliced-wasserstein+fd")
+    wanted = next(one for one in both.judge(both.see(values, labels)) if one.metric == "sliced-wasserstein")
+    alone = judge(digits, "metrics=sliced-wasserstein")
+    monkeypatch.setattr(type(alone.extractor), "__call__", None)
+    (record,) = alone.judge(alone.see(values, labels))
+    assert (record.value, record.floor) == (wanted.value, wanted.floor)
+    assert record.baseline == wanted.baseline

@@ -22,7 +22,7 @@ class Samples:
 
     values: Tensor  # uint8 [N, H, W, C], or points [N, D]
     labels: Tensor | None  # int64 [N]: their classes, or those that a generator was asked for
-    features: Tensor  # [N, D]
+    features: Tensor  # [N, D]; [N, 0] where no metric needs them
     probabilities: Tensor | None  # [N, K], where the extractor knows classes
 
     def __len__(self) -> int:
@@ -88,6 +88,7 @@ class Metric(Part):
     Attributes:
         better: of each number that it may give, whether higher is better; None where neither end is good.
         looks_at: "samples"; "training" where it also needs what was trained on, and is small where that was copied.
+        extracts: False where it looks at values alone; where no metric needs features, nothing is extracted.
         least: samples that it needs on each side; with fewer it is left out, as its numbers would mean nothing.
         unbiased: True where the mean over draws of equal distributions is 0, so that what is measured there is scatter.
         costly: True where it takes long, so that its floor is drawn once.
@@ -96,6 +97,7 @@ class Metric(Part):
 
     better: ClassVar[dict[str, bool | None]]
     looks_at: ClassVar[str] = "samples"
+    extracts: ClassVar[bool] = True
     least: ClassVar[int] = 2
     unbiased: ClassVar[bool] = False
     costly: ClassVar[bool] = False

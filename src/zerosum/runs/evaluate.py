@@ -94,6 +94,8 @@ def evaluate(
     words = [f"metrics={'' if metrics == 'all' else metrics}", f"extractor={extractor}", f"count={count}"]
     judging = settings.assign(Judging(), [*words, f"split={wanted}"])
     judge = Judge(dataset, judging, seed=seed, device=where)
+    if metrics == "all":
+        judge.metrics = everything()
     notes = _notes(subject, dataset, data)
     if subject.generator is None:
         values, labels, said = _stored(Path(place), dataset, count, seed, skip_bad, report)
@@ -102,8 +104,6 @@ def evaluate(
         subject.generator.module.to(where)
         fake, others = drawn(judge, subject.generator, count, seed), known(judge, subject.generator)
         notes = [*_fewer(count, len(fake)), *notes]
-    if metrics == "all":
-        judge.metrics = everything()
     found = judge.judge(fake, weights="" if subject.generator is None else weights_of(subject.generator), **others)
     if not found:
         raise RunError("\n".join([f"{place}: no metric gives a number", *found.left_out()]))

@@ -114,6 +114,8 @@ class Judge:
 
     def see(self, values: Tensor, labels: Tensor | None = None) -> Samples:
         """Samples of uint8 images `[N, H, W, C]` or points `[N, D]`, as they are and as the extractor sees them."""
+        if not any(metric.extracts for metric in self.metrics):
+            return Samples(values, labels, torch.zeros(len(values), 0), None)
         if not len(values):  # of one real sample there is no other half, and nothing is drawn to compare
             return Samples(values, labels, torch.zeros(0, self.extractor.size), None)
         seen = self.extractor(values)
@@ -170,7 +172,8 @@ class Judge:
             known = {"features": found.features, "probabilities": found.probabilities}
             return {name: one for name, one in known.items() if one is not None}
 
-        seen = self.kept.tensors(self.key("features", split), look)
+        extracts = any(metric.extracts for metric in self.metrics)
+        seen = self.kept.tensors(self.key("features", split), look) if extracts else look()
         return Samples(values, labels, seen["features"], seen.get("probabilities"))
 
     def key(self, *words: object) -> str:

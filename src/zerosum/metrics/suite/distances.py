@@ -140,6 +140,7 @@ class SlicedWasserstein(Metric):
     """
 
     better: ClassVar[dict[str, bool | None]] = {"sliced-wasserstein": False}
+    extracts: ClassVar[bool] = False
     projections: Count = 256  # random directions
     most: Count = 2_500  # samples of each side at most
 
