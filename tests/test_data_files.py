@@ -117,6 +117,8 @@ def test_empty_folder_and_folder_without_images_say_what_is_there(tmp_path):
         open_data(folder(tmp_path / "nothing", {}))
     with pytest.raises(DataError, match=r"holds no images; found 3 other or hidden files \(2 .txt, 1 .md\)"):
         open_data(folder(tmp_path / "texts", {"a.txt": b"", "b.txt": b"", "c.md": b""}))
+    with pytest.raises(DataError, match=r"found 1 other or hidden file \(1 .heic\); turn .heic and raw photographs"):
+        open_data(folder(tmp_path / "phone", {"a.HEIC": b""}))
 
 
 def test_one_image_trains_and_none_is_held_out(tmp_path):

@@ -19,11 +19,10 @@ from zerosum.core.errors import DataError
 from zerosum.data.contents import Contents, Source
 from zerosum.data.digests import digest
 from zerosum.data.labelling import LARGEST, is_table
-from zerosum.data.layout import Layout, arrange, is_hidden, is_image
+from zerosum.data.layout import Layout, arrange, is_hidden, is_image, to_convert
 from zerosum.data.limits import LARGEST_FILE, Metered, allowed, refuse, take
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
-_PHOTOGRAPHS = {".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
 
 
 Wants = Callable[[str], bool]  # whether a file of this name, from the top, is looked at
@@ -181,9 +180,8 @@ def left_out(members: Iterable[str], used: tuple[int, ...] = ()) -> tuple[str, .
     listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(8)) + (
         ", ..." if len(kinds) > 8 else ""
     )
-    unread = "; turn .heic and raw photographs into jpg or png" if kinds.keys() & _PHOTOGRAPHS else ""
     what = "1 file that is not an image" if kinds.total() == 1 else f"{kinds.total():,} files that are not images"
-    return (f"left out: {what} zerosum reads ({listed}){unread}",)
+    return (f"left out: {what} zerosum reads ({listed}){to_convert(kinds)}",)
 
 
 def _contents(

@@ -17,6 +17,7 @@ _USUAL = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 SUFFIXES = frozenset(
     (*_USUAL, ".apng", ".jfif", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".ico", ".npy")
 )
+_PHOTOGRAPHS = {".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
 _SHARD = re.compile(r"(?:^|/)(\d{5})/img\1\d{3}\.\w+$")  # as NVIDIA's tools write images, 1,000 a folder
 PARTS = frozenset({"train", "test", "val", "valid", "validation"})
 
@@ -81,7 +82,13 @@ def _nothing(members: Iterable[str]) -> str:
     if not found:
         return "is empty; it should hold images (png, jpg, webp, ...), in one folder or in a folder for each class"
     listed = ", ".join(f"{count} {suffix}" for suffix, count in found.most_common(5))
-    return f"holds no images; found {sum(found.values())} other or hidden files ({listed})"
+    files = f"{found.total():,} other or hidden file{'' if found.total() == 1 else 's'}"
+    return f"holds no images; found {files} ({listed}){to_convert(found)}"
+
+
+def to_convert(kinds: Iterable[str]) -> str:
+    """What to do with photographs among files of these suffixes that zerosum does not read; empty without them."""
+    return "; turn .heic and raw photographs into jpg or png" if _PHOTOGRAPHS & set(kinds) else ""
 
 
 def _shared(paths: Sequence[tuple[str, ...]]) -> int:
