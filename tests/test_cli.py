@@ -216,6 +216,7 @@ WRONG = {
     "no value": (["train", "--out", "--images", "300"], "--out lacks its value: '--images' follows; --out=--images"),
     "no number": (["sample", "run", "--interpolate", "-o", "a.gif"], "--interpolate lacks its value: '-o' follows"),
     "dotted field": (["train", "digits", "genrator.chanels=8"], "did you mean 'generator.channels'?"),
+    "a folder": (["sample", "."], ". is neither a run directory nor a generator file"),
     "no generator": (["sample", "nowhere"], "nowhere: there is no such run or generator file"),
     "no file to use": (["train", "--use", "none.py"], "--use none.py: there is no such Python file"),
     "unknown kind": (["ls", "optimiser"], "did you mean 'optimizer'"),

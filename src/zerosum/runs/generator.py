@@ -246,6 +246,8 @@ def find_generator(place: str | Path) -> Path:
         raise RunError(f"{place}: there is no such run or generator file")
     path = place / "generator.safetensors" if place.is_dir() else place
     if not path.is_file():
+        if not (place / "recipe.toml").exists():
+            raise RunError(f"{place} is neither a run directory nor a generator file")
         raise RunError(f"{place} has no generator.safetensors yet; it is written with the first checkpoint")
     return path
 
