@@ -81,7 +81,7 @@ def test_bad_cell_is_named(tmp_path, library):
     (tmp_path / "pets").mkdir()
     rows = {"image": [{"bytes": png(1), "path": None}, {"bytes": b"text", "path": None}]}
     library.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "pets" / "train.parquet")
-    with pytest.raises(DataError, match=r"train/000000001: is no image .*--skip-bad"):
+    with pytest.raises(DataError, match=r"train/000000001: is not an image .*--skip-bad"):
         open_data(f"hf:{tmp_path / 'pets'}")
     assert len(open_data(f"hf:{tmp_path / 'pets'}", skip_bad=True)) == 1
 
