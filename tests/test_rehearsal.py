@@ -102,13 +102,19 @@ def test_what_a_cast_costs_does_not_decide_for_large_batches(digits, monkeypatch
         monkeypatch, lambda precision, batch, due: 0.02 * batch if precision == "fp32" else 0.1 + 0.005 * batch
     )
     _, measured = rehearsed(digits, "dcgan", "batch=64")
-    assert max(batch for _, batch, _ in watch.played) == 8
+    assert max(batch for _, batch, _ in watch.played) == 16
     assert str(measured) == "bf16: 3.05 x fp32 by measurement"  # 1.28 against 0.42 seconds
     assert measured.seconds_per_image == pytest.approx(0.42 / 64)
     watch = Stopwatch(monkeypatch, lambda precision, batch, due: 0.2 * batch)
     _, measured = rehearsed(digits, "dcgan", "batch=64", "generator.lr=0.3")
     assert max(batch for _, batch, _ in watch.played) == 2
     assert measured.compared == "matrix products"  # two images say nothing about 64
+
+
+def test_a_turn_that_takes_as_long_at_any_batch_is_expected_to(digits, monkeypatch, bf16_here):
+    Stopwatch(monkeypatch, lambda precision, batch, due: 0.2)
+    _, measured = rehearsed(digits, "dcgan", "batch=64", "generator.lr=0.7")
+    assert measured.seconds_per_image == pytest.approx(0.2 / 64)
 
 
 def test_on_a_busy_machine_one_thread_is_measured(monkeypatch):

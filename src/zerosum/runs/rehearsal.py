@@ -116,8 +116,8 @@ class Rehearsal:
         times = race(steps, until, self.clock)
         ratio = typical(times["fp32"]) / typical(times["bf16"])
         able, refused = self._able(candidates) if ratio > 1 + TIE else (candidates[:1], "")
-        turn = {able[-1]: [self.times[self.small] * self.batch / self.small]}
-        measured = self._conclude(turn, self.small, refused)
+        self._grow(able[-1:], until)
+        measured = self._conclude({able[-1]: [self._predicted(self.batch)]}, self.small, refused)
         return replace(measured, ratio=None if refused else ratio, compared="matrix products")
 
     def prove(self, precision: str) -> None:
@@ -144,9 +144,9 @@ class Rehearsal:
         """Play larger batches, up to the recipe's own, while there are time and memory."""
         size = self.small
         while size < self.batch:
-            size = min(GROWTH * size, self.batch)
+            size = min((GROWTH if len(self.times) > 1 else 2) * size, self.batch)
             turns = len(names) * self._predicted(size)
-            if self.clock() + turns > until - 0.4 * BUDGET or not self._has_room(size):
+            if self.clock() + turns > until - 0.2 * BUDGET or not self._has_room(size):
                 return
             for name in reversed(names):
                 self.play(name, size)
