@@ -70,8 +70,10 @@ class Rehearsal:
     peak: int | None = None  # bytes in use at the highest
     rises: dict[int, int] = field(default_factory=dict)  # bytes that a turn took beside what was in use, by batch
     turns: int = 0  # played
-    times: dict[int, float] = field(default_factory=dict)  # seconds of a turn with all that is ever due, by batch
-    usual: dict[int, float] = field(default_factory=dict)  # the same without what is seldom due, at the least
+    times: dict[str, dict[int, float]] = field(default_factory=dict)  # seconds of a turn with all that is ever due
+    usual: dict[str, dict[int, float]] = field(
+        default_factory=dict
+    )  # the same without what is seldom due, at the least
 
     def __post_init__(self) -> None:
         for seat in self.engine.seats.values():
@@ -79,7 +81,6 @@ class Rehearsal:
         self.engine.share = 0.0  # of a training that is measured in time
         self.small = min(2 * self.engine.game.pack, self.batch)
         self.clock = stopwatch(self.engine.device)
-        self.sizes = [self.small]  # played by all candidates
 
     def run(self, candidates: tuple[str, ...]) -> Measured:
         """Prove that turns succeed, then race the candidates.
@@ -92,7 +93,7 @@ class Rehearsal:
             self.before = machine.used(self.engine.device)
             self.prove(candidates[0])
             until = self.clock() + BUDGET
-            if self.times[self.small] < BUDGET:
+            if self.times[candidates[0]][self.small] < BUDGET:
                 self.play(candidates[0], self.small)  # the first turn of a process is much slower than others
             with one_thread() if busy() else nullcontext():
                 measured = self._compare(candidates, until)
@@ -100,25 +101,32 @@ class Rehearsal:
         return replace(measured, busy=busy())
 
     def _compare(self, candidates: tuple[str, ...], until: float) -> Measured:
-        if len(candidates) > 1 and self.times[self.small] > BUDGET / 3:
+        slow = self.times[candidates[0]][self.small] > BUDGET / 3
+        if len(candidates) > 1 and slow:
             return self._compared_by_products(candidates, until)
         able, refused = self._able(candidates)
         self._grow(able, until)
-        size = max(one for one in self.sizes if one == self.small or self.clock() + len(able) * self.times[one] < until)
+        size = self._largest(able, until)
         if len(able) > 1 and FAR * size < self.batch:
-            return self._compared_by_products(candidates, until)
+            return self._compared_by_products(able, until)
         times = race({name: functools.partial(self.timed, name, size) for name in able}, until, self.clock)
         return self._conclude(times, size, refused)
 
     def _compared_by_products(self, candidates: tuple[str, ...], until: float) -> Measured:
-        """Where a turn on a few images takes long already: matrix products, in which such a turn spends its time."""
+        """Where turns at batches of some size take too long: matrix products, in which they spend their time."""
         steps = {name: functools.partial(product, name, self.engine.device, self.clock) for name in candidates}
-        times = race(steps, until, self.clock)
+        times = race(steps, self.clock() + (until - self.clock()) / 2, self.clock)
         ratio = typical(times["fp32"]) / typical(times["bf16"])
         able, refused = self._able(candidates) if ratio > 1 + TIE else (candidates[:1], "")
         self._grow(able[-1:], until)
-        measured = self._conclude({able[-1]: [self._predicted(self.batch)]}, self.small, refused)
+        measured = self._conclude({able[-1]: [self._predicted(able[-1], self.batch)]}, self.small, refused)
         return replace(measured, ratio=None if refused else ratio, compared="matrix products")
+
+    def _largest(self, names: tuple[str, ...], until: float) -> int:
+        """The largest batch that all have played and have time to play again."""
+        sizes = [size for size in self.times[names[0]] if all(size in self.times[name] for name in names)]
+        left = until - self.clock()
+        return max([self.small, *(size for size in sizes if sum(self.times[name][size] for name in names) < left)])
 
     def prove(self, precision: str) -> None:
         """A turn on a few images.
@@ -133,28 +141,30 @@ class Rehearsal:
         """Candidates that a turn succeeds in, and why one fails."""
         for name in candidates[1:]:
             try:
-                self.play(name, self.small)
+                if name not in self.times:
+                    self.play(name, self.small)
             except ZerosumError:
                 raise
             except Exception as error:  # whatever it is, fp32 works: it is said, and nothing lost
+                self.times.pop(name, None)
                 return candidates[:1], str(error).splitlines()[0]
         return candidates, ""
 
     def _grow(self, names: tuple[str, ...], until: float) -> None:
         """Play larger batches, up to the recipe's own, while there are time and memory."""
-        size = self.small
+        size = max(self.times[names[0]])
         while size < self.batch:
-            size = min((GROWTH if len(self.times) > 1 else 2) * size, self.batch)
-            turns = len(names) * self._predicted(size)
+            size = min((GROWTH if size > self.small else 2) * size, self.batch)
+            turns = sum(self._predicted(name, size) for name in names)
             if self.clock() + turns > until - 0.2 * BUDGET or not self._has_room(size):
                 return
-            for name in reversed(names):
+            for name in names:
                 self.play(name, size)
-            self.sizes.append(size)
 
-    def _predicted(self, size: int) -> float:
+    def _predicted(self, precision: str, size: int) -> float:
         """Seconds of a turn at a larger batch, on a line through those that were played; at first a guess."""
-        (small, low), (large, high) = min(self.times.items()), max(self.times.items())
+        times = self.times[precision]
+        (small, low), (large, high) = min(times.items()), max(times.items())
         if large == small:
             return low * (1 + size / small) / 2
         return high + max(0.0, high - low) / (large - small) * (size - large)
@@ -179,7 +189,7 @@ class Rehearsal:
         seconds = self.clock() - began
         self.turns += 1
         if due:
-            self.times[size] = seconds
+            self.times.setdefault(precision, {})[size] = seconds
             self._note_memory(size, in_use)
         return seconds
 
@@ -207,7 +217,8 @@ class Rehearsal:
         """Mean seconds of a turn, over several of short ones."""
         seen = [self.play(precision, size, due=False)]
         seen += [self.play(precision, size, due=False) for _ in range(int(SHORT / max(seen[0], 1e-3)))]
-        self.usual[size] = min(*seen, self.usual.get(size, seen[0]))
+        usual = self.usual.setdefault(precision, {})
+        usual[size] = min(*seen, usual.get(size, seen[0]))
         return sum(seen) / len(seen)
 
     def _footprint(self) -> tuple[int | None, int]:
@@ -227,8 +238,9 @@ class Rehearsal:
         turn = {name: typical(seen) for name, seen in times.items()}
         ratio = turn["fp32"] / turn["bf16"] if len(turn) > 1 else None
         chosen = next(iter(turn)) if ratio is None else "bf16" if ratio > 1 + TIE else "fp32"
-        rise = max(0.0, self.times[size] - self.usual.get(size, self.times[size])) * self.batch / size
-        seconds = turn[chosen] + rise * seldom_share(self.engine.game)
+        due = self.times[chosen][size]
+        seldom = max(0.0, due - self.usual.get(chosen, {}).get(size, due)) * self.batch / size
+        seconds = turn[chosen] + seldom * seldom_share(self.engine.game)
         images = self.batch * getattr(self.engine.game, "discriminator_updates", 1)
         fixed, per_image = self._footprint()
         return Measured(chosen, seconds / images, fixed, per_image, ratio, refused=refused)
