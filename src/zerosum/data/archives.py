@@ -11,6 +11,8 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -19,7 +21,7 @@ from zerosum.core.errors import DataError
 from zerosum.data.contents import Contents, Source
 from zerosum.data.digests import digest
 from zerosum.data.labelling import LARGEST, is_table
-from zerosum.data.layout import Layout, arrange, is_hidden, is_image, to_convert
+from zerosum.data.layout import DEEPEST, Layout, arrange, is_hidden, is_image, to_convert
 from zerosum.data.limits import LARGEST_FILE, Metered, allowed, refuse, take
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
@@ -35,23 +37,23 @@ def everything(_: str) -> bool:
 
 def folder(path: Path, cache: Path, report: Report, wants: Wants = everything) -> Source:
     """All images of a folder and its sub-folders; those that cannot be read count as bad."""
-    found = _walk(path, wants)
-    members, places = list(found), list(found.values())
+    tree = _walk(path, wants)
+    members, places = list(tree.files), list(tree.files.values())
 
     def look(position: int) -> bytes:
         try:
-            with _opened(places[position]) as file:
+            with opened(places[position]) as file:
                 return take(file, LARGEST + 1)
         except OSError as error:
             raise DataError(f"{places[position]}: cannot be read ({error.strerror or error})") from error
 
-    layout = arrange(str(path), members, look)
+    layout = arrange(str(path), members, look, folders=tree.folders, filtered=tree.filtered)
     files = {name: places[position] for name, position in zip(layout.names, layout.order, strict=True)}
     tables = {f"labels of {members[position]}": places[position] for position in layout.tables}
 
     def read() -> Iterator[tuple[int, BinaryIO]]:
         for index, place in enumerate(files.values()):
-            with _opened(place) as file:
+            with opened(place) as file:
                 yield index, file
 
     key = f"folder {digest(path, files | tables, cache, report, lenient=True)}"
@@ -64,7 +66,7 @@ def single(path: Path, cache: Path, report: Report) -> Source:
     layout = arrange(str(path), [path.name])
 
     def read() -> Iterator[tuple[int, BinaryIO]]:
-        with _opened(path) as file:
+        with opened(path) as file:
             yield 0, file
 
     key = f"file {digest(path, {path.name: path}, cache, report)}"
@@ -90,7 +92,9 @@ def zipped(path: Path, cache: Path, report: Report, wants: Wants = everything) -
 
     def contents() -> Contents:
         with _whole(path, "zip"), zipfile.ZipFile(path) as archive:
-            members = [info for info in archive.infolist() if not info.filename.endswith("/") and wants(info.filename)]
+            infos = archive.infolist()
+        files = [info for info in infos if not info.filename.endswith("/")]
+        members = [info for info in files if wants(info.filename)]
         if any(info.flag_bits & 1 for info in members):
             raise DataError(f"{path}: is encrypted; unpack it with its password and give the folder")
 
@@ -99,7 +103,9 @@ def zipped(path: Path, cache: Path, report: Report, wants: Wants = everything) -
                 return take(file, LARGEST + 1)
 
         names = [info.filename for info in members]
-        layout = arrange(str(path), names, look)
+        folders = _folders((info.filename for info in infos), wants)
+        filtered = len(members) < len(files)
+        layout = arrange(str(path), names, look, folders=folders, filtered=filtered)
         unpacked = sum(members[position].file_size for position in layout.order)
         if unpacked > allowed(path.stat().st_size):
             refuse(path, unpacked)
@@ -124,17 +130,24 @@ def tarred(path: Path, cache: Path, report: Report, wants: Wants = everything) -
 
     def contents() -> Contents:
         members: list[str] = []
+        folders: set[str] = set()
         tables: dict[int, bytes] = {}
-        for archive, member in _members(path, wants):
+        filtered = False
+        for archive, member in _members(path):
+            folders |= _folders([member.name + "/" * member.isdir()], wants)
+            if not _chosen(member, wants):
+                filtered |= member.isfile()
+                continue
             if is_table(member.name) and (file := archive.extractfile(member)):
                 with _whole(path, "tar"):
                     tables[len(members)] = take(file, LARGEST + 1)
             members.append(member.name)
-        layout = arrange(str(path), members, tables.__getitem__)
+        layout = arrange(str(path), members, tables.__getitem__, folders=folders, filtered=filtered)
         place = {position: index for index, position in enumerate(layout.order)}
 
         def read() -> Iterator[tuple[int, BinaryIO]]:
-            for position, (archive, member) in enumerate(_members(path, wants)):
+            wanted = (one for one in _members(path) if _chosen(one[1], wants))
+            for position, (archive, member) in enumerate(wanted):
                 if position in place:
                     with _whole(path, "tar"):
                         file = archive.extractfile(member)
@@ -146,8 +159,8 @@ def tarred(path: Path, cache: Path, report: Report, wants: Wants = everything) -
     return Source(path.name.split(".")[0], f"tar {digest(path, {path.name: path}, cache, report)}", contents)
 
 
-def _members(path: Path, wants: Wants) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    """The files of a tar, from front to back; then what is left is read, or one cut short would pass for whole."""
+def _members(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """What a tar holds, from front to back; then what is left is read, or one cut short would pass for whole."""
     with _whole(path, "tar"):
         unpacked = Metered(path)
     with unpacked:
@@ -163,11 +176,21 @@ def _members(path: Path, wants: Wants) -> Iterator[tuple[tarfile.TarFile, tarfil
                 break
             last = member.offset
             archive.members = []  # type: ignore[attr-defined]  # tarfile would keep them all
-            if member.isfile() and wants(member.name):
-                yield archive, member
+            yield archive, member
         with _whole(path, "tar"):
             while unpacked.read(1 << 20):
                 pass
+
+
+def _chosen(member: tarfile.TarInfo, wants: Wants) -> bool:
+    return member.isfile() and wants(member.name)
+
+
+def _folders(names: Iterable[str], wants: Wants) -> set[str]:
+    """The wanted folders of an archive: those it lists, whose names end with "/", and those that files lie in."""
+    paths = {name.rpartition("/")[0] for name in names}
+    above = {folder for path in paths for folder in accumulate(path.split("/")[:DEEPEST], "{}/{}".format)}
+    return {folder for folder in above if folder and wants(folder)}
 
 
 def left_out(members: Iterable[str], used: tuple[int, ...] = ()) -> tuple[str, ...]:
@@ -208,7 +231,8 @@ class _Unreadable(io.BytesIO):
         raise self.fault
 
 
-def _opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BinaryIO:
+    """A file; where it cannot be opened, something that says why when it is read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever
             return _Unreadable(OSError(errno.EINVAL, "it is not a regular file"))
@@ -218,13 +242,22 @@ def _opened(path: Path) -> BinaryIO:
         return _Unreadable(OSError(errno.ENOENT, "it is a broken link") if broken else error)
 
 
-def _walk(root: Path, wants: Wants) -> dict[str, Path]:
-    """Every wanted file below a folder by its name with "/"; links to folders are followed, once.
+@dataclass
+class _Tree:
+    """What lies below a folder, by names with "/" from there."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+    filtered: bool = False  # there is more, which is not wanted
+
+
+def _walk(root: Path, wants: Wants) -> _Tree:
+    """Every wanted file and folder below a folder; links to folders are followed, once.
 
     Raises:
         DataError: a folder cannot be read.
     """
-    found: dict[str, Path] = {}
+    tree = _Tree()
     seen: set[str] = set()
 
     def refuse(error: OSError) -> None:
@@ -239,12 +272,15 @@ def _walk(root: Path, wants: Wants) -> dict[str, Path]:
             continue
         seen.add(real)
         below = Path(here).relative_to(root)
-        folders[:] = sorted(name for name in folders if wants((below / name).as_posix()))
+        tree.folders.append(below.as_posix())
+        wanted = {name for name in (*folders, *files) if wants((below / name).as_posix())}
+        tree.filtered |= len(wanted) < len(folders) + len(files)
+        folders[:] = sorted(wanted.intersection(folders))
         for name in files:
-            place = below / name
-            if wants(place.as_posix()):
-                found[place.as_posix()] = root / place
-    return found
+            if name in wanted:
+                place = below / name
+                tree.files[place.as_posix()] = root / place
+    return tree
 
 
 @contextmanager

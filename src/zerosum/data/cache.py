@@ -28,7 +28,7 @@ from zerosum.data.survey import Survey, survey
 from zerosum.data.tables import points
 
 ABANDONED = 86_400  # seconds
-LAYOUT = 5  # raise it when decoding or the files of an entry change, and old entries are left alone
+LAYOUT = 6  # raise it when decoding or the files of an entry change, and old entries are left alone
 
 
 def decoded(

@@ -11,6 +11,8 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from zerosum.core.errors import DataError
+from zerosum.data.classes import listed
+from zerosum.data.counting import counted
 from zerosum.data.labelling import Read, is_table, labels_beside
 
 _USUAL = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -20,6 +22,7 @@ SUFFIXES = frozenset(
 _PHOTOGRAPHS = {".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
 _SHARD = re.compile(r"(?:^|/)(\d{5})/img\1\d{3}\.\w+$")  # as NVIDIA's tools write images, 1,000 a folder
 PARTS = frozenset({"train", "test", "val", "valid", "validation"})
+DEEPEST = 16  # folders in one another: how far down those without images are said; names may hold millions
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,25 +35,34 @@ class Layout:
     classes: tuple[str, ...]
     held_out: np.ndarray | None  # int64 indices
     tables: tuple[int, ...] = ()  # positions of the files that gave the labels
-    notes: tuple[str, ...] = ()  # which these are, and what they say
+    notes: tuple[str, ...] = ()  # which these are, and what they say; folders without images
 
 
-def arrange(where: str, members: Sequence[str], read: Read = lambda _: b"") -> Layout:
+def arrange(
+    where: str,
+    members: Sequence[str],
+    read: Read = lambda _: b"",
+    *,
+    folders: Iterable[str] = (),
+    filtered: bool = False,
+) -> Layout:
     """Sort images, drop the folders that all of them share, read the rest; `read` gives the bytes of a member.
 
     Parts: where the top folders are `train` and some of test, val, valid, validation, only train/ trains.
     Classes: what a file beside the images says (`zerosum.data.labelling`), else the first folder (below the part). An
     image outside every class folder leaves the whole set unlabelled, and NVIDIA's numbered folders are no classes.
 
+    `folders` are all that are looked at, so that those without images are said; `filtered`: some files are not.
+
     Raises:
         DataError: there is no image; test/ without train/; images beside train/ and test/; labels that do not fit.
     """
     chosen = sorted((name, position) for position, name in enumerate(members) if is_image(name))
     if not chosen:
-        raise DataError(f"{where}: {_nothing(members)}")
-    paths = [PurePosixPath(name).parts for name, _ in chosen]
-    depth = _shared(paths)
-    paths = [path[depth:] for path in paths]
+        raise DataError(f"{where}: {_nothing(members, filtered=filtered)}")
+    whole = [PurePosixPath(name).parts for name, _ in chosen]
+    depth = _shared(whole)
+    paths = [path[depth:] for path in whole]
     parts = _parts(where, paths)
     names = ["/".join(path) for path in paths]
     tables = [place for place, name in enumerate(members) if is_table(name) and not is_hidden(PurePosixPath(name))]
@@ -63,7 +75,12 @@ def arrange(where: str, members: Sequence[str], read: Read = lambda _: b"") -> L
         labels, classes = _classes([path[1:] for path in paths] if parts else paths)
     held_out = np.flatnonzero([part != "train" for part in parts]).astype(np.int64) if parts else None
     order = [position for _, position in chosen]
-    return Layout(order, names, labels, classes, held_out, given.used, given.notes)
+    by_folder = given.values is None and not given.unlabelled
+    level = depth + 1 + bool(parts) if by_folder and classes else 0
+    only = whole[0][depth - 1] if by_folder and depth and max(map(len, paths)) == 1 else ""
+    alone = "" if only.lower() in PARTS else only
+    bare = _without_images(folders, whole, depth, level, alone, parts=bool(parts))
+    return Layout(order, names, labels, classes, held_out, given.used, (*given.notes, *bare))
 
 
 def is_image(name: str) -> bool:
@@ -77,13 +94,15 @@ def is_hidden(path: PurePosixPath) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
-def _nothing(members: Iterable[str]) -> str:
+def _nothing(members: Iterable[str], *, filtered: bool) -> str:
     found = Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in members)
+    if filtered:
+        return "holds no images beside what data.ignore and data.levels leave out"
     if not found:
         return "is empty; it should hold images (png, jpg, webp, ...), in one folder or in a folder for each class"
-    listed = ", ".join(f"{count} {suffix}" for suffix, count in found.most_common(5))
-    files = f"{found.total():,} other or hidden file{'' if found.total() == 1 else 's'}"
-    return f"holds no images; found {files} ({listed}){to_convert(found)}"
+    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in found.most_common(5))
+    files = counted(found.total(), "other or hidden file")
+    return f"holds no images; found {files} ({kinds}){to_convert(found)}"
 
 
 def to_convert(kinds: Iterable[str]) -> str:
@@ -115,6 +134,33 @@ def _parts(where: str, paths: Sequence[tuple[str, ...]]) -> list[str]:
 
 def _list(folders: Iterable[str]) -> str:
     return ", ".join(f"{folder}/" for folder in sorted(folders))
+
+
+def _without_images(
+    folders: Iterable[str], images: Sequence[tuple[str, ...]], depth: int, level: int, alone: str, *, parts: bool
+) -> tuple[str, ...]:
+    """What is said of folders without images that would be a class, a part, or beside the folders that images share.
+
+    `images` are whole paths. `depth`: how many folders all of them share. `level`: how many parts the path of a class
+    folder has, 0 where folders are no classes. `alone`: the one folder that images lie in, and is no class therefore.
+    """
+    deepest = min(depth + 2, DEEPEST)
+    holding = {path[:end] for path in {image[:-1] for image in images} for end in range(min(len(path), deepest) + 1)}
+    paths = {path.parts for path in map(PurePosixPath, folders) if len(path.parts) <= deepest and not is_hidden(path)}
+    bare = sorted(path for path in paths - holding if path[:-1] in holding)
+    classes = [path for path in bare if len(path) == level]
+    tops = [path for path in bare if parts and len(path) == depth + 1 and path[-1].lower() in PARTS]
+    others = [*(path for path in bare if len(path) <= depth), *tops]
+    hint = f"; {alone!r} alone makes no classes" if alone else ""
+    said = (_have_none("class folder", classes), _have_none("folder", others, hint))
+    return tuple(line for line in said if line)
+
+
+def _have_none(kind: str, folders: Sequence[tuple[str, ...]], more: str = "") -> str:
+    names = listed(["/".join(path) for path in folders])
+    if len(folders) < 2:
+        return f"{kind} {names} has no images{more}" if folders else ""
+    return f"{len(folders):,} {kind}s have no images: {names}{more}"
 
 
 def _classes(paths: Sequence[tuple[str, ...]]) -> tuple[np.ndarray | None, tuple[str, ...]]:

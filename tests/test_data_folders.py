@@ -1,0 +1,86 @@
+"""Folders without images, which would be classes or parts: said, in folders, zip and tar alike."""
+
+import tarfile
+import zipfile
+
+import pytest
+
+from tests.test_data_files import cache, folder, png  # noqa: F401  (a fixture)
+from zerosum.core.errors import DataError
+from zerosum.data import Preparation, open_data
+
+BOTH = {"cats/1.png": png(1), "dogs/2.png": png(2)}
+
+
+def notes(place, files, empty=(), **fields):
+    """What is said of a set with these files and empty folders: a folder, a zip and a tar say the same."""
+    root = folder(place / "set", files)
+    for name in empty:
+        (root / name).mkdir(parents=True)
+    with zipfile.ZipFile(place / "set.zip", "w") as packed, tarfile.open(place / "set.tar", "w") as taped:
+        for path in sorted(root.rglob("*")):
+            packed.write(path, path.relative_to(root))
+            taped.add(path, path.relative_to(root), recursive=False)
+    said = [open_data(one, Preparation(**fields)).notes for one in (root, place / "set.zip", place / "set.tar")]
+    assert said[0] == said[1] == said[2]
+    return said[0]
+
+
+def test_an_empty_class_folder_is_said(tmp_path):
+    assert notes(tmp_path, BOTH, ["birds"]) == ("class folder 'birds' has no images",)
+
+
+@pytest.mark.parametrize(
+    ("files", "empty", "line"),
+    [
+        (BOTH | {"birds/list.txt": b""}, [], "class folder 'birds' has no images"),
+        (BOTH, ["birds/young"], "class folder 'birds' has no images"),
+        (BOTH, ["birds", "\x1b[2J\n"], r"2 class folders have no images: '\x1b[2J\n', 'birds'"),
+        (BOTH, list("bacdefg"), "7 class folders have no images: 'a', 'b', 'c', 'd', 'e' ... (7 in all)"),
+        ({f"pets/2020/{name}": data for name, data in BOTH.items()}, ["pets/2020/birds"],
+         "class folder 'pets/2020/birds' has no images"),
+        ({f"{part}/{name}": data for part in ("train", "test") for name, data in BOTH.items()}, ["train/birds"],
+         "class folder 'train/birds' has no images"),
+        ({"train/1.png": png(1), "test/2.png": png(2)}, ["Val", "other"], "folder 'Val' has no images"),
+        ({"train/1.png": png(1)}, ["test"], "folder 'test' has no images"),
+        ({"cats/1.png": png(1)}, ["dogs"], "folder 'dogs' has no images; 'cats' alone makes no classes"),
+    ],
+)  # fmt: skip
+def test_folders_without_images(tmp_path, files, empty, line):
+    assert line in notes(tmp_path, files, empty)
+
+
+def test_a_class_folder_of_which_everything_is_ignored_is_said_and_an_ignored_folder_is_not(tmp_path):
+    files = BOTH | {"birds/3_mask.png": png(3), "fish/deep/4.png": png(4), "thumbs/5.png": png(5)}
+    said = notes(tmp_path, files, ignore="*_mask.png thumbs", levels="1")
+    assert said == ("2 class folders have no images: 'birds', 'fish'",)
+
+
+@pytest.mark.parametrize(
+    ("files", "empty"),
+    [
+        (BOTH, ["cats/none", ".git", "__MACOSX/x"]),
+        (BOTH | {"stray.png": png(3)}, ["birds"]),  # no folder is a class
+        (BOTH | {"labels.csv": b"1.png,a\n2.png,b\n"}, ["birds"]),
+    ],
+)
+def test_folders_that_are_no_classes_are_not_said(tmp_path, files, empty):
+    assert not any("no images" in line for line in notes(tmp_path, files, empty))
+
+
+def test_a_class_of_damaged_images_alone_is_said(tmp_path):
+    root = folder(tmp_path / "set", BOTH | {"birds/3.png": b"x"})
+    assert "1 class has no image to train on and is left out: 'birds'" in open_data(root, skip_bad=True).notes
+
+
+def test_what_is_ignored_is_not_called_empty(tmp_path):
+    for files in (BOTH, BOTH | {"readme.txt": b""}):
+        with pytest.raises(DataError, match=r"set: holds no images beside what data.ignore and data.levels leave out"):
+            notes(tmp_path, files, ignore="*.png")
+
+
+def test_names_of_a_million_folders_take_no_time(tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as packed:
+        packed.writestr("a/" * 30_000 + "1.png", png(1))
+        packed.writestr("b/" * 30_000, b"")
+    assert open_data(tmp_path / "set.zip").notes == ("folder 'b' has no images; 'a' alone makes no classes",)
