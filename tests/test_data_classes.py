@@ -83,7 +83,7 @@ def test_names_of_classes_in_an_npz(tmp_path):
     named = open_data(arrays(tmp_path / "a.npz", [0, 1, 1, 0], classes=np.array(["cat", "dog"])))
     assert named.classes == ("cat", "dog")
     for wrong in (["cat"], ["cat", "cat"], [[1, 2]]):
-        with pytest.raises(DataError, match="'classes' must name each of the 2 classes once"):
+        with pytest.raises(DataError, match="'classes' must name each class once, 2 in all; found"):
             open_data(arrays(tmp_path / "b.npz", [0, 1], classes=np.array(wrong)))
 
 
@@ -160,7 +160,7 @@ TABLES = {
 def test_a_table_gives_the_labels_and_it_is_said(tmp_path, name):
     found, notes = labelled(tmp_path / "set", {**FLAT, name: TABLES[name]})
     assert found == {0: "cat", 1: "dog", 2: "cat", 3: "dog"}
-    spare = "; 1 of its entries name no image here" if "not.png" in TABLES[name] else ""
+    spare = "; 1 of its entries names no image here" if "not.png" in TABLES[name] else ""
     assert notes == (f"labels: 2 classes from {name}: 'cat', 'dog'{spare}",)
 
 
@@ -236,7 +236,7 @@ def test_captions_are_no_classes(tmp_path):
 def test_a_table_of_one_folder_alone_does_not_label_the_rest(tmp_path):
     found, notes = labelled(tmp_path / "set", {"x/a.png": png(0), "y/b.png": png(1), "x/labels.csv": "a.png,cat\n"})
     assert found == {0: "x", 1: "y"}
-    assert "labels: x/labels.csv covers some folders only and is not used" in notes
+    assert "labels: 'x/labels.csv' covers some folders only and is not used" in notes
 
 
 # ---------------------------------------------------------------------------- names and places

@@ -433,7 +433,7 @@ def test_frames_and_inks_that_go_are_said(tmp_path):
     Image.new("CMYK", (4, 4)).save(printed, "JPEG")
     files = {"a.gif": moving.getvalue(), "b.gif": still.getvalue(), "c.jpg": printed.getvalue(), "d.png": png(1)}
     assert notes(folder(tmp_path / "odd", files)) == (
-        "frames: only the first is used of 1 image with several",
+        "frames: 1 image has several; only the first is used",
         "inks: 1 CMYK image becomes RGB",
     )
     whole = moving.getvalue()

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import zerosum
 from tests.small import words
 from zerosum.core.errors import DataError, RunError
-from zerosum.data import kept, open_data
+from zerosum.data import Preparation, kept, open_data
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
@@ -25,7 +25,7 @@ def cache(tmp_path, monkeypatch):
 class Pairs(Dataset):
     """A torch data set without an end of its own, as most are."""
 
-    classes = ("ant", "bee", "cat/x")
+    classes = ("ant", "bee", "cat")
 
     def __init__(self, make):
         self.make = make
@@ -47,6 +47,7 @@ GIVEN = {
     "tensor": lambda: torch.from_numpy(PIXELS).permute(0, 3, 1, 2),
     "floats": lambda: torch.from_numpy(PIXELS).permute(0, 3, 1, 2) / 255,
     "bfloat16 of few": lambda: (torch.from_numpy(PIXELS) // 255 * 255).bfloat16(),
+    "float8 of few": lambda: (torch.from_numpy(PIXELS) // 255).float().to(torch.float8_e4m3fn),
     "PIL": lambda: [Image.fromarray(one) for one in PIXELS],
     "list of arrays": lambda: list(PIXELS),
     "iterable": Endless,
@@ -78,7 +79,7 @@ ZIPPED = ("Dataset of PIL", "rows", "lists of PIL and names")  # in a folder for
 @pytest.mark.parametrize("kind", GIVEN)
 def test_images_are_taken_as_people_have_them(kind):
     found = open_data(GIVEN[kind]())
-    expected = PIXELS // 255 * 255 if "bfloat16" in kind else PIXELS
+    expected = PIXELS // 255 * 255 if "of few" in kind else PIXELS
     assert np.array_equal(found.values, expected)
     assert found.labels is None
     assert kept(GIVEN[kind]()) == kept(GIVEN[kind]())
@@ -108,15 +109,27 @@ def test_images_of_several_sizes_and_modes():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ([], "there is no image in what was given"),
-        (7, "'int' is nothing to train on; give a name, a path"),
+        ([], "there is no image in what you gave; give a name, a path"),
+        (None, "the data are None, as of a variable that was never set; give a name, a path"),
+        (7, "the data are 7, of type 'int'; give a name, a path"),
+        (b"a.png", "the data are b'a.png', of type 'bytes'; give a name, a path"),
+        (DataLoader(TensorDataset(torch.from_numpy(PIXELS))), "give the data set that it loads: loader.dataset"),
+        ({}, "the dictionary you gave has no images; its keys are none, and one of 'image', 'images'.* is needed"),
+        ({"train": PIXELS, "test": PIXELS}, "the dictionary you gave has no images; its keys are 'train', 'test'"),
+        ({"images": None}, "the data are None"),
+        ([{"picture": PIXELS[0]}], "item 0 has no images; its keys are 'picture'"),
+        ([(PIXELS[0], 1, 7)], "item 0 has 3 values; give an image, or an image and its label"),
+        ([(PIXELS[0], torch.arange(2))], r"item 0 has the label tensor\(\[0, 1\]\); labels are"),
+        ([(PIXELS[0], "")], "item 0 has the label ''; labels are names"),
+        ([(PIXELS[0], 0), (PIXELS[0], -1)], "item 1 has the label -1; labels are whole numbers from 0$"),
+        (np.ma.masked_less(PIXELS, 9), "some values of the array you gave are masked"),
         (["a.png"], "item 0 is a str, and no image or array"),
         (np.array(["a"]), "an array of <U1 cannot be data"),
         ("", "the name of the data is empty; give a name, a path"),
         ([(PIXELS[0], 1 << 70)], "item 0 has the label .*; labels are names of classes, or whole numbers"),
         ([(PIXELS[0], 0.5)], "item 0 has the label 0.5; labels are names of classes, or whole numbers"),
-        ((PIXELS, LABELS[:4]), "there are 12 images and 4 labels; one is needed for each"),
-        ((np.array(3), [1]), "there are 0 images and 1 labels"),
+        ((PIXELS, LABELS[:4]), "12 images and 4 labels were given; one is needed for each"),
+        ((np.array(3), [1]), "0 images and 1 label were given"),
         ([(PIXELS[0], 1), (PIXELS[1], None)], "item 1 has no label, and others have"),
         ((PIXELS, [0] * 11 + ["cat"]), "some labels are names and some are numbers"),
     ],
@@ -140,3 +153,98 @@ def test_a_run_on_an_array_resumes_and_takes_the_array_again(tmp_path):
     with pytest.raises(RunError, match="the data changed since this run began"):
         zerosum.resume(run.path, data=points + 1, quiet=True)
     assert zerosum.resume(run.path, data=torch.from_numpy(points), quiet=True).finished
+
+
+def test_without_data_digits_are_trained_on_and_none_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="the data are None, as of a variable that was never set"):
+        zerosum.train(None, out=tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(DataError, match="digits: held_out=1 leaves no image"):
+        zerosum.train(settings=["held_out=1"], out=tmp_path / "run", quiet=True)
+
+
+def pictures(labels, names=None, images=None):
+    """A data set of PIL images, kept as files in an archive."""
+    images = images or [Image.fromarray(one) for one in PIXELS[: len(labels)]]
+
+    class Pictures(list):
+        classes = names
+
+    return Pictures(zip(images, labels, strict=True))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a/b", "a_b", "c"],
+        [".", "..", ".hidden"],
+        ["train", "test", "val"],
+        ["__MACOSX", "\x1b[2J\n\0", "\udcff"],
+        ["x" * 300, "C:\\y", "z "],
+    ],
+)
+def test_classes_keep_their_names_whatever_these_are(names):
+    found = open_data(pictures([0, 1, 2, 1], names), Preparation(held_out=0))
+    assert [found.classes[label] for label in found.labels] == [names[place] for place in (0, 1, 2, 1)]
+    assert np.array_equal(found.values, PIXELS[:4])
+    assert found.notes == ()
+
+
+def test_one_class_stays_one_and_classes_without_an_image_are_said():
+    assert open_data(pictures([3, 3])).classes == ("3",)
+    found = open_data(pictures([0, 2], np.array(NAMES)))
+    assert found.classes == ("ants", "cats")
+    assert found.notes == ("1 class has no image to train on and is left out: 'bees'",)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a", "a", "b"], "each class needs a name of its own; among data.classes 'a' is not one"),
+        (["a", ""], "among data.classes '' is not one"),
+        (["a", "b"], "item 2 has the label 2; labels are whole numbers from 0 to 1, as data.classes has 2 names"),
+    ],
+)
+def test_names_of_classes_that_do_not_tell_them_apart_are_refused(names, message):
+    with pytest.raises(DataError, match=message):
+        open_data(pictures([0, 1, 2], names))
+
+
+ODD = np.full((4, 4), np.nan, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (PIXELS[:0], r"^the array you gave \(uint8, 0x8x8x3\) is empty"),
+        (np.array(3), r"^the array you gave \(int64\) is a single number"),
+        (torch.zeros(4, 3, 3) + 300, r"^the array you gave \(float32, 4x3x3\): floats from 300 to 300"),
+        (PIXELS[None, None], r"^the array you gave \(uint8, 1x1x12x8x8x3\): shape .* is not a set of images"),
+        (np.full((9, 2), np.inf), r"^the array you gave \(float64, 9x2\): holds NaN or infinity"),
+        ((PIXELS, LABELS / 2), r"^the array you gave \(uint8, 12x8x8x3\): labels must be 12 whole numbers.*float64 12"),
+        ([ODD, ODD[1:]], r"^the images you gave: all 2 images are bad, the first one: item 0: holds NaN or infinity$"),
+        ([ODD, PIXELS[0]], "^item 0: holds NaN or infinity; mend or remove it"),
+        ([np.float32([[9e9]]), PIXELS[0]], "^the images you gave: floats from 9e"),
+    ],
+)
+def test_faults_name_what_was_given_and_not_a_file_of_the_cache(data, message):
+    with pytest.raises(DataError, match=message) as caught:
+        open_data(data)
+    assert "cache" not in str(caught.value)
+
+
+def test_a_data_set_of_labelled_items_of_which_one_is_bad_names_it_by_its_place():
+    images = [Image.fromarray(PIXELS[0]), ODD, Image.fromarray(PIXELS[1])]
+    found = open_data(pictures(["b", "c", "a"], images=images), skip_bad=True)
+    assert found.name == "the images you gave"
+    assert found.skipped == ("item 1: holds NaN or infinity",)
+    assert found.classes == ("a", "b")
+
+
+def test_a_data_set_that_fails_is_no_fault_of_the_cache():
+    def fail(_):
+        raise FileNotFoundError("cat.png")
+
+    message = r"^item 0 of the Pairs you gave cannot be had \(FileNotFoundError: cat.png\)"
+    with pytest.raises(DataError, match=message):
+        open_data(Pairs(fail))

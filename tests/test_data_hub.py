@@ -1,15 +1,17 @@
-"""`hf:` sets from local folders, and the message where the library is missing."""
+"""`hf:` sets from local folders and from a stand-in for the library; limits; the message where it is missing."""
 
 import io
+import os
 import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from zerosum.core.errors import DataError
-from zerosum.data import open_data
+from zerosum.data import decode, limits, open_data, pixels
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +27,9 @@ def library():
         return pytest.importorskip("datasets")
 
 
-def png(value):
+def png(value, side=4):
     file = io.BytesIO()
-    Image.new("L", (4, 4), value).save(file, "PNG")
+    Image.new("L", (side, side), value).save(file, "PNG")
     return file.getvalue()
 
 
@@ -97,3 +99,124 @@ def test_folder_that_the_library_cannot_load(tmp_path, library):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"hf:.*empty: cannot be loaded \(\w+: "):
         open_data(f"hf:{tmp_path / 'empty'}")
+
+
+class Table:
+    """What is used of the library's tables."""
+
+    def __init__(self, kinds, rows, fetched):
+        self.features, self._rows, self._fingerprint = kinds, rows, str(hash(repr((rows, fetched))))
+        self.info = SimpleNamespace(download_size=fetched, dataset_size=None)
+
+    def __len__(self):
+        return len(self._rows)
+
+    def __getitem__(self, key):
+        return [row[key] for row in self._rows]
+
+    def __iter__(self):
+        yield from self._rows
+
+    def cast_column(self, *_):
+        return self
+
+    def select_columns(self, _):
+        return self
+
+
+class Image_:
+    """A kind of column that is called `Image`."""
+
+    def __init__(self, decode=True):
+        pass
+
+
+Image_.__name__ = "Image"
+WHOLE = SimpleNamespace(dtype="int64")
+
+
+@pytest.fixture
+def fetch(monkeypatch):
+    """Open a set of these parts, each a list of rows, as the library would load them from so many bytes."""
+
+    def open_(fetched=1000, **parts):
+        kinds = {key: Image_() if key.startswith("image") else WHOLE for key in parts["train"][0]}
+        tables = {part: Table(kinds, rows, fetched) for part, rows in parts.items()}
+        fake = SimpleNamespace(load_dataset=lambda path: tables, Image=Image_)
+        monkeypatch.setitem(sys.modules, "datasets", fake)
+        return open_data("hf:owner/name", skip_bad=True)
+
+    return open_
+
+
+def cell(data=None, path=None):
+    return {"bytes": data, "path": path}
+
+
+def test_what_unpacks_to_too_much_is_refused(fetch, monkeypatch):
+    monkeypatch.setattr(limits, "HARMLESS", 1 << 16)
+    rows = [{"image": cell(png(1))}]
+    assert len(fetch(train=rows * 128)) == 128
+    with pytest.raises(DataError, match=r"^hf:owner/name: has 300 bytes and would unpack to 66,048 or more, over 200"):
+        fetch(300, train=rows * 129)
+    assert len(fetch(331, train=rows * 129)) == 129
+    large = png(1, side=300)
+    with pytest.raises(DataError, match=r"hf:owner/name: has 300 bytes .* decompression bomb"):
+        fetch(300, train=[{"image": cell(large + bytes(1 << 15))}] * 2)
+
+
+def test_large_files_and_many_pixels_are_bad_images(fetch, monkeypatch):
+    monkeypatch.setattr(decode, "LARGEST_FILE", 5000)
+    monkeypatch.setattr(pixels, "LARGEST_PIXELS", 10_000)
+    bad = [{"image": cell(png(1) + bytes(5000))}, {"image": cell(png(1, side=101))}]
+    found = fetch(train=[{"image": cell(png(1))}, *bad])
+    assert found.skipped == (
+        "train/000000001: is larger than 5,000 bytes",
+        "train/000000002: has 101x101 pixels, more than 10,000",
+    )
+
+
+def test_cells_that_name_files_are_read_as_files_of_a_folder_are(fetch, tmp_path):
+    (tmp_path / "1.png").write_bytes(png(7))
+    os.mkfifo(tmp_path / "pipe")
+    paths = ["1.png", "nowhere.png", "pipe"]
+    found = fetch(train=[{"image": cell(path=str(tmp_path / name))} for name in paths] + [{"image": None}])
+    assert found.values[:, 0, 0, 0].tolist() == [7]
+    reasons = [fault.partition(": ")[2] for fault in found.skipped]
+    assert reasons[0].startswith("cannot be read (No such file")
+    assert reasons[1:] == ["cannot be read (it is not a regular file)", "is empty"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "line"),
+    [
+        ([0, -1], "labels: column 'label' is not used; not all of its values are whole numbers from 0 to 100,000"),
+        ([0, 1 << 53], "labels: column 'label' is not used; not all of its values are whole numbers from 0 to 100,000"),
+        ([0, None], "labels: column 'label' is not used; not all of its values are whole numbers from 0 to 100,000"),
+    ],
+)
+def test_labels_that_are_not_used_are_said(fetch, labels, line):
+    found = fetch(train=[{"image": cell(png(1)), "label": label} for label in labels])
+    assert found.labels is None
+    assert line in found.notes
+
+
+def test_a_second_column_of_images_is_said(fetch):
+    rows = [{"image": cell(png(1)), "image_b": cell(png(2))}]
+    assert "left out: images of 'image_b'; those of 'image' are used" in fetch(train=rows).notes
+
+
+def test_a_set_without_rows_is_said(fetch, monkeypatch):
+    monkeypatch.setattr(Table, "__len__", lambda _: 0)
+    with pytest.raises(DataError, match="hf:owner/name: its part 'train' is empty"):
+        fetch(train=[{"image": cell(png(1))}])
+
+
+def test_a_set_that_breaks_off_is_said(fetch, monkeypatch):
+    def broken(self):
+        yield self._rows[0]
+        raise ValueError("column\nof damaged rows")
+
+    monkeypatch.setattr(Table, "__iter__", broken)
+    with pytest.raises(DataError, match=r"^hf:owner/name: cannot be read \(ValueError: column\)$"):
+        fetch(train=[{"image": cell(png(1))}])

@@ -127,4 +127,4 @@ def test_an_eps_file_called_png_starts_no_program(tmp_path):
 def test_only_the_arrays_that_are_used_are_read(tmp_path):
     np.savez(tmp_path / "set.npz", images=np.zeros((4, 8, 8), np.uint8), other=np.array([None]))
     found = open_data(tmp_path / "set.npz")
-    assert "left out: the arrays other beside 'images'" in found.notes
+    assert "left out: array 'other' beside 'images'" in found.notes

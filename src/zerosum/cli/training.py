@@ -81,7 +81,7 @@ def train(
     data, settings = split_words(words or [])
     settings += [f"{field}={value}" for field, value in (("stop_when", stop_when), ("on_nan", on_nan)) if value]
     run = session.train(
-        data,
+        ... if data is None else data,
         recipe,
         settings,
         images=length(images, minutes),

@@ -9,8 +9,10 @@ import numpy as np
 
 from zerosum.core.download import Report
 from zerosum.core.errors import DataError
+from zerosum.data.classes import listed
 from zerosum.data.contents import Contents, Source
 from zerosum.data.digests import digest
+from zerosum.data.limits import MOST_CLASSES
 from zerosum.data.npy import Npz, is_npy, open_npy
 
 IMAGE_KEYS = ("images", "x_train", "x", "arr_0")
@@ -18,12 +20,17 @@ LABEL_KEYS = ("labels", "y_train", "y")
 CLASS_KEY = "classes"
 
 
-def arrays(path: Path, cache: Path, report: Report) -> Source:
-    """An .npz with `images` (or x_train, x, arr_0, or its only array) and perhaps `labels` (or y_train, y); an .npy."""
-    return Source(path.stem, f"arrays {digest(path, {path.name: path}, cache, report)}", lambda: _contents(path))
+def arrays(path: Path, cache: Path, report: Report, *, given: bool = False) -> Source:
+    """An .npz with `images` (or x_train, x, arr_0, or its only array) and perhaps `labels` (or y_train, y); an .npy.
+
+    `given`: it keeps an array that was given from Python, which is what messages name.
+    """
+    name = "the array you gave" if given else path.stem
+    key = f"arrays {digest(path, {path.name: path}, cache, report)}"
+    return Source(name, key, lambda: _contents(path, given=given))
 
 
-def _contents(path: Path) -> Contents:
+def _contents(path: Path, *, given: bool) -> Contents:
     found = _read(path)
     names = list(found)
     key = next((key for key in IMAGE_KEYS if key in names), None)
@@ -33,18 +40,25 @@ def _contents(path: Path) -> Contents:
     if key is None:
         raise DataError(f"{path}: which array holds the images? Name it 'images'; found {', '.join(names) or 'none'}")
     array = found[key]
+    place = _in_words(array) if given else str(path)
+    where = place if given else f"{path}: array {key!r}"
     if not (array.ndim and array.size):
-        raise DataError(f"{path}: array {key!r} is {'empty' if array.ndim else 'a single number'}")
+        raise DataError(f"{where} is {'empty' if array.ndim else 'a single number'}")
     beside = next((key for key in LABEL_KEYS if key in names), None)
     unused = [name for name in names if name not in (key, beside, CLASS_KEY if beside else None)]
-    notes = (f"left out: the arrays {', '.join(unused)} beside {key!r}",) if unused else ()
-    where = f"{path}: array {key!r}"
+    others = f"arrays {listed(unused)}" if len(unused) > 1 else f"array {listed(unused)}"
+    notes = (f"left out: {others} beside {key!r}",) if unused else ()
     if beside is None:
         return Contents(array=array, notes=notes, where=where)
-    labels = _labels(found[beside], len(array), path)
+    labels = _labels(found[beside], len(array), place)
     called = found.read(CLASS_KEY, "Uiu") if isinstance(found, Npz) and CLASS_KEY in names else None
-    classes = _classes(labels, called, path)
+    classes = _classes(labels, called, place)
     return Contents(array=array, labels=labels, classes=classes, notes=notes, where=where)
+
+
+def _in_words(array: np.ndarray) -> str:
+    shape = "x".join(map(str, array.shape))
+    return f"the array you gave ({array.dtype}{shape and ', '}{shape})"
 
 
 def _read(path: Path) -> Mapping[str, np.ndarray] | Npz:
@@ -58,22 +72,22 @@ def _read(path: Path) -> Mapping[str, np.ndarray] | Npz:
     return Npz(path)
 
 
-def _labels(labels: np.ndarray, count: int, path: Path) -> np.ndarray:
+def _labels(labels: np.ndarray, count: int, place: str) -> np.ndarray:
     if labels.shape == (count, 1):
         labels = labels[:, 0]
     if labels.shape != (count,) or labels.dtype.kind not in "iu":
         shape = "x".join(map(str, labels.shape))
-        raise DataError(f"{path}: labels must be {count} whole numbers, one per image; found {labels.dtype} {shape}")
-    if labels.min() < 0 or labels.max() > 100_000:
-        raise DataError(f"{path}: labels from {labels.min()} to {labels.max()}; they must count classes from 0")
+        raise DataError(f"{place}: labels must be {count:,} whole numbers, one per image; found {labels.dtype} {shape}")
+    if labels.min() < 0 or labels.max() >= MOST_CLASSES:
+        raise DataError(f"{place}: labels from {labels.min()} to {labels.max()}; they must count classes from 0")
     return labels.astype(np.int64)
 
 
-def _classes(labels: np.ndarray, names: np.ndarray | None, path: Path) -> tuple[str, ...]:
+def _classes(labels: np.ndarray, names: np.ndarray | None, place: str) -> tuple[str, ...]:
     count = int(labels.max()) + 1
     if names is None:
         return tuple(map(str, range(count)))
-    listed = tuple(map(str, names.tolist())) if names.ndim == 1 else ()
-    if len(set(listed)) != len(listed) or len(listed) < count:
-        raise DataError(f"{path}: {CLASS_KEY!r} must name each of the {count} classes once; found {len(listed)} names")
-    return listed
+    named = tuple(map(str, names.tolist())) if names.ndim == 1 else ()
+    if len(set(named)) != len(named) or len(named) < count:
+        raise DataError(f"{place}: {CLASS_KEY!r} must name each class once, {count:,} in all; found {len(named):,}")
+    return named

@@ -22,6 +22,11 @@ class Contents:
     notes: tuple[str, ...] = ()  # what was decided or left out on the way, in words
     where: str = ""  # of the array, for errors
     columns: tuple[str, ...] = ()  # names of a table's columns
+    called: Sequence[str] = ()  # what messages call image files, where that is not their names
+
+    def name(self, index: int) -> str:
+        """What messages call an image file."""
+        return self.called[index] if self.called else self.names[index]
 
     def __len__(self) -> int:
         return len(self.names) if self.array is None else len(self.array)

@@ -206,7 +206,7 @@ def _halves(
         how = f"held_out={kept} of {count}, seed={seed if kept else None}"
     train = np.setdiff1d(np.arange(count, dtype=np.int64), held_out, assume_unique=True)
     if not len(train):
-        raise DataError(f"{name}: no image is left to train on; all {count} are in its test part")
+        raise DataError(f"{name}: no image is left to train on; its test part has all of them ({count:,})")
     return train, held_out, how
 
 

@@ -132,7 +132,7 @@ def _decode_files(
     for index, outcome in _in_threads(contents, plan, bad):
         try:
             values[index], digests[index], before = outcome()
-            tally.add(contents.names[index], before)
+            tally.add(contents.name(index), before)
         except BadImageError as error:
             bad[index] = error.fault
         report("decoding", len(digests) + len(bad), len(contents))
@@ -143,7 +143,8 @@ def _decode_files(
 
 def _refuse_all(name: str, contents: Contents, bad: dict[int, str]) -> None:
     if len(bad) == len(contents):
-        raise DataError(f"{name}: all {len(bad)} images are bad, the first one: {bad[min(bad)]}")
+        which = f"all {len(bad):,} images are bad, the first one" if len(bad) > 1 else "its only image is bad"
+        raise DataError(f"{name}: {which}: {bad[min(bad)]}")
 
 
 def _plan(name: str, seen: Survey, preparation: Preparation) -> Plan:
@@ -164,7 +165,7 @@ def _in_threads(contents: Contents, plan: Plan, bad: dict[int, str]) -> Iterator
             for index, file in contents.files():
                 if index in bad:
                     continue
-                outcome, size = _submit(pool, plan, contents.names[index], file)
+                outcome, size = _submit(pool, plan, contents.name(index), file)
                 waiting.append((index, outcome, size))
                 ahead += size
                 while len(waiting) > 4 * THREADS or (ahead > AHEAD and waiting):

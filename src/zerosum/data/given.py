@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sized
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from zerosum.core.download import cache_folder
-from zerosum.core.errors import DataError, shown
-from zerosum.data.classes import natural
+from zerosum.core.errors import DataError, ZerosumError, shown
+from zerosum.data.classes import listed, natural
+from zerosum.data.counting import counted
+from zerosum.data.layout import PARTS, is_hidden
 
+FOLDER = "given"  # of the cache
 ALLOWED = (
     "a name, a path, an array or tensor of images or points, images and labels as (images, labels), a list of PIL "
     "images, or a torch Dataset of images, or of pairs of image and label"
 )
 _ARRAYS = (np.ndarray, torch.Tensor)
+_FLOATS = (torch.float16, torch.float32, torch.float64)  # that NumPy has too
 _MANY = (list, *_ARRAYS)
 _LABELS = ("label", "labels", "target", "y")
 _IMAGES = ("image", "images", "img", "pixel_values", "x")
 _PNG = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}  # modes that a PNG keeps
+LABELS_FILE = "dataset.json"  # in an archive whose classes cannot all be folders
+_LONGEST = 200  # characters of a folder that is called as a class
 
 
 def kept(data: Any, cache: str | Path | None = None) -> str | Path:
@@ -43,33 +52,60 @@ def kept(data: Any, cache: str | Path | None = None) -> str | Path:
         if not str(data).strip():
             raise DataError("the name of the data is empty; give " + ALLOWED)
         return data
-    folder = cache_folder(cache) / "given"
+    _refuse_others(data)
+    folder = cache_folder(cache) / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if isinstance(data, dict):
-            images, labels = _pair(data)
-            data = images if labels is None else (images, labels)
-        if _is_array(data):
-            return _write(folder, "array", ".npy", lambda file: np.save(file, _array(data), allow_pickle=False))
-        if (
-            isinstance(data, tuple)
-            and len(data) == 2
-            and isinstance(data[0], _MANY)
-            and isinstance(data[1], (tuple, *_MANY))
-        ):
-            return _keep_pair(folder, *data)
-        return _keep_items(folder, _items(data), tuple(map(str, getattr(data, "classes", None) or ())))
+        return _keep(folder, data)
     except OSError as error:
         raise DataError(
             f"the cache {folder} cannot be written ({error.strerror}); name another: ZEROSUM_CACHE"
         ) from error
 
 
+def _refuse_others(data: Any) -> None:
+    """Say what is no data at all."""
+    if data is None:
+        raise DataError("the data are None, as of a variable that was never set; give " + ALLOWED)
+    if isinstance(data, DataLoader):
+        raise DataError("a DataLoader gives batches; give the data set that it loads: loader.dataset")
+    if isinstance(data, (bytes, bytearray)) or not (_is_countable(data) or isinstance(data, Iterable)):
+        raise DataError(f"the data are {shown(data)}, of type {type(data).__name__!r}; give {ALLOWED}")
+
+
+def _keep(folder: Path, data: Any) -> Path:
+    if isinstance(data, Mapping):
+        images, labels = _pair(data, "the dictionary you gave")
+        data = images if labels is None else (images, labels)
+        _refuse_others(data)
+    if _is_array(data):
+        return _write(folder, "array", ".npy", lambda file: np.save(file, _array(data), allow_pickle=False))
+    if (
+        isinstance(data, tuple)
+        and len(data) == 2
+        and isinstance(data[0], _MANY)
+        and isinstance(data[1], (tuple, *_MANY))
+    ):
+        return _keep_pair(folder, *data)
+    return _keep_items(folder, _items(data), _names(data))
+
+
+def _names(data: Any) -> tuple[str, ...]:
+    """Names of classes that a data set says of itself."""
+    classes = getattr(data, "classes", None)
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
+        return ()
+    names = tuple(map(str, classes))
+    if twice := [name for name, count in Counter(names).items() if count > 1 or not name]:
+        raise DataError(f"each class needs a name of its own; among data.classes {listed(twice)} is not one")
+    return names
+
+
 def _keep_pair(folder: Path, images: Any, labels: Any) -> Path:
     """Images and their labels, each an array or a list."""
     count, others = (0 if _is_array(one) and not one.ndim else len(one) for one in (images, labels))
     if count != others:
-        raise DataError(f"there are {count:,} images and {others:,} labels; one is needed for each")
+        raise DataError(f"{counted(count, 'image')} and {counted(others, 'label')} were given; one is needed for each")
     if not _is_array(images):
         return _keep_items(folder, zip(images, labels, strict=True), ())
     if isinstance(labels, torch.Tensor) or (isinstance(labels, np.ndarray) and labels.dtype.kind not in "OUS"):
@@ -85,30 +121,57 @@ def _array(data: Any) -> np.ndarray:
     """A tensor or array as plain numbers."""
     if isinstance(data, torch.Tensor):
         data = data.detach().cpu().to_dense()
-        data = data.float() if data.dtype == torch.bfloat16 else data
+        data = data.float() if data.is_floating_point() and data.dtype not in _FLOATS else data
         data = data.numpy()
+    if np.ma.is_masked(data):
+        raise DataError("some values of the array you gave are masked; fill them first: array.filled(0)")
     found = np.asarray(data)
     if found.dtype.kind not in "buif":
         raise DataError(f"an array of {found.dtype} cannot be data; numbers and bool can")
     return found
 
 
+def _is_countable(data: Any) -> bool:
+    return isinstance(data, Sized) and hasattr(data, "__getitem__")
+
+
 def _items(data: Any) -> Iterator[tuple[Any, Any]]:
     """Images with labels, or None for those that have none."""
-    countable = isinstance(data, Sized) and hasattr(data, "__getitem__") and not isinstance(data, bytes)
-    if not countable and not isinstance(data, Iterable):
-        raise DataError(f"{type(data).__name__!r} is nothing to train on; give {ALLOWED}")
-    # a torch Dataset says how long it is, and does not always end by itself
-    source: Iterable[Any] = (data[place] for place in range(len(data))) if countable else data
-    for item in source:
-        yield _pair(item)
+    items = _each(data)
+    place = 0
+    while True:
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        except ZerosumError:
+            raise
+        except Exception as error:  # whatever a data set of the user raises is the user's to mend
+            what = f"item {place} of the {type(data).__name__} you gave"
+            raise DataError(f"{what} cannot be had ({type(error).__name__}: {error})") from error
+        yield _pair(item, f"item {place}")
+        place += 1
 
 
-def _pair(item: Any) -> tuple[Any, Any]:
-    if isinstance(item, dict):
-        image = next((item[key] for key in _IMAGES if key in item), None)
-        return image, next((item[key] for key in _LABELS if key in item), None)
+def _each(data: Any) -> Iterator[Any]:
+    if _is_countable(data):  # a torch Dataset says how long it is, and does not always end by itself
+        for place in range(len(data)):
+            yield data[place]
+    else:
+        yield from data
+
+
+def _pair(item: Any, what: str) -> tuple[Any, Any]:
+    """Image and label, or images and labels; None for a label where there is none."""
+    if isinstance(item, Mapping):
+        key = next((key for key in _IMAGES if key in item), None)
+        if key is None:
+            keys = listed([str(key) for key in item]) or "none"
+            raise DataError(f"{what} has no images; its keys are {keys}, and one of {listed(_IMAGES)} is needed")
+        return item[key], next((item[key] for key in _LABELS if key in item), None)
     if isinstance(item, (tuple, list)) and item and (_is_array(item[0]) or isinstance(item[0], Image.Image)):
+        if len(item) > 2:
+            raise DataError(f"{what} has {len(item):,} values; give an image, or an image and its label")
         return item[0], item[1] if len(item) == 2 else None
     return item, None
 
@@ -121,7 +184,7 @@ def _keep_items(folder: Path, items: Iterator[tuple[Any, Any]], classes: tuple[s
         images.append(image if isinstance(image, Image.Image) else _array(_image(image, len(images))))
         labels.append(None if label is None else _label(label, len(labels)))
     if not images:
-        raise DataError("there is no image in what was given; give " + ALLOWED)
+        raise DataError("there is no image in what you gave; give " + ALLOWED)
     if None in labels and any(label is not None for label in labels):
         raise DataError(f"item {labels.index(None)} has no label, and others have; label all images or none")
     numbers, classes = _numbered([] if None in labels else labels, classes)
@@ -142,8 +205,12 @@ def _image(item: Any, place: int) -> Any:
 
 
 def _label(label: Any, place: int) -> int | str:
-    value = label.item() if hasattr(label, "item") else label
-    if not isinstance(value, (int, str)) or (isinstance(value, int) and not -(1 << 63) <= value < 1 << 63):
+    try:
+        value = label.item() if hasattr(label, "item") else label
+    except (ValueError, RuntimeError):  # an array of several
+        value = label
+    whole = isinstance(value, int) and -(1 << 63) <= value < 1 << 63
+    if not whole and not (isinstance(value, str) and value):
         raise DataError(
             f"item {place} has the label {shown(value)}; labels are names of classes, or whole numbers from 0"
         )
@@ -154,6 +221,7 @@ def _numbered(labels: list[Any], classes: tuple[str, ...]) -> tuple[np.ndarray, 
     """Labels as numbers, and the names of classes: in natural order where labels are names."""
     named = [isinstance(label, str) for label in labels]
     if not any(named):
+        _refuse_outside(labels, len(classes))
         return np.array(labels, dtype=np.int64), classes
     if not all(named):
         raise DataError("some labels are names and some are numbers; take one or the other")
@@ -162,36 +230,60 @@ def _numbered(labels: list[Any], classes: tuple[str, ...]) -> tuple[np.ndarray, 
     return np.array([number[label] for label in labels], dtype=np.int64), classes
 
 
+def _refuse_outside(labels: list[int], classes: int) -> None:
+    wrong = next((place for place, label in enumerate(labels) if label < 0 or (classes and label >= classes)), None)
+    if wrong is not None:
+        below = f" to {classes - 1:,}, as data.classes has {classes:,} names" if classes else ""
+        raise DataError(f"item {wrong} has the label {labels[wrong]}; labels are whole numbers from 0{below}")
+
+
 def _write_arrays(folder: Path, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> Path:
     arrays = {"images": images, "labels": labels} | ({"classes": np.array(classes)} if classes else {})
     return _write(folder, "array", ".npz", lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
 
 def _write_zip(file: BinaryIO, images: list[Any], labels: list[Any], classes: tuple[str, ...]) -> None:
-    """One file for each image, in a folder for each class; equal bytes for equal images."""
+    """One file for each image, in a folder for each class where these can be folders; equal bytes for equal images."""
+    names = [classes[label] if classes else str(label) for label in labels]
+    foldered = _are_folders(set(names), classes)
+    files = [f"{place:09d}{_suffix(image)}" for place, image in enumerate(images)]
     with zipfile.ZipFile(file, "w") as archive:
         for place, image in enumerate(images):
-            kind = "" if not labels else f"{_class(classes, labels[place])}/"
-            suffix, data = _encoded(image)
-            archive.writestr(zipfile.ZipInfo(f"{kind}{place:09d}{suffix}"), data)  # dated 1980
+            folder = f"{names[place]}/" if foldered else ""
+            archive.writestr(zipfile.ZipInfo(f"{folder}{files[place]}"), _encoded(image))  # dated 1980
+        if names and not foldered:
+            classes = classes or tuple(sorted(set(names), key=natural))
+            told = {"labels": list(zip(files, names, strict=True)), "classes": classes}
+            archive.writestr(zipfile.ZipInfo(LABELS_FILE), json.dumps(told))
 
 
-def _class(classes: tuple[str, ...], label: int) -> str:
-    name = classes[label] if 0 <= label < len(classes) else str(label)
-    return name.replace("/", "_").lstrip(".") or str(label)
+def _are_folders(names: set[str], classes: tuple[str, ...]) -> bool:
+    """True where folders of these names are read as just these classes."""
+    plain = all(
+        name.isprintable() and len(name) <= _LONGEST and "/" not in name and not is_hidden(PurePosixPath(name))
+        for name in names
+    )
+    return plain and len(names) > 1 and len(names) >= len(classes) and not {name.lower() for name in names} <= PARTS
 
 
-def _encoded(image: Any) -> tuple[str, bytes]:
+def _suffix(image: Any) -> str:
+    return ".npy" if isinstance(image, np.ndarray) else f".{_form(image).lower()}"
+
+
+def _form(image: Image.Image) -> str:
+    return "PNG" if image.mode in _PNG else "TIFF"
+
+
+def _encoded(image: Any) -> bytes:
     file = io.BytesIO()
     if isinstance(image, np.ndarray):
         np.save(file, image, allow_pickle=False)
-        return ".npy", file.getvalue()
-    form = "PNG" if image.mode in _PNG else "TIFF"
+        return file.getvalue()
     try:
-        image.save(file, form)
+        image.save(file, _form(image))
     except (OSError, ValueError) as error:
         raise DataError(f"a PIL image of mode {image.mode} cannot be kept ({error}); convert it to RGB") from error
-    return f".{form.lower()}", file.getvalue()
+    return file.getvalue()
 
 
 def _write(folder: Path, kind: str, suffix: str, save: Callable[[BinaryIO], None]) -> Path:

@@ -13,6 +13,7 @@ import numpy as np
 from zerosum.core.download import Report
 from zerosum.core.errors import DataError
 from zerosum.data.contents import Contents, Source
+from zerosum.data.counting import counted
 from zerosum.data.digests import digest
 from zerosum.data.limits import Metered, take
 
@@ -74,7 +75,7 @@ def _contents(image_files: list[Path], label_files: list[Path], classes: tuple[s
     labels = [read_idx(path, 1) for path in label_files]
     for path, some, their in zip(image_files, images, labels, strict=bool(labels)):
         if len(some) != len(their):
-            raise DataError(f"{path}: {len(some)} images but {len(their)} labels beside them")
+            raise DataError(f"{path}: {counted(len(some), 'image')} but {counted(len(their), 'label')} beside them")
     sizes = {array.shape[1:] for array in images}
     if len(sizes) > 1:
         raise DataError(f"{image_files[0]}: its images and those of {image_files[1].name} differ in size")

@@ -13,6 +13,7 @@ from typing import Any
 
 from zerosum.core.errors import DataError, shown
 from zerosum.data.classes import listed, natural
+from zerosum.data.counting import counted
 
 LARGEST = 1 << 28  # bytes of a file of labels
 FILES = ("file", "filename", "file_name", "image", "image_name", "path", "filepath", "name", "id", "image_id")
@@ -79,9 +80,13 @@ def labels_beside(
             bare.update(mine)
             notes.append(f"labels: {members[place]} says that there are none, so folders are not classes")
     if len(spoken) + len(bare) < len(images) or (spoken and bare):
-        partly = (f"labels: {', '.join(members[p] for p in used)} covers some folders only and is not used",)
-        return Labels(notes=(*notes, *partly) if used else tuple(notes))
+        return Labels(notes=(*notes, *_partly([members[place] for place in used])))
     return Labels([spoken[name] for name in images] if spoken else None, bool(bare), tuple(used), tuple(notes))
+
+
+def _partly(names: list[str]) -> tuple[str, ...]:
+    verbs = ("cover", "are") if len(names) > 1 else ("covers", "is")
+    return (f"labels: {listed(names)} {verbs[0]} some folders only and {verbs[1]} not used",) if names else ()
 
 
 def _rank(name: str) -> tuple[int, int, str]:
@@ -97,8 +102,9 @@ def _is_below(name: str, folder: PurePosixPath) -> bool:
 
 def _found(name: str, entries: int, given: dict[str, str]) -> str:
     classes = sorted(set(given.values()), key=natural)
-    spare = f"; {entries - len(given):,} of its entries name no image here" if entries > len(given) else ""
-    return f"labels: {len(classes):,} classes from {name}: {listed(classes)}{spare}"
+    spare = entries - len(given)
+    more = f"; {spare:,} of its entries name{'s' if spare == 1 else ''} no image here" if spare > 0 else ""
+    return f"labels: {counted(len(classes), 'class')} from {name}: {listed(classes)}{more}"
 
 
 def _given(name: str, entries: Entries, images: list[str], folder: PurePosixPath) -> dict[str, str]:

@@ -15,6 +15,7 @@ from zerosum.core.errors import DataError
 TIMES = 200  # a compressed file that unpacks to more than this many times its size is taken for a bomb,
 HARMLESS = 1 << 28  # bytes; unless it stays below this
 LARGEST_FILE = 1 << 28  # bytes of one image file, or of one member of an archive
+MOST_CLASSES = 100_001  # labels are whole numbers below it
 _CHUNK = 1 << 20
 _UNPACK: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
@@ -74,8 +75,13 @@ def refuse(path: Path, size: int) -> None:
     Raises:
         DataError: always.
     """
-    raise DataError(
-        f"{path}: has {path.stat().st_size:,} bytes and would unpack to {size:,} or more, over {TIMES} times its size; "
+    raise too_much(str(path), path.stat().st_size, size)
+
+
+def too_much(where: str, packed: int, size: int) -> DataError:
+    """The error for something of `packed` bytes that would unpack to `size` or more."""
+    return DataError(
+        f"{where}: has {packed:,} bytes and would unpack to {size:,} or more, over {TIMES} times its size; "
         "this looks like a decompression bomb. If it is not one, unpack it yourself and give the result"
     )
 

@@ -14,6 +14,7 @@ from zerosum.data.archives import TAR_SUFFIXES, folder, is_tar, is_zip, single, 
 from zerosum.data.arrays import arrays
 from zerosum.data.cifar import cifar10, is_cifar
 from zerosum.data.contents import Source
+from zerosum.data.given_files import given, is_given
 from zerosum.data.hub import hub
 from zerosum.data.idx import is_idx, pairs
 from zerosum.data.layout import is_image
@@ -101,6 +102,8 @@ def _offer(word: str, path: Path) -> str:
 
 def _file(path: Path, cache: Path, report: Report, preparation: Preparation) -> Source:
     name, wants = path.name.lower(), preparation.wants
+    if is_given(path, cache):
+        return given(path, cache, report)
     if name.endswith((".npz", ".npy")):
         return arrays(path, cache, report)
     if name.endswith(SUFFIXES):

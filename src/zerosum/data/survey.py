@@ -73,7 +73,7 @@ def survey(contents: Contents, preparation: Preparation, bad: dict[int, str], re
     found = Survey()
     assert contents.files is not None
     for done, (index, file) in enumerate(contents.files()):
-        name = contents.names[index]
+        name = contents.name(index)
         try:
             with blaming(name):
                 found.add(_glance(file, name, preparation))

@@ -14,6 +14,7 @@ import numpy as np
 from zerosum.core.download import Report
 from zerosum.core.errors import DataError, nearest
 from zerosum.data.contents import Contents, Decoded, Source
+from zerosum.data.counting import counted
 from zerosum.data.digests import digest
 
 SUFFIXES = (".csv", ".tsv")
@@ -47,7 +48,8 @@ def _contents(path: Path, drop: Sequence[str]) -> Contents:
     first = "the first row names the columns" if header else "the first row is not a header"
     dropped = f", {len(drop)} dropped" if drop else ""
     decimal = "; commas are decimal points" if comma else ""
-    note = f"table: {len(values):,} rows of {values.shape[1]} columns ({_listed(names)}){dropped}; {first}{decimal}"
+    size = f"{counted(len(values), 'row')} of {counted(values.shape[1], 'column')}"
+    note = f"table: {size} ({_listed(names)}){dropped}; {first}{decimal}"
     return Contents(array=values, notes=(note,), where=str(path), columns=names)
 
 
@@ -166,8 +168,8 @@ def points(name: str, contents: Contents, array: np.ndarray) -> Decoded:
         raise DataError(f"{name}: holds NaN or infinity")
     content = hashlib.sha256(values.tobytes() + (b"" if contents.labels is None else contents.labels.tobytes()))
     shape = "x".join(map(str, array.shape))
-    wide = "1 number" if values.shape[1] == 1 else f"{values.shape[1]} numbers"
-    note = f"points: {shape} {array.dtype} is read as {len(values):,} points of {wide}"
+    read = f"{counted(len(values), 'point')} of {counted(values.shape[1], 'number')}"
+    note = f"points: {shape} {array.dtype} is read as {read}"
     notes = contents.notes if contents.columns else (*contents.notes, f"{note}; data.arrays=images reads it as images")
     labels, classes, held_out = contents.labels, contents.classes, contents.held_out
     return Decoded(values, labels, classes, held_out, (), content.hexdigest(), notes, columns=contents.columns)

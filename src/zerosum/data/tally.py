@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from zerosum.data.counting import counted
 from zerosum.data.preparation import Preparation
 
 Size = tuple[int, int]  # (height, width)
@@ -74,7 +75,8 @@ class Tally:
 
     def _frames(self) -> str:
         frames = self.kinds["frames"]
-        return f"frames: only the first is used of {images(frames)} with several" if frames else ""
+        several = f"{images(frames)} {'has' if frames == 1 else 'have'} several"
+        return f"frames: {several}; only the first is used" if frames else ""
 
     def _ink(self) -> str:
         ink = self.kinds["ink"]
@@ -134,7 +136,7 @@ def _text(size: Size) -> str:
 
 def images(count: int, kind: str = "") -> str:
     """A number of images in words."""
-    return f"{count:,} {kind}{' ' if kind else ''}image{'' if count == 1 else 's'}"
+    return counted(count, f"{kind} image".lstrip())
 
 
 def become(count: int, kind: str) -> str:

@@ -29,7 +29,7 @@ from zerosum.runs.training import Training, make_space
 
 
 def train(
-    data: Any = None,
+    data: Any = ...,
     recipe: str | Recipe | None = None,
     settings: Sequence[str] = (),
     *,
@@ -48,9 +48,10 @@ def train(
     """Train a recipe on data, into a new run directory.
 
     Args:
-        data: a named set, folder, archive, array file, table or `hf:` set; "digits" by default. Also an array or tensor
-            [N, C, H, W], [N, H, W, C] or [N, D], a list of PIL images, either of them with labels (numbers or names)
-            as a pair, or a torch Dataset: a copy is kept in the cache, where `resume` and the rest find it.
+        data: a named set, folder, archive, array file, table or `hf:` set; where it is left out, "digits", or with
+            `start_from` that run's data. Also an array or tensor [N, C, H, W], [N, H, W, C] or [N, D], a list of PIL
+            images, either of them with labels (numbers or names) as a pair, or a torch Dataset: a copy is kept in the
+            cache, where `resume` and the rest find it.
         recipe: a recipe's name, or a `Recipe`; "dcgan" by default.
         settings: `field=value` words, for example `["objective=hinge", "discriminator.lr=1e-4"]`.
         images: how long, in place of the recipe's length: `"200k"`, `"10epochs"`, `"5min"` or a number of images.
@@ -73,11 +74,11 @@ def train(
     display = Display(quiet)
     for file in use:
         usercode.use(file)
-    data = None if data is None else kept(data)
+    data = data if data is ... else kept(data)
     start = None if start_from is None else starting.find_start(start_from, display.warn)
     chosen = fill_in(recipe or ("dcgan" if start is None else start.recipe()), settings, images, seed)
-    before = None if start is None or data is not None else start.data()
-    if data is None:
+    before = None if start is None or data is not ... else start.data()
+    if data is ...:
         data = "digits" if before is None else before["source"]
     path = Path(out) if out else free_name(str(data), chosen.recipe)
     refuse_existing(path)
