@@ -1,0 +1,119 @@
+"""A case of `benchmarks/identity.py` at play: all that the benchmark knows of zerosum's engine.
+
+Whoever changes how engines are built, saved or asked changes this file; names of kinds, and what they hold, stay.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.identity_cases import Case, cases
+from zerosum.core import registry
+from zerosum.core.clock import seeded
+from zerosum.core.engine import Engine
+from zerosum.data import Feed, open_data
+from zerosum.recipes import read_recipe
+from zerosum.runs.environment import describe
+from zerosum.runs.training import make_space
+
+BATCH, SEED, TOTAL = 8, 3, 1_000  # TOTAL: images at which a run would end
+SMALL: dict[str, dict[str, Any]] = {  # fields of parts, by kind, in place of any value but 0 and 1
+    "network": {"channels": 8, "widths": (16, 16), "style": 16, "mapping": 1, "hidden": 8, "units": 16}
+    | {"kernels": 4, "blocks": 1, "embedding": 8, "bank": 20},
+    "regularizer": {"every": 2, "until": 24, "after": 8},
+    "augmentation": {"interval": 2, "speed": 100, "until": 24},
+    "selection": {"until": 24},
+    "schedule": {"every": 8, "warmup": 16},
+    "average": {"half_life": 16, "ramp": 0.5},
+}
+CHANNELS = {"stylegan2": 16, "r3gan": 16, "biggan": 2}  # networks that cannot be so narrow, or are wide
+
+
+def place() -> dict[str, Any]:
+    """What must be equal, lest bits differ for no other reason."""
+    described = describe(torch.device("cpu"), "")
+    return {name: described[name] for name in ("torch", "processor", "instructions", "threads")}
+
+
+def every_case() -> list[Case]:
+    """All that is played."""
+    return cases(registry.shelf("recipe"))
+
+
+def small(part: Any) -> Any:
+    """A part with all below it made small, and adaptive augmentation awake."""
+    fields = SMALL.get(part.kind, {})
+    if part.kind == "network":
+        fields = fields | {"channels": CHANNELS.get(part.name.partition("-")[0], fields["channels"])}
+    now = {name: getattr(part, name) for name in registry.field_types(type(part))}
+    changes = {name: fields[name] for name in now.keys() & fields.keys() if now[name] not in (0, 1)}
+    if part.name == "ada":
+        changes["p"] = 0.5
+    for name, value in now.items():
+        if isinstance(value, registry.Part):
+            changes[name] = small(value)
+        elif isinstance(value, tuple) and value and isinstance(value[0], registry.Part):
+            changes[name] = tuple(small(one) for one in value)
+    return part.replace(**changes)
+
+
+@functools.cache
+def dataset(name: str, preparation: Any) -> Any:
+    """Data, opened once."""
+    return open_data(name, preparation)
+
+
+class Table:
+    """A case at play."""
+
+    def __init__(self, case: Case) -> None:
+        recipe = small(read_recipe(case.recipe, list(case.settings)))
+        data = dataset(case.data, recipe.data)
+        space = make_space(recipe, data)
+        self.engine = Engine(recipe.game, space, seed=SEED, precision=case.precision, total=TOTAL)
+        self.feed = Feed(data, BATCH, seed=SEED)
+
+    def turn(self) -> dict[str, float]:
+        """Play a turn: its losses and curves."""
+        self.engine.turn(self.feed)
+        return self.engine.ledger.take("report")
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """All that training changes, as tensors: kind -> name -> tensor."""
+        found: dict[str, dict[str, Tensor]] = {"random": {"cpu": torch.get_rng_state()}}
+        for group, tensors in self.engine.state()[0].items():
+            if group == "ledger":
+                kind, owner = "sums", ""
+            elif group.startswith("memory."):
+                kind, owner = "memory", f"{group.removeprefix('memory.')}."
+            else:
+                player, _, kind = group.rpartition(".")
+                owner = f"{player}."
+            found.setdefault(kind, {}).update({f"{owner}{name}": value for name, value in tensors.items()})
+        return found
+
+    def numbers(self) -> dict[str, int]:
+        """The clock, and how far each player came."""
+        seats = self.engine.seats.items()
+        moves = {f"{name}.{key}": getattr(seat, key) for name, seat in seats for key in ("updates", "images")}
+        return {"position": self.feed.position, "images": self.engine.images, **moves}
+
+    def product(self) -> dict[str, Tensor]:
+        """What the training is for, as it is handed out, and samples of it."""
+        module = self.engine.product()
+        with seeded(SEED, "samples"):
+            return {**module.state_dict(), "samples": self.engine.draw(module, 4)}
+
+    def save(self) -> Any:
+        """What `load` takes, safe from further turns."""
+        return copy.deepcopy(self.engine.state())
+
+    def load(self, saved: Any) -> None:
+        """Go on from there."""
+        self.engine.load(*saved)
+        self.feed.position = self.engine.images
