@@ -101,7 +101,9 @@ def test_what_a_resumed_engine_forgot_is_a_fault(monkeypatch):
 
     monkeypatch.setattr(Table, "load", forgetful)
     result = identity.play(ADA, 4)
-    assert any("resumed after turn 2, it differs: memory ada." in fault for fault in result["faults"])
+    (fault,) = result["faults"]
+    assert fault.startswith("resumed after turn 2, ")
+    assert "values differ: first losses ada.p after turn 3 (0." in fault
     assert judged(result, result)[0] == "DIFFERENT"
 
 
