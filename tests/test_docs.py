@@ -22,6 +22,7 @@ from zerosum.recipes import read_recipe
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+LOG = DOCS / "log"
 METHODS = sorted((DOCS / "methods").glob("*.md"))
 GUIDES = [*METHODS, DOCS / "tutorials.md", DOCS / "choosing.md"]
 SHAPES = {  # of the data that commands name: shape, classes
@@ -309,11 +310,34 @@ def test_pages_have_the_same_build():
         assert re.search(r"arXiv\s+\d{4}\.\d{4,5}\b", text(page)), page
 
 
+def anchors(page):
+    """What links may name behind a '#': its headings as GitHub writes them."""
+    headings = re.findall(r"^#+ (.*)$", text(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_lead_somewhere():
-    for page in [*GUIDES, *DOCS.glob("*.md")]:
-        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text(page)):
+    for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
+        for link, _, anchor in (one.partition("#") for one in re.findall(r"\]\(([^)]+)\)", text(page))):
             if not link.startswith("http"):
-                assert (page.parent / link).exists(), f"{page.name}: {link}"
+                target = page.parent / link if link else page
+                assert target.exists(), f"{page.name}: {link}"
+                assert not anchor or anchor in anchors(target), f"{page.name}: {link}#{anchor}"
+
+
+def test_pages_that_the_code_names_exist():
+    for path in (ROOT / "src").rglob("*.py"):
+        for name in re.findall(r"docs/[\w/.-]+\.md", text(path)):
+            assert (ROOT / name).is_file(), f"{path}: {name}"
+
+
+def test_the_log_lists_every_finding_newest_first():
+    rows = re.findall(r"^\| (\S+?)(?:, \d\d)? \| \[.*?\]\(([a-z0-9-]+\.md)\)", text(LOG / "README.md"), re.MULTILINE)
+    assert sorted(name for _, name in rows) == sorted({page.name for page in LOG.glob("*.md")} - {"README.md"})
+    assert rows == sorted(rows, key=lambda row: row[0], reverse=True)
+    for date, name in rows:
+        dates = re.findall(r"^\*(\d{4}-\d\d-\d\d)\b", text(LOG / name), re.MULTILINE)
+        assert date in dates, f"{name}: {dates}"
 
 
 def test_every_item_of_the_tutorials_has_its_row():

@@ -15,7 +15,7 @@ def end(images: Tensor, output: Output) -> Tensor:
     """Images of any values to those of the output, within [-1, 1] unless it is linear.
 
     Far out tanh has no slope left in float32, so a generator that was driven there never comes back; tanh-inward has
-    the same values, and a hundredth of a gradient that leads back goes through (docs/log.md).
+    the same values, and a hundredth of a gradient that leads back goes through (docs/log/r3gan-black-images.md).
     """
     if output == "linear":
         return images

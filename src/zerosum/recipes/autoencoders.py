@@ -36,7 +36,7 @@ def began_small() -> Recipe:
     """BEGAN for a CPU: 16 channels, squared errors, k that moves faster, and codes pulled apart as in EBGAN.
 
     Code, pull, rates and batch are EBGAN's or near them. With a code of 32, batches of 32 and a pull of 0.3 small
-    networks drew specks of MNIST, without the pull ones, in perfect balance (docs/log.md).
+    networks drew specks of MNIST, without the pull ones, in perfect balance (docs/log/began-on-mnist.md).
     """
     return small(
         began(),

@@ -65,4 +65,5 @@ LONG: dict[str, Any] = {  # reports of a training of many millions of images
 }
 # words of small recipes
 SMALL = ("generator.channels=32", "discriminator.channels=32")
-BRISK = ("discriminator_updates=2", "generator.lr=1e-3", "discriminator.lr=1e-3")  # for few images: docs/log.md
+# For few images: docs/log/spectral-norm-rates.md
+BRISK = ("discriminator_updates=2", "generator.lr=1e-3", "discriminator.lr=1e-3")

@@ -151,7 +151,7 @@ def rpgan() -> Recipe:
     """Relativistic pairing with R1 and R2, no norm in D (losses of R3GAN, Huang et al. 2024, on the DCGAN pair).
 
     Learning rate and PyTorch's own start of the weights are measured, not published: with DCGAN's, the distance after
-    100,000 images of MNIST is more than twice as large (docs/log.md).
+    100,000 images of MNIST is more than twice as large (docs/log/rpgan-rates.md).
     """
     adam = Adam(lr=1e-3, beta1=0.0, beta2=0.99)
     penalties = (R1(gamma=0.1, every=4), R2(gamma=0.1, every=4))
@@ -213,7 +213,8 @@ def infogan() -> Recipe:
 def minibatch() -> Recipe:
     """The discriminator sees how alike the samples of a batch are: 100 kernels, Adam 3e-4 (Salimans et al. 2016).
 
-    No batch norm in D, where the paper has weight norm: with it MNIST ended in grain (docs/log.md).
+    No batch norm in D, where the paper has weight norm: with it MNIST ended in grain
+    (docs/log/minibatch-and-batch-norm.md).
     """
     adam = Adam(lr=3e-4, beta1=0.5)
     judge = DCGANDiscriminator(norm="none", minibatch="discrimination", kernels=100)

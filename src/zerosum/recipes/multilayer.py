@@ -56,7 +56,8 @@ def mlp() -> Recipe:
 def mlp_keras() -> Recipe:
     """Fully connected GAN in the Keras manner: ReLU, Glorot, Adam for D, RMSprop for G, Keras' constants.
 
-    The tutorial it comes from names no learning rate; on MNIST the pair collapses at each that was tried (docs/log.md).
+    The tutorial it comes from names no learning rate; on MNIST the pair collapses at each that was tried
+    (docs/log/mlp-keras.md).
     """
     sizes = (
         MLPGenerator(widths=(128, 256, 512, 1024), activation="relu"),
@@ -79,7 +80,8 @@ def cgan() -> Recipe:
     """Conditional GAN: both networks are told the class (Mirza & Osindero 2014), on the pair `mlp`.
 
     The discriminator sees it as an embedding as long as the image: ten numbers beside 784 pixels are overlooked for
-    long (docs/log.md). In the paper classes get a layer of their own. Adam 2e-4 with beta1 0.5 stands for its SGD.
+    long (docs/log/one-hot-class.md). In the paper classes get a layer of their own. Adam 2e-4 with beta1 0.5 stands for
+    its SGD.
     """
     adam = Adam(lr=2e-4, beta1=0.5)
     sizes = MLPGenerator(labels="concat"), MLPDiscriminator(labels="embed")

@@ -47,7 +47,7 @@ def r3gan_small() -> Recipe:
     """R3GAN for a CPU: 64 channels that halve from 8 pixels on, one block a stage, no augmentation, lazy penalties.
 
     Learning rates are twelve times its authors', for batches of 64 and few updates, and images end in a tanh that
-    pixels come back from (docs/log.md).
+    pixels come back from (docs/log/r3gan-black-images.md).
     """
     pair_fields = (
         f"{player}.{field}"

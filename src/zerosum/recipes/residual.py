@@ -22,7 +22,7 @@ from zerosum.recipes.building import AVERAGE, BRISK, LONG, SMALL, pair, small
 from zerosum.recipes.recipe import Recipe, recipe
 from zerosum.regularizers import ALR, BCR, CR, ZCR, LeCam, Orthogonal
 
-NARROW = (  # BigGAN's networks for a CPU, and rates at which so narrow a discriminator lives: docs/log.md
+NARROW = (  # BigGAN's networks for a CPU, and rates at which so narrow a discriminator lives: docs/log/narrow-biggan.md
     *("generator.channels=16", "discriminator.channels=16", "generator.half_life=10k", "discriminator_updates=2"),
     *("generator.lr=5e-4", "discriminator.lr=1e-3", "generator.schedule=linear", "discriminator.schedule=linear"),
 )
@@ -180,7 +180,7 @@ def biggan_small() -> Recipe:
     """BigGAN for a CPU: 16 channels, batches of 64, the generator's learning rate half of the discriminator's.
 
     Both are higher than published and fall to 0. At equal rates that do not fall its narrow discriminator dies
-    (docs/log.md).
+    (docs/log/narrow-biggan.md).
     """
     attention = "generator.attention=16", "discriminator.attention=16"
     return small(biggan(), *NARROW, *attention)

@@ -24,8 +24,8 @@ from zerosum.regularizers import R1, PathLength
 SMALL = (
     *(f"{player}.{field}" for player in ("generator", "discriminator") for field in ("channels=64", "halve_above=8")),
     *("generator.style=64", "generator.mapping=2", "latent.size=64", "generator.half_life=10k", "generator.ramp=0.05"),
-    "generator.output=tanh",  # linear collapses on MNIST: docs/log.md
-    *("generator.lr=8e-3", "discriminator.lr=9.4e-3"),  # 1e-2, lazy: docs/log.md
+    "generator.output=tanh",  # linear collapses on MNIST: docs/log/linear-output.md
+    *("generator.lr=8e-3", "discriminator.lr=9.4e-3"),  # 1e-2, lazy: docs/log/linear-output.md
 )
 
 
