@@ -12,7 +12,7 @@ from zerosum.data import Preparation, decode, open_data
 from zerosum.recipes import read_recipe
 from zerosum.runs import early, opening, pictures, session
 from zerosum.runs.evaluate import evaluate
-from zerosum.runs.sample import draft, pictured, write_samples
+from zerosum.runs.sample import draft, pictured, write
 
 RANDOM = np.random.default_rng(0)
 
@@ -105,9 +105,9 @@ def test_any_channels_and_rectangles_train_sample_and_are_judged(trained):
     assert "pictures: sheets show the first 3 of 5 channels" in open_data(place / "cells.npy").notes
     assert pictured(draft(run.path), "s.png") == "pictures of the first 3 of 5 channels (FILE.npz holds all)"
     assert pictured(draft(run.path), "s.npz") == ""
-    write_samples(run.path, place / "s.npz", count=20)
+    write(draft(run.path, count=20), place / "s.npz")
     assert np.load(place / "s.npz")["images"].shape == (20, 8, 12, 5)
-    for picture in (*(run.path / "samples").glob("*.png"), write_samples(run.path, place / "s.png", count=4)):
+    for picture in (*(run.path / "samples").glob("*.png"), write(draft(run.path, count=4), place / "s.png")):
         assert mode_of(picture) == "RGB"
     (record,) = evaluate(place / "s.npz", data=place / "cells.npy", metrics="sliced-wasserstein")
     assert record.value > 0

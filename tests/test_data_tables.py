@@ -9,7 +9,7 @@ from zerosum.core.errors import DataError
 from zerosum.data import Preparation, Units, open_data
 from zerosum.runs import pictures, session
 from zerosum.runs.evaluate import evaluate
-from zerosum.runs.sample import write_samples
+from zerosum.runs.sample import draft, write
 
 RANDOM = np.random.default_rng(0)
 
@@ -175,12 +175,12 @@ def test_a_table_trains_samples_and_is_judged_in_its_own_units(trained):
     assert points.shape == (400, 3)
     assert (np.abs(points.mean(0) - table.mean(0)) < 20 * table.std(0)).all()
     assert points[:, 0].std() > 0.5  # of networks' units it would be below
-    write_samples(run.path, place / "s.csv", count=5)
+    write(draft(run.path, count=5), place / "s.csv")
     rows = (place / "s.csv").read_text().splitlines()
     assert rows[0] == "mass,drift,count"
     assert np.allclose(np.array([row.split(",") for row in rows[1:]], float), run.sample(5), rtol=1e-6)
-    write_samples(run.path, place / "s.npz", count=400)
-    write_samples(run.path, place / "s.png", count=400)
+    write(draft(run.path, count=400), place / "s.npz")
+    write(draft(run.path, count=400), place / "s.png")
     assert np.allclose(np.load(place / "s.npz")["points"], points)
     resumed = session.resume(run.path, quiet=True)
     assert resumed.finished

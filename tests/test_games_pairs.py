@@ -39,7 +39,7 @@ from zerosum.regularizers import (
     SuccessiveConsistency,
 )
 from zerosum.runs.generator import Generator, load_generator, save_generator
-from zerosum.runs.sample import write_samples
+from zerosum.runs.sample import draft, write
 
 ADAM = Adam(lr=1e-3, beta1=0.0, beta2=0.9)
 SPACE = Space((1, 8, 8), 5, 10)
@@ -485,7 +485,7 @@ def test_the_class_that_is_asked_for_is_that_of_the_source(file, digits, tmp_pat
     pixels = ((given + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
     assert [rows[image.numpy().tobytes()] for image in pixels] == [7] * 30
     assert len({image.numpy().tobytes() for image in pixels}) == 4
-    with np.load(write_samples(file, tmp_path / "seven.npz", count=5, label="7")) as found:
+    with np.load(write(draft(file, count=5, label="7"), tmp_path / "seven.npz")) as found:
         assert found["images"].shape == (5, 8, 8, 1)
         assert found["labels"].tolist() == [7] * 5
 

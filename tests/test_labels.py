@@ -16,7 +16,7 @@ from zerosum.recipes import read_recipe
 from zerosum.runs.drawing import classes_shown
 from zerosum.runs.evaluate import with_shares
 from zerosum.runs.generator import Generator, find_label, load_generator, save_generator
-from zerosum.runs.sample import write_samples
+from zerosum.runs.sample import draft, write
 
 LABELS = ["generator.labels=concat", "discriminator.labels=concat"]
 
@@ -118,7 +118,7 @@ def test_a_file_of_an_earlier_version_knows_no_shares(lopsided, tmp_path):
 
 
 def test_an_npz_of_samples_names_its_classes(lopsided, tmp_path):
-    write_samples(lopsided.path, tmp_path / "s.npz", count=4)
+    write(draft(lopsided.path, count=4), tmp_path / "s.npz")
     with np.load(tmp_path / "s.npz") as file:
         assert file["classes"].tolist() == ["3", "7"]
         assert file["labels"].tolist() == [0, 1, 0, 1]

@@ -213,9 +213,9 @@ def test_arrays_and_files_are_written_while_samples_are_made(place, tmp_path, mo
 
     expected = sample.draft(place, count=40).render()
     monkeypatch.setattr(sample.Draft, "render", whole)
-    found = arrays(sample.write_samples(place, tmp_path / "s.npz", count=40))["images"]
+    found = arrays(sample.write(sample.draft(place, count=40), tmp_path / "s.npz"))["images"]
     assert np.array_equal(found, expected)
-    sample.write_samples(place, f"{tmp_path}/files/", count=40)
+    sample.write(sample.draft(place, count=40), f"{tmp_path}/files/")
     with Image.open(tmp_path / "files" / "000039.png") as last:
         assert np.array_equal(np.asarray(last), expected[39, :, :, 0])
 
@@ -240,7 +240,7 @@ def test_blocks_leave_the_distribution_as_it_is(tmp_path, latent):
 
 @pytest.mark.parametrize(("form", "kind"), [(".gif", "GIF"), (".webp", "WEBP"), (".apng", "PNG")])
 def test_moving_pictures_are_looped_and_show_every_frame(place, tmp_path, form, kind):
-    path = sample.write_samples(place, tmp_path / f"way{form}", count=3, interpolate=4)
+    path = sample.write(sample.draft(place, count=3), tmp_path / f"way{form}", 4)
     expected = sample.draft(place, count=3).walk(4, around=True).render()
     with Image.open(path) as moving:
         assert moving.format == kind
@@ -256,7 +256,7 @@ def test_moving_pictures_are_looped_and_show_every_frame(place, tmp_path, form, 
 
 
 def test_a_png_of_a_way_has_a_row_for_each_pair(place, tmp_path):
-    path = sample.write_samples(place, tmp_path / "way.png", count=3, interpolate=5)
+    path = sample.write(sample.draft(place, count=3), tmp_path / "way.png", 5)
     with Image.open(path) as picture:
         assert picture.size == (5 * 66 + 2, 2 * 66 + 2)
         shown = np.asarray(picture)
@@ -266,7 +266,7 @@ def test_a_png_of_a_way_has_a_row_for_each_pair(place, tmp_path):
 
 
 def test_frames_are_arrays_and_files_too(conditional, tmp_path):
-    found = arrays(sample.write_samples(conditional, tmp_path / "way.npz", count=3, interpolate=4))
+    found = arrays(sample.write(sample.draft(conditional, count=3), tmp_path / "way.npz", 4))
     assert found["images"].shape == (12, 8, 8, 1)
     assert found["labels"].tolist() == [0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 0, 0]
     assert call("sample", conditional, "-n", 3, "--interpolate", 4, "-o", f"{tmp_path}/files/").exit_code == 0
@@ -275,12 +275,12 @@ def test_frames_are_arrays_and_files_too(conditional, tmp_path):
 
 
 def test_points_go_through_latents_as_arrays_only(points, tmp_path):
-    found = arrays(sample.write_samples(points, tmp_path / "way.npz", count=3, interpolate=4))
+    found = arrays(sample.write(sample.draft(points, count=3), tmp_path / "way.npz", 4))
     assert found["points"].shape == (12, 2)
     for out, interpolate in (("way.gif", 4), ("way.png", 4), ("files/", None)):
         with pytest.raises(RunError, match=r"points have no files of their own; use --out FILE\.npz"):
-            sample.write_samples(points, f"{tmp_path}/{out}", interpolate=interpolate)
-    assert sample.write_samples(points, tmp_path / "s.png").exists()
+            sample.write(sample.draft(points), f"{tmp_path}/{out}", interpolate)
+    assert sample.write(sample.draft(points), tmp_path / "s.png").exists()
 
 
 def test_colours_move_as_colours(tmp_path):
@@ -332,7 +332,7 @@ def test_without_ffmpeg_other_forms_are_offered(place, tmp_path, monkeypatch):
     (tmp_path / "ffmpeg").write_text("#!/bin/sh\necho no such encoder >&2; exit 3\n")
     (tmp_path / "ffmpeg").chmod(0o755)
     with pytest.raises(RunError, match=r"ffmpeg cannot write \.mp4 here \(no such encoder\); use FILE\.webp"):
-        sample.write_samples(place, tmp_path / "w.mp4", count=2, interpolate=3)
+        sample.write(sample.draft(place, count=2), tmp_path / "w.mp4", 3)
 
 
 # ---------------------------------------------------------------------- classes on the way
@@ -653,7 +653,7 @@ def test_a_wrong_command_exits_2_and_writes_nothing(place, tmp_path, monkeypatch
 def test_a_place_that_cannot_be_written_is_named(place, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"cannot write .*choose another --out"):
-        sample.write_samples(place, tmp_path / "file" / "s.npz", count=2)
+        sample.write(sample.draft(place, count=2), tmp_path / "file" / "s.npz")
 
 
 def test_numbers_of_samples_have_defaults(place, tmp_path):

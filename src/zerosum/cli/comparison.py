@@ -49,8 +49,7 @@ def compare(
     from zerosum.runs import code
     from zerosum.runs.compare import Comparison
 
-    for file in use or []:
-        usercode.use(file)
+    usercode.use(*use or ())
     for run in runs if trust else []:
         code.try_load(run, trust=True)
     comparison = Comparison.of(runs, metric or ())

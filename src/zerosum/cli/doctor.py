@@ -25,8 +25,7 @@ def doctor(
     from zerosum.core import usercode
     from zerosum.runs import code, health
 
-    for file in use or []:
-        usercode.use(file)
+    usercode.use(*use or ())
     code.try_load(run, trust=trust)
     course = health.read_course(run)
     findings = health.replay(course)

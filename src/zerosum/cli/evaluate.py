@@ -59,8 +59,7 @@ def evaluate(
     from zerosum.runs import evaluate as judging
     from zerosum.runs.progress import Display
 
-    for file in use or []:
-        usercode.use(file)
+    usercode.use(*use or ())
     display = Display(quiet)
     found = judging.evaluate(
         place,

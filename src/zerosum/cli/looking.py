@@ -86,8 +86,7 @@ def sample(
     from zerosum.runs.environment import choose_device, use_threads
     from zerosum.runs.neighbours import own_data, write_neighbours
 
-    for file in use or []:
-        usercode.use(file)
+    usercode.use(*use or ())
     if neighbours is not None and interpolate is not None:
         raise RunError("--neighbours and --interpolate exclude each other; give one")
     if data is not None and neighbours != "own":
@@ -136,8 +135,7 @@ def report(run: Annotated[str, typer.Argument(help="A run directory.")], use: Us
     from zerosum.runs.directory import RunDirectory
     from zerosum.runs.report import write_report
 
-    for file in use or []:
-        usercode.use(file)
+    usercode.use(*use or ())
     code.try_load(run, trust=trust)
     say(f"report: {write_report(RunDirectory.open(run))}")
 

@@ -27,8 +27,7 @@ def listing(kind: str | None, use: Iterable[str]) -> Listing:
     Raises:
         RecipeError: there is no such kind.
     """
-    for file in use:
-        usercode.use(file)
+    usercode.use(*use)
     kinds = [one for one in registry.kinds() if one not in HIDDEN] if kind is None else [kind.rstrip("s")]
     return {one: [(name, registry.summary(part)) for name, part in registry.shelf(one).items()] for one in kinds}
 
@@ -51,8 +50,7 @@ def print_description(name: str, use: Iterable[str]) -> None:
     Raises:
         RecipeError: nothing is called so.
     """
-    for file in use:
-        usercode.use(file)
+    usercode.use(*use)
     found = [(kind, registry.shelf(kind)[name]) for kind in registry.kinds() if name in registry.shelf(kind)]
     if not found:
         known = [one for kind in registry.kinds() for one in registry.shelf(kind)]

@@ -39,10 +39,10 @@ class UnknownPartError(RecipeError):
 
 
 class DataError(ZerosumError):
-    """Data that cannot be found, read or used; names from archives and files are written out, see `plain`."""
+    """Data that cannot be found, read or used; names from archives and files are written out, see `printable`."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(plain(text))
+        super().__init__(printable(text))
 
 
 class RunError(ZerosumError):
@@ -69,7 +69,7 @@ SHOWN = 80  # characters
 LONGEST = 3_000  # characters of a text that others had a hand in
 
 
-def plain(text: str) -> str:
+def printable(text: str) -> str:
     """Text fit for a terminal: as `visible`, and not too long."""
     text = text if len(text) <= LONGEST else f"{text[: LONGEST - 400]} ... {text[-300:]}"
     return visible(text)

@@ -13,13 +13,17 @@ from zerosum.core.errors import RecipeError
 _used: set[str] = set()  # sha256 of every file that was run
 
 
-def use(path: str | Path) -> None:
-    """Run a user's Python file so that the parts it registers can be named.
+def use(*paths: str | Path) -> None:
+    """Run Python files of a user so that the parts they register can be named.
 
     Raises:
-        RecipeError: the file is missing, fails to run, or registers a name that is taken.
+        RecipeError: a file is missing, fails to run, or registers a name that is taken.
     """
-    path = Path(path)
+    for path in map(Path, paths):
+        _use(path)
+
+
+def _use(path: Path) -> None:
     if not path.is_file() or path.suffix != ".py":
         raise RecipeError(f"--use {path}: there is no such Python file (.py)")
     try:

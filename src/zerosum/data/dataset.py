@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from zerosum.core.download import Report, cache_folder, silent
-from zerosum.core.errors import DataError, plain
+from zerosum.core.errors import DataError, printable
 from zerosum.data import classes as classing
 from zerosum.data.cache import decoded
 from zerosum.data.contents import Decoded
@@ -160,9 +160,9 @@ def _split(
         train,
         held_out,
         _fingerprint(parts),
-        tuple(map(plain, made.skipped)),
+        tuple(map(printable, made.skipped)),
         own_split=made.held_out is not None,
-        notes=tuple(map(plain, (*notes, *scale))),
+        notes=tuple(map(printable, (*notes, *scale))),
         size=made.size,
         units=units,
         rendering="" if values.ndim == 2 else rendering,

@@ -171,7 +171,7 @@ def _of_json(text: str) -> Entries:
         isinstance(row, (list, tuple)) and len(row) == 2 and isinstance(row[0], str) for row in rows
     ):
         raise _UnusableError("has a list `labels` that is not made of [file, label]")
-    return [(_plain(file), _class(label)) for file, label in rows]
+    return [(_as_posix(file), _class(label)) for file, label in rows]
 
 
 def _class(label: Any) -> str:
@@ -207,7 +207,7 @@ def _of_table(text: str, delimiter: str) -> Entries:
         _refuse_captions([row[label] for row in rows[header:] if len(row) == 2])
     elif file is None:
         file = int(label == 0)
-    return [(_plain(row[file]), row[label].strip()) for row in rows[header:] if len(row) > max(file, label)]
+    return [(_as_posix(row[file]), row[label].strip()) for row in rows[header:] if len(row) > max(file, label)]
 
 
 def _refuse_captions(texts: list[str]) -> None:
@@ -222,6 +222,6 @@ def _delimiter(line: str) -> str:
     return max(",;\t", key=line.count)
 
 
-def _plain(file: str) -> str:
+def _as_posix(file: str) -> str:
     """A path as archives write it."""
     return PurePosixPath(file.strip().replace("\\", "/")).as_posix()

@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from zerosum.runs.outputs import MARK
-from zerosum.runs.pictures import enlarge, plain
+from zerosum.runs.pictures import enlarge, to_pillow
 
 Array = np.ndarray
 FORMS = {".gif": "GIF", ".webp": "WEBP", ".apng": "PNG"}  # endings, as Pillow calls them
@@ -78,7 +78,7 @@ def _way(count: int, frames: int, *, around: bool) -> tuple[Tensor, Tensor, Tens
 
 def encode(images: Array, form: str) -> bytes:
     """A moving picture of uint8 images `[F, H, W, C]`, looped for ever, as the bytes of a file with that ending."""
-    first, *others = (plain(image) for image in enlarge(images, 256))
+    first, *others = (to_pillow(image) for image in enlarge(images, 256))
     file = io.BytesIO()
     first.save(file, FORMS[form], save_all=True, append_images=others, duration=PAUSE, loop=0, **_comment(form))
     return file.getvalue()

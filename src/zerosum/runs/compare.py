@@ -15,7 +15,7 @@ from typing import Any
 
 from zerosum.core.errors import DamagedError, RunError, nearest
 from zerosum.runs.entry import At, Column, Entry
-from zerosum.runs.estimate import plain, write
+from zerosum.runs.estimate import entries, write
 from zerosum.runs.group import Group, names
 from zerosum.runs.verdict import direction, method
 
@@ -167,8 +167,8 @@ class Comparison:
             "seeds": group.seeds,
             "runs": runs,
             "hardware": group.hardware,
-            "seconds": plain(group.clock("seconds")),
-            "images_per_second": plain(group.clock("speed")),
+            "seconds": entries(group.clock("seconds")),
+            "images_per_second": entries(group.clock("speed")),
             "metrics": [self._cell(group, column, at) for column in self.columns if column in group.columns],
         }
 
@@ -177,7 +177,7 @@ class Comparison:
             "metric": column.metric,
             "protocol": json.loads(column.protocol),
             "higher_is_better": self.better(column),
-            **{one: plain(group.estimate(column, one)) | {"images": group.reached(column, one)} for one in at},
+            **{one: entries(group.estimate(column, one)) | {"images": group.reached(column, one)} for one in at},
         }
 
 

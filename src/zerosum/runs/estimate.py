@@ -51,8 +51,8 @@ def half_width(values: Sequence[float]) -> float | None:
     return float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
 
 
-def plain(estimate: Estimate | None) -> dict[str, Any]:
-    """An estimate as plain values; nothing for none."""
+def entries(estimate: Estimate | None) -> dict[str, Any]:
+    """What an object says of an estimate; nothing for none."""
     return {} if estimate is None else {**asdict(estimate), "n": len(estimate.values)}
 
 

@@ -136,7 +136,7 @@ def sheet(samples: Array, columns: int | None = None, ranges: Ranges | None = No
     return draw(samples, ranges=ranges)
 
 
-def plain(image: Array) -> Image.Image:
+def to_pillow(image: Array) -> Image.Image:
     """A Pillow image of a uint8 image [H, W, C]: grey, grey with transparency, colour, colour with it; see `seen`."""
     image = seen(image[None])[0]
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
@@ -146,7 +146,7 @@ def encode(image: Array) -> bytes:
     """PNG bytes of a uint8 image [H, W, C]; equal for equal pixels."""
     file, comment = io.BytesIO(), PngInfo()
     comment.add_text("Comment", MARK.decode())
-    plain(image).save(file, "PNG", pnginfo=comment)
+    to_pillow(image).save(file, "PNG", pnginfo=comment)
     return file.getvalue()
 
 

@@ -16,44 +16,10 @@ from zerosum.runs.archives import Growing, write_npz
 from zerosum.runs.draft import Draft, draft, load_latents
 from zerosum.runs.folders import class_folders
 
-__all__ = ["Draft", "draft", "load_latents", "pictured", "save_latents", "write", "write_samples"]
+__all__ = ["Draft", "draft", "load_latents", "pictured", "save_latents", "write"]
 
 Array = np.ndarray
 MOVING = (*animation.FORMS, ".mp4")
-
-
-def write_samples(
-    place: str | Path,
-    out: str | Path,
-    *,
-    count: int | None = None,
-    seed: int | None = None,
-    label: str | None = None,
-    latent: str | None = None,
-    truncation: float | None = None,
-    latents: str | Path | None = None,
-    start: int = 0,
-    interpolate: int | None = None,
-    overwrite: bool = False,
-    report: Report = silent,
-) -> Path:
-    """Draw samples from a run or generator file and write them; return where. See `draft` and `write`.
-
-    Raises:
-        RunError: no generator, options that do not fit it or each other, or a form that cannot be written.
-        RecipeError: there is no such latent.
-    """
-    drawn = draft(
-        place,
-        count=count,
-        seed=seed,
-        label=label,
-        latent=latent,
-        truncation=truncation,
-        latents=latents,
-        start=start,
-    )
-    return write(drawn, out, interpolate, report, overwrite=overwrite)
 
 
 def save_latents(path: str | Path, drawn: Draft, *, overwrite: bool = False) -> None:

@@ -72,8 +72,7 @@ def train(
         ZerosumError: of the kind that fits; nothing is written unless the training could begin.
     """
     display = Display(quiet)
-    for file in use:
-        usercode.use(file)
+    usercode.use(*use)
     data = data if data is ... else kept(data)
     start = None if start_from is None else starting.find_start(start_from, display.warn)
     chosen = fill_in(recipe or ("dcgan" if start is None else start.recipe()), settings, images, seed)
@@ -147,8 +146,7 @@ def resume(
         DataError: the data are not where they were.
     """
     display = Display(quiet)
-    for file in use:
-        usercode.use(file)
+    usercode.use(*use)
     run = RunDirectory.open(place)
     code.load(place, trust=trust)
     if held := code.withheld(place):

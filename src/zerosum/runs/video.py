@@ -12,7 +12,7 @@ import numpy as np
 from zerosum.core.errors import RunError
 from zerosum.runs.animation import PAUSE
 from zerosum.runs.outputs import MARK
-from zerosum.runs.pictures import enlarge, plain
+from zerosum.runs.pictures import enlarge, to_pillow
 
 Array = np.ndarray
 CODECS = (  # some builds of ffmpeg come without the first
@@ -44,7 +44,8 @@ def encode(images: Array) -> bytes:
     Raises:
         RunError: there is no ffmpeg, or it fails.
     """
-    program, frames = find(), _even(np.stack([np.asarray(plain(one).convert("RGB")) for one in enlarge(images, 256)]))
+    colours = [np.asarray(to_pillow(one).convert("RGB")) for one in enlarge(images, 256)]
+    program, frames = find(), _even(np.stack(colours))
     height, width = frames.shape[1:3]
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(1000 // PAUSE), "-i", "-"]
     with tempfile.TemporaryDirectory() as folder:

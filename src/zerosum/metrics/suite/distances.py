@@ -21,7 +21,7 @@ ENOUGH = 10_000  # samples that the authors of the distances ask for
 FEWEST = 20  # samples of a side below which a covariance or a mean over pairs is noise
 
 
-def plain(values: Tensor) -> Tensor:
+def as_networks_see(values: Tensor) -> Tensor:
     """Samples as networks see them: images in [-1, 1], points as they are."""
     return values.double() / 127.5 - 1 if values.ndim == 4 else values
 
@@ -146,7 +146,7 @@ class SlicedWasserstein(Metric):
 
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
         """At most `most` samples of each side."""
-        real, fake = (plain(side.first(self.most).values) for side in (evidence.real, evidence.fake))
+        real, fake = (as_networks_see(side.first(self.most).values) for side in (evidence.real, evidence.fake))
         return only(sliced_wasserstein=sliced_wasserstein(real, fake, self.projections, evidence.seed))
 
 
