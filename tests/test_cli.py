@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import tomllib
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import zerosum
+from tests.advice import foreign
 from tests.small import EAGER, words
 from zerosum.cli.main import app
 from zerosum.core.errors import RecipeError
@@ -182,6 +184,21 @@ def test_a_recipe_file_is_a_recipe(run, tmp_path):
     assert (out / "generator.safetensors").read_bytes() == (run / "generator.safetensors").read_bytes()
 
 
+def test_a_recipe_file_or_a_run_is_shown_as_a_named_recipe_is(run, tmp_path):
+    for place in (run / "recipe.toml", run):
+        shown = call("show", place).stdout
+        assert shown.startswith(f"# recipe mlp, as {place} has it\n")
+        assert tomllib.loads(shown) == tomllib.loads((run / "recipe.toml").read_text())
+        assert "batch = 16  # real images in each update of the discriminator" in shown
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text((run / "recipe.toml").read_text().replace("batch = 16", "batch = 0"))
+    for place, fault in ((wrong, "batch: 0 must be at least 1"), (tmp_path / "none.toml", "none.toml")):
+        shown, trained = call("show", place), call("train", "--recipe", place, "--out", tmp_path / "new")
+        assert shown.exit_code == trained.exit_code == 2
+        assert fault in shown.stderr
+        assert shown.stderr == trained.stderr
+
+
 def test_report_is_written_again(run):
     (run / "report.html").unlink()
     assert call("report", run).exit_code == 0
@@ -220,6 +237,7 @@ WRONG = {
     "no generator": (["sample", "nowhere"], "nowhere: there is no such run or generator file"),
     "no file to use": (["train", "--use", "none.py"], "--use none.py: there is no such Python file"),
     "unknown kind": (["ls", "optimiser"], "did you mean 'optimizer'"),
+    "no recipe file": (["show", "none.toml"], "none.toml"),
     "unknown name": (["show", "wgangp"], "did you mean 'wgan-gp'"),
     "schedule after the end": (["train", "generator.schedule=linear:start=5k", "--images", "4k"], "generator.schedule"),
 }
@@ -234,6 +252,42 @@ def test_a_wrong_command_exits_2_with_one_helpful_message(name, tmp_path, monkey
     assert text in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["sample", "report", "doctor", "resume", "compare", "show", "train --from"])
+def test_a_place_that_is_no_run_is_told_apart(run, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for place in ("my photos/cats", "empty", "runs/a", "runs/b", "other"):
+        (tmp_path / place).mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "my photos" / "cats" / "1.jpg")
+    (tmp_path / "other" / "thesis.txt").touch()
+    for name in ("a", "b"):
+        (tmp_path / "runs" / name / "recipe.toml").touch()
+    told = {
+        "my photos": "my photos is {}: it is a folder of images; `zerosum train 'my photos'` trains on it",
+        "empty": "empty is {}: it is empty; `zerosum train --out empty` makes one",
+        "runs": "runs is {}: it is a folder of runs; name one: runs/a, runs/b",
+        "other": "other is {}: it has no recipe.toml",
+    }
+    for place, text in told.items():
+        done = call(*command.split(), place)
+        takes_files = command in ("sample", "train --from")
+        wanted = "neither a run directory nor a generator file" if takes_files else "not a run directory"
+        assert done.exit_code == 2
+        assert text.format(wanted) in " ".join(done.stderr.split())
+
+
+def test_a_run_is_not_resumed_without_images_that_turned_bad(corrupt, tmp_path):
+    bad = (corrupt / "bad.png").read_bytes()
+    Image.new("RGB", (16, 16), "red").save(corrupt / "bad.png")
+    done = call("train", corrupt, "--recipe", "mlp", *SMALL, "--images", 32, "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.stderr
+    (corrupt / "bad.png").write_bytes(bad)
+    done = call("resume", tmp_path / "run", "--images", 64)
+    assert done.exit_code == 2
+    assert "the data changed since this run began, all of which could be read: bad.png: is" in done.stderr
+    assert f"zerosum train --from {tmp_path / 'run'} length=64 --skip-bad" in done.stderr
+    assert not foreign("resume", done.stderr)
 
 
 def test_a_corrupt_image_is_named_and_can_be_skipped(corrupt, tmp_path):
@@ -258,7 +312,8 @@ def test_resume_under_a_changed_recipe_and_in_a_used_directory(run):
     finally:
         directory.release()
     assert done.exit_code == 2
-    assert "is in use by another training" in done.stderr
+    assert "is in use by another training (pid " in done.stderr
+    assert not foreign("resume", done.stderr)
 
 
 def test_samples_cannot_be_written_in_an_unknown_form(run, tmp_path):

@@ -412,7 +412,7 @@ def test_runs_that_cannot_be_read_are_named_and_left_out(tmp_path, file, content
     assert "b  " in done.stdout
     done = call("compare", tmp_path, well)
     assert done.exit_code == 2
-    assert "is not a run directory (it has no recipe.toml)" in done.stderr
+    assert "is not a run directory: it is a folder of runs; name one: " in done.stderr
 
 
 def test_odd_facts_of_a_machine_keep_no_runs_from_being_compared(tmp_path):

@@ -226,7 +226,7 @@ def test_bad_image_is_named_with_the_way_out(tmp_path, kind, size):
     data, reason = BAD[kind]
     root = folder(tmp_path / "pets", PETS | {"dogs/bad.png": data})
     preparation = Preparation(size=size, channels="3")
-    with pytest.raises(DataError, match=rf"^dogs/bad.png: .*{reason}.*leave such files out with --skip-bad$"):
+    with pytest.raises(DataError, match=rf"^dogs/bad.png: .*{reason}.*leave them out with --skip-bad$"):
         open_data(root, preparation)
     for _ in range(2):  # decoded, then from the cache
         found = open_data(root, preparation, skip_bad=True)

@@ -92,6 +92,23 @@ def test_a_second_signal_ends_a_long_first_update_at_once(tmp_path):
     assert said.split("\n") == ["", "stopped at once; nothing more was saved; go on with: zerosum resume run", ""]
 
 
+EARLY = ("zerosum.cli", "typer", "zerosum.core.interrupt")  # modules, as they are loaded
+
+
+@pytest.mark.parametrize("module", EARLY)
+def test_ctrl_c_while_the_command_still_loads_is_one_sentence(module):
+    words, said = [sys.executable, "-X", "importtime", "-m", "zerosum", "ls"], []
+    with subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        for line in process.stderr:
+            if not line.startswith("import time:"):
+                said.append(line)
+            elif line.split("|")[-1].strip() == module:
+                process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 130
+        assert process.stdout.read() == ""
+    assert said == [f"{interrupt.AT_ONCE}\n"]
+
+
 @pytest.mark.parametrize(("numbers", "status"), [
     ((signal.SIGINT, signal.SIGINT), [130]),
     ((signal.SIGTERM, signal.SIGINT), [130]),

@@ -14,7 +14,7 @@ from zerosum.metrics import ClassPCAGaussian, frechet_distance
 from zerosum.metrics.suite import FD, KID
 from zerosum.recipes import Judging
 from zerosum.runs.judge import Judge
-from zerosum.runs.record import Record, doubt
+from zerosum.runs.record import Judgement, Record, doubt
 
 
 @pytest.fixture(autouse=True)
@@ -209,7 +209,7 @@ def test_a_metric_that_lacks_something_says_what(digits):
 def test_without_held_out_samples_there_is_no_such_split():
     everything = open_data("digits", Preparation(held_out=0))
     assert judge(everything).split == "half"
-    with pytest.raises(RecipeError, match=r"digits has no held-out samples; take held_out=0.1, or judge.split=train"):
+    with pytest.raises(RecipeError, match=r"digits has no held-out samples; train with held_out"):
         judge(everything, "split=held-out")
     ours = judge(everything, "metrics=ct")
     fake = ours.see(*copies(everything, everything.train[:100]))
@@ -328,3 +328,30 @@ def test_nothing_is_extracted_where_no_metric_needs_it(digits, monkeypatch):
     (record,) = alone.judge(alone.see(values, labels))
     assert (record.value, record.floor) == (wanted.value, wanted.floor)
     assert record.baseline == wanted.baseline
+
+
+def test_a_reason_is_told_once_with_all_metrics_that_it_is_of():
+    def record(metric, *warnings):
+        return Record(metric, 1.0, None, False, None, None, None, {}).warned([*warnings])
+
+    worse, few = "no better than the baseline", "90 samples, and the distance is biased upwards below about 10,000"
+    found = Judgement(
+        [record("fd", few, worse), record("kid", worse), record("is", "90 samples, and the score grows"), record("x")],
+        {
+            "ct": "needs 63 samples on each side; there are 45 generated, 45 real",
+            "fd-infinity": "needs 5,000 samples on each side; there are 45 generated, 45 real",
+            "lpips": "needs 63 samples on each side; there are 45 generated, 45 real",
+            "classes": "needs class probabilities; name an extractor that knows classes",
+            "modes": "needs 63 held-out samples; there are 12",
+        },
+    )
+    assert found.cautions() == [
+        "there are 90 samples: fd (the distance is biased upwards below about 10,000), is (the score grows)",
+        "fd, kid: no better than the baseline",
+    ]
+    assert found.left_out() == [
+        "there are 45 generated, 45 real: ct, lpips (needs 63 samples on each side), "
+        "fd-infinity (needs 5,000 samples on each side)",
+        "classes: needs class probabilities; name an extractor that knows classes",
+        "modes: needs 63 held-out samples; there are 12",
+    ]

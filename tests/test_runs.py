@@ -3,6 +3,7 @@
 import errno
 import itertools
 import json
+import os
 import re
 import signal
 import threading
@@ -24,6 +25,7 @@ from zerosum.latents import Truncated
 from zerosum.recipes import read_recipe
 from zerosum.runs import checkpoint, drawing, failures, moments, plan, rehearsal, saving, session, training
 from zerosum.runs.decisions import decisions
+from zerosum.runs.directory import RunDirectory
 from zerosum.runs.entry import Entry
 from zerosum.runs.generator import load_generator, with_latent
 from zerosum.runs.judge import Judge
@@ -143,6 +145,15 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path, monkeypatch
     expected, found = contents(peace), contents(war)
     assert expected.keys() == found.keys()
     assert [key for key in expected if expected[key] != found[key]] == []
+
+
+@pytest.mark.parametrize("quick", [2.0, 0.0])
+def test_a_stopped_training_draws_once_more_where_that_is_quick(tmp_path, monkeypatch, quick):
+    monkeypatch.setattr(drawing, "QUICK", quick)
+    stop_at(monkeypatch, 250)
+    run = short(tmp_path / "run", "mlp", "samples=400")
+    assert not run.finished
+    assert list(RunDirectory(run.path).pictures()) == ([0, 256] if quick else [0])
 
 
 def test_a_run_that_died_before_its_first_checkpoint_starts_again(tmp_path, monkeypatch):
@@ -270,10 +281,24 @@ def test_a_directory_in_use_is_refused(tmp_path):
     directory = training.RunDirectory(run.path)
     directory.hold()
     try:
-        with pytest.raises(RunError, match="is in use by another training"):
+        with pytest.raises(RunError, match=rf"is in use by another training \(pid {os.getpid()} on .*\); wait until"):
+            zerosum.resume(run.path, images=960, quiet=True)
+        assert Entry.read(run.path).state == "training"
+        directory.holder.write_text("pid 1 on x\x1b[2J")
+        with pytest.raises(RunError, match="is in use by another training; wait until"):
             zerosum.resume(run.path, images=960, quiet=True)
     finally:
         directory.release()
+    assert not directory.holder.exists()
+
+
+def test_a_run_that_cannot_be_written_is_not_sent_to_another_place(tmp_path):
+    run = short(tmp_path / "run", "mlp")
+    (run.path / ".holder").mkdir()
+    with pytest.raises(RunError, match=r"cannot write .*make it writable, or resume a copy of the run$"):
+        zerosum.resume(run.path, images=960, quiet=True)
+    with RunDirectory(run.path).lock:  # which the attempt has left
+        pass
 
 
 def test_an_existing_place_is_refused_before_anything_happens(tmp_path):

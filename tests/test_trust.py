@@ -85,6 +85,9 @@ def commands(run, out):
     yield True, ["evaluate", run, "--count", 40, "--metrics", "sliced-wasserstein", "--quiet"]
     yield True, ["resume", run, "--quiet"]
     yield True, ["train", "digits", "--recipe", run / "recipe.toml", "--out", out / "new", "--quiet"]
+    yield True, ["train", "--from", run, "--images", 32, "--out", out / "taken", "--quiet"]
+    yield True, ["train", "--from", run / "generator.safetensors", "--images", 32, "--out", out / "taken", "--quiet"]
+    yield True, ["show", run]
     yield False, ["report", run]
     yield False, ["doctor", run]
     yield False, ["doctor", run, "--json"]
@@ -101,7 +104,7 @@ def test_no_command_runs_what_came_with_a_run(stranger, tmp_path):
         assert "Traceback" not in done.stderr
         if needed:
             assert "there is no objective 'strange-one'" in done.stderr or arguments[0] == "resume"
-        if needed and arguments[0] != "train":
+        if needed and "--recipe" not in arguments:
             for words in ("x.py", f"sha256 {digest}", "--trust", "--use FILE", "trust=True"):
                 assert words in done.stderr, arguments
 
@@ -119,13 +122,33 @@ def test_python_runs_nothing_either(stranger):
     assert marker.exists()
 
 
-@pytest.mark.parametrize("place", [2, 3])  # evaluate, resume; `sample` below
+@pytest.mark.parametrize("place", [2, 3, 5, 6, 7])  # evaluate, resume, train --from, show; `sample` below
 def test_with_trust_it_runs(stranger, tmp_path, place):
     run, _, marker, _ = stranger
     _, arguments = list(commands(run, tmp_path))[place]
     done = call(*arguments, "--trust")
     assert done.exit_code == 0, done.stderr
     assert marker.exists()
+
+
+def test_a_run_is_taken_over_with_its_code(stranger, tmp_path, monkeypatch):
+    run, file, marker, digest = stranger
+    words = ["train", "--from", run, "--images", 32, "--out", tmp_path / "new", "--quiet"]
+    done = call(*words, "--trust", "--use", file)
+    assert done.exit_code == 0, done.stderr
+    assert [path.name for path in (tmp_path / "new" / "code").iterdir()] == ["x.py"]  # of two that are equal
+    marker.unlink()
+    monkeypatch.delitem(registry._shelf["objective"], "strange-one")
+    usercode._used.discard(digest)  # as in another process, which has the record that the file was copied here
+    done = call("resume", tmp_path / "new", "--images", 48, "--quiet")
+    assert done.exit_code == 0, done.stderr
+    assert marker.exists()
+
+
+def test_trust_needs_a_run_that_is_trusted(tmp_path):
+    done = call("train", "digits", "--trust", "--out", tmp_path / "new")
+    assert done.exit_code == 2
+    assert "allows the Python files of the run that --from names; there is no --from" in done.stderr
 
 
 def test_naming_the_same_file_allows_its_copy(stranger, tmp_path):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from random import Random
 
 import zerosum
 from benchmarks.surfaces.surface import Case, Surface, command, fresh, odd_value, spoil, tamper, to_json
+from tests.markup import whole
 from zerosum.runs import checkpoint
 
 WORDS = (
@@ -15,8 +17,8 @@ WORDS = (
     "checkpoint=64", "judge.count=20", "judge.metrics=sliced-wasserstein", "precision=fp32",
 )  # fmt: skip
 COMMANDS = {  # with weights: quick ones come more often
-    "doctor": 60, "compare": 40, "sample": 40, "python": 40, "show": 10, "report": 4, "evaluate": 3, "resume": 3,
-    "longer": 1,
+    "doctor": 60, "compare": 40, "sample": 40, "python": 40, "show": 10, "report": 6, "page": 6, "evaluate": 3,
+    "resume": 3, "from": 3, "longer": 1,
 }  # fmt: skip
 
 
@@ -36,7 +38,7 @@ class Runs(Surface):
         """One damage, one command."""
         name = random.choices(list(COMMANDS), list(COMMANDS.values()))[0]
         fresh(self.whole, self.run)
-        return Case(f"{name}: {self._damage(random)}", lambda: self._use(name))
+        return Case(f"{name}: {self._damage(random)}", lambda: self._use(name, random))
 
     def _damage(self, random: Random) -> str:
         kind = random.choice(
@@ -90,22 +92,24 @@ class Runs(Surface):
             path.write_bytes(to_json({"manifest": odd_value(random)}))
         return f"{path.parent.name}/manifest.json: {what}"
 
-    def _use(self, name: str) -> None:
-        run, out = self.run, self.folder / "out.npz"
-        out.unlink(missing_ok=True)
-        if name == "sample":
-            command("sample", run, "--count", 2, "--out", out)
-        elif name == "evaluate":
-            command("evaluate", run, "--count", 20, "--metrics", "sliced-wasserstein", "--threads", 1, "--quiet")
-        elif name == "compare":
-            command("compare", run, self.whole)
-        elif name == "resume":
-            command("resume", run, "--quiet", "--threads", 1)
-        elif name == "longer":
-            command("resume", run, "--images", 160, "--quiet", "--threads", 1)
-        elif name == "show":
-            command("show", run / "recipe.toml")
-        elif name == "python":
+    def _use(self, name: str, random: Random) -> None:
+        run, out, new, page = self.run, self.folder / "out.npz", self.folder / "new", self.folder / "page.html"
+        if name == "python":
             assert all("images" in line for line in (*zerosum.Run(run).metrics, *zerosum.Run(run).evaluations))
-        else:
-            command(name, run)
+            return
+        out.unlink(missing_ok=True)
+        shutil.rmtree(new, ignore_errors=True)
+        quick = ("--quiet", "--threads", 1)
+        words: dict[str, tuple[object, ...]] = {
+            "sample": ("sample", run, "--count", 2, "--out", out),
+            "evaluate": ("evaluate", run, "--count", 20, "--metrics", "sliced-wasserstein", *quick),
+            "compare": ("compare", run, self.whole),
+            "page": ("compare", run, self.whole, "--html", page, "--overwrite"),
+            "resume": ("resume", run, *quick),
+            "longer": ("resume", run, "--images", 160, *quick),
+            "from": ("train", "--from", run, "--images", 32, "--out", new, *quick),
+            "show": ("show", random.choice((run, run / "recipe.toml"))),
+        }
+        command(*words.get(name, (name, run)))
+        if name in ("page", "report"):
+            whole((page if name == "page" else run / "report.html").read_text(encoding="utf-8"))

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from typer.testing import CliRunner
 
+from tests.advice import foreign
 from zerosum.cli.main import app
 from zerosum.core.errors import ZerosumError
 
@@ -52,12 +53,15 @@ def command(*arguments: object) -> str:
 
     Raises:
         ZerosumError: it ended with a status that is not 0, with its words.
+        AssertionError: these advise an option that the command lacks.
         Exception: whatever it did not catch.
     """
     done = CliRunner().invoke(app, [str(one) for one in arguments])
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     if done.exit_code:
+        advice = foreign(str(arguments[0]), done.stderr.partition("error: ")[2])
+        assert not advice, f"it advises {advice}, which {arguments[0]} does not have: {done.stderr}"
         raise ZerosumError(done.stderr)
     return done.output
 

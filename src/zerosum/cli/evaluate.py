@@ -107,12 +107,8 @@ def show(found: Judgement) -> None:
         )
     for note in found.notes:
         say(note)
-    warnings: dict[str, list[str]] = {}
-    for one in found:
-        for warning in filter(None, (one.warning or "").split("; ")):
-            warnings.setdefault(warning, []).append(one.metric)
-    for warning, names in warnings.items():
-        say(f"careful, {', '.join(names)}: {warning}")
+    for line in found.cautions():
+        say(f"careful, {line}")
     for line in found.left_out():
         say(f"left out, {line}")
 

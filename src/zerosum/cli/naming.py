@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from zerosum.cli.command import Json, Use, answer, command
+from zerosum.cli.command import Json, Trust, Use, answer, command
 
 
 @command
@@ -27,10 +27,11 @@ def ls(
 
 @command
 def show(
-    name: Annotated[str, typer.Argument(help="A recipe, part or data set.")],
+    name: Annotated[str, typer.Argument(help="A recipe, part or data set; a recipe.toml, or the run that has it.")],
     use: Use = None,
+    trust: Trust = False,
 ) -> None:
-    """Print a recipe or part. Every field has its default and its meaning."""
+    """Print a recipe or part. Every field has its value and its meaning."""
     from zerosum.cli import shelf
 
-    shelf.print_description(name, use or [])
+    shelf.print_description(name, use or [], trust=trust)

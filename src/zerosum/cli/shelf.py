@@ -6,11 +6,12 @@ import dataclasses
 import inspect
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from zerosum import recipes  # noqa: F401  (puts every part on the shelf)
+from zerosum import recipes  # which puts every part on the shelf
 from zerosum.cli.command import sheet, tell
 from zerosum.core import registry, settings, usercode, values
 from zerosum.core.console import visible
@@ -44,15 +45,18 @@ def print_listing(rows: Listing) -> None:
     sheet().print(table)
 
 
-def print_description(name: str, use: Iterable[str]) -> None:
-    """Print every field of what is called `name`, in all kinds that have it.
+def print_description(name: str, use: Iterable[str], *, trust: bool = False) -> None:
+    """Print every field of what is called `name`, in all kinds that have it; else of the recipe of that file or run.
 
     Raises:
-        RecipeError: nothing is called so.
+        RecipeError: nothing is called so, or the recipe has faults.
+        RunError: it is a folder, and no run.
     """
     usercode.use(*use)
     found = [(kind, registry.shelf(kind)[name]) for kind in registry.kinds() if name in registry.shelf(kind)]
-    if not found:
+    if not found and (name.endswith(".toml") or Path(name).is_dir()):
+        print_recipe(name, trust=trust)
+    elif not found:
         known = [one for kind in registry.kinds() for one in registry.shelf(kind)]
         raise RecipeError(f"nothing is called {name!r}; {nearest(name, known)}")
     for kind, part in found:
@@ -62,6 +66,20 @@ def print_description(name: str, use: Iterable[str]) -> None:
             more += [f"# Left out below {part().needed():,} samples on each side. Numbers: {', '.join(part.better)}."]
         fields = _part_lines(part) if isinstance(part, type) else annotated(part())
         tell("\n".join([*more, *fields, ""]))
+
+
+def print_recipe(place: str, *, trust: bool) -> None:
+    """Print every field of the recipe of a file or a run, with what each means."""
+    from zerosum.runs import code
+    from zerosum.runs.directory import RunDirectory
+
+    if place.endswith(".toml"):
+        recipe = recipes.read_recipe(place)
+    else:
+        run = RunDirectory.open(place)
+        code.load(place, trust=trust)
+        recipe = run.recipe()
+    tell("\n".join([f"# recipe {recipe.recipe}, as {place} has it", *annotated(recipe), ""]))
 
 
 def _part_lines(cls: type[Part]) -> Iterator[str]:

@@ -42,19 +42,27 @@ _GREY = {"1", "L", "LA", "La", "I", "F"}
 _ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 
 
-class BadImageError(DataError):
-    """One image that cannot be used; `fault` names the file and says why."""
+class BadImagesError(DataError):
+    """Images that cannot be used; `fault` names the files and says why."""
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+        ended = "\n" if "\n" in fault else "; "
+        super().__init__(f"{fault}{ended}mend or remove such files, or leave them out with --skip-bad")
+
+
+class BadImageError(BadImagesError):
+    """One image that cannot be used."""
 
     def __init__(self, name: str, reason: str) -> None:
-        self.fault = f"{name}: {reason}"
-        super().__init__(f"{self.fault}; mend or remove it, or leave such files out with --skip-bad")
+        super().__init__(f"{name}: {reason}")
 
 
 def refuse_bad(faults: Sequence[str], count: int) -> None:
     """Name the bad ones of `count` images, the first 20 of them.
 
     Raises:
-        DataError: there is a bad one.
+        BadImagesError: there is a bad one.
     """
     if not faults:
         return
@@ -62,10 +70,7 @@ def refuse_bad(faults: Sequence[str], count: int) -> None:
         raise BadImageError(*faults[0].split(": ", 1))
     rest = [f"and {len(faults) - NAMED:,} more"] if len(faults) > NAMED else []
     listed = "\n  ".join([*faults[:NAMED], *rest])
-    raise DataError(
-        f"{len(faults):,} of {count:,} images are bad:\n  {listed}\n"
-        "mend or remove them, or leave such files out with --skip-bad"
-    )
+    raise BadImagesError(f"{len(faults):,} of {count:,} images are bad:\n  {listed}")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import os
 import stat
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from zerosum.core import usercode
@@ -54,6 +55,16 @@ def try_load(place: str | Path, *, trust: bool = False) -> None:
         warnings.warn(f"{error}; going on without it", ZerosumWarning, stacklevel=2)
 
 
+def run_files(place: str | Path) -> list[Path]:
+    """Files of a run that this process has run; one that cannot be read is none."""
+    run = []
+    for file in files(place):
+        with suppress(DamagedError):
+            if hashlib.sha256(read_bytes(file, LARGEST)).hexdigest() in usercode.used():
+                run.append(file)
+    return run
+
+
 def withheld(place: str | Path) -> str:
     """Which files were not run, why, and how to allow them; empty where there are none."""
     held = []
@@ -92,14 +103,16 @@ def _recorded(digest: str) -> bool:
 
 
 def keep(run: Path, named: Sequence[str | Path]) -> None:
-    """Copy the user's files into a run that is being made, and record that this machine did; two of a name stay two.
+    """Copy files into a run that is being made, each content once, and record it; two of a name stay two.
 
     Raises:
         DamagedError: a file cannot be read any more.
         OSError: the run cannot be written.
     """
+    sources: dict[bytes, Path] = {}
     for file in map(Path, named):
-        source = read_bytes(file, LARGEST)
+        sources.setdefault(read_bytes(file, LARGEST), file)
+    for source, file in sources.items():
         target, number = run / FOLDER / file.name, 1
         target.parent.mkdir(exist_ok=True)
         while target.exists():

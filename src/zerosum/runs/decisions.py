@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zerosum.core import compatibility
-from zerosum.core.errors import plain
+from zerosum.core.errors import printable
 from zerosum.data import Dataset
 from zerosum.recipes import Recipe
 from zerosum.runs.drawing import classes_shown
@@ -32,7 +32,7 @@ def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:
     count = len(dataset.classes)
     if not count:
         return []
-    names = ", ".join(map(plain, dataset.classes[:NAMED])) + (", ..." if count > NAMED else "")
+    names = ", ".join(map(printable, dataset.classes[:NAMED])) + (", ..." if count > NAMED else "")
     classes = f"classes: {count:,} ({names})"
     if compatibility.uses_labels(recipe.game):
         rows = len(classes_shown(dataset))

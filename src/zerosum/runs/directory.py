@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
 
@@ -33,6 +35,7 @@ from zerosum.core.values import Count, Natural, Range
 from zerosum.core.writing import write_file
 from zerosum.recipes import Recipe
 from zerosum.runs import checkpoint, code
+from zerosum.runs.place import is_run, no_run
 
 
 class Facts(TypedDict):
@@ -101,9 +104,12 @@ class RunDirectory:
         self.best_generator = self.path / "best.safetensors"
         self.report = self.path / "report.html"
         self.lock = FileLock(self.path / ".lock", timeout=0)
+        self.holder = self.path / ".holder"
 
     @classmethod
-    def create(cls, path: str | Path, recipe: Recipe, environment: dict[str, Any], files: list[str]) -> RunDirectory:
+    def create(
+        cls, path: str | Path, recipe: Recipe, environment: dict[str, Any], files: Sequence[str | Path]
+    ) -> RunDirectory:
         """Make a new run directory, whole or not at all.
 
         Raises:
@@ -137,9 +143,7 @@ class RunDirectory:
             RunError: it is not a run directory.
         """
         if not is_run(Path(path)):
-            raise RunError(
-                f"{path} is not a run directory (it has no recipe.toml); `zerosum train --out {path}` makes one"
-            )
+            raise RunError(f"{path} is not a run directory: {no_run(Path(path))}")
         return cls(path)
 
     def hold(self) -> None:
@@ -147,14 +151,33 @@ class RunDirectory:
 
         Raises:
             RunError: another process writes here.
+            OSError: the place cannot be written.
         """
         try:
             self.lock.acquire()
         except Timeout:
-            raise RunError(f"{self.path} is in use by another training; wait for it, or choose another --out") from None
+            raise RunError(
+                f"{self.path} is in use by another training{self._holder()}; wait until it ends, or stop it by Ctrl-C "
+                "or SIGTERM, at which it saves everything"
+            ) from None
+        try:
+            self.holder.write_text(f"pid {os.getpid()} on {platform.node()}", encoding="utf-8")
+        except OSError:
+            self.lock.release()
+            raise
+
+    def _holder(self) -> str:
+        """Which process holds the run, in brackets; empty where it has not said so."""
+        try:
+            told = read_text(self.holder, 1_000)
+        except DamagedError:
+            return ""
+        return f" ({told})" if re.fullmatch(r"pid \d+ on [\w.-]*", told) else ""
 
     def release(self) -> None:
         """Let others write again."""
+        if self.lock.is_locked:
+            self.holder.unlink(missing_ok=True)
         self.lock.release()
 
     def recipe(self, *, partly: bool = False) -> Recipe:
@@ -228,11 +251,6 @@ def refuse_existing(path: Path) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         hint = f"continue it with: zerosum resume {path}" if is_run(path) else "it is not a run"
         raise RunError(f"{path} exists ({hint}); or choose another place with --out")
-
-
-def is_run(path: Path) -> bool:
-    """True for a directory that a training wrote."""
-    return (path / "recipe.toml").is_file()
 
 
 def free_name(data: str, recipe: str, root: str | Path = "runs") -> Path:

@@ -18,6 +18,7 @@ from zerosum.runs.generator import Generator
 from zerosum.runs.moments import Moment
 
 MARKS = (10, 30, 60, 120, 300)  # seconds of training at which there is a picture, whatever the recipe's interval
+QUICK = 2.0  # seconds that a picture may take where a person has stopped the training, and waits
 BUDGET = 0.03  # of the time of training that these may take; the rest waits until it is within
 COLUMNS, TILES, POINTS = 8, 64, 10_000  # without classes
 EACH, ROWS, FEWEST = 10, 40, 10  # samples of a class; classes at most, and with large pictures
@@ -60,6 +61,7 @@ class Drawing:
 
     def draw(self, generator: Generator) -> None:
         """Draw the fixed latents, named by the clock."""
+        began = time.monotonic()
         count = TILES if self.dataset.is_image else POINTS
         label = None if self.labels is None else torch.from_numpy(self.labels)
         with seeded(self.recipe.seed, "samples"):
@@ -67,6 +69,12 @@ class Drawing:
         samples = generator.decode(latent, label)
         shown = pictures.picture(generator.outward(samples), self.columns, self.dataset.units)
         pictures.save(self.run.picture(generator.images), shown)
+        self._cost = time.monotonic() - began
+
+    def stop(self, generator: Generator) -> None:
+        """Draw where a training was stopped, unless the last picture took long, or none was drawn so far."""
+        if 0 < self._cost <= QUICK and self.recipe.samples.amount and not self.run.picture(generator.images).exists():
+            self.draw(generator)
 
     def by_the_clock(self, now: Moment, generator: Callable[[], Generator]) -> None:
         """Draw once more where a mark was passed, unless that would cost too much yet."""

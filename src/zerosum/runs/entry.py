@@ -12,12 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+from filelock import Timeout
+
 from zerosum.core.errors import DamagedError, RunError, ZerosumError
 from zerosum.core.reading import parse_toml, read_bytes, read_json, read_text
 from zerosum.core.values import Length
 from zerosum.runs import code
-from zerosum.runs.directory import RunDirectory, is_run
+from zerosum.runs.directory import RunDirectory
 from zerosum.runs.logs import read_evaluations, read_reports
+from zerosum.runs.place import is_run, no_run
 from zerosum.runs.verdict import direction, is_number
 
 DAMAGE = (
@@ -75,9 +78,7 @@ class Entry:
         """
         run = RunDirectory(path)
         if not is_run(run.path):
-            raise RunError(
-                f"{path} is not a run directory (it has no recipe.toml); `zerosum train --out {path}` makes one"
-            )
+            raise RunError(f"{path} is not a run directory: {no_run(run.path)}")
         faults: list[str] = []
         metrics, evaluations = read_reports(run.metrics, faults.append), sound(run, faults)
         try:
@@ -197,12 +198,12 @@ def _held(run: RunDirectory) -> bool:
     if not (run.path / ".lock").exists():
         return False
     try:
-        run.hold()
-    except RunError:
+        run.lock.acquire()
+    except Timeout:
         return True
     except OSError:  # a run that may not be written has no writer
         return False
-    run.release()
+    run.lock.release()
     return False
 
 

@@ -37,8 +37,8 @@ def reporting(training: Training) -> Iterator[None]:
 
 
 @contextmanager
-def clear_errors(path: Path) -> Iterator[None]:
-    """Say what the machine ran out of."""
+def clear_errors(path: Path, *, resumed: bool = False) -> Iterator[None]:
+    """Say what the machine ran out of, or where a run cannot be written; `resumed`: it has its place already."""
     memory = "out of memory; start again with a smaller batch=, size= or channels"
     try:
         yield
@@ -52,7 +52,8 @@ def clear_errors(path: Path) -> Iterator[None]:
         where = error.filename or path
         if error.errno == errno.ENOSPC:
             raise _noted(TrainingError(f"the disk is full ({where}); make room"), error) from error
-        text = f"cannot write {where}: {error.strerror or error}; choose another place with --out"
+        mend = "make it writable, or resume a copy of the run" if resumed else "choose another place with --out"
+        text = f"cannot write {where}: {error.strerror or error}; {mend}"
         raise _noted(RunError(text), error) from error
 
 

@@ -22,6 +22,7 @@ from zerosum.core.writing import write_file
 from zerosum.data import RULES, Units
 from zerosum.recipes import Recipe
 from zerosum.runs import code, model, sealed
+from zerosum.runs.place import is_run, no_run
 
 GOLDEN = (5**0.5 - 1) / 2
 BLOCK = 64  # latents that are drawn at once
@@ -246,8 +247,8 @@ def find_generator(place: str | Path) -> Path:
         raise RunError(f"{place}: there is no such run or generator file")
     path = place / "generator.safetensors" if place.is_dir() else place
     if not path.is_file():
-        if not (place / "recipe.toml").exists():
-            raise RunError(f"{place} is neither a run directory nor a generator file")
+        if not is_run(place):
+            raise RunError(f"{place} is neither a run directory nor a generator file: {no_run(place)}")
         raise RunError(f"{place} has no generator.safetensors yet; it is written with the first checkpoint")
     return path
 

@@ -293,5 +293,6 @@ def _split(dataset: Dataset, wanted: str) -> str:
     if wanted == "auto":
         return "held-out" if len(dataset.held_out) >= ENOUGH else "half"
     if wanted == "held-out" and not len(dataset.held_out):
-        raise RecipeError(f"{dataset.name} has no held-out samples; take held_out=0.1, or judge.split=train")
+        how = "train with held_out=0.1, or judge against train (judge.split, of evaluate --split)"
+        raise RecipeError(f"{dataset.name} has no held-out samples; {how}")
     return wanted

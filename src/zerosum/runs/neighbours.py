@@ -15,8 +15,9 @@ from zerosum.core.errors import RunError
 from zerosum.data import open_data
 from zerosum.metrics.neighbours import nearest
 from zerosum.runs import outputs, pictures
-from zerosum.runs.directory import RunDirectory, is_run
+from zerosum.runs.directory import RunDirectory
 from zerosum.runs.draft import Draft
+from zerosum.runs.place import is_run
 
 Array = np.ndarray
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from zerosum.core.errors import DataError, RunError
 from zerosum.data import Dataset, open_data, whole_place
+from zerosum.data.pixels import BadImagesError
 from zerosum.data.tally import images
 from zerosum.recipes import Recipe
 from zerosum.runs import early, elsewhere, starting
@@ -71,8 +72,14 @@ def reopen(
     """
     before = run.environment()["data"]
     moved = origin["source"] != before["source"]
+    place = origin["source"] if moved else None
     try:
         dataset = open_for(recipe, origin, display)
+    except BadImagesError as error:
+        raise DataError(
+            f"the data changed since this run began, all of which could be read: {error.fault}\n"
+            f"mend or remove such files, or {starting.offer(run.path, *words, '--skip-bad', data=place)}"
+        ) from error
     except DataError as error:
         if moved or Path(before["source"]).exists():
             raise
@@ -82,7 +89,7 @@ def reopen(
         where = f"{origin['source']} holds other data than {before['source']} did" if moved else "restore them"
         raise RunError(
             f"the data changed since this run began (their content, or how recipe.toml prepares them): {where}; or "
-            + starting.offer(run.path, *words, data=origin["source"] if moved else None)
+            + starting.offer(run.path, *words, data=place)
         )
     return dataset
 

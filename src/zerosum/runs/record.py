@@ -50,8 +50,39 @@ class Judgement(list[Record]):
         self.omitted, self.notes = dict(omitted or {}), list(notes)
 
     def left_out(self) -> list[str]:
-        """A line for each metric that gave no number."""
-        return [f"{name}: {reason}" for name, reason in self.omitted.items()]
+        """Why metrics gave no number, a line for each reason."""
+        return by_reason(self.omitted.items())
+
+    def cautions(self) -> list[str]:
+        """What numbers are to be read with, a line for each reason."""
+        return by_reason((one.metric, reason) for one in self for reason in (one.warning or "").split("; ") if reason)
+
+
+def by_reason(told: Iterable[tuple[str, str]]) -> list[str]:
+    """Lines that tell each reason once, with its metrics; those that come from the same counts of samples share one."""
+    metrics: dict[str, list[str]] = {}
+    for metric, reason in told:
+        metrics.setdefault(reason, []).append(metric)
+    alike: dict[str, list[str]] = {}
+    for reason in metrics:
+        alike.setdefault(_parts(reason)[0], []).append(reason)
+    return [_line(counts, [(", ".join(metrics[one]), one) for one in reasons]) for counts, reasons in alike.items()]
+
+
+def _line(counts: str, reasons: list[tuple[str, str]]) -> str:
+    """A line for what metrics say that comes from the same counts."""
+    if len(reasons) == 1:
+        return ": ".join(reasons[0])
+    return f"{counts}: {', '.join(f'{names} ({_parts(reason)[1]})' for names, reason in reasons)}"
+
+
+def _parts(reason: str) -> tuple[str, str]:
+    """The counts of samples that a reason comes from, and the rest of it; all of it where it names none."""
+    own, there, counts = reason.rpartition("; there are ")
+    if there:
+        return f"there are {counts}", own
+    counts, few, own = reason.partition(" samples, and ")
+    return (f"there are {counts} samples", own) if few else (reason, reason)
 
 
 def doubt(record: Record) -> list[str]:

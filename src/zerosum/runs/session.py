@@ -38,6 +38,7 @@ def train(
     seed: int | None = None,
     start_from: str | Path | None = None,
     use: Sequence[str | Path] = (),
+    trust: bool = False,
     data_root: str | Path | None = None,
     skip_bad: bool = False,
     device: str = "auto",
@@ -61,6 +62,7 @@ def train(
             checkpoint, the generator's of a file. Weights that fit by name and shape are taken, the others are named;
             optimizers, averages' ages and the clock begin anew. Its recipe and data are the defaults then.
         use: files that register further parts.
+        trust: run the Python files of the run that `start_from` names, whoever wrote them.
         data_root: where named sets are looked for; `$ZEROSUM_DATA` by default.
         skip_bad: leave out images that cannot be read, and count them.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
@@ -73,9 +75,11 @@ def train(
     """
     display = Display(quiet)
     usercode.use(*use)
+    if trust and start_from is None:
+        raise RunError("--trust (trust=True) allows the Python files of the run that --from names; there is no --from")
     data = data if data is ... else kept(data)
-    start = None if start_from is None else starting.find_start(start_from, display.warn)
-    chosen = fill_in(recipe or ("dcgan" if start is None else start.recipe()), settings, images, seed)
+    start = None if start_from is None else starting.find_start(start_from, display.warn, trust=trust)
+    chosen = fill_in(recipe or ("dcgan" if start is None else start.recipe(display.warn)), settings, images, seed)
     before = None if start is None or data is not ... else start.data()
     if data is ...:
         data = "digits" if before is None else before["source"]
@@ -102,7 +106,8 @@ def train(
     environment["data"] = {**origin, "fingerprint": dataset.fingerprint, "train": len(dataset.train), "facts": facts}
     with clear_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        run = RunDirectory.create(path, chosen, environment, [str(file) for file in use])
+        files = [] if start_from is None else code.run_files(start_from)
+        run = RunDirectory.create(path, chosen, environment, [*use, *files])
     return _play(run, chosen, dataset, environment, display, start=start, measured=measured)
 
 
@@ -204,7 +209,7 @@ def _play(
     start: starting.Start | None = None,
     measured: Measured | None = None,
 ) -> Run:
-    with clear_errors(run.path):
+    with clear_errors(run.path, resumed=resumed):
         run.hold()
         try:
             training = Training(run, recipe, dataset, environment, display)
@@ -246,7 +251,7 @@ def _go_on(training: Training, display: Display) -> None:
     if saved is None and training.run.pointed("latest") is not None:
         raise RunError(
             f"{training.run.path}: its checkpoints are gone, so it cannot go on; generator.safetensors can "
-            "still make samples, and start a new run with --from"
+            f"still make samples, or {starting.offer(training.run.generator)}"
         )
     if saved is None:
         display.say("no checkpoint had been written yet; starting from the beginning")

@@ -18,8 +18,9 @@ from zerosum.core.space import Space
 from zerosum.data.classes import listed
 from zerosum.recipes import Recipe
 from zerosum.runs import checkpoint, code, model
-from zerosum.runs.directory import RunDirectory, is_run
+from zerosum.runs.directory import RunDirectory
 from zerosum.runs.generator import load_generator
+from zerosum.runs.place import is_run, no_run
 
 NAMED = 4  # tensors that begin anew, of a player, are named
 Tensors = Mapping[str, Tensor]
@@ -40,8 +41,8 @@ class Start:
         """What a new run remembers of it."""
         return {"path": str(self.path.absolute()), "sha256": self.sha256, "images": self.images}
 
-    def recipe(self) -> Recipe:
-        """The recipe that these weights were trained by.
+    def recipe(self, warn: Callable[[str], None]) -> Recipe:
+        """The recipe that these weights were trained by; `warn` hears of Python files of the run that may not run.
 
         Raises:
             RecipeError: it needs parts that are not loaded.
@@ -50,7 +51,10 @@ class Start:
         if run is None:
             return load_generator(self.path).recipe
         code.load(self.path)
-        return run.recipe()
+        recipe = run.recipe()
+        if held := code.withheld(self.path):
+            warn(held)
+        return recipe
 
     def data(self) -> dict[str, Any] | None:
         """Where the data were that they were trained on, as a run remembers it; None where that is not known."""
@@ -121,15 +125,18 @@ def _line(name: str, taken: Sequence[str], anew: Sequence[str], path: Path, *, k
     return f"{name}: {len(taken)} of {len(taken) + len(anew)} tensors; anew: {', '.join(anew[:NAMED])}{more}"
 
 
-def find_start(place: str | Path, warn: Callable[[str], None]) -> Start:
-    """Read the newest whole checkpoint of a run, or a generator file. Nothing that lies there is executed.
+def find_start(place: str | Path, warn: Callable[[str], None], *, trust: bool = False) -> Start:
+    """Read the newest whole checkpoint of a run, or a generator file; with `trust` run the Python files beside it.
 
     Raises:
         RunError: there is none, or it is damaged.
+        RecipeError: one of these Python files fails.
     """
     path = Path(place)
     if is_run(path):
         run = RunDirectory(path)
+        if trust:
+            code.load(path, trust=True)
         saved = checkpoint.load_latest(run.checkpoints, warn)
         if saved is None:
             raise RunError(f"--from {place}: this run has no checkpoint yet")
@@ -137,9 +144,11 @@ def find_start(place: str | Path, warn: Callable[[str], None]) -> Start:
         weights, averages = (dict(_groups(saved.tensors, kind)) for kind in ("weights", "average"))
         digest = hashlib.sha256(manifest).hexdigest()
         return Start(path, digest, int(saved.name), weights, averages, _classes(run))
-    if not path.is_file():
+    if not path.exists():
         raise RunError(f"--from {place}: there is no such run or generator file")
-    generator = load_generator(path)
+    if path.is_dir():
+        raise RunError(f"--from {place} is neither a run directory nor a generator file: {no_run(path)}")
+    generator = load_generator(path, trust=trust)
     product = generator.recipe.game.product
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Start(path, digest, generator.images, {product: generator.module.state_dict()}, classes=generator.classes)

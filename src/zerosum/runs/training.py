@@ -159,13 +159,15 @@ class Training:
                 before = now
         finally:
             self.display.stop()
-        unsaved = self.saved != self.feed.position
-        if self.over and (unsaved or before.images > self.pace.start.images):  # its last save may have taken its time
+        over, unsaved = self.over, self.saved != self.feed.position
+        if over and (unsaved or before.images > self.pace.start.images):  # its last save may have taken its time
             self._conclude(before)
             self.save()
-        elif unsaved:
-            self.save()
-        return self.over
+        elif not over:
+            if unsaved:
+                self.save()
+            self.drawing.stop(self.generator)
+        return over
 
     def _roll_back(self, error: TrainingError) -> None:
         """Go back to the newest good checkpoint, to play on with other random numbers.
