@@ -9,6 +9,7 @@ A block stands between two comments; what is between them belongs to this script
     <!-- generated: part regularizer r1 -->         what the part is, needs and clashes with, and its fields
     <!-- generated: sheet wgan-gp -->               what the recipe, as it is now, drew and reached in benchmarks
     <!-- generated: points hinge top-k -->          what methods found on mixtures of points, and a picture of the first
+    <!-- generated: small recipes -->               which recipes have a smaller copy for a CPU
     <!-- generated: findings -->                    what the health monitor can find
     <!-- end -->
 """
@@ -77,9 +78,11 @@ def contents(what: str, root: str = "") -> Iterator[str]:
             return sheet_lines(name, root)
         case ["points", *names] if names:
             return point_lines(names, root)
+        case ["small", "recipes"]:
+            return small_lines()
         case ["findings"]:
             return finding_lines()
-    known = "'recipe NAME', 'part KIND NAME', 'sheet NAME', 'points METHOD ...' or 'findings'"
+    known = "'recipe NAME', 'part KIND NAME', 'sheet NAME', 'points METHOD ...', 'small recipes' or 'findings'"
     raise ValueError(f"'generated: {what}' is no marker; write {known}")
 
 
@@ -93,6 +96,16 @@ def recipe_lines(name: str) -> Iterator[str]:
         yield from ("", f"| field | {f'`{name}`' if not base else f'`{name}`, where `{BASE}` differs'} | what it is |")
         yield "|---|---|---|"
         yield from (f"| `{key}` | {code(value)} | {plain(comment)} |" for key, value, comment in rows)
+
+
+def small_lines() -> Iterator[str]:
+    """Every recipe NAME of which there is a NAME-small, by the length of the small one."""
+    by_length: dict[str, list[str]] = {}
+    for name, function in registry.shelf("recipe").items():
+        if name.endswith("-small"):
+            by_length.setdefault(str(function().length), []).append(name.removesuffix("-small"))
+    for length, names in sorted(by_length.items()):
+        yield f"- {length.replace('k', ',000')} images: {', '.join(map(code, names))}"
 
 
 def sheet_lines(name: str, root: str) -> Iterator[str]:

@@ -149,7 +149,7 @@ def test_unknown_options_are_refused(capsys):
         ("part regularisation r1", "there is no kind of part called 'regularisation'"),
         ("points hinge hings", "page.md, line 2: benchmarks/toys.py has no method 'hings'"),
         ("points", "'generated: points' is no marker"),
-        ("table r1", "'generated: table r1' is no marker; write 'recipe NAME', .*, 'points METHOD ...' or 'findings'"),
+        ("table r1", "'generated: table r1' is no marker; write 'recipe NAME', .*, 'small recipes' or 'findings'"),
     ],
 )
 def test_unknown_names_in_markers_are_errors(marker, message):
@@ -323,6 +323,18 @@ def test_links_lead_somewhere():
                 target = page.parent / link if link else page
                 assert target.exists(), f"{page.name}: {link}"
                 assert not anchor or anchor in anchors(target), f"{page.name}: {link}#{anchor}"
+
+
+def test_the_index_of_all_pages_has_each_of_them():
+    linked = {(DOCS / one).resolve() for one in re.findall(r"\]\(([^)#]+\.md)\)", text(DOCS / "README.md"))}
+    expected = {path.resolve() for path in [*DOCS.glob("*.md"), *METHODS, LOG / "README.md"]}
+    assert linked == expected - {(DOCS / "README.md").resolve()} | {ROOT / "README.md"}
+
+
+def test_the_small_recipes_are_listed():
+    block, _ = generate.render("<!-- generated: small recipes -->\n<!-- end -->")
+    small = {name.removesuffix("-small") for name in registry.shelf("recipe") if name.endswith("-small")}
+    assert set(re.findall(r"`([a-z0-9-]+)`", block)) == small
 
 
 def test_pages_that_the_code_names_exist():

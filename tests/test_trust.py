@@ -1,7 +1,9 @@
 """Code that comes with a run is run by nobody, unless the user says so."""
 
 import hashlib
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -195,6 +197,24 @@ def test_a_part_that_is_not_loaded_is_shown_by_its_text(stranger):
     course = health.read_course(run)
     assert str(course.recipe.game.objective) == "strange-one"
     assert type(course.recipe.game.objective) is registry.Unloaded
+
+
+def test_pickles_are_read_by_restricted_readers_alone():
+    """As docs/safety.md says: CIFAR-10's by a reader of our own, PyTorch's by `weights_only`; none is written."""
+    sources = {path.name: path.read_text(encoding="utf-8") for path in Path(zerosum.__file__).parent.rglob("*.py")}
+    assert [name for name, source in sources.items() if re.search(r"^(import|from) pickle\b", source, re.M)] == [
+        "cifar.py"
+    ]
+    assert not re.search(r"pickle\.(loads?|dumps?|Pickler)\b", sources["cifar.py"])
+    assert not [name for name, source in sources.items() if re.search(r"torch\.save\(|allow_pickle=True", source)]
+    loads = [
+        line
+        for source in sources.values()
+        for line in source.splitlines()
+        if re.search(r"(?<!\.)\btorch\.load\(", line)
+    ]
+    assert len(loads) >= 3
+    assert not [line for line in loads if "weights_only=True" not in line]
 
 
 def test_a_model_file_of_arrays_with_objects_is_refused(tmp_path, stranger):
