@@ -398,6 +398,25 @@ def test_evaluations_tell_of_collapse_and_of_copies():
     assert names(lines, judged=late) == []
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_samples_that_were_better_before_are_a_decline(sign):
+    lines = reports(4, **HEALTHY)
+
+    def judged(*values):
+        scale = {"floor": sign * 80.0, "baseline": sign * 250.0, "higher_is_better": sign < 0}
+        return [
+            {"images": 10_000 * n, "metric": "fd", "value": sign * value, **scale} for n, value in enumerate(values, 1)
+        ]
+
+    assert names(lines, judged=judged(290.0, 350.0)) == ["decline"]
+    assert names(lines, judged=judged(290.0, 320.0)) == []  # less than a quarter of 170
+    assert names(lines, judged=judged(350.0, 290.0)) == []  # it got better
+    assert names(lines, judged=judged(100.0, 200.0, 110.0)) == []  # it came back
+    (found,) = health.examine(course(lines, judged=judged(290.0, 353.6)))
+    assert found.seen == f"fd {sign * 354} at 20,000 images, {sign * 290} at 10,000"
+    assert "best.safetensors, which is kept" in found.advice
+
+
 RUNNING = [(0.9, "adaptive", True), (0.8, "adaptive", False), (1.0, "fixed", False)]
 
 
@@ -686,6 +705,6 @@ def test_the_doctor_refuses_what_is_no_run(tmp_path):
 def test_every_symptom_has_a_name_of_its_own_and_a_test():
     listed = [one.name for one in symptoms.SYMPTOMS]
     assert len(listed) == len(set(listed))
-    tested = {name.strip() for name in SICK} | {"not-finite", "ada-runs-away"}
+    tested = {name.strip() for name in SICK} | {"not-finite", "ada-runs-away", "decline"}
     tested |= {name for _, found in DATA.values() for name in found}
     assert set(listed) == tested

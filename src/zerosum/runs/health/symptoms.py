@@ -27,6 +27,7 @@ DUPLICATES, FEW_DUPLICATES, PATIENCE = (
 )  # share of samples; what is few; images until there must be few
 UNEVEN, NARROW = 1.0, 0.1  # nats of label-kl; recall, of that of real samples
 COPIED = 0.4  # distance to training samples, of that between them
+DECLINE = 0.25  # of the distance from floor to baseline, by which an evaluation is worse than the best one
 BY_HEART = 0.5  # Somers' D of training over held-out samples
 RUNAWAY = 0.85  # probability of each augmentation
 FEW, DIFFERENT = 500, 0.5  # training samples; share that differs
@@ -247,6 +248,24 @@ def _judged_collapse(course: Course, advice: str) -> Seen:
         return None
     seen = f"recall {recall['value']:.2f} at precision {precision['value']:.2f}"
     return f"{seen}; real samples have {recall['floor']:.2f} and {precision['floor']:.2f}", advice
+
+
+@symptom("decline", "warning", "the samples were better before; what was trained since has spoiled them", WINDOW)
+def decline(course: Course) -> Seen:
+    """An evaluation far worse than an earlier one, measured by the distance from floor to baseline."""
+    if course.images < WINDOW or not course.evaluations:
+        return None
+    followed = course.evaluations[0]["metric"]  # the first of each evaluation decides what is best
+    lines = [line for line in course.evaluations if line["metric"] == followed]
+    last, sign = lines[-1], -1 if lines[-1].get("higher_is_better") else 1
+    if None in (last.get("floor"), last.get("baseline")) or last["baseline"] == last["floor"]:
+        return None
+    best = min(lines, key=lambda line: sign * line["value"])
+    lost = sign * (last["value"] - best["value"]) / abs(last["baseline"] - last["floor"])
+    if lost < DECLINE:
+        return None
+    seen = f"{followed} {last['value']:.3g} at {last['images']:,} images, {best['value']:.3g} at {best['images']:,}"
+    return seen, offer(course, *penalty(course), slower(course, 2), "best.safetensors, which is kept")
 
 
 @symptom("memorisation", "error", "the generator repeats training samples", WINDOW)
