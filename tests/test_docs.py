@@ -300,12 +300,18 @@ def test_the_index_has_every_page():
 
 
 def test_pages_have_the_same_build():
+    """The method first: what it is and its command, settings, traps, curves; measurements after that."""
+    measured = ["## Measurements", "## On points"]
     for page in METHODS:
         if page.name == "README.md":
             continue
-        found = re.findall(r"^(#+ .*)$", text(page), re.MULTILINE)
-        assert found[0].startswith("# "), page
-        assert found[-2:] == ["## Details that matter", "## What the logged values mean"], page
+        title, *sections = re.findall(r"^(##? .*)$", text(page), re.MULTILINE)
+        assert title.startswith("# "), page
+        assert sections[:3] == ["## Settings", "## Details that matter", "## What the logged values mean"], page
+        assert sections[3:] in (measured, measured[:1], measured[1:], []), page
+        method, _, _ = text(page).partition("## Settings")
+        assert "    zerosum train " in method, page
+        assert "<!-- generated: " not in method, page
         assert "```text" in text(page), page
         assert re.search(r"arXiv\s+\d{4}\.\d{4,5}\b", text(page)), page
 
@@ -379,6 +385,7 @@ def test_logged_values_exist():
     names = logged()
     for page in METHODS:
         _, _, values = text(page).partition("## What the logged values mean")
+        values = values.partition("\n## ")[0]
         for name in re.findall(r"`([a-z0-9-]+\.[a-z0-9_-]+)`", values):
             assert name in names or name.endswith((".jsonl", ".txt")), f"{page.name}: {name}"
 

@@ -19,10 +19,10 @@ from zerosum.core.space import Space
 class Player(Part):
     """The networks that share one optimizer and one goal."""
 
-    network: Any = slot("network")  # what it plays with
-    optimizer: Any = slot("optimizer")  # how it learns
-    schedule: Any = slot("schedule")  # learning rate over the run, a factor
-    initialization: Any = slot("initialization")  # how its weights begin
+    network: Any = slot("network")  # its network
+    optimizer: Any = slot("optimizer")  # optimizer, with its learning rate
+    schedule: Any = slot("schedule")  # factor of the learning rate over the run
+    initialization: Any = slot("initialization")  # initial weights
     average: Any = slot("average", NoAverage())  # average of its weights, used for samples
     rules: tuple[Any, ...] = slot("rule", ())  # what happens to its weights after each update
 
