@@ -223,7 +223,10 @@ ODD = np.full((4, 4), np.nan, np.float32)
         (np.full((9, 2), np.inf), r"^the array you gave \(float64, 9x2\): holds NaN or infinity"),
         ((PIXELS, LABELS / 2), r"^the array you gave \(uint8, 12x8x8x3\): labels must be 12 whole numbers.*float64 12"),
         ([ODD, ODD[1:]], r"^the images you gave: all 2 images are bad, the first one: item 0: holds NaN or infinity$"),
-        ([ODD, PIXELS[0]], "^item 0: holds NaN or infinity; mend or remove it"),
+        (
+            [ODD, PIXELS[0]],
+            "^item 0: holds NaN or infinity; mend or remove such files, or leave them out with --skip-bad",
+        ),
         ([np.float32([[9e9]]), PIXELS[0]], "^the images you gave: floats from 9e"),
     ],
 )

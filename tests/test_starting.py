@@ -154,7 +154,7 @@ def test_resume_under_other_settings_offers_the_command_that_works(run, tmp_path
 
 
 def test_resume_with_added_images_offers_it_too(run, tmp_path):
-    moved = shutil.copytree(run, tmp_path / "my run")
+    moved = shutil.copytree(run, tmp_path / "my run", ignore=shutil.ignore_patterns("code"))
     place = moved / "environment.json"
     place.write_text(place.read_text().replace('"fingerprint": "', '"fingerprint": "x'))
     done = call("resume", moved, "patience=2", "--images", "2k")
