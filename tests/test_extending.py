@@ -62,6 +62,19 @@ def test_an_example_trains_resumes_and_samples(file, tmp_path):
     assert zerosum(tmp_path, "sample", str(run), "--count", "4", "--out", "four.npz").returncode == 0
 
 
+def test_an_objective_of_twelve_lines_is_listed_and_trains(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = EXAMPLES["exponential.py"]
+    assert len([line for line in mine.splitlines() if line]) <= 12
+    Path("exponential.py").write_text(mine)
+    assert "exponential" in call("ls", "objective", "--use", "exponential.py").stdout
+    begun = call(
+        *COMMANDS["exponential.py"].split(), *SMALL[:-1], "evaluation=never", "--images", 64, "--out", "run", "--quiet"
+    )
+    assert begun.exit_code == 0, begun.stderr
+    assert "exponential" in Path("run/recipe.toml").read_text()
+
+
 def call(*words):
     return CliRunner().invoke(app, list(map(str, words)))
 

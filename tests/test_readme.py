@@ -1,4 +1,4 @@
-"""What the README shows is run, and its tree is the tree."""
+"""What the README shows is run, and the page of the tree is the tree."""
 
 import re
 import subprocess
@@ -7,25 +7,35 @@ from pathlib import Path
 
 import pytest
 
+from docs import tree
 from zerosum.cli.main import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PYTHON = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+MEND = "run python -m docs.tree"
+BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
-@pytest.mark.parametrize("block", [block for block in BLOCKS if "mine.py" not in block], ids=["run", "loop"])
+@pytest.mark.parametrize("block", BLOCK.findall(PYTHON), ids=["run", "loop"])
 def test_python_examples_run(block, tmp_path):
     quick = block.replace('images="20k"', 'images="640"').replace("range(100)", "range(5)")
     subprocess.run([sys.executable, "-W", "error", "-c", quick], cwd=tmp_path, check=True, capture_output=True)
 
 
-def test_the_example_of_a_part_is_listed(tmp_path):
-    (mine,) = [block for block in BLOCKS if "mine.py" in block]
-    assert len([line for line in mine.splitlines() if line and not line.startswith("#")]) <= 12
-    (tmp_path / "mine.py").write_text(mine)
-    command = [sys.executable, "-m", "zerosum.cli.main", "ls", "objective", "--use", str(tmp_path / "mine.py")]
-    assert "exponential" in subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def test_python_of_the_readme_is_the_first_example():
+    (block,) = BLOCK.findall(README)
+    assert [
+        line for line in BLOCK.findall(PYTHON)[0].splitlines() if not line.startswith("print(")
+    ] == block.splitlines()
+
+
+def test_the_readme_is_short_and_calls_zerosum_after_make():
+    assert len(README.splitlines()) <= 120
+    before, _, after = README.partition("    make demo")
+    assert "    zerosum " not in before
+    assert "    . .venv/bin/activate\n    zerosum " in after
+    assert "`.venv/bin/zerosum`" in after
 
 
 def test_commands_of_the_readme_exist():
@@ -36,11 +46,30 @@ def test_commands_of_the_readme_exist():
 
 
 def test_the_tree_names_every_module():
-    for path in (ROOT / "src" / "zerosum").rglob("*.py"):
-        if path.name != "__init__.py" and path.parent.name != "data":
-            assert path.name in README, path
-    for path in [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "docs").glob("*.md")]:
-        assert path.name in README, path
+    page = tree.PAGE.read_text(encoding="utf-8")
+    modules = [path for top in ("src", "benchmarks", "docs") for path in (ROOT / top).rglob("*.py")]
+    assert len(modules) > 200
+    for path in modules:
+        assert path.name == "__init__.py" or f"(../{path.relative_to(ROOT).as_posix()})" in page, f"{path}: {MEND}"
+    assert page == tree.render(), f"docs/tree.md: {MEND}"
+
+
+def test_a_stale_tree_is_told_and_written_anew(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tree, "PAGE", tmp_path / "tree.md")
+    assert tree.main(["--check"]) == 1
+    assert capsys.readouterr().out == "stale: docs/tree.md; run python -m docs.tree\n"
+    assert not tree.PAGE.exists()
+    assert tree.main([]) == 0
+    assert tree.main(["--check"]) == 0
+    assert tree.main(["--chek"]) == 2
+
+
+def test_a_module_without_a_docstring_is_named(tmp_path):
+    package = tmp_path / "src" / "zerosum"
+    package.mkdir(parents=True)
+    (package / "bare.py").write_text("x = 1\n")
+    with pytest.raises(ValueError, match=r"bare\.py has no docstring"):
+        tree.render(tmp_path)
 
 
 def test_pictures_of_the_readme_exist():
