@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 import safetensors
 import torch
+from typer.testing import CliRunner
 
 import zerosum
 from tests.small import EAGER, words
+from zerosum.cli.main import app
 from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
 from zerosum.core.space import Space
+from zerosum.data import to_images
 from zerosum.recipes import read_recipe
 from zerosum.runs.drawing import classes_shown
 from zerosum.runs.evaluate import with_shares
@@ -44,6 +47,21 @@ def generator(classes, shares=(), labels=LABELS):
 def test_a_label_is_a_name_else_a_number(classes, label, number):
     assert find_label(generator(classes), label) == number
     assert generator(classes).labels(3, label).tolist() == [number] * 3
+
+
+def test_the_command_line_draws_the_class_that_python_draws(tmp_path):
+    classes = ("1", "2", "10")  # the place of each is the name of another
+    recipe = read_recipe("mlp", [*words("mlp"), *LABELS])
+    space = Space((1, 8, 8), recipe.game.latent.size, len(classes))
+    made = Generator(recipe.game.players()["generator"].network.build(space), recipe, space, classes, 0)
+    save_generator(tmp_path / "g.safetensors", made)
+    for number, name in enumerate(classes):
+        out = tmp_path / f"{name}.npz"
+        asked = ["sample", str(tmp_path / "g.safetensors"), "--label", name, "-n", "3", "--out", str(out)]
+        assert CliRunner().invoke(app, asked).exit_code == 0
+        with np.load(out) as file:
+            assert file["labels"].tolist() == [number] * 3
+            assert np.array_equal(file["images"], to_images(made.sample(3, label=name)))
 
 
 @pytest.mark.parametrize(("classes", "label"), [(["1", "2"], 0), (["cat", "dog"], "dgo"), (["cat"], 1), (["cat"], -1)])

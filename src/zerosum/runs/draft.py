@@ -18,7 +18,7 @@ from zerosum.core.errors import DataError, RunError, ZerosumWarning
 from zerosum.data import to_images
 from zerosum.data.npy import Npz
 from zerosum.runs import animation
-from zerosum.runs.generator import Generator, find_generator, find_label, load_generator, with_latent
+from zerosum.runs.generator import Generator, find_generator, load_generator, with_latent
 
 Array = np.ndarray
 USUAL = 64  # samples where nobody says how many
@@ -116,7 +116,7 @@ def draft(
         place: a run or a generator file.
         count: how many samples; 64 by default, or as many as `latents` holds.
         seed: sample i of a seed is always the same; 0 by default.
-        label: one class, by number or name; all in turn by default.
+        label: one class as `find_label` reads it; all in turn by default.
         latent: other latents of that size, for example `"truncated:threshold=0.7"`.
         truncation: trades variety for quality: psi of a style-based generator (styles move towards their average), the
             threshold of truncated latents for any other.
@@ -147,7 +147,7 @@ def draft(
         generator = generator if chosen is None else with_latent(generator, chosen)
         z, labels = generator.latents(USUAL if count is None else count, seed or 0, start), None
     if label is not None or labels is None:
-        labels = generator.labels(len(z), None if label is None else find_label(generator, label), start)
+        labels = generator.labels(len(z), label, start)
     return Draft(generator, z, labels, psi, start, seed=seed or 0)
 
 
