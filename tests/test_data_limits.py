@@ -96,6 +96,24 @@ def test_bombs_are_refused(tmp_path, name):
         open_data(tmp_path / name)
 
 
+@pytest.mark.parametrize(("count", "message"), [(1 << 25, "unpack to 33,554,448 or more"), (9, "9 bytes .*, more are")])
+@pytest.mark.usefixtures("bounded")
+def test_idx_takes_no_more_memory_than_its_header_allows(tmp_path, monkeypatch, count, message):
+    monkeypatch.setattr(limits, "HARMLESS", 1 << 24)  # which is more than `bounded`
+    with gzip.open(tmp_path / "set-images-idx3-ubyte.gz", "wb", 1) as file:
+        file.write(b"\0\0\x08\x03" + struct.pack(">3I", count, 1, 1))
+        for _ in range(17):
+            file.write(bytes(1 << 20))
+    with pytest.raises(DataError, match=message):
+        open_data(tmp_path / "set-images-idx3-ubyte.gz")
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_read():
+    limits.room(1 << 20, "x")
+    with pytest.raises(DataError, match=r"x: needs 1,152,921,504,606,846,976 bytes of memory, there are .*save it as"):
+        limits.room(1 << 60, "x")
+
+
 def test_gz_cut_short_and_announced_bytes_that_are_not_there(tmp_path):
     path = tmp_path / "set-images-idx3-ubyte.gz"
     whole = b"\0\0\x08\x03" + struct.pack(">3I", 4, 9, 9) + bytes(range(81)) * 4
@@ -103,6 +121,11 @@ def test_gz_cut_short_and_announced_bytes_that_are_not_there(tmp_path):
     with pytest.raises(DataError, match="is damaged"):
         open_data(path)
     path.write_bytes(gzip.compress(whole.replace(b"\0\0\0\x04", b"\xff\xff\xff\xff", 1)))
+    with pytest.raises(
+        DataError, match=r"would unpack to 347,892,350,911 or more, .* it is damaged or a decompression"
+    ):
+        open_data(path)
+    path.write_bytes(whole.replace(b"\0\0\0\x04", b"\xff\xff\xff\xff", 1))
     with pytest.raises(DataError, match=r"347,892,350,895 bytes are announced, 324 are there"):
         open_data(path)
 

@@ -44,6 +44,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
                 raise DataError(f"{path}: is not an idx file of bytes with {dimensions} dimensions")
             sizes = struct.unpack_from(f">{dimensions}I", head, 4)
             wanted = math.prod(sizes)
+            file.expect(wanted)
             data = take(file, wanted + 1)
     except _DAMAGE as error:
         raise DataError(f"{path}: is damaged ({error}); fetch it again") from error

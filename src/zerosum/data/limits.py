@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -25,9 +26,9 @@ class Metered(io.BufferedIOBase):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file, packed = _opened(path)
+        self._file, self._packed = _opened(path)
         size = path.stat().st_size
-        self._end = allowed(size) if packed else size
+        self._end = allowed(size) if self._packed else size
 
     def read(self, size: int | None = -1) -> bytes:
         """At most `size` bytes (negative: all)."""
@@ -35,6 +36,12 @@ class Metered(io.BufferedIOBase):
         data = self._file.read(left if size is None or size < 0 else min(size, left))
         self._check(self._file.tell())
         return data
+
+    def expect(self, size: int) -> None:
+        """Refuse now where `size` bytes from here on are more than may be unpacked, or than there is memory for."""
+        if self._packed:
+            self._check(self.tell() + size)
+        room(min(size, self._end), str(self.path))
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Go to a place, unless that is beyond what may be unpacked."""
@@ -82,8 +89,21 @@ def too_much(where: str, packed: int, size: int) -> DataError:
     """The error for something of `packed` bytes that would unpack to `size` or more."""
     return DataError(
         f"{where}: has {packed:,} bytes and would unpack to {size:,} or more, over {TIMES} times its size; "
-        "this looks like a decompression bomb. If it is not one, unpack it yourself and give the result"
+        "it is damaged or a decompression bomb. If it is neither, unpack it yourself and give the result"
     )
+
+
+def room(size: int, where: str) -> None:
+    """Refuse what needs more memory than the machine has.
+
+    Raises:
+        DataError: `size` bytes are more than that.
+    """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else size
+    if size > memory:
+        raise DataError(
+            f"{where}: needs {size:,} bytes of memory, there are {memory:,}; save it as .npy, which is read from disk"
+        )
 
 
 def take(file: IO[bytes] | Metered, size: int) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from zerosum.core.errors import DataError
-from zerosum.data.limits import allowed, refuse, take
+from zerosum.data.limits import allowed, refuse, room, take
 
 NUMBERS = "buif"  # kinds of NumPy's types that are numbers
 _HEADER = 1 << 16  # bytes that a header may have
@@ -130,21 +129,13 @@ class Npz:
             with zipfile.ZipFile(self.path) as archive, archive.open(info) as file:
                 head = take(file, _HEADER)
                 header = read_header(head, info.file_size, where, kinds)
-                _room(header.size, where)
+                room(header.size, where)
                 values = head[header.offset :] + take(file, header.offset + header.size - len(head))
                 return header.array(values[: header.size])
         except DataError:
             raise
         except Exception as error:  # as above
             raise DataError(f"{where}: is damaged ({_first_line(error)})") from error
-
-
-def _room(size: int, where: str) -> None:
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else size
-    if size > memory:
-        raise DataError(
-            f"{where}: needs {size:,} bytes of memory, there are {memory:,}; save it as .npy, which is read from disk"
-        )
 
 
 def _first_line(error: Exception) -> str:
