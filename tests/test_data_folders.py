@@ -1,7 +1,11 @@
 """Folders without images, which would be classes or parts: said, in folders, zip and tar alike."""
 
+import errno
+import os
+import shlex
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -56,11 +60,52 @@ def test_a_class_folder_of_which_everything_is_ignored_is_said_and_an_ignored_fo
     assert said == ("2 class folders have no images: 'birds', 'fish'",)
 
 
+LOOSE = {"x/1.png": png(1), "x/2.png": png(2), "y/3.png": png(3), "a.png": png(4), "b.png": png(5)}
+MOVE = "to train with classes, move each into the folder of its class"
+
+
+@pytest.mark.parametrize("top", ["", "train/"])
+def test_images_that_lie_beside_class_folders_are_said(tmp_path, top):
+    files = {f"{top}{name}": data for name, data in LOOSE.items()} | ({"test/x/6.png": png(6)} if top else {})
+    line = f"labels: 'x', 'y' are no classes, since 2 images lie beside these folders: 'a.png', 'b.png'; {MOVE}"
+    assert notes(tmp_path, files, [f"{top}x/empty", *([] if top else ["birds"])]) == (line,)
+
+
+def test_one_image_beside_one_folder_is_said_and_none_beside_folders_of_another_meaning(tmp_path):
+    one = {"x/1.png": png(1), "a.png": png(4)}
+    line = f"labels: 'x' makes no class, since 1 image lies beside this folder: 'a.png'; {MOVE}"
+    assert notes(tmp_path / "one", one) == (line,)
+    says = {"dataset.json": b'{"labels": null}'}
+    (said,) = notes(tmp_path / "json", LOOSE | says)
+    assert said.endswith("dataset.json says that there are none, so folders are not classes")
+
+
+def test_a_folder_that_cannot_be_read_is_left_out_by_what_the_message_says(tmp_path, monkeypatch):
+    root, scan = folder(tmp_path / "set", BOTH | {"no entry [1]/sub/3.png": png(3)}), os.scandir
+
+    def refuse(path):
+        if Path(path).name in forbidden:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    forbidden = ["sub"]
+    with pytest.raises(
+        DataError, match=r"sub: cannot be read \(Permission denied\); mend it, or leave it out"
+    ) as raised:
+        open_data(root)
+    (setting,) = shlex.split(str(raised.value).partition("leave it out with ")[2])
+    found = open_data(root, Preparation(ignore=setting.removeprefix("data.ignore=")))
+    assert (len(found), found.classes) == (2, ("cats", "dogs"))
+    forbidden = ["set"]
+    with pytest.raises(DataError, match=r"set: cannot be read \(Permission denied\); mend it$"):
+        open_data(root)
+
+
 @pytest.mark.parametrize(
     ("files", "empty"),
     [
         (BOTH, ["cats/none", ".git", "__MACOSX/x"]),
-        (BOTH | {"stray.png": png(3)}, ["birds"]),  # no folder is a class
         (BOTH | {"labels.csv": b"1.png,a\n2.png,b\n"}, ["birds"]),
     ],
 )

@@ -23,6 +23,7 @@ from zerosum.data.digests import digest
 from zerosum.data.labelling import LARGEST, is_table
 from zerosum.data.layout import DEEPEST, Layout, arrange, is_hidden, is_image, to_convert
 from zerosum.data.limits import LARGEST_FILE, Metered, allowed, refuse, take
+from zerosum.data.preparation import leaving_out
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 
@@ -261,9 +262,9 @@ def _walk(root: Path, wants: Wants) -> _Tree:
     seen: set[str] = set()
 
     def refuse(error: OSError) -> None:
-        raise DataError(
-            f"{error.filename}: cannot be read ({error.strerror}); mend it, or leave it out with data.ignore="
-        )
+        place = Path(error.filename)
+        leave = "" if place == root else f", or leave it out with {leaving_out(place.relative_to(root).as_posix())}"
+        raise DataError(f"{place}: cannot be read ({error.strerror}); mend it{leave}")
 
     for here, folders, files in os.walk(root, followlinks=True, onerror=refuse):
         real = os.path.realpath(here)

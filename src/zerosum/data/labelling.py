@@ -14,6 +14,7 @@ from typing import Any
 from zerosum.core.errors import DataError, shown
 from zerosum.data.classes import listed, natural
 from zerosum.data.counting import counted
+from zerosum.data.preparation import leaving_out
 
 LARGEST = 1 << 28  # bytes of a file of labels
 FILES = ("file", "filename", "file_name", "image", "image_name", "path", "filepath", "name", "id", "image_id")
@@ -132,7 +133,7 @@ def _given(name: str, entries: Entries, images: list[str], folder: PurePosixPath
     if missing := [image for image in images if image not in given]:
         raise DataError(
             f"has no label for {len(missing):,} of {len(images):,} images: {listed(missing)}; complete it, or leave it "
-            f"out with data.ignore={PurePosixPath(name).name}"
+            f"out with {leaving_out(PurePosixPath(name).name)}"
         )
     return given
 

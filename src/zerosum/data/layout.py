@@ -35,7 +35,7 @@ class Layout:
     classes: tuple[str, ...]
     held_out: np.ndarray | None  # int64 indices
     tables: tuple[int, ...] = ()  # positions of the files that gave the labels
-    notes: tuple[str, ...] = ()  # which these are, and what they say; folders without images
+    notes: tuple[str, ...] = ()  # which these are, and what they say; why folders are no classes, or have no images
 
 
 def arrange(
@@ -50,7 +50,7 @@ def arrange(
 
     Parts: where the top folders are `train` and some of test, val, valid, validation, only train/ trains.
     Classes: what a file beside the images says (`zerosum.data.labelling`), else the first folder (below the part). An
-    image outside every class folder leaves the whole set unlabelled, and NVIDIA's numbered folders are no classes.
+    image outside every class folder leaves the whole set unlabelled, which is said; NVIDIA's numbered folders are none.
 
     `folders` are all that are looked at, so that those without images are said; `filtered`: some files are not.
 
@@ -76,11 +76,12 @@ def arrange(
     held_out = np.flatnonzero([part != "train" for part in parts]).astype(np.int64) if parts else None
     order = [position for _, position in chosen]
     by_folder = given.values is None and not given.unlabelled
+    beside = _beside([path[bool(parts) :] for path in paths]) if by_folder and labels is None else ()
     level = depth + 1 + bool(parts) if by_folder and classes else 0
     only = whole[0][depth - 1] if by_folder and depth and max(map(len, paths)) == 1 else ""
     alone = "" if only.lower() in PARTS else only
     bare = _without_images(folders, whole, depth, level, alone, parts=bool(parts))
-    return Layout(order, names, labels, classes, held_out, given.used, (*given.notes, *bare))
+    return Layout(order, names, labels, classes, held_out, given.used, (*given.notes, *beside, *bare))
 
 
 def is_image(name: str) -> bool:
@@ -167,6 +168,18 @@ def _classes(paths: Sequence[tuple[str, ...]]) -> tuple[np.ndarray | None, tuple
     if any(len(path) < 2 for path in paths):
         return None, ()
     return _numbered([path[0] for path in paths])
+
+
+def _beside(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """What is said where images lie beside folders that would be classes without them."""
+    loose = [path[0] for path in paths if len(path) < 2]
+    folders = sorted({path[0] for path in paths if len(path) > 1})
+    if not (loose and folders):
+        return ()
+    no, these = ("are no classes", "these folders") if len(folders) > 1 else ("makes no class", "this folder")
+    lie = f"{counted(len(loose), 'image')} {'lies' if len(loose) == 1 else 'lie'} beside {these}"
+    move = "to train with classes, move each into the folder of its class"
+    return (f"labels: {listed(folders)} {no}, since {lie}: {listed(loose)}; {move}",)
 
 
 def _numbered(values: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:

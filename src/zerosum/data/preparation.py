@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import re
+import shlex
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -105,6 +107,12 @@ class Preparation(Part):
     def rendering(self) -> str:
         """The fields that change decoded pixels once the shape is known."""
         return f"fit={self.fit},resample={self.resample},background={self.background}"
+
+
+def leaving_out(name: str) -> str:
+    """The setting that leaves out one file or folder, named from the top with "/", as it is typed in a shell."""
+    pattern = re.sub(r"\s", "?", glob.escape(name))  # blanks separate patterns
+    return shlex.quote(f"data.ignore={pattern}")
 
 
 def _own(sizes: set[tuple[int, int]]) -> tuple[int, int]:
