@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.small import words
-from zerosum.core.errors import DataError
+from zerosum.core.errors import DataError, ZerosumWarning
 from zerosum.data import Preparation, Units, open_data
 from zerosum.runs import pictures, session
 from zerosum.runs.evaluate import evaluate
@@ -79,7 +79,7 @@ def test_columns_that_are_no_numbers_are_named_and_can_be_dropped(tmp_path):
         error.value
     )
     assert str(error.value).endswith("turn words into numbers")  # no column would be left
-    with pytest.raises(DataError, match=r"or leave the columns out with data.drop=x/1/3/2$"):
+    with pytest.raises(DataError, match=r"or leave the columns out with data.drop=x/1/3/2, a setting of `train` "):
         open_data(csv(path, "name,age,town,x,y", "Ann,30,Ulm,1,1", "Bob,,Bonn,2,2"), Preparation(drop=("x",)))
     csv(path, "name,age,town", "Ann,30,Ulm", "Bob,31,Bonn")
     assert open_data(path, Preparation(drop=("name", "3"))).units.names == ("age",)
@@ -187,3 +187,31 @@ def test_a_table_trains_samples_and_is_judged_in_its_own_units(trained):
     own = evaluate(place / "s.npz", data=place / "cells.csv", metrics="sliced-wasserstein")
     same = evaluate(place / "cells.csv", data=place / "cells.csv", metrics="sliced-wasserstein")
     assert same[0].value < 0.3 * own[0].value
+
+
+def test_samples_are_judged_against_a_table_as_their_run_prepared_it(trained):
+    place, _, _ = trained
+    lines = (place / "cells.csv").read_text().splitlines()
+    other = csv(place / "named.csv", "name," + lines[0], *(f"cell {n},{line}" for n, line in enumerate(lines[1:])))
+    settings = ["batch=16", "evaluation=64", "samples=64", "checkpoint=64", "judge.count=20", *words("mixture")]
+    named = session.train(other, "mixture", [*settings, "data.drop=name"], images=64, out=place / "named", quiet=True)
+    write(draft(named.path, count=50), place / "named-samples.csv")
+    with pytest.raises(
+        DataError, match=r"data.drop=1, a setting of `train` \(`evaluate --data RUN` does as its run did"
+    ):
+        evaluate(place / "named-samples.csv", data=other)
+    judged = evaluate(place / "named-samples.csv", data=named.path, metrics="sliced-wasserstein")
+    bare = evaluate(place / "named-samples.csv", data=place / "cells.csv", metrics="sliced-wasserstein")
+    assert (judged[0].value, judged[0].floor) == (bare[0].value, bare[0].floor)
+    other.write_text("\n".join(other.read_text().splitlines()[:-1]))
+    with pytest.warns(ZerosumWarning, match="named.csv holds other data than .*named was trained on"):
+        evaluate(place / "named-samples.csv", data=named.path, metrics="sliced-wasserstein")
+
+
+def test_a_run_directory_is_no_data(trained):
+    _, _, run = trained
+    with pytest.raises(
+        DataError, match=r"run' is a run directory, not data; name what it was trained on, or .*samples, its pictures"
+    ):
+        open_data(run.path)
+    assert open_data(run.path / "samples").is_image

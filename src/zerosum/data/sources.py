@@ -23,6 +23,7 @@ from zerosum.data.part import DataPart, Search
 from zerosum.data.preparation import Preparation
 from zerosum.data.tables import SUFFIXES, table
 
+OF_RUNS = ("recipe.toml", "environment.json")  # files of a folder that a training wrote
 LOOKED_AT = 10_000  # entries of a folder, for one that a mistaken name may have meant
 
 
@@ -42,6 +43,10 @@ def find(
     path = Path(text).expanduser()
     if is_cifar(path):
         return cifar10(path, cache, report)
+    if all((path / file).is_file() for file in OF_RUNS):
+        raise DataError(
+            f"{word!r} is a run directory, not data; name what it was trained on, or {path / 'samples'}, its pictures"
+        )
     if path.is_dir():
         return idx_folder(path, path.resolve().name, cache, report) or folder(path, cache, report, preparation.wants)
     if not path.is_file():

@@ -16,6 +16,7 @@ from zerosum.core import settings
 from zerosum.core.average import NoAverage
 from zerosum.core.errors import DamagedError, DataError, RunError, ZerosumWarning
 from zerosum.data import Dataset, Preparation, open_data, to_images
+from zerosum.data.sources import is_name
 from zerosum.metrics.evidence import Samples
 from zerosum.recipes import Judging
 from zerosum.runs.directory import RunDirectory
@@ -23,6 +24,7 @@ from zerosum.runs.elsewhere import gone
 from zerosum.runs.environment import choose_device, use_threads
 from zerosum.runs.generator import Generator, find_generator, load_generator
 from zerosum.runs.judge import Judge, everything
+from zerosum.runs.place import is_run
 from zerosum.runs.record import Judgement
 
 AS_THEY_ARE = Preparation(size="own", fit="stretch")  # samples that nobody trains on: nothing is cut away
@@ -60,7 +62,8 @@ def evaluate(
 
     Args:
         place: what is judged.
-        data: real samples, as `train` takes them; a run knows its own.
+        data: real samples, as `train` takes them, or a run: what that was trained on, prepared and split as it was; the
+            run that is judged knows its own.
         metrics: as "fd+prdc:k=3"; "all" for all that can be applied, "" for the usual ones.
         extractor: what sees features, as "mnist-cnn" or "lenet:path=FILE"; "auto" goes by the data.
         count: samples that a generator draws; of a source at most so many are judged.
@@ -191,6 +194,8 @@ def find_subject(place: str | Path, *, trust: bool = False) -> Subject:
 def _real(
     subject: Subject, data: str | Path | None, data_root: str | Path | None, skip_bad: bool, report: Any
 ) -> Dataset:
+    if isinstance(data, (str, Path)) and not is_name(data) and is_run(Path(data)):
+        return _of_run(RunDirectory.open(data), data_root, skip_bad, report)
     source, root = (data, data_root) if data is not None else (subject.data, data_root or subject.data_root)
     if source is None:
         raise RunError("there is nothing to compare with; give real samples with --data")
@@ -202,6 +207,24 @@ def _real(
     return open_data(
         source, prepared, seed=recipe.seed, data_root=root, skip_bad=skip, report=report, rules=subject.generator.rules
     )
+
+
+def _of_run(run: RunDirectory, data_root: str | Path | None, skip_bad: bool, report: Any) -> Dataset:
+    """What a run was trained on, prepared and split as it was; data that changed since are said."""
+    origin, recipe = run.environment()["data"], run.recipe(partly=True)
+    dataset = open_data(
+        origin["source"],
+        recipe.data,
+        seed=recipe.seed,
+        data_root=data_root or origin.get("root"),
+        skip_bad=skip_bad or origin["skip_bad"],
+        report=report,
+        rules=origin.get("rules", 1),
+    )
+    if dataset.fingerprint != origin["fingerprint"]:
+        text = f"{origin['source']} holds other data than {run.path} was trained on; what is there now is compared with"
+        warnings.warn(text, ZerosumWarning, stacklevel=2)
+    return dataset
 
 
 def _notes(subject: Subject, dataset: Dataset, data: str | Path | None) -> list[str]:
