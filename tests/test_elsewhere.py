@@ -164,6 +164,15 @@ def test_devices_that_nothing_lives_on_are_refused(name):
         environment.choose_device(name)
 
 
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="has the device that is missed")
+def test_mps_is_missed_in_one_sentence():
+    with pytest.raises(RunError) as raised:
+        environment.choose_device("mps")
+    assert str(raised.value) == (
+        "device 'mps' cannot be used here (there is no Apple GPU that PyTorch can use); use --device cpu"
+    )
+
+
 def test_auto_takes_what_is_fast(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)

@@ -30,6 +30,8 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         if device.type not in DEVICES:
             raise RuntimeError(f"there is: {', '.join(('auto', *DEVICES))}")
+        if device.type == "mps" and not has_mps():  # PyTorch's own reason fills the screen
+            raise RuntimeError("there is no Apple GPU that PyTorch can use")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise RunError(
