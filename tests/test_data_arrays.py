@@ -40,6 +40,16 @@ def test_npz_keys(tmp_path, key, label_key):
     assert found.name == "set"
 
 
+def test_npz_labels_that_are_names_are_read_as_from_python(tmp_path):
+    names = np.array(["ox 10", "ox 2", "ant"] * 2)
+    found = open_data(npz(tmp_path, images=RGB, labels=names))
+    given = open_data((RGB, names))
+    assert found.classes == given.classes == ("ant", "ox 2", "ox 10")
+    assert found.labels.tolist() == given.labels.tolist() == [2, 1, 0] * 2
+    ordered = open_data(npz(tmp_path, images=RGB, labels=names, classes=np.array(["ox 2", "ant", "ox 10"])))
+    assert (ordered.classes, ordered.labels.tolist()) == (("ox 2", "ant", "ox 10"), [2, 0, 1] * 2)
+
+
 def test_npy_and_shapes(tmp_path):
     path = tmp_path / "set.npy"
     for array, expected in [
@@ -103,8 +113,17 @@ IMAGE = np.zeros((4, 3, 3), dtype=np.float32)
         ({"images": np.array(3.0)}, r"array 'images' is a single number"),
         ({"images": np.array([None, "x"])}, r"holds Python objects, which could run code"),
         ({"a": RGB, "b": RGB}, r"which array holds the images\? Name it 'images'; found a, b"),
-        ({"images": RGB, "labels": LABELS[:4]}, r"labels must be 6 whole numbers, one per image; found int64 4"),
+        (
+            {"images": RGB, "labels": LABELS[:4]},
+            r"labels must be 6 whole numbers or names, one per image; found int64 4",
+        ),
         ({"images": RGB, "labels": LABELS / 2}, r"labels must be 6 whole numbers.*found float64 6"),
+        ({"images": RGB, "labels": np.array([b"a"] * 6)}, r"type \|S1; whole numbers, floats, bool and text are read"),
+        ({"images": RGB, "labels": np.array(["a", ""] * 3)}, r"some labels are empty; each must name a class"),
+        (
+            {"images": RGB, "labels": np.array(["a", "b"] * 3), "classes": np.array(["a", "c"])},
+            r"set.npz: labels name 'b', and 'classes' does not",
+        ),
         ({"images": RGB, "labels": LABELS - 1}, r"labels from -1 to 1; they must count classes from 0"),
         ({"x": np.full((9, 2), np.inf)}, r"array 'x': holds NaN or infinity"),
     ],

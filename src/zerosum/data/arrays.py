@@ -9,11 +9,11 @@ import numpy as np
 
 from zerosum.core.download import Report
 from zerosum.core.errors import DataError
-from zerosum.data.classes import listed
+from zerosum.data.classes import by_name, listed
 from zerosum.data.contents import Contents, Source
 from zerosum.data.digests import digest
 from zerosum.data.limits import MOST_CLASSES
-from zerosum.data.npy import Npz, is_npy, open_npy
+from zerosum.data.npy import NUMBERS, TEXT, Npz, is_npy, open_npy
 
 IMAGE_KEYS = ("images", "x_train", "x", "arr_0")
 LABEL_KEYS = ("labels", "y_train", "y")
@@ -50,9 +50,10 @@ def _contents(path: Path, *, given: bool) -> Contents:
     notes = (f"left out: {others} beside {key!r}",) if unused else ()
     if beside is None:
         return Contents(array=array, notes=notes, where=where)
-    labels = _labels(found[beside], len(array), place)
-    called = found.read(CLASS_KEY, "Uiu") if isinstance(found, Npz) and CLASS_KEY in names else None
-    classes = _classes(labels, called, place)
+    assert isinstance(found, Npz)  # an .npy holds one array
+    labels = _labels(found.read(beside, NUMBERS + TEXT), len(array), place)
+    named = found.read(CLASS_KEY, "iu" + TEXT) if CLASS_KEY in names else None
+    labels, classes = _numbered(labels, named, place)
     return Contents(array=array, labels=labels, classes=classes, notes=notes, where=where)
 
 
@@ -75,19 +76,32 @@ def _read(path: Path) -> Mapping[str, np.ndarray] | Npz:
 def _labels(labels: np.ndarray, count: int, place: str) -> np.ndarray:
     if labels.shape == (count, 1):
         labels = labels[:, 0]
-    if labels.shape != (count,) or labels.dtype.kind not in "iu":
+    if labels.shape != (count,) or labels.dtype.kind not in "iu" + TEXT:
         shape = "x".join(map(str, labels.shape))
-        raise DataError(f"{place}: labels must be {count:,} whole numbers, one per image; found {labels.dtype} {shape}")
+        raise DataError(
+            f"{place}: labels must be {count:,} whole numbers or names, one per image; found {labels.dtype} {shape}"
+        )
+    return labels
+
+
+def _numbered(labels: np.ndarray, named: np.ndarray | None, place: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels int64 [N] and the names of the classes; `named` are those that the file gives, in their order."""
+    spoken: tuple[str, ...] = ()
+    if labels.dtype.kind == TEXT:
+        labels, spoken = by_name(labels.tolist())
+        if "" in spoken:
+            raise DataError(f"{place}: some labels are empty; each must name a class")
     if labels.min() < 0 or labels.max() >= MOST_CLASSES:
         raise DataError(f"{place}: labels from {labels.min()} to {labels.max()}; they must count classes from 0")
-    return labels.astype(np.int64)
-
-
-def _classes(labels: np.ndarray, names: np.ndarray | None, place: str) -> tuple[str, ...]:
     count = int(labels.max()) + 1
-    if names is None:
-        return tuple(map(str, range(count)))
-    named = tuple(map(str, names.tolist())) if names.ndim == 1 else ()
-    if len(set(named)) != len(named) or len(named) < count:
-        raise DataError(f"{place}: {CLASS_KEY!r} must name each class once, {count:,} in all; found {len(named):,}")
-    return named
+    if named is None:
+        return labels.astype(np.int64), spoken or tuple(map(str, range(count)))
+    classes = tuple(map(str, named.tolist())) if named.ndim == 1 else ()
+    number = {name: index for index, name in enumerate(classes)}
+    if lacking := [name for name in spoken if name not in number]:
+        raise DataError(f"{place}: labels name {listed(lacking)}, and {CLASS_KEY!r} does not")
+    if len(number) != len(classes) or len(classes) < count:
+        raise DataError(f"{place}: {CLASS_KEY!r} must name each class once, {count:,} in all; found {len(classes):,}")
+    if spoken:
+        labels = np.array([number[name] for name in spoken], dtype=np.int64)[labels]
+    return labels.astype(np.int64), classes

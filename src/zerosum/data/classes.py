@@ -29,6 +29,13 @@ def in_natural_order(labels: np.ndarray, classes: tuple[str, ...]) -> tuple[np.n
     return place[labels], tuple(classes[index] for index in order)
 
 
+def by_name(labels: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels that are names as numbers, and the classes: these names in natural order."""
+    classes = tuple(sorted(set(labels), key=natural))
+    number = {name: index for index, name in enumerate(classes)}
+    return np.array([number[label] for label in labels], dtype=np.int64), classes
+
+
 def without(
     labels: np.ndarray, classes: tuple[str, ...], train: np.ndarray
 ) -> tuple[np.ndarray, tuple[str, ...], list[str]]:

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from zerosum.core.download import cache_folder
 from zerosum.core.errors import DataError, ZerosumError, shown
-from zerosum.data.classes import listed, natural
+from zerosum.data.classes import by_name, listed, natural
 from zerosum.data.counting import counted
 from zerosum.data.layout import PARTS, is_hidden
 
@@ -225,9 +225,7 @@ def _numbered(labels: list[Any], classes: tuple[str, ...]) -> tuple[np.ndarray, 
         return np.array(labels, dtype=np.int64), classes
     if not all(named):
         raise DataError("some labels are names and some are numbers; take one or the other")
-    classes = tuple(sorted(set(labels), key=natural))
-    number = {name: index for index, name in enumerate(classes)}
-    return np.array([number[label] for label in labels], dtype=np.int64), classes
+    return by_name(labels)
 
 
 def _refuse_outside(labels: list[int], classes: int) -> None:

@@ -16,6 +16,8 @@ from zerosum.core.errors import DataError
 from zerosum.data.limits import allowed, refuse, room, take
 
 NUMBERS = "buif"  # kinds of NumPy's types that are numbers
+TEXT = "U"  # the kind that is text
+_READ = {"i": "whole numbers", "f": "floats", "b": "bool", TEXT: "text"}
 _HEADER = 1 << 16  # bytes that a header may have
 _MAGIC = b"\x93NUMPY"
 
@@ -61,7 +63,8 @@ def read_header(head: bytes, length: int, where: str, kinds: str = NUMBERS) -> H
     if dtype.hasobject:
         raise DataError(f"{where}: holds Python objects, which could run code; save plain numbers instead")
     if dtype.kind not in kinds or min(shape, default=0) < 0:
-        raise DataError(f"{where}: holds values of type {dtype}; whole numbers, floats and bool are read")
+        *others, last = [words for letters, words in _READ.items() if letters in kinds]
+        raise DataError(f"{where}: holds values of type {dtype}; {', '.join(others)} and {last} are read")
     if header.size > length - header.offset:
         there = max(0, length - header.offset)
         raise DataError(f"{where}: is truncated or damaged; {header.size:,} bytes are announced, {there:,} are there")
