@@ -24,6 +24,10 @@ class Space:
         """Numbers in one sample."""
         return math.prod(self.shape)
 
+    def many(self, count: int) -> str:
+        """So many samples, in words."""
+        return f"{count:,} x {self}" if self.is_image else f"{count:,} {self}"
+
     def __str__(self) -> str:
         if self.is_image:
             channels, height, width = self.shape
