@@ -106,6 +106,39 @@ def test_a_run_whose_checkpoints_are_gone_is_not_begun_anew(run, tmp_path):
     assert (run / "metrics.jsonl").read_bytes() == logs
 
 
+def cut(run, *names):
+    for name in names:
+        for file in run.glob(name):
+            file.write_bytes(file.read_bytes()[:40])
+
+
+def test_what_a_damaged_generator_leaves_is_said(run, tmp_path):
+    def said():
+        text = outcome("sample", run, tmp_path).stderr.split("error: ")[1]
+        return [part for part in text.strip().split("; ") if "is damaged" not in part]
+
+    best, again = f"{run}/best.safetensors is whole", f"`zerosum resume {run}` writes it again with its next checkpoint"
+    cut(run, "generator.safetensors")
+    assert said() == [best, again]
+    cut(run, "best.safetensors")
+    assert said() == [again]
+    cut(run, "checkpoints/*/manifest.json")
+    assert said() == []
+
+
+def test_what_damaged_checkpoints_leave_is_said(run, tmp_path):
+    def said():
+        return outcome("resume", run, tmp_path).stderr.strip().partition("every checkpoint is damaged ")[2]
+
+    cut(run, "checkpoints/*/manifest.json")
+    for name in ("generator", "best"):
+        file = f"{run}/{name}.safetensors"
+        way = f"{file} can still make samples, or start a new run with its weights: zerosum train --from {file}"
+        assert said().endswith(f"); {way}")
+        cut(run, f"{name}.safetensors")
+    assert said().endswith("); start the training again")
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

@@ -22,7 +22,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from zerosum.core.errors import DamagedError, RunError, TrainingError, shown
+from zerosum.core.errors import DamagedError, TrainingError, shown
 from zerosum.core.reading import misfit, parse_json, read_bytes
 from zerosum.core.writing import flush, flush_folder
 
@@ -154,7 +154,7 @@ def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
     """Read the newest checkpoint that is whole; damaged ones are named to `warn`. None if there is none at all.
 
     Raises:
-        RunError: there are checkpoints, and all are damaged.
+        DamagedError: there are checkpoints, and all are damaged.
     """
     found = names(folder)
     for name in reversed(found):
@@ -163,7 +163,7 @@ def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
         except DamagedError as error:
             warn(f"checkpoint {name} is damaged: {error}; falling back to the one before")
     if found:
-        raise RunError(f"{folder}: every checkpoint is damaged ({', '.join(found)}); start the training again")
+        raise DamagedError(f"{folder}: every checkpoint is damaged ({', '.join(found)})")
     return None
 
 

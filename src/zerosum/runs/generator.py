@@ -21,7 +21,7 @@ from zerosum.core.space import Space
 from zerosum.core.writing import write_file
 from zerosum.data import RULES, Units
 from zerosum.recipes import Recipe
-from zerosum.runs import code, model, sealed
+from zerosum.runs import code, model, remains, sealed
 from zerosum.runs.place import is_run, no_run
 
 GOLDEN = (5**0.5 - 1) / 2
@@ -206,7 +206,10 @@ def load_generator(path: str | Path, *, trust: bool = False) -> Generator:
         RecipeError: it was made with a part of the user's own that is not loaded; `--use` or `--trust` load it.
     """
     path = Path(path)
-    about, weights = model.read(path)
+    try:
+        about, weights = model.read(path)
+    except DamagedError as error:
+        raise DamagedError(f"{error}{remains.beside(path)}") from error
     code.load(path, trust=trust)
     try:
         recipe = settings.from_toml(Recipe, about["recipe"])

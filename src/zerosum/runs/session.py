@@ -15,7 +15,7 @@ from zerosum.core.interrupt import Interrupt
 from zerosum.core.values import Length
 from zerosum.data import RULES, Dataset, kept, whole_place
 from zerosum.recipes import Recipe, read_recipe
-from zerosum.runs import checkpoint, code, early, elsewhere, health, plan, starting, stopping
+from zerosum.runs import code, early, elsewhere, health, plan, starting, stopping
 from zerosum.runs.decisions import decisions
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
 from zerosum.runs.environment import be_deterministic, choose_device, describe, use_threads
@@ -242,7 +242,7 @@ def _play(
 
 
 def _go_on(training: Training, display: Display) -> None:
-    saved = checkpoint.load_latest(training.run.checkpoints, lambda text: display.say(text, "yellow"))
+    saved = starting.newest(training.run, lambda text: display.say(text, "yellow"))
     if saved is None and "from" in training.environment:
         place = training.environment["from"]["path"]
         raise RunError(
@@ -250,8 +250,8 @@ def _go_on(training: Training, display: Display) -> None:
         )
     if saved is None and training.run.pointed("latest") is not None:
         raise RunError(
-            f"{training.run.path}: its checkpoints are gone, so it cannot go on; generator.safetensors can "
-            f"still make samples, or {starting.offer(training.run.generator)}"
+            f"{training.run.path}: its checkpoints are gone, so it cannot go on; "
+            + starting.without_checkpoints(training.run)
         )
     if saved is None:
         display.say("no checkpoint had been written yet; starting from the beginning")

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from zerosum.core.engine import Engine
-from zerosum.core.errors import RunError
+from zerosum.core.errors import DamagedError, RunError
 from zerosum.core.space import Space
 from zerosum.data.classes import listed
 from zerosum.recipes import Recipe
-from zerosum.runs import checkpoint, code, model
+from zerosum.runs import checkpoint, code, model, remains
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.generator import load_generator
 from zerosum.runs.place import is_run, no_run
@@ -137,7 +137,7 @@ def find_start(place: str | Path, warn: Callable[[str], None], *, trust: bool = 
         run = RunDirectory(path)
         if trust:
             code.load(path, trust=True)
-        saved = checkpoint.load_latest(run.checkpoints, warn)
+        saved = newest(run, warn)
         if saved is None:
             raise RunError(f"--from {place}: this run has no checkpoint yet")
         manifest = (run.checkpoints / saved.name / "manifest.json").read_bytes()
@@ -152,6 +152,26 @@ def find_start(place: str | Path, warn: Callable[[str], None], *, trust: bool = 
     product = generator.recipe.game.product
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Start(path, digest, generator.images, {product: generator.module.state_dict()}, classes=generator.classes)
+
+
+def newest(run: RunDirectory, warn: Callable[[str], None]) -> checkpoint.Checkpoint | None:
+    """The newest checkpoint of a run that is whole; damaged ones are named to `warn`. None if there is none at all.
+
+    Raises:
+        DamagedError: all are damaged; the message says what is left.
+    """
+    try:
+        return checkpoint.load_latest(run.checkpoints, warn)
+    except DamagedError as error:
+        raise DamagedError(f"{error}; {without_checkpoints(run)}") from error
+
+
+def without_checkpoints(run: RunDirectory) -> str:
+    """What to do with a run that has no checkpoint to go on from."""
+    for file in (run.generator, run.best_generator):
+        if remains.is_whole(file):
+            return f"{file} can still make samples, or {offer(file)}"
+    return "start the training again"
 
 
 def _classes(run: RunDirectory) -> tuple[str, ...]:

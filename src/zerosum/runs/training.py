@@ -17,7 +17,7 @@ from zerosum.core.space import Space
 from zerosum.core.values import Length, Natural, NonNegative
 from zerosum.data import Dataset, Feed
 from zerosum.recipes import Recipe
-from zerosum.runs import checkpoint, health, stopping
+from zerosum.runs import checkpoint, health, starting, stopping
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.drawing import Drawing
 from zerosum.runs.evaluator import Evaluator
@@ -182,7 +182,7 @@ class Training:
             if self.recipe.on_nan == "stop":
                 raise error
             raise TrainingError(f"{error}. It came back after {ROLLBACKS} rollbacks, so this is no accident") from error
-        saved = checkpoint.load_latest(self.run.checkpoints, lambda text: self.display.say(text, "yellow"))
+        saved = starting.newest(self.run, lambda text: self.display.say(text, "yellow"))
         self.begin()
         if saved is None:
             self.spent, self.began = 0.0, time.monotonic()
