@@ -123,11 +123,11 @@ def matmul_peak(device: torch.device, dtype: torch.dtype, size: int) -> float:
 
 def compiled(engine: Engine) -> Engine:
     """The same engine with compiled networks."""
-    for one in engine.seats.values():
-        one.module.compile(dynamic=False)
+    for module in engine.modules.values():
+        module.compile(dynamic=False)
         for name in ("features", "judge"):  # what a discriminator is asked for instead
-            if hasattr(one.module, name):
-                setattr(one.module, name, torch.compile(getattr(one.module, name), dynamic=False))
+            if hasattr(module, name):
+                setattr(module, name, torch.compile(getattr(module, name), dynamic=False))
     return engine
 
 

@@ -17,8 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from zerosum.core.clock import reseed
 from zerosum.core.engine import Engine
 from zerosum.core.ledger import NotFiniteError
-from zerosum.core.round import Round
 from zerosum.core.space import Space
+from zerosum.critic import Critic, Exchange
 from zerosum.data import Dataset, Feed
 from zerosum.recipes import Judging, Recipe, read_recipe
 from zerosum.runs.evaluate import drawn, known
@@ -39,10 +39,14 @@ def arrays(side: int, channels: int, count: int = 2048, classes: int = 0) -> Dat
     return Dataset("random", values, labels, names, everything[held:], everything[:held], "0" * 64)
 
 
+def sizes(recipe: Recipe, dataset: Dataset) -> Space:
+    """What a recipe's networks are built for."""
+    return Space(dataset.shape, recipe.game.latent.size, len(dataset.classes))
+
+
 def seat(recipe: Recipe, dataset: Dataset, device: torch.device, precision: str = "fp32") -> tuple[Engine, Feed]:
     """An engine and a feed of a recipe."""
-    space = Space(dataset.shape, recipe.game.latent.size, len(dataset.classes))
-    engine = Engine(recipe.game, space, device=device, precision=precision, total=10**9)
+    engine = Engine(recipe.game, sizes(recipe, dataset).signals, device=device, precision=precision, total=10**9)
     return engine, Feed(dataset, recipe.batch, device=device)
 
 
@@ -55,8 +59,8 @@ def weights(engine: Engine) -> dict[str, torch.Tensor]:
     """Copies of all weights, on the CPU."""
     return {
         f"{name}.{key}": value.detach().cpu().clone()
-        for name, one in engine.seats.items()
-        for key, value in one.module.state_dict().items()
+        for name, module in engine.modules.items()
+        for key, value in module.state_dict().items()
     }
 
 
@@ -78,7 +82,8 @@ def feed_is_on_the_device(device: torch.device) -> str:
     dataset = arrays(16, 3, classes=4)
     here, there = Feed(dataset, 32, device=device), Feed(dataset, 32)
     for _ in range(3):
-        (x, label), (y, other) = here.next(), there.next()
+        a, b = here.next(), there.next()
+        x, label, y, other = a["sample"], a["label"], b["sample"], b["label"]
         expect(x.device.type == device.type and label.device.type == device.type, f"a batch lies on {x.device}")
         expect(torch.equal(x.cpu(), y) and torch.equal(label.cpu(), other), "it differs from a CPU's")
         expect(x.is_contiguous(memory_format=torch.channels_last), "it is not channels last")
@@ -91,7 +96,7 @@ def update_that_is_not_finite_is_skipped(device: torch.device) -> str:
     engine.turn(feed)
     before = weights(engine)
     engine.ledger.take("report")
-    loss = sum(one.sum() for one in engine.seats["discriminator"].parameters) * float("nan")
+    loss = sum(one.sum() for one in engine.learners["discriminator"].parameters) * float("nan")
     try:
         engine.update("discriminator", adversarial=loss)
         how = "skipped on the device"
@@ -143,15 +148,15 @@ def penalties_are_float32(device: torch.device) -> str:
     """Under bf16 a gradient penalty is what it is without, on the same samples."""
     recipe = small("wgan-gp", "generator.channels=8", "discriminator.channels=8")
     engine, feed = seat(recipe, arrays(16, 3), device, "bf16")
-    real, _ = feed.next()
+    real = feed.next()["sample"]
     fake = torch.randn_like(real)
     (part,) = recipe.game.regularizers
     values = []
     for bf16 in (True, False):
         reseed(0)
         with engine.autocast() if bf16 else contextlib.nullcontext():
-            r = Round("discriminator", engine.network("generator"), engine.network("discriminator"), real, fake)
-            values.append(part(r.track([part]).look(), {}).detach())
+            critic = Critic(engine.network("discriminator"), precise=True)
+            values.append(part(Exchange("discriminator", critic, critic(real), critic(fake))).detach())
     expect(values[0].dtype == torch.float32, f"it is {values[0].dtype}")
     gap = abs(float(values[0]) / float(values[1]) - 1)
     expect(gap < 1e-5, f"it is {float(values[0])}, and {float(values[1])} in fp32")
@@ -164,7 +169,7 @@ def evaluation_runs_on_the_device(device: torch.device) -> str:
     dataset = arrays(16, 3, count=512)
     engine, feed = seat(recipe, dataset, device)
     engine.turn(feed)
-    generator = Generator(engine.product(), recipe, engine.space, (), feed.position)
+    generator = Generator(engine.product(), recipe, sizes(recipe, dataset), (), feed.position)
     judge = Judge(dataset, Judging(count=64, extractor="pixels", split="train"), seed=0, device=device)
     records = judge.judge(drawn(judge, generator, 64, 0), **known(judge, generator))
     here = generator.sample(8, seed=1)

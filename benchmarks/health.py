@@ -119,7 +119,7 @@ def injected(images: int) -> Iterator[None]:
         if images and feed.position >= images and not done:
             done.append(feed.position)
             with torch.no_grad():
-                engine.seats["discriminator"].parameters[0].view(-1)[7] = float("nan")
+                engine.learners["discriminator"].parameters[0].view(-1)[7] = float("nan")
         turn(engine, feed)
 
     Engine.turn = turned  # type: ignore[method-assign]

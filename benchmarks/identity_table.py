@@ -16,7 +16,9 @@ from benchmarks.identity_cases import Case, cases
 from zerosum.core import registry
 from zerosum.core.clock import seeded
 from zerosum.core.engine import Engine
+from zerosum.critic import Regularization
 from zerosum.data import Feed, open_data
+from zerosum.games.adversarial import Adversarial, bound_parts
 from zerosum.recipes import read_recipe
 from zerosum.runs.environment import describe
 from zerosum.runs.training import make_space
@@ -75,8 +77,17 @@ class Table:
         recipe = small(read_recipe(case.recipe, list(case.settings)))
         data = dataset(case.data, recipe.data)
         space = make_space(recipe, data)
-        self.engine = Engine(recipe.game, space, seed=SEED, precision=case.precision, total=TOTAL)
+        self.engine = Engine(recipe.game, space.signals, seed=SEED, precision=case.precision, total=TOTAL)
         self.feed = Feed(data, BATCH, seed=SEED)
+        self._remember()
+
+    def _remember(self) -> None:
+        """Bind parts as the first turn does, so that their memory is there at the start."""
+        game, engine = self.engine.game, self.engine
+        if isinstance(game, Adversarial):
+            bound_parts(game, engine)
+        for player in game.players():
+            Regularization(game.regularizers, player, engine)
 
     def turn(self) -> dict[str, float]:
         """Play a turn: its losses and curves."""
@@ -99,15 +110,15 @@ class Table:
 
     def numbers(self) -> dict[str, int]:
         """The clock, and how far each player came."""
-        seats = self.engine.seats.items()
-        moves = {f"{name}.{key}": getattr(seat, key) for name, seat in seats for key in ("updates", "images")}
-        return {"position": self.feed.position, "images": self.engine.images, **moves}
+        moves = {f"{name}.updates": one.updates for name, one in self.engine.learners.items()}
+        clocks = {f"{name}.images": one.clock for name, one in self.engine.learners.items()}
+        return {"position": self.feed.position, "images": self.engine.clock, **moves, **clocks}
 
     def product(self) -> dict[str, Tensor]:
         """What the training is for, as it is handed out, and samples of it."""
         module = self.engine.product()
         with seeded(SEED, "samples"):
-            return {**module.state_dict(), "samples": self.engine.draw(module, 4)}
+            return {**module.state_dict(), "samples": self.engine.sample(module, 4)}
 
     def save(self) -> Any:
         """What `load` takes, safe from further turns."""
@@ -116,4 +127,4 @@ class Table:
     def load(self, saved: Any) -> None:
         """Go on from there."""
         self.engine.load(*saved)
-        self.feed.position = self.engine.images
+        self.feed.position = self.engine.clock

@@ -101,7 +101,7 @@ def augmentation() -> np.ndarray:
 def path(words: str) -> Iterator[tuple[float, float]]:
     """(theta, psi) of the Dirac-GAN at the start and after every turn."""
     made, data = settings.assign(read_recipe("dirac"), words.split()), open_data("dirac")
-    engine = Engine(made.game, make_space(made, data), seed=0, total=TURNS)
+    engine = Engine(made.game, make_space(made, data).signals, seed=0, total=TURNS)
     feed = Feed(data, made.batch, seed=0)
     for turn in range(TURNS + 1):
         if turn:

@@ -48,7 +48,8 @@ def words(name: str) -> list[str]:
     if name.endswith("-small"):
         return []
     fields = ("generator", "discriminator")
-    wide = [field for field in fields if getattr(getattr(game, field).network, "channels", 0) == 64]
+    networks = {field: getattr(getattr(game, field, None), "network", None) for field in fields}
+    wide = [field for field, network in networks.items() if getattr(network, "channels", 0) == 64]
     return [f"{field}.channels=32" for field in wide]
 
 

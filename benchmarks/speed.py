@@ -163,10 +163,10 @@ def show_auto(names: list[str], digits: Dataset, photos: Dataset, folder: Path, 
 def show_loops(digits: Dataset, photos: Dataset, folder: Path, rounds: int, seconds: float) -> None:
     """Print our speed beside three other loops, and its share of the best matrix product."""
     space, flat = Space((3, 32, 32), 100), Space((1, 28, 28), 100)
-    dcgan = DCGANGenerator().build(space), DCGANDiscriminator().build(space)
+    dcgan = DCGANGenerator().build(*space.ports), DCGANDiscriminator().build(*space.ports)
     for network in dcgan:
         Normal(0.02).apply(network)
-    mlp = MLPGenerator().build(flat), MLPDiscriminator().build(flat)
+    mlp = MLPGenerator().build(*flat.ports), MLPDiscriminator().build(*flat.ports)
     chosen = {name: choose(name, data)[0].precision for name, data in (("mlp", digits), ("dcgan", photos))}
     in_bf16 = {name: one == "bf16" for name, one in chosen.items()}
     shared = read_recipe("mlp").game.fresh_fakes is False

@@ -134,7 +134,7 @@ def by_hand(
     feed, total = Feed(dataset, batch), torch.zeros(2, dtype=torch.float64)
     while True:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16, cache_enabled=False):
-            real, _ = feed.next()
+            real = feed.next()["sample"]
             with torch.set_grad_enabled(shared):
                 fake = G(torch.randn(batch, 100))
             loss = F.softplus(-D(real).float()).mean() + F.softplus(D(fake.detach()).float()).mean()

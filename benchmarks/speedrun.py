@@ -50,12 +50,14 @@ class Race:
         device = torch.device("cpu")
         self.feed = Feed(dataset, recipe.batch, seed=recipe.seed, device=device)
         self.total = recipe.length.images(self.feed.per_epoch)
-        space = make_space(recipe, dataset)
-        precision = rehearse(recipe, space, Feed(dataset, recipe.batch, device=device), self.total, print).precision
+        self.space = make_space(recipe, dataset)
+        precision = rehearse(
+            recipe, self.space, Feed(dataset, recipe.batch, device=device), self.total, print
+        ).precision
         self.recipe, self.dataset, self.judge, self.precision = recipe, dataset, judge, precision
         self.marks = marks
         options = {"seed": recipe.seed, "device": device, "precision": precision, "total": self.total}
-        self.engine = Engine(recipe.game, space, **options)
+        self.engine = Engine(recipe.game, self.space.signals, **options)
         self.floor: dict[str, float | None] = {}  # of real images in the place of generated ones
         self.seconds, self.curve = 0.0, list[dict[str, float]]()
 
@@ -76,7 +78,7 @@ class Race:
     def look(self) -> None:
         """Judge the averaged generator as it is."""
         engine = self.engine
-        generator = Generator(engine.product(), self.recipe, engine.space, self.dataset.classes, self.feed.position)
+        generator = Generator(engine.product(), self.recipe, self.space, self.dataset.classes, self.feed.position)
         found = self.judge.judge(drawn(self.judge, generator, self.judge.judging.count, 0))
         self.floor = {one.metric: one.floor for one in found}
         values = {one.metric: round(one.value, 4) for one in found}

@@ -207,8 +207,8 @@ def recast(game: Any, kind: type[Any]) -> Any:
 
 def points(engine: Engine) -> torch.Tensor:
     """Samples of the product as it stands, [COUNT, 2]."""
-    with seeded(engine.seed, engine.images, "toys"):
-        return engine.draw(engine.product(), COUNT)
+    with seeded(engine.seed, engine.clock, "toys"):
+        return engine.sample(engine.product(), COUNT)
 
 
 def coverage(engine: Engine, data: Dataset) -> dict[str, float]:
@@ -236,7 +236,7 @@ def moments(toy: Toy, made: Recipe, seed: int) -> Iterator[tuple[Engine, Dataset
     """Train, and stop where the toy wants to be measured; the last stop is the end."""
     data = open_data(toy.data)
     total = made.length.images(len(data.train))
-    engine = Engine(made.game, make_space(made, data), seed=seed, total=total)
+    engine = Engine(made.game, make_space(made, data).signals, seed=seed, total=total)
     feed = Feed(data, made.batch, seed=seed)
     turns = -(-total // made.batch)
     for turn in range(1, turns + 1):

@@ -60,9 +60,14 @@ def shelf(kind: str) -> dict[str, type]:
     return {name: part for name, part in registry.shelf(kind).items() if part.__module__.startswith("zerosum.")}
 
 
+def judged() -> dict[str, type]:
+    """Games with discriminators: what the product walks. A game without them has too few axes for it."""
+    return {name: part for name, part in shelf("game").items() if "discriminator" in registry.field_types(part)}
+
+
 def variants(kind: str, wide: bool) -> Iterator[str]:
     """Every part of a kind; wide: also with each of its choices changed, one at a time."""
-    for part in shelf(kind).values():
+    for part in judged().values() if kind == "game" else shelf(kind).values():
         yield text(part)
         for key in registry.field_types(part) if wide else ():
             usual = small(part).get(key, part.__dataclass_fields__[key].default)

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from zerosum import objectives
+from zerosum.core.memory import Bound, Memory
 from zerosum.core.registry import shelf
 
 REAL = np.array([1.3, -0.4, 2.1, 0.2, -1.7, 0.9])  # asymmetric on purpose
@@ -28,19 +29,16 @@ def gradient(loss, x):
     return torch.autograd.grad(loss, x)[0]
 
 
-def _memory(part):
-    if not hasattr(part, "memory"):
-        return {}
-    memory = part.memory()
-    memory["k"].fill_(FEEDBACK)
-    return {"memory": memory}
+def bound(part):
+    """An objective, with its memory where it has one."""
+    return Bound(part, Memory(part.memory() | {"k": torch.tensor(FEEDBACK)})) if hasattr(part, "memory") else part
 
 
 def discriminator(part, real, fake):
     """Loss of the discriminator, whether or not the objective remembers."""
-    return part.discriminator(real, fake, **_memory(part))
+    return bound(part).discriminator(real, fake)
 
 
 def generator(part, fake, real):
     """Loss of the generator, whether or not the objective remembers."""
-    return part.generator(fake, real, **_memory(part))
+    return bound(part).generator(fake, real)

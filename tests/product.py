@@ -17,6 +17,7 @@ import torch
 
 from tests.axes import ABSENT, PLAYERS, Axes, Row, axes, small
 from tests.matrix import Cell, cells
+from tests.small import space_of
 from zerosum import optimizers
 from zerosum.core import compatibility, registry, values
 from zerosum.core.average import ExponentialAverage, NoAverage
@@ -156,6 +157,8 @@ def game(row: Row) -> Any:
     settings = {
         key: values.read(value, types[key]) for key, _, value in (one.partition("=") for one in told.split(",")) if key
     }
+    if "discriminator" not in types:
+        return cls(player("reconstructor"), player("generator"), *parts("latent", "latent"), **settings)
     return cls(
         **{name: player(name) for name in (*PLAYERS, "reconstructor") if row[name] != ABSENT},
         **{kind: parts(kind, kind)[0] for kind in ("objective", "latent", "selection")},
@@ -192,19 +195,20 @@ class Few:
         self.samples, self.labels = _samples(row["data"])
         self.batch, self.position = logits * int(row["pack"]), 0
 
-    def next(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def next(self) -> dict[str, torch.Tensor]:
         """The next batch."""
         chosen = torch.arange(self.position, self.position + self.batch) % len(self.samples)
         self.position += self.batch
-        return self.samples[chosen], None if self.labels is None else self.labels[chosen]
+        batch = {"sample": self.samples[chosen]}
+        return batch if self.labels is None else {**batch, "label": self.labels[chosen]}
 
 
 @functools.cache
 def _samples(data: str) -> tuple[torch.Tensor, torch.Tensor | None]:
     if data in ("ring8", "line"):
-        points, _ = Feed(open_data("ring8"), 16).next()
+        points = Feed(open_data("ring8"), 16).next()["sample"]
         return points[:, : 1 if data == "line" else 2].clone(), None
-    images, labels = Feed(open_data("digits"), 16).next()
+    images, labels = Feed(open_data("digits"), 16).next().values()
     return images, labels if data == "digits" else None
 
 
@@ -216,8 +220,8 @@ def play(row: Row, turns: int = 2, logits: int = 2) -> Engine | Refusal:
         Exception: it fails in a way that no check and no trial explains.
     """
     try:
-        engine = Engine(checked(game(row), row), space(row), precision=row["precision"], total=1000)
-        before, feed = {name: _weights(engine, name) for name in engine.seats}, Few(row, logits)
+        engine = Engine(checked(game(row), row), space(row).signals, precision=row["precision"], total=1000)
+        before, feed = {name: _weights(engine, name) for name in engine.learners}, Few(row, logits)
         for _ in range(turns):
             explained(engine, row, feed)
     except RecipeError as error:
@@ -250,17 +254,17 @@ def explained(engine: Engine, row: Row, feed: Few) -> None:
     try:
         engine.turn(feed)
     except ValueError:
-        if not engine.images:
-            compatibility.trial(engine.game, engine.space, Few(row), 1000)
+        if not engine.clock:
+            compatibility.trial(engine.game, space_of(engine), Few(row), 1000)
         raise
 
 
 def idle(engine: Engine, row: Row, turns: int = 3) -> list[str]:
     """Weights that no turn moves: nothing trains them."""
-    before, feed = {name: _weights(engine, name) for name in engine.seats}, Few(row, logits=8)
+    before, feed = {name: _weights(engine, name) for name in engine.learners}, Few(row, logits=8)
     for _ in range(turns):
         engine.turn(feed)
-    after = {name: _weights(engine, name) for name in engine.seats}
+    after = {name: _weights(engine, name) for name in engine.learners}
     return [
         f"{name}.{key}" for name in after for key in after[name] if torch.equal(before[name][key], after[name][key])
     ]

@@ -3,6 +3,7 @@
 from zerosum.core.engine import Engine
 from zerosum.core.player import Player
 from zerosum.core.registry import field_types
+from zerosum.core.space import Space
 from zerosum.data import Feed, open_data
 from zerosum.recipes import read_recipe
 from zerosum.runs.training import make_space
@@ -27,6 +28,12 @@ WIDE = {
 }  # what cannot be that narrow, or is wide
 
 
+def space_of(engine):
+    """Sizes that an engine's networks are built for."""
+    label = engine.signals.get("label")
+    return Space(engine.signals["sample"].shape, engine.game.latent.size, label.classes if label else 0)
+
+
 def words(name):
     """Settings that make a recipe small."""
     game = read_recipe(name).game
@@ -43,5 +50,5 @@ def table(name, *settings, seed=0, **options):
     """An engine and a feed for a small recipe."""
     recipe = read_recipe(name, [*words(name), *settings])
     dataset = open_data(DATA.get(name, "digits"), recipe.data)
-    engine = Engine(recipe.game, make_space(recipe, dataset), seed=seed, total=10_000, **options)
+    engine = Engine(recipe.game, make_space(recipe, dataset).signals, seed=seed, total=10_000, **options)
     return engine, Feed(dataset, recipe.batch, seed=seed)

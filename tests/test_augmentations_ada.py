@@ -2,17 +2,19 @@
 
 import math
 from contextlib import nullcontext
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from tests.exchanges import Two, remembered
 from zerosum.augmentations import ADA
 from zerosum.augmentations.geometry import blits, general_maps
 from zerosum.augmentations.resampling import resample
 from zerosum.core.errors import RecipeError
+from zerosum.core.memory import Memory
 from zerosum.core.registry import parse
+from zerosum.critic import Outcome
 
 MANY = 4000
 
@@ -25,7 +27,7 @@ def _seed():
 def at(p, **fields):
     """An augmentation with a memory of this p."""
     part = ADA(**fields)
-    return lambda images: part(images, part.memory() | {"p": torch.tensor(float(p))})
+    return lambda images: part(images, remembered(part, p=torch.tensor(float(p))))
 
 
 def near(share, chance, count=MANY, sigmas=4.5):
@@ -256,21 +258,19 @@ def test_mixed_precision_changes_nothing():
 # ---------------------------------------------------------------------------------------------- how p moves
 
 
-def after(part, *signals, batch=64, memory=None, images=0):
-    """Memory after turns in which this share of real logits was positive; a function gives (real, fake) itself."""
-    memory = part.memory() if memory is None else memory
+def after(part, *signals, batch=64, memory=None, clock=0):
+    """Memory after turns in which this share of real logits was positive."""
+    memory = remembered(part) if memory is None else memory
     for signal in signals:
         positive = round(signal * batch)
         real = torch.cat([torch.full((positive,), 0.1), torch.full((batch - positive,), -7.0)])
-        part.adapt(turn(real, batch=batch, images=images), memory)
+        part.adapt(turn(real, batch=batch, clock=clock), memory)
     return memory
 
 
-def turn(real, fake=None, batch=None, images=0):
-    fake = torch.zeros_like(real) if fake is None else fake
-    return SimpleNamespace(
-        real_logits=real, fake_logits=fake, real=torch.zeros(batch or len(real), 3, 2, 2), images=images
-    )
+def turn(real, fake=None, batch=None, clock=0):
+    """End of a turn with these logits."""
+    return Outcome(real, torch.zeros_like(real) if fake is None else fake, batch or len(real), clock)
 
 
 def test_four_batches_of_64_move_p_by_the_papers_step():
@@ -281,6 +281,13 @@ def test_four_batches_of_64_move_p_by_the_papers_step():
     assert float(after(part, *[1] * 8)["p"]) == pytest.approx(2 * 5.12e-4, rel=1e-6)
     assert float(after(part.replace(p=0.5), *[0.5] * 4)["p"]) == pytest.approx(0.5 - 5.12e-4, abs=1e-7)
     assert float(after(part.replace(interval=2, speed=1000), 1, 1, batch=10)["p"]) == pytest.approx(0.02, rel=1e-6)
+
+
+def test_the_signs_and_the_batch_are_those_of_all_ranks():
+    for other, direction in ((64, 1), (0, -1)):  # signs of the other rank; r is 1, or 0.5
+        memory = Memory(ADA(p=0.5).memory(), Two(*[other] * 4))
+        after(ADA(speed=10_000), *[1] * 4, memory=memory)
+        assert float(memory["p"]) == pytest.approx(0.5 + direction * 2 * 64 * 4 / 10_000)
 
 
 def test_p_rises_from_0_to_1_in_exactly_the_images_of_its_speed():
@@ -310,7 +317,7 @@ def test_p_never_falls_below_zero():
 
 def test_the_size_of_logits_does_not_count_and_zero_is_neither():
     part = ADA(interval=1, speed=100, p=0.5, target=0.1)
-    memory = part.memory()
+    memory = remembered(part)
     part.adapt(turn(torch.tensor([1e-9, 0.0, 0.0, -1e9])), memory)
     assert float(memory["p"]) == pytest.approx(0.46)
     part.adapt(turn(torch.tensor([1e-9, 1e-9, 0.0, -1e9])), memory)
@@ -319,7 +326,7 @@ def test_the_size_of_logits_does_not_count_and_zero_is_neither():
 
 def test_patch_maps_and_packs_count_logits_for_the_sign_and_images_for_the_step():
     part = ADA(interval=1, speed=100, target=0.2)
-    memory = part.memory()
+    memory = remembered(part)
     patches = -torch.ones(4, 1, 3, 3)
     patches.view(-1)[:22] = 1  # 22 of 36: r = 0.22; of the four means three are positive
     part.adapt(turn(patches, batch=4), memory)
@@ -332,7 +339,7 @@ def test_pairs_compare_real_with_fake():
     real, fake = torch.tensor([5.0, 5.0, 5.0, 5.0]), torch.tensor([4.0, 4.0, 4.0, 6.0])
     for signal, direction in (("real", 1), ("pairs", -1)):
         part = ADA(interval=1, speed=100, p=0.5, signal=signal)  # r is 1, or 0.5
-        memory = part.memory()
+        memory = remembered(part)
         part.adapt(turn(real, fake), memory)
         assert float(memory["p"]) == pytest.approx(0.5 + 0.04 * direction)
         part.adapt(turn(real - 100, fake - 102), memory)  # r is -1, or 1
@@ -341,8 +348,8 @@ def test_pairs_compare_real_with_fake():
 
 def test_fixed_stays():
     part = ADA(control="fixed", p=0.3)
-    before = part.memory()
-    after(part, *[1] * 12, memory=(memory := part.memory()))
+    before, memory = remembered(part), remembered(part)
+    after(part, *[1] * 12, memory=memory)
     assert {name: float(value) for name, value in memory.items()} == {n: float(v) for n, v in before.items()}
     assert float(memory["p"]) == pytest.approx(0.3)
 
@@ -350,10 +357,10 @@ def test_fixed_stays():
 @pytest.mark.parametrize(("shape", "quarter"), [("linear", 0.25), ("cosine", (1 - math.sqrt(0.5)) / 2)])
 def test_a_ramp_follows_the_clock(shape, quarter):
     part = ADA(control="ramp", p=0.6, until=1000, shape=shape)
-    memory = part.memory()
+    memory = remembered(part)
     assert float(memory["p"]) == 0
     for images, share in ((0, 0), (250, quarter), (500, 0.5), (750, 1 - quarter), (1000, 1), (9000, 1)):
-        after(part, 0, memory=memory, images=images)
+        after(part, 0, memory=memory, clock=images)
         assert float(memory["p"]) == pytest.approx(0.6 * share, abs=1e-6)
 
 
@@ -362,7 +369,7 @@ def test_what_is_remembered_moves_on_exactly():
     signals = [1, 0.9, 0.7, 0.2, 1, 1, 1, 0.9, 0.9, 0.3, 0.8]
     whole = after(part, *signals)
     for stop in range(len(signals)):
-        saved = {name: value.clone() for name, value in after(part, *signals[:stop]).items()}
+        saved = Memory({name: value.clone() for name, value in after(part, *signals[:stop]).items()})
         again = after(part, *signals[stop:], memory=saved)
         assert all(torch.equal(again[name], whole[name]) for name in whole)
     assert set(whole) == {"p", "signs", "count", "batches"}
@@ -375,7 +382,7 @@ def test_neither_images_nor_p_wait_for_a_device(fields, monkeypatch):
     """Tensors without values show it: whatever looks at a value fails."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # does not know the meta device
     part = parse("augmentation", f"ada:{fields}")
-    memory = {name: value.to("meta") for name, value in part.memory().items()}
+    memory = Memory({name: value.to("meta") for name, value in part.memory().items()})
     logits = torch.zeros(4, device="meta")
     part.adapt(turn(logits), memory)
     assert part(torch.zeros(4, 3, 8, 8, device="meta"), memory).shape == (4, 3, 8, 8)
@@ -383,7 +390,7 @@ def test_neither_images_nor_p_wait_for_a_device(fields, monkeypatch):
 
 def test_gradients_of_logits_are_let_go():
     part = ADA(interval=1)
-    memory = part.memory()
+    memory = remembered(part)
     part.adapt(turn(torch.ones(4, requires_grad=True) * 2), memory)
     assert not memory["p"].requires_grad
 

@@ -66,15 +66,15 @@ def test_the_product_has_averaged_weights_and_its_own_statistics():
     engine, feed = table("dcgan", "generator.lr=0.05")  # weights that move far
     for _ in range(6):
         engine.turn(feed)
-    seat = engine.seats["generator"]
+    average, live = engine.averages["generator"], engine.network("generator")
     product = engine.product()
-    norm, copied = (next(m for m in one.modules() if isinstance(m, nn.BatchNorm2d)) for one in (product, seat.average))
-    assert not torch.equal(next(product.parameters()), next(seat.module.parameters()))
-    assert torch.equal(next(product.parameters()), next(seat.average.parameters()))
+    norm, copied = (next(m for m in one.modules() if isinstance(m, nn.BatchNorm2d)) for one in (product, average))
+    assert not torch.equal(next(product.parameters()), next(live.parameters()))
+    assert torch.equal(next(product.parameters()), next(average.parameters()))
     assert not torch.allclose(norm.running_mean, copied.running_mean, rtol=0.05)
     normalised = []
     norm.register_forward_hook(lambda _m, _i, output: normalised.append(output.clone()))  # ReLU is in place
-    engine.draw(product, 4096)
+    engine.sample(product, 4096)
     standard = (normalised[0] - norm.bias.view(1, -1, 1, 1)) / norm.weight.view(1, -1, 1, 1)
     assert standard.mean((0, 2, 3)).abs().max() < 0.1
     assert (standard.std((0, 2, 3)) - 1).abs().max() < 0.1

@@ -25,12 +25,12 @@ def images(count=10, held_out=(), labelled=True, shape=(4, 5, 3)):
 
 
 def drawn(feed, batches):
-    return torch.cat([feed.next()[1] for _ in range(batches)]).tolist()
+    return torch.cat([feed.next()["label"] for _ in range(batches)]).tolist()
 
 
 def test_values_are_exact_and_channels_last():
     data = images()
-    real, label = Feed(data, 6).next()
+    real, label = Feed(data, 6).next().values()
     assert real.dtype == torch.float32
     assert real.shape == (6, 3, 4, 5)
     assert real.is_contiguous(memory_format=torch.channels_last)
@@ -40,10 +40,11 @@ def test_values_are_exact_and_channels_last():
 def test_0_is_minus_1_and_255_is_1():
     values = np.array([0, 255, 51], dtype=np.uint8).reshape(1, 1, 3, 1)
     data = Dataset("toy", values, None, (), np.array([0]), np.array([], dtype=np.int64), "")
-    real, label = Feed(data, 1).next()
+    batch = Feed(data, 1).next()
+    real = batch["sample"]
     assert real.flatten()[:2].tolist() == [-1, 1]
     assert real.flatten()[2].item() == pytest.approx(-0.6, abs=1e-6)
-    assert label is None
+    assert batch.keys() == {"sample"}
 
 
 @given(count=st.integers(1, 30), batch=st.integers(1, 40), seed=st.integers(0, 9))
@@ -89,7 +90,7 @@ def test_order_is_independent_of_the_default_generator():
 def test_flip_mirrors_half_of_the_images_left_to_right():
     data = images(2000, shape=(2, 3, 3))
     torch.manual_seed(0)
-    real, label = Feed(data, 2000, flip=True).next()
+    real, label = Feed(data, 2000, flip=True).next().values()
     found, plain = to_images(real), data.values[label.numpy()]
     same = (found == plain).all(axis=(1, 2, 3))
     mirrored = (found == plain[:, :, ::-1]).all(axis=(1, 2, 3))
@@ -103,7 +104,7 @@ def test_flip_follows_the_default_generator():
     made = []
     for seed in (5, 5, 6):
         torch.manual_seed(seed)
-        made.append(Feed(data, 100, flip=True).next()[0])
+        made.append(Feed(data, 100, flip=True).next()["sample"])
     assert torch.equal(made[0], made[1])
     assert not torch.equal(made[0], made[2])
 
@@ -115,15 +116,16 @@ def test_large_sets_are_read_from_the_map_and_give_the_same(tmp_path, monkeypatc
     held = Feed(data, 12).next()
     monkeypatch.setattr(feed_module, "HELD_BYTES", 0)
     mapped = Feed(data, 12).next()
-    assert torch.equal(held[0], mapped[0])
-    assert torch.equal(held[1], mapped[1])
+    assert held.keys() == mapped.keys() == {"sample", "label"}
+    assert all(torch.equal(held[name], mapped[name]) for name in held)
 
 
 def test_points_are_fed_as_they_are():
     values = np.random.default_rng(0).standard_normal((6, 2)).astype(np.float32)
     data = Dataset("points", values, None, (), np.arange(6), np.array([], dtype=np.int64), "")
-    real, label = Feed(data, 6, seed=2).next()
-    assert label is None
+    batch = Feed(data, 6, seed=2).next()
+    real = batch["sample"]
+    assert batch.keys() == {"sample"}
     assert real.dtype == torch.float32
     assert sorted(map(tuple, real.tolist())) == sorted(map(tuple, values.tolist()))
     with pytest.raises(DataError, match="points cannot be flipped"):
@@ -147,8 +149,8 @@ def lopsided(labels, held_out=()):
 def shown(feed, count):
     """Numbers and labels of the next images."""
     drawn = [feed.next() for _ in range(-(-count // feed.batch))]
-    numbers = np.concatenate([to_images(real)[:, 0, 0, 0] for real, _ in drawn])
-    return numbers[:count].astype(int), torch.cat([label for _, label in drawn])[:count].numpy()
+    numbers = np.concatenate([to_images(real)[:, 0, 0, 0] for real, _ in map(dict.values, drawn)])
+    return numbers[:count].astype(int), torch.cat([batch["label"] for batch in drawn])[:count].numpy()
 
 
 UNEVEN = [0] * 13 + [1] * 2 + [2] * 5  # 20 images: an epoch is 7 rounds of 3

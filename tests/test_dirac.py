@@ -49,12 +49,12 @@ class Table:
             discriminator_updates=updates,
             **fields,
         )
-        self.engine = Engine(self.game, Space((1,), 1))
+        self.engine = Engine(self.game, Space((1,), 1).signals)
         self.feed = Feed(open_data("dirac"), 2)
 
     def turn(self, theta, psi):
         """Where one turn leads from (theta, psi)."""
-        numbers = [self.engine.seats[name].parameters[0] for name in ("generator", "discriminator")]
+        numbers = [self.engine.learners[name].parameters[0] for name in ("generator", "discriminator")]
         with torch.no_grad():
             for number, value in zip(numbers, (theta, psi), strict=True):
                 number.fill_(value)

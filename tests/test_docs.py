@@ -364,7 +364,7 @@ def test_every_item_of_the_tutorials_has_its_row():
 
 
 def test_parts_that_pages_call_missing_are_missing():
-    missing = {"patchgan", "pix2pix", "cyclegan", "stargan", "seqgan", "lstm", "vae", "ppo"}
+    missing = {"patchgan", "pix2pix", "cyclegan", "stargan", "seqgan", "lstm", "ppo"}
     registered = [name for kind in registry.kinds() for name in registry.shelf(kind)]
     assert not [name for name in registered if missing & set(name.split("-"))], "docs/tutorials.md says it is not there"
 
@@ -374,8 +374,9 @@ def test_parts_that_pages_call_missing_are_missing():
 
 def logged():
     """Names that metrics.jsonl may hold: losses by player, and what parts with a memory let watch."""
-    players = [f"discriminator{number}" for number in ("", "-1", "-2")] + ["generator", "reconstructor"]
-    losses = ["adversarial", "reconstruction", *registry.shelf("regularizer")]
+    players = [f"discriminator{number}" for number in ("", "-1", "-2")]
+    players += ["generator", "reconstructor", "encoder", "decoder"]
+    losses = ["adversarial", "reconstruction", "distortion", "rate", *registry.shelf("regularizer")]
     parts = [(name, part) for kind in registry.kinds() for name, part in registry.shelf(kind).items()]
     watched = [f"{name}.{value}" for name, part in parts for value in getattr(part, "watched", ())]
     return {f"{player}.{loss}" for player in players for loss in losses} | set(watched)

@@ -75,6 +75,25 @@ def test_an_objective_of_twelve_lines_is_listed_and_trains(tmp_path, monkeypatch
     assert "exponential" in Path("run/recipe.toml").read_text()
 
 
+def test_a_game_of_ones_own_trains_resumes_samples_and_is_judged(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = EXAMPLES["plainvae.py"]
+    assert len(mine.splitlines()) <= 80
+    Path("plainvae.py").write_text(mine)
+    often = ["batch=16", "report=64", "checkpoint=64", "samples=128", "evaluation=128", "judge.count=40"]
+    begun = call(*COMMANDS["plainvae.py"].split(), *often, "--images", 128, "--out", "run", "--quiet")
+    assert begun.exit_code == 0, begun.stderr
+    assert call("resume", "run", "--images", 192, "--quiet").exit_code == 0
+    assert call("sample", "run", "--count", 4, "--out", "four.npz").exit_code == 0
+    assert np.load("four.npz")["images"].shape == (4, 8, 8, 1)
+    assert call("doctor", "run").exit_code == 0
+    judged = call("evaluate", "run", "--metrics", "fd", "--json")
+    assert judged.exit_code == 0, judged.stderr
+    lines = Path("run/metrics.jsonl").read_text()
+    assert '"encoder.distortion"' in lines
+    assert "decoder.rate" in Path("run/report.html").read_text()
+
+
 def call(*words):
     return CliRunner().invoke(app, list(map(str, words)))
 

@@ -1,7 +1,9 @@
 """The image game: what reaches the discriminator, who is paid for what, and how often."""
 
+import ast
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -9,10 +11,11 @@ import torch
 from torch import Tensor
 
 from tests.small import table
+from zerosum import games
 from zerosum.core.engine import Engine
 from zerosum.core.registry import Part
-from zerosum.core.round import Round, pack
 from zerosum.core.space import Space
+from zerosum.critic import Exchange, pack
 from zerosum.data import Feed, open_data
 from zerosum.recipes import read_recipe
 from zerosum.selection import TopK
@@ -41,34 +44,34 @@ class Spy(Part):
     player: ClassVar[str] = "both"
     tracks: ClassVar[frozenset[str]] = frozenset()
     every: ClassVar[int] = 1
-    seen: ClassVar[list[Round]] = []
+    seen: ClassVar[list[Exchange]] = []
 
-    def __call__(self, exchange, memory):
+    def __call__(self, exchange):
         self.seen.append(exchange)
         return torch.zeros(())
 
 
 def played(*words, name="dcgan", turns=1, **changes):
-    """Rounds of some turns of a small recipe with changed fields, and its engine."""
+    """Exchanges of some turns of a small recipe with changed fields, and its engine."""
     Spy.seen.clear()
     engine, feed = table(name, *words)
-    engine = Engine(engine.game.replace(regularizers=(Spy(),), **changes), engine.space, total=1000)
+    engine = Engine(engine.game.replace(regularizers=(Spy(),), **changes), engine.signals, total=1000)
     for _ in range(turns):
         engine.turn(feed)
     return list(Spy.seen), engine
 
 
 def generator_gradient(engine) -> Tensor:
-    return torch.cat([one.grad.flatten() for one in engine.seats["generator"].parameters])
+    return torch.cat([one.grad.flatten() for one in engine.learners["generator"].parameters])
 
 
 def test_where_both_players_see_one_constant_image_neither_learns_of_the_other():
-    rounds, engine = played("discriminator.norm=none", augmentations=(Moved(blank=True),))
-    judged = rounds[0]
-    assert torch.equal(judged.real_logits, judged.fake_logits)
+    exchanges, engine = played("discriminator.norm=none", augmentations=(Moved(blank=True),))
+    judged = exchanges[0]
+    assert torch.equal(judged.real.logits, judged.fake.logits)
     assert generator_gradient(engine).abs().max() == 0
     engine, feed = table("dcgan", "discriminator.norm=none")
-    engine = Engine(engine.game.replace(augmentations=(Moved(blank=True),)), engine.space, total=1000)
+    engine = Engine(engine.game.replace(augmentations=(Moved(blank=True),)), engine.signals, total=1000)
     with torch.no_grad():  # logits 0 everywhere: the loss is 2 ln 2
         for weight in engine.network("discriminator").parameters():
             weight.zero_()
@@ -77,22 +80,22 @@ def test_where_both_players_see_one_constant_image_neither_learns_of_the_other()
 
 
 def test_an_augmentation_of_both_is_seen_by_the_discriminator_alone():
-    rounds, _ = played("discriminator.norm=none", augmentations=(Moved(by=0.5),))
+    exchanges, _ = played("discriminator.norm=none", augmentations=(Moved(by=0.5),))
     plain, _ = played("discriminator.norm=none")
-    judged = rounds[0]
-    assert torch.equal(judged.real, plain[0].real)
+    judged = exchanges[0]
+    assert torch.equal(judged.real.x, plain[0].real.x)
     D = table("dcgan", "discriminator.norm=none")[0].network("discriminator")  # as it began
     with torch.no_grad():
-        torch.testing.assert_close(judged.real_logits.detach(), D(judged.real + 0.5))
-        torch.testing.assert_close(judged.fake_logits.detach(), D(judged.fake + 0.5))
-    assert not torch.allclose(judged.real_logits, plain[0].real_logits)
+        torch.testing.assert_close(judged.real.logits.detach(), D(judged.real.x + 0.5))
+        torch.testing.assert_close(judged.fake.logits.detach(), D(judged.fake.x + 0.5))
+    assert not torch.allclose(judged.real.logits, plain[0].real.logits)
 
 
 def test_an_augmentation_of_real_images_changes_the_data_and_nothing_else():
-    rounds, _ = played(augmentations=(Moved(where="real", by=0.25),))
+    exchanges, _ = played(augmentations=(Moved(where="real", by=0.25),))
     plain, _ = played()
-    for ours, theirs in zip(rounds, plain, strict=True):
-        torch.testing.assert_close(ours.real, theirs.real + 0.25)
+    for ours, theirs in zip(exchanges, plain, strict=True):
+        torch.testing.assert_close(ours.real.x, theirs.real.x + 0.25)
         assert torch.equal(ours.latent, theirs.latent)
 
 
@@ -101,10 +104,10 @@ def test_only_an_augmentation_of_real_samples_alone_leaks_into_what_is_made(wher
     recipe = read_recipe("mixture", ["batch=64", "generator.widths=32/32", "discriminator.widths=32/32"])
     dataset = open_data("ring8", recipe.data)
     game = recipe.game.replace(augmentations=(Moved(where=where, by=1.0),))
-    engine, feed = Engine(game, Space((2,), 2), total=64 * 700), Feed(dataset, 64)
+    engine, feed = Engine(game, Space((2,), 2).signals, total=64 * 700), Feed(dataset, 64)
     for _ in range(700):
         engine.turn(feed)
-    found = engine.draw(engine.product(), 2000).mean(0)
+    found = engine.sample(engine.product(), 2000).mean(0)
     assert (found - mean).abs().max() < 0.25
 
 
@@ -112,14 +115,14 @@ def test_only_an_augmentation_of_real_samples_alone_leaks_into_what_is_made(wher
 @pytest.mark.parametrize("fresh", [True, False])
 def test_each_player_moves_as_often_as_it_is_told_and_sees_fresh_latents(updates, fresh):
     words = f"discriminator_updates={updates[0]}", f"generator_updates={updates[1]}", f"fresh_fakes={fresh}".lower()
-    rounds, engine = played(*words, turns=2)
-    assert [r.player for r in rounds] == (["discriminator"] * updates[0] + ["generator"] * updates[1]) * 2
-    reals = [r.real for r in rounds if r.player == "discriminator"]
+    exchanges, engine = played(*words, turns=2)
+    assert [r.player for r in exchanges] == (["discriminator"] * updates[0] + ["generator"] * updates[1]) * 2
+    reals = [r.real.x for r in exchanges if r.player == "discriminator"]
     assert not any(torch.equal(a, b) for i, a in enumerate(reals) for b in reals[:i])
-    latents = {r.latent.sum().item() for r in rounds}
+    latents = {r.latent.sum().item() for r in exchanges}
     assert len(latents) == (sum(updates) - (not fresh)) * 2
-    assert all(not r.fake.requires_grad for r in rounds if r.player == "discriminator")
-    assert engine.images == 16 * updates[0] * 2
+    assert all(not r.fake.x.requires_grad for r in exchanges if r.player == "discriminator")
+    assert engine.clock == 16 * updates[0] * 2
 
 
 def test_packs_join_neighbours_along_channels_and_get_one_logit():
@@ -128,9 +131,9 @@ def test_packs_join_neighbours_along_channels_and_get_one_logit():
     joined = pack(x, 3)
     assert joined.shape == (2, 3, 2, 2)
     assert all(torch.equal(joined[i, j], x[3 * i + j, 0]) for i in range(2) for j in range(3))
-    rounds, engine = played("pack=4")
-    assert {len(r.fake_logits) for r in rounds} == {4}
-    assert {len(r.fake) for r in rounds} == {16}
+    exchanges, engine = played("pack=4")
+    assert {len(r.fake.logits) for r in exchanges} == {4}
+    assert {len(r.fake.x) for r in exchanges} == {16}
     single = table("dcgan")[0]
     shapes, packed = (
         [weight.shape for weight in one.network("discriminator").parameters()] for one in (single, engine)
@@ -143,16 +146,16 @@ def test_packs_join_neighbours_along_channels_and_get_one_logit():
 
 def test_the_generator_learns_from_the_selected_fakes_alone():
     half = TopK(share=0.5, until=0)
-    rounds, engine = played("generator.norm=none", "discriminator.norm=none", selection=half)
-    logits = rounds[1].fake_logits.detach()
+    exchanges, engine = played("generator.norm=none", "discriminator.norm=none", selection=half)
+    logits = exchanges[1].fake.logits.detach()
     chosen = logits.topk(8).values
     expected = torch.nn.functional.softplus(-chosen).mean().item()
     assert engine.ledger.take("report")["generator.adversarial"] == pytest.approx(expected, rel=1e-5)
-    rounds, engine = played("objective=relativistic", "discriminator.norm=none", selection=half)
-    made, D = rounds[1], engine.network("discriminator")
-    fake, chosen = made.fake_logits.detach(), made.fake_logits.topk(8).indices
+    exchanges, engine = played("objective=relativistic", "discriminator.norm=none", selection=half)
+    made, D = exchanges[1], engine.network("discriminator")
+    fake, chosen = made.fake.logits.detach(), made.fake.logits.topk(8).indices
     with torch.no_grad():
-        margin = fake[chosen] - D(made.real)[chosen]
+        margin = fake[chosen] - D(made.real.x)[chosen]
     expected = torch.nn.functional.softplus(-margin).mean().item()
     assert engine.ledger.take("report")["generator.adversarial"] == pytest.approx(expected, rel=1e-4)
 
@@ -168,7 +171,8 @@ def test_the_weight_of_the_objective_is_the_generators_alone():
     assert loss[0.5]["discriminator.adversarial"] == loss[1.0]["discriminator.adversarial"]
 
 
-def test_what_adapts_sees_the_last_real_batch_and_the_generators_fakes():
+@pytest.mark.parametrize("where", ["real", "both"])
+def test_what_adapts_sees_the_last_real_batch_and_the_generators_fakes(where):
     @dataclass(frozen=True)
     class Follower(Moved):
         name = "follower"
@@ -180,11 +184,21 @@ def test_what_adapts_sees_the_last_real_batch_and_the_generators_fakes():
         def __call__(self, images, memory):
             return images
 
-        def adapt(self, exchange, memory):
-            memory["real"].copy_(exchange.real_logits)
-            memory["fake"].copy_(exchange.fake_logits)
+        def adapt(self, outcome, memory):
+            memory["real"].copy_(outcome.real)
+            memory["fake"].copy_(outcome.fake)
 
-    rounds, engine = played("discriminator_updates=2", augmentations=(Follower(),))
-    assert torch.equal(engine.memory["follower"]["real"], rounds[1].real_logits)
-    assert torch.equal(engine.memory["follower"]["fake"], rounds[2].fake_logits)
-    assert not torch.equal(rounds[0].real_logits, rounds[1].real_logits)
+    exchanges, engine = played("discriminator_updates=2", augmentations=(Follower(where),))
+    assert torch.equal(engine.memory["follower"]["real"], exchanges[1].real.logits)
+    assert torch.equal(engine.memory["follower"]["fake"], exchanges[2].fake.logits)
+    assert not torch.equal(exchanges[0].real.logits, exchanges[1].real.logits)
+
+
+@pytest.mark.parametrize("file", sorted(Path(games.__file__).parent.glob("*.py")), ids=lambda file: file.stem)
+def test_a_game_is_read_at_a_glance(file):
+    """A file has at most 150 lines, a step at most 31: it shows its losses, and nothing else."""
+    text = file.read_text()
+    assert len(text.splitlines()) <= 150
+    steps = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef) and node.name == "step"]
+    assert all(step.end_lineno - step.lineno < 31 for step in steps)
+    assert all("engine.update(" in ast.unparse(step) or "engine.move(" in ast.unparse(step) for step in steps)

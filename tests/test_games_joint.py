@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.small import Feed, make_space, open_data
+from tests.small import Feed, make_space, open_data, space_of
 from zerosum import latents, networks
 from zerosum.core import compatibility, registry, settings
 from zerosum.core.engine import Engine
@@ -71,7 +71,7 @@ class Made(Part):
     kind = "network"
     name = "made"
 
-    def build(self, space):
+    def build(self, inputs, outputs):
         made = {"generator": lambda: Linear(K, D), "encoder": lambda: Linear(D, K), "discriminator": Pair}
         return made[self.role]()
 
@@ -103,7 +103,7 @@ class Points:
 
     def next(self):
         self.position += N
-        return X[self.position // N - 1], None
+        return {"sample": X[self.position // N - 1]}
 
 
 generator = torch.Generator().manual_seed(3)
@@ -119,7 +119,7 @@ def linear(**fields):
     Given.drawn[0] = 0
     trio = dict(zip(NAMES, map(player, map(Made, ("discriminator", "encoder", "generator"))), strict=True))
     game = JointGame(**{**trio, "objective": NonSaturating(), "latent": Given(), "noise": 0.0, **fields})
-    return Engine(game, Space((D,), K), seed=1), Points()
+    return Engine(game, Space((D,), K).signals, seed=1), Points()
 
 
 def sigmoid(t):
@@ -134,7 +134,9 @@ class Algorithm:
     """The turn in NumPy, with gradients written out by hand."""
 
     def __init__(self, engine):
-        take = {name: [p.detach().numpy().astype(np.float64) for p in engine.seats[name].parameters] for name in NAMES}
+        take = {
+            name: [p.detach().numpy().astype(np.float64) for p in engine.learners[name].parameters] for name in NAMES
+        }
         (self.u, self.v), (self.B,), (self.A,) = (take[name] for name in NAMES)
 
     def discriminate(self, x, z, gamma=0.0):
@@ -165,7 +167,7 @@ class Algorithm:
 
 def assert_weights(engine, expected):
     for name, weights in expected.items():
-        for weight, parameter in zip(weights, engine.seats[name].parameters, strict=True):
+        for weight, parameter in zip(weights, engine.learners[name].parameters, strict=True):
             np.testing.assert_allclose(parameter.detach().numpy(), weight, rtol=2e-5, atol=1e-6, err_msg=name)
 
 
@@ -227,7 +229,7 @@ def test_noise_lies_on_the_latents_of_real_samples_alone():
     engine, feed = linear(noise=0.5, discriminator_updates=400)
     B = engine.network("reconstructor").weight.detach().clone()
     many = torch.cat([X] * 50), torch.cat([Z] * 34)
-    feed.next = lambda: (many[0][feed.position % 400], None)
+    feed.next = lambda: {"sample": many[0][feed.position % 400]}
     engine.game = engine.game.replace(latent=latents.Normal(K))
     engine.turn(feed)
     shown = engine.network("discriminator").shown
@@ -314,7 +316,7 @@ def table(which, batch=16, **options):
     make, data = GAMES[which]
     recipe = Recipe(game=make(), batch=batch)
     dataset = open_data(data, recipe.data)
-    return Engine(recipe.game, make_space(recipe, dataset), total=1000, **options), Feed(dataset, batch)
+    return Engine(recipe.game, make_space(recipe, dataset).signals, total=1000, **options), Feed(dataset, batch)
 
 
 def tensors(engine):
@@ -324,8 +326,8 @@ def tensors(engine):
 @every_game
 def test_what_fits_passes_and_plays(which):
     engine, feed = table(which, batch=2)
-    compatibility.check(engine.game, engine.space, 1000, 2)
-    compatibility.trial(engine.game, engine.space, feed, 1000)
+    compatibility.check(engine.game, space_of(engine), 1000, 2)
+    compatibility.trial(engine.game, space_of(engine), feed, 1000)
 
 
 @every_game
@@ -354,9 +356,9 @@ def test_each_move_changes_its_own_player_alone(which, monkeypatch):
     update, moved = engine.update, []
 
     def watched(name, **losses):
-        before = {other: copy.deepcopy(seat.parameters) for other, seat in engine.seats.items()}
+        before = {other: copy.deepcopy(seat.parameters) for other, seat in engine.learners.items()}
         update(name, **losses)
-        for other, seat in engine.seats.items():
+        for other, seat in engine.learners.items():
             same = all(torch.equal(a, b) for a, b in zip(before[other], seat.parameters, strict=True))
             assert same == (other != name)
         moved.append(name)
@@ -384,16 +386,16 @@ def test_bf16_agrees_with_float32_roughly(which):
 
 def test_the_class_reaches_every_player(monkeypatch):
     engine, feed = table("images")
-    told, drawn, draw = {name: [] for name in engine.seats}, [], feed.next
+    told, drawn, draw = {name: [] for name in engine.learners}, [], feed.next
 
     def following():
         drawn.append(draw())
         return drawn[-1]
 
     def listening(name, call):
-        def called(x, label=None, *beside):
+        def called(x, label=None, **beside):
             told[name].append(label)
-            return call(x, label, *beside)
+            return call(x, label, **beside)
 
         return called
 
@@ -404,10 +406,10 @@ def test_the_class_reaches_every_player(monkeypatch):
     engine.turn(feed)
     turns = {"generator": [0, 1, 1], "reconstructor": [0, 1, 1, 1], "discriminator": [0, 0, 1, 1, 1]}
     assert len(drawn) == 2
-    assert not torch.equal(drawn[0][1], drawn[1][1])
+    assert not torch.equal(drawn[0]["label"], drawn[1]["label"])
     for name, batches in turns.items():
         assert len(told[name]) == len(batches), name
-        assert all(torch.equal(label, drawn[i][1]) for label, i in zip(told[name], batches, strict=True)), name
+        assert all(torch.equal(label, drawn[i]["label"]) for label, i in zip(told[name], batches, strict=True)), name
 
 
 @pytest.mark.parametrize("where", ["real", "both"])
@@ -459,8 +461,8 @@ def test_it_is_written_and_read_again(which):
 def refused(game, which="points", batch=2):
     engine, feed = table(which, batch=batch)
     try:
-        compatibility.check(game, engine.space, 1000, batch)
-        compatibility.trial(game, engine.space, feed, 1000)
+        compatibility.check(game, space_of(engine), 1000, batch)
+        compatibility.trial(game, space_of(engine), feed, 1000)
     except RecipeError as error:
         return error.faults
     pytest.fail("it was not refused")

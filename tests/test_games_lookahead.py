@@ -11,14 +11,15 @@ import torch
 from torch.optim import Optimizer
 
 from tests import small
+from tests.small import space_of
 from zerosum import latents, networks
 from zerosum.core import compatibility
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError
 from zerosum.core.player import Player
 from zerosum.core.registry import Part, field_types, parse
-from zerosum.core.round import pack
 from zerosum.core.space import Space
+from zerosum.critic import Regularization, pack
 from zerosum.data import Feed, open_data
 from zerosum.games import LookaheadGame
 from zerosum.games.ahead import Ahead
@@ -45,7 +46,8 @@ def table(case, depth=2, zero_sum=False, **options):
     """An engine and a feed for the lookahead game of a case."""
     image, feed = small.table(*GAMES[case])
     fields = {name: getattr(image.game, name) for name in field_types(LookaheadGame) if hasattr(image.game, name)}
-    return Engine(LookaheadGame(**fields, depth=depth, zero_sum=zero_sum), image.space, total=10_000, **options), feed
+    game = LookaheadGame(**fields, depth=depth, zero_sum=zero_sum)
+    return Engine(game, image.signals, total=10_000, **options), feed
 
 
 def tensors(engine):
@@ -117,7 +119,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(case):
 
 
 def test_a_discriminator_ahead_has_the_methods_and_buffers_of_the_live_one():
-    live = networks.DCGANDiscriminator(channels=8, labels="classifier").build(Space((1, 8, 8), 0, 10))
+    live = networks.DCGANDiscriminator(channels=8, labels="classifier").build(*Space((1, 8, 8), 0, 10).ports)
     buffers = {name: one.clone() for name, one in live.named_buffers()}
     weights = {name: 2 * one for name, one in live.named_parameters()}
     doubled = copy.deepcopy(live)
@@ -150,13 +152,13 @@ def dirac(objective, optimizer, depth, theta=0.7, psi=0.9):
         "discriminator": Player(DiracDiscriminator(psi), optimizer, Constant(), networks.Default()),
     }
     game = LookaheadGame(**players, objective=objective, latent=latents.Normal(1), depth=depth)
-    return Engine(game, Space((1,), 1)), Feed(open_data("dirac"), 2)
+    return Engine(game, Space((1,), 1).signals), Feed(open_data("dirac"), 2)
 
 
 def moved(engine, feed):
     """Theta before the generator's move, psi, and the gradient that moved theta."""
-    (theta,) = engine.seats["generator"].parameters
-    (psi,) = engine.seats["discriminator"].parameters
+    (theta,) = engine.learners["generator"].parameters
+    (psi,) = engine.learners["discriminator"].parameters
     before = theta.item()
     engine.turn(feed)
     return before, psi.item(), theta.grad.item()
@@ -219,7 +221,7 @@ def test_the_learning_rate_is_that_of_the_moment():
     def after(optimizer, schedule):
         engine, feed = dirac(Wasserstein(), optimizer, 2)
         player = engine.game.discriminator.replace(schedule=schedule)
-        engine = Engine(engine.game.replace(discriminator=player), engine.space, total=8)
+        engine = Engine(engine.game.replace(discriminator=player), engine.signals, total=8)
         feed.position = 4
         return moved(engine, feed)
 
@@ -233,15 +235,21 @@ class Seen:
     """What the generator's move began with."""
 
     def __init__(self, engine, monkeypatch):
-        unroll = LookaheadGame.unroll
+        begin, costs = Regularization.__init__, Regularization.__call__
 
-        def watched(game, engine, r):
-            self.real, self.label, self.latent = r.real, r.label, r.latent
-            self.G, self.D = (copy.deepcopy(engine.network(name)) for name in ("generator", "discriminator"))
-            self.optimizer = copy.deepcopy(engine.seats["discriminator"].optimizer.state_dict())
-            return unroll(game, engine, r)
+        def beginning(due, parts, player, engine):
+            begin(due, parts, player, engine)
+            if player == "generator":
+                self.G, self.D = (copy.deepcopy(one) for one in engine.networks("generator", "discriminator"))
+                self.optimizer = copy.deepcopy(engine.learners["discriminator"].optimizer.state_dict())
 
-        monkeypatch.setattr(LookaheadGame, "unroll", watched)
+        def paying(due, real, fake, generator, latent):
+            if due.role == "generator":
+                self.real, self.label, self.latent = real.x, real.given["label"], latent
+            return costs(due, real, fake, generator, latent)
+
+        monkeypatch.setattr(Regularization, "__init__", beginning)
+        monkeypatch.setattr(Regularization, "__call__", paying)
         self.game = engine.game
 
     def loss(self, shift):
@@ -293,11 +301,11 @@ def steady(engine, optimizer):
     player = engine.game.discriminator.replace(
         network=network.replace(**changes), optimizer=parse("optimizer", optimizer)
     )
-    return Engine(engine.game.replace(discriminator=player), engine.space)
+    return Engine(engine.game.replace(discriminator=player), engine.signals)
 
 
 def generator_gradient(engine):
-    return [weight.grad.clone() for weight in engine.seats["generator"].parameters]
+    return [weight.grad.clone() for weight in engine.learners["generator"].parameters]
 
 
 def assert_gradient(engine, feed, monkeypatch):
@@ -348,8 +356,8 @@ def test_gradient_of_adam_from_its_formula():
     for _ in range(3):
         engine.turn(feed)
     theta, _, gradient = moved(engine, feed)
-    (live,) = engine.seats["discriminator"].parameters
-    memory = engine.seats["discriminator"].optimizer.state[live]
+    (live,) = engine.learners["discriminator"].parameters
+    memory = engine.learners["discriminator"].optimizer.state[live]
 
     def paid(theta):
         psi, mean, square = (np.float64(one.item()) for one in (live, memory["exp_avg"], memory["exp_avg_sq"]))
@@ -371,7 +379,7 @@ def test_gradient_of_adam_from_its_formula():
 def test_bf16_looks_ahead_about_as_float32_does(case):
     def gradient(precision):
         engine, feed = table(case)
-        engine = Engine(steady(engine, OPTIMIZERS[0]).game, engine.space, precision=precision)
+        engine = Engine(steady(engine, OPTIMIZERS[0]).game, engine.signals, precision=precision)
         engine.turn(feed)
         found = generator_gradient(engine)
         assert all(one.dtype == torch.float32 for one in found)
@@ -417,14 +425,14 @@ def test_an_optimizer_without_a_formula_is_refused_before_the_first_image():
     engine, _ = table("packs")
     game = engine.game.replace(discriminator=engine.game.discriminator.replace(optimizer=Plain()))
     with pytest.raises(RecipeError) as raised:
-        compatibility.check(game, engine.space, 1000)
+        compatibility.check(game, space_of(engine), 1000)
     (fault,) = raised.value.faults
     assert "'plain' has no ahead(" in fault
     assert "set discriminator.optimizer=adam, or depth=0" in fault
-    compatibility.check(game.replace(depth=0), engine.space, 1000)
-    compatibility.check(engine.game, engine.space, 1000)
+    compatibility.check(game.replace(depth=0), space_of(engine), 1000)
+    compatibility.check(engine.game, space_of(engine), 1000)
     player = engine.game.generator.replace(optimizer=Plain())  # only the discriminator is looked ahead
-    compatibility.check(engine.game.replace(generator=player), engine.space, 1000)
+    compatibility.check(engine.game.replace(generator=player), space_of(engine), 1000)
 
 
 def test_a_selection_is_refused_where_all_samples_count():
@@ -433,9 +441,9 @@ def test_a_selection_is_refused_where_all_samples_count():
     with pytest.raises(
         RecipeError, match=r"selection 'top-k' with zero_sum=true: .*; set selection=all, or zero_sum=f"
     ):
-        compatibility.check(game, engine.space, 1000)
-    compatibility.check(game.replace(zero_sum=False), engine.space, 1000)
-    compatibility.check(engine.game, engine.space, 1000)
+        compatibility.check(game, space_of(engine), 1000)
+    compatibility.check(game.replace(zero_sum=False), space_of(engine), 1000)
+    compatibility.check(engine.game, space_of(engine), 1000)
 
 
 def test_the_game_is_a_value():

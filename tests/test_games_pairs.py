@@ -17,10 +17,10 @@ from zerosum.core.errors import RecipeError
 from zerosum.core.player import Player
 from zerosum.core.registry import shelf
 from zerosum.core.space import Space
+from zerosum.critic import Exchange, Regularization
 from zerosum.data import Feed, open_data
 from zerosum.games import PairsGame
-from zerosum.games.adversarial import Adversarial
-from zerosum.games.pairs import again, another, differ
+from zerosum.games.pairs import another_of_class, distinct, repeated
 from zerosum.networks import DAGANDiscriminator, DAGANGenerator, DCGANDiscriminator, DCGANGenerator
 from zerosum.objectives import Hinge, Relativistic, Wasserstein
 from zerosum.optimizers import Adam, Constant
@@ -85,7 +85,7 @@ class Known:
         numbers, label = (torch.tensor(row) for row in self.batches[self.turn % len(self.batches)])
         self.turn += 1
         self.position += len(numbers)
-        return (numbers / 127.5 - 1)[:, None, None, None].repeat(1, 1, 8, 8), label
+        return {"sample": (numbers / 127.5 - 1)[:, None, None, None].repeat(1, 1, 8, 8), "label": label}
 
 
 def numbers(images):
@@ -93,24 +93,26 @@ def numbers(images):
 
 
 def paired(engine, feed):
-    source, partner, label = engine.game.pair(feed, engine)
+    source, partner, label = engine.game.pair(feed, engine, [])
     return list(zip(numbers(source), numbers(partner), label.tolist(), strict=True))
 
 
 def record(monkeypatch):
-    """Rounds of all moves, as they are before the update."""
-    rounds = []
-    for name in ("train_discriminator", "train_generator"):
-        kept = getattr(Adversarial, name)
-        monkeypatch.setattr(Adversarial, name, lambda self, e, r, kept=kept: rounds.append(r) or kept(self, e, r))
-    return rounds
+    """Exchanges of all updates, as they are before the update."""
+    exchanges, costs = [], Regularization.__call__
+
+    def called(due, real, fake, generator, latent):
+        exchanges.append(Exchange(due.role, real.critic, real, fake, generator, latent, due.clock))
+        return costs(due, real, fake, generator, latent)
+
+    monkeypatch.setattr(Regularization, "__call__", called)
+    return exchanges
 
 
 def state(engine):
     return {
-        f"{name}.{group}.{key}": value.clone()
-        for name, seat in engine.seats.items()
-        for group, tensors in seat.state().items()
+        f"{group}.{key}": value.clone()
+        for group, tensors in engine.state()[0].items()
         for key, value in tensors.items()
     }
 
@@ -125,7 +127,7 @@ def assert_equal(one, other):
 
 def test_real_pairs_are_two_images_of_one_class_and_each_image_is_once_in_either_place():
     label = [0, 1, 0, 2, 1, 0, 2, 0, 1, 2]
-    engine = Engine(make_game(), SPACE)
+    engine = Engine(make_game(), SPACE.signals)
     rows = paired(engine, Known((range(20, 30), label)))
     assert [row[0] for row in rows] == list(range(20, 30))
     assert sorted(row[1] for row in rows) == list(range(20, 30))
@@ -137,7 +139,7 @@ def test_real_pairs_are_two_images_of_one_class_and_each_image_is_once_in_either
 
 def test_every_other_image_of_the_class_is_as_likely_a_partner():
     label = torch.tensor([3, 3, 1, 3, 1, 3])
-    chosen = torch.stack([another(label) for _ in range(3000)])
+    chosen = torch.stack([another_of_class(label) for _ in range(3000)])
     for place, others in [(0, [1, 3, 5]), (3, [0, 1, 5]), (2, [4]), (4, [2])]:
         counts = chosen[:, place].bincount(minlength=6)
         assert counts.sum() == counts[others].sum() == 3000
@@ -146,7 +148,7 @@ def test_every_other_image_of_the_class_is_as_likely_a_partner():
 
 def test_an_image_alone_in_its_batch_is_paired_with_an_earlier_one_of_its_class():
     feed = Known(([1, 2, 3, 4], [5, 5, 6, 6]), ([7, 8, 9, 10], [5, 6, 2, 2]))
-    engine = Engine(make_game(), SPACE)
+    engine = Engine(make_game(), SPACE.signals)
     paired(engine, feed)
     partners = {}
     for _ in range(40):
@@ -162,7 +164,7 @@ def test_an_image_alone_in_its_batch_is_paired_with_an_earlier_one_of_its_class(
 
 def test_an_image_without_a_partner_is_left_out_and_others_count_again():
     feed = Known(([1, 2, 3, 4, 5, 6, 7], [0, 1, 2, 0, 3, 0, 4]))
-    engine = Engine(make_game(), SPACE)
+    engine = Engine(make_game(), SPACE.signals)
     rows = paired(engine, feed)
     assert [row[0] for row in rows] == [1, 4, 6, 1, 4, 6, 1]
     assert rows[:3] == rows[3:6]
@@ -174,7 +176,7 @@ def test_an_image_without_a_partner_is_left_out_and_others_count_again():
 
 def test_a_copy_is_no_partner():
     """A balanced feed repeats the only image of a class; one that meets its copy looks for another."""
-    engine = Engine(make_game(), SPACE)
+    engine = Engine(make_game(), SPACE.signals)
     for _ in range(20):
         rows = paired(engine, Known(([9, 9, 9, 2, 3], [1, 1, 1, 0, 0])))
         assert rows == [(2, 3, 0), (3, 2, 0)] * 2 + [(2, 3, 0)]
@@ -185,7 +187,7 @@ def test_a_copy_is_no_partner():
 
 
 def test_without_any_pair_a_batch_stays_as_it_is():
-    engine = Engine(make_game(), SPACE)
+    engine = Engine(make_game(), SPACE.signals)
     rows = paired(engine, Known(([1, 2, 3], [0, 1, 2])))
     assert rows == [(1, 1, 0), (2, 2, 1), (3, 3, 2)]
     assert engine.ledger.take("report")["paired"] == 0
@@ -196,52 +198,52 @@ def test_without_any_pair_a_batch_stays_as_it_is():
 def test_helpers():
     a, b = torch.zeros(3, 1, 2, 2), torch.zeros(3, 1, 2, 2)
     b[1, 0, 1, 0] = 1e-7
-    assert differ(a, b).tolist() == [False, True, False]
-    assert again(torch.tensor([False, True, True, False, True])).tolist() == [1, 2, 4, 1, 2]
-    assert again(torch.tensor([False, False])).tolist() == [0, 1]
-    assert again(torch.tensor([True, True, True])).tolist() == [0, 1, 2]
+    assert distinct(a, b).tolist() == [False, True, False]
+    assert repeated(torch.tensor([False, True, True, False, True])).tolist() == [1, 2, 4, 1, 2]
+    assert repeated(torch.tensor([False, False])).tolist() == [0, 1]
+    assert repeated(torch.tensor([True, True, True])).tolist() == [0, 1, 2]
 
 
 # ---------------------------------------------------------------------------- who sees what
 
 
 def test_the_discriminator_judges_partner_and_fake_beside_the_same_source(monkeypatch):
-    engine, rounds = Engine(make_game(), SPACE), record(monkeypatch)
+    engine, exchanges = Engine(make_game(), SPACE.signals), record(monkeypatch)
     engine.turn(Known((range(12), [0, 1] * 6), (range(12, 24), [2, 3] * 6)))
-    first, second, made = rounds
-    assert [r.player for r in rounds] == ["discriminator", "discriminator", "generator"]
-    assert set(numbers(first.beside["real"])) == set(range(12))
-    for r in rounds:
-        source = r.beside["real"]
-        assert r.beside["fake"] is source
-        assert not torch.equal(r.real, source)
-        assert differ(r.real, source).all()
-        assert [int(n) % 2 for n in numbers(r.real)] == [int(n) % 2 for n in numbers(source)]  # of the same class
-        assert r.fake.shape == source.shape
-    assert not first.fake.requires_grad
-    assert made.fake.requires_grad
-    assert torch.equal(made.beside["real"], second.beside["real"])  # the last batch
+    first, second, made = exchanges
+    assert [r.player for r in exchanges] == ["discriminator", "discriminator", "generator"]
+    assert set(numbers(first.real.given["source"])) == set(range(12))
+    for r in exchanges:
+        source = r.real.given["source"]
+        assert r.fake.given["source"] is source
+        assert not torch.equal(r.real.x, source)
+        assert distinct(r.real.x, source).all()
+        assert [int(n) % 2 for n in numbers(r.real.x)] == [int(n) % 2 for n in numbers(source)]  # of the same class
+        assert r.fake.x.shape == source.shape
+    assert not first.fake.x.requires_grad
+    assert made.fake.x.requires_grad
+    assert torch.equal(made.real.given["source"], second.real.given["source"])  # the last batch
     assert not torch.equal(made.latent, second.latent)
 
 
 def test_logits_and_fakes_are_those_of_the_networks_at_the_source(monkeypatch):
     game = make_game(regularizers=(), discriminator_updates=1)
-    engine, rounds = Engine(game, SPACE), record(monkeypatch)
+    engine, exchanges = Engine(game, SPACE.signals), record(monkeypatch)
     before = {name: copy.deepcopy(engine.network(name)) for name in ("generator", "discriminator")}
     engine.turn(Known((range(12), [0, 1] * 6)))
-    first, made = rounds
-    source = first.beside["fake"]
+    first, made = exchanges
+    source = first.fake.given["source"]
     D, G = before["discriminator"], before["generator"]
-    torch.testing.assert_close(first.real_logits, D(first.real, None, source))
-    torch.testing.assert_close(first.fake, G(first.latent, None, source))
-    torch.testing.assert_close(first.fake_logits, D(first.fake, None, source))
+    torch.testing.assert_close(first.real.logits, D(first.real.x, None, source))
+    torch.testing.assert_close(first.fake.x, G(first.latent, None, source))
+    torch.testing.assert_close(first.fake.logits, D(first.fake.x, None, source))
     moved = engine.network("discriminator")
-    assert torch.equal(made.fake_logits, moved(made.fake, None, source))
-    assert not torch.allclose(made.fake_logits, D(made.fake, None, source), atol=1e-5)
+    assert torch.equal(made.fake.logits, moved(made.fake.x, None, source))
+    assert not torch.allclose(made.fake.logits, D(made.fake.x, None, source), atol=1e-5)
     means = engine.ledger.take("report")
-    expected = first.fake_logits.mean() - first.real_logits.mean()
+    expected = first.fake.logits.mean() - first.real.logits.mean()
     assert means["discriminator.adversarial"] == pytest.approx(expected.item(), abs=1e-6)
-    assert means["generator.adversarial"] == pytest.approx(-made.fake_logits.mean().item(), abs=1e-6)
+    assert means["generator.adversarial"] == pytest.approx(-made.fake.logits.mean().item(), abs=1e-6)
 
 
 class Linear(nn.Module):
@@ -256,11 +258,11 @@ class Linear(nn.Module):
 
 
 def test_the_gradient_penalty_holds_the_slope_along_the_sample_alone():
-    engine = Engine(make_game(discriminator_updates=1), SPACE)
-    net = engine.seats["discriminator"].module = Linear()
+    engine = Engine(make_game(discriminator_updates=1), SPACE.signals)
+    net = engine.modules["discriminator"] = Linear()
     norm = net.w.detach().norm()
-    engine.seats["discriminator"].parameters = list(net.parameters())
-    engine.seats["discriminator"].optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
+    engine.learners["discriminator"].parameters = list(net.parameters())
+    engine.learners["discriminator"].optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
     engine.turn(Known((range(12), [0, 1] * 6)))
     expected = 10 * (norm - 1).square().item()
     assert expected > 1
@@ -270,18 +272,21 @@ def test_the_gradient_penalty_holds_the_slope_along_the_sample_alone():
 
 
 def test_augmentations_change_real_images_before_they_are_paired_or_samples_alone(monkeypatch):
-    engine, rounds = Engine(make_game(augmentations=(Shift(pixels=3, fill=1.0),)), SPACE), record(monkeypatch)
+    engine, exchanges = (
+        Engine(make_game(augmentations=(Shift(pixels=3, fill=1.0),)), SPACE.signals),
+        record(monkeypatch),
+    )
     engine.turn(Known((range(12), [0, 1] * 6)))
-    assert (rounds[0].real == 1).flatten(1).any(1).float().mean() > 0.5
-    assert (rounds[0].beside["real"] == 1).flatten(1).any(1).float().mean() > 0.5
-    rounds.clear()
-    engine = Engine(make_game(augmentations=(Shift(pixels=3, fill=1.0, where="both"),)), SPACE)
+    assert (exchanges[0].real.x == 1).flatten(1).any(1).float().mean() > 0.5
+    assert (exchanges[0].real.given["source"] == 1).flatten(1).any(1).float().mean() > 0.5
+    exchanges.clear()
+    engine = Engine(make_game(augmentations=(Shift(pixels=3, fill=1.0, where="both"),)), SPACE.signals)
     seen = []
     engine.network("discriminator").body.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
     engine.turn(Known((range(12), [0, 1] * 6)))
     for pair in seen[:2]:  # the first look at real pairs, and at fake ones
         assert (pair[:, 0] == 1).flatten(1).any(1).float().mean() > 0.5
-        assert torch.equal(pair[:, 1:], rounds[0].beside["real"])
+        assert torch.equal(pair[:, 1:], exchanges[0].real.given["source"])
 
 
 # ---------------------------------------------------------------------------- who moves, and what is exact
@@ -290,7 +295,7 @@ def test_augmentations_change_real_images_before_they_are_paired_or_samples_alon
 @pytest.mark.parametrize("turns", [0, 1, 3])
 def test_a_resumed_game_equals_the_uninterrupted_one_bit_for_bit(digits, turns):
     def table():
-        return Engine(make_game(regularizers=(GradientPenalty(), LeCam())), SPACE), Feed(digits, 24)
+        return Engine(make_game(regularizers=(GradientPenalty(), LeCam())), SPACE.signals), Feed(digits, 24)
 
     engine, feed = table()
     for _ in range(turns):
@@ -310,14 +315,14 @@ def test_a_resumed_game_equals_the_uninterrupted_one_bit_for_bit(digits, turns):
 
 
 def test_only_the_player_whose_move_it_is_moves(digits, monkeypatch):
-    engine, feed = Engine(make_game(discriminator_updates=3), SPACE), Feed(digits, 24)
+    engine, feed = Engine(make_game(discriminator_updates=3), SPACE.signals), Feed(digits, 24)
     update, moved = engine.update, []
 
     def watched(name, **losses):
-        before = {other: copy.deepcopy(list(seat.module.parameters())) for other, seat in engine.seats.items()}
+        before = {other: copy.deepcopy(seat.parameters) for other, seat in engine.learners.items()}
         update(name, **losses)
-        for other, seat in engine.seats.items():
-            pairs = list(zip(before[other], seat.module.parameters(), strict=True))
+        for other, seat in engine.learners.items():
+            pairs = list(zip(before[other], seat.parameters, strict=True))
             changed = [not torch.equal(a, b) for a, b in pairs if a.ndim > 1 or other != name]  # a bias need not
             assert all(changed) if other == name else not any(changed)
         moved.append(name)
@@ -334,7 +339,7 @@ PARTS = [R1(), R2(), DRAGAN(), LeCam(after=0), CR(), ALR(limit=1e-3), ZCR(), Fea
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_regularizers_work_on_pairs(digits, part):
-    engine, feed = Engine(make_game(regularizers=(part,)), SPACE), Feed(digits, 16)
+    engine, feed = Engine(make_game(regularizers=(part,)), SPACE.signals), Feed(digits, 16)
     compatibility.check(engine.game, SPACE, 1000, 16)
     for _ in range(2):
         engine.turn(feed)
@@ -344,15 +349,15 @@ def test_regularizers_work_on_pairs(digits, part):
     assert any(value != 0 for value in found.values())
 
 
-def test_regularizers_call_the_generator_from_the_sources_of_the_round(monkeypatch, digits):
-    engine, rounds = Engine(make_game(), SPACE), record(monkeypatch)
+def test_regularizers_call_the_generator_from_the_sources_of_the_exchange(monkeypatch, digits):
+    engine, exchanges = Engine(make_game(), SPACE.signals), record(monkeypatch)
     engine.turn(Feed(digits, 16))
-    r = rounds[-1]
-    expected = engine.network("generator")(r.latent, r.label, r.beside["fake"])
+    r = exchanges[-1]
+    expected = engine.network("generator")(r.latent, r.label, r.fake.given["source"])
     assert torch.equal(r.generator(r.latent, r.label), expected)
     with pytest.raises(ValueError, match="samples start from images, so a part cannot call its generator for another"):
         r.generator(r.latent, r.label.clone())
-    engine, feed = Engine(make_game(regularizers=(SuccessiveConsistency(),)), SPACE), Feed(digits, 16)
+    engine, feed = Engine(make_game(regularizers=(SuccessiveConsistency(),)), SPACE.signals), Feed(digits, 16)
     engine.turn(feed)
     with pytest.raises(ValueError, match="samples start from images"):  # of the turn before
         engine.turn(feed)
@@ -365,7 +370,7 @@ def test_regularizers_call_the_generator_from_the_sources_of_the_round(monkeypat
 ], ids=["relativistic", "augmented", "selected"])  # fmt: skip
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_other_parts_and_bf16(digits, changes, precision):
-    engine, feed = Engine(make_game(**changes), SPACE, precision=precision), Feed(digits, 24)
+    engine, feed = Engine(make_game(**changes), SPACE.signals, precision=precision), Feed(digits, 24)
     compatibility.check(engine.game, SPACE, 1000, 24)
     before = state(engine)
     for _ in range(2):
@@ -391,11 +396,11 @@ def test_data_without_labels_are_refused():
     (fault,) = faults(make_game(), Space((1, 8, 8), 5))
     assert fault.startswith("game 'pairs' needs 'labels': it pairs images of one class, and these data have no classes")
     assert "sort the images into one sub-folder a class" in fault
-    engine = Engine(make_game(), SPACE)
+    engine = Engine(make_game(), SPACE.signals)
 
     class Unlabelled(Known):
         def next(self):
-            return super().next()[0], None
+            return {"sample": super().next()["sample"]}
 
     with pytest.raises(RecipeError, match="game 'pairs' needs 'labels'"):
         engine.turn(Unlabelled((range(4), [0] * 4)))
@@ -426,7 +431,7 @@ def test_what_fits_is_accepted(space):
 
 @pytest.fixture(scope="module")
 def trained(digits):
-    engine, feed = Engine(make_game(), SPACE, seed=3), Feed(digits, 32)
+    engine, feed = Engine(make_game(), SPACE.signals, seed=3), Feed(digits, 32)
     for _ in range(6):
         engine.turn(feed)
     return engine
@@ -436,7 +441,7 @@ def trained(digits):
 def file(trained, digits, tmp_path_factory):
     path = tmp_path_factory.mktemp("pairs") / "generator.safetensors"
     recipe = Recipe(recipe="pairs", game=trained.game)
-    save_generator(path, Generator(trained.product(), recipe, SPACE, digits.classes, trained.images))
+    save_generator(path, Generator(trained.product(), recipe, SPACE, digits.classes, trained.clock))
     return path
 
 
@@ -455,7 +460,7 @@ def test_the_generator_file_samples_alone_and_equally(file, trained):
 
 
 def test_the_average_keeps_the_bank_that_training_filled(file, trained):
-    live, averaged = trained.network("generator").bank, trained.seats["generator"].average.bank
+    live, averaged = trained.network("generator").bank, trained.averages["generator"].bank
     for bank in (averaged, load_generator(file).module.bank):
         assert torch.equal(bank.images, live.images)
         assert torch.equal(bank.seen, live.seen)

@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from tests.small import Feed, make_space, open_data
+from tests.small import Feed, make_space, open_data, space_of
 from zerosum import latents, networks
 from zerosum.core import compatibility, registry, settings
 from zerosum.core.engine import Engine
 from zerosum.core.player import Player
 from zerosum.core.registry import Part
 from zerosum.core.space import Space
-from zerosum.games import ImageGame, PanelGame
+from zerosum.critic import adapt
+from zerosum.games import ImageGame, PanelGame, panel
 from zerosum.networks import (
     BEGANDiscriminator,
     BEGANGenerator,
@@ -129,7 +130,7 @@ class Made(Part):
     kind = "network"
     name = "made"
 
-    def build(self, space):
+    def build(self, inputs, outputs):
         return {"generator": Maker, "discriminator": Judge}[self.role]()
 
     def traits(self):
@@ -157,7 +158,7 @@ class Points:
 
     def next(self):
         self.position += N
-        return X[self.position // N - 1], None
+        return {"sample": X[self.position // N - 1]}
 
 
 generator = torch.Generator().manual_seed(5)
@@ -168,7 +169,7 @@ Z = torch.randn(24, N, K, generator=generator)
 def linear(**fields):
     made = {name: player(Made(name)) for name in ("generator", "discriminator")}
     fields = {"objective": NonSaturating(), "latent": Given(), **fields}
-    return Engine(PanelGame(**made, **fields), Space((D,), K), seed=2), Points()
+    return Engine(PanelGame(**made, **fields), Space((D,), K).signals, seed=2), Points()
 
 
 def numbers(seat):
@@ -187,8 +188,8 @@ class Algorithm:
     """The turn in NumPy, with gradients written out by hand."""
 
     def __init__(self, engine):
-        self.A = numbers(engine.seats["generator"])
-        self.w = [numbers(seat) for name, seat in engine.seats.items() if name != "generator"]
+        self.A = numbers(engine.learners["generator"])
+        self.w = [numbers(seat) for name, seat in engine.learners.items() if name != "generator"]
 
     def discriminate(self, i, x, z):
         fake = z @ self.A.T
@@ -240,7 +241,7 @@ def test_turns_equal_the_algorithm_in_numpy(aggregation, shared, updates):
     for name, weight in zip(
         ("generator", *(f"discriminator-{i}" for i in (1, 2, 3))), (paper.A, *paper.w), strict=True
     ):
-        np.testing.assert_allclose(numbers(engine.seats[name]), weight, rtol=5e-5, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(numbers(engine.learners[name]), weight, rtol=5e-5, atol=1e-6, err_msg=name)
     assert min(np.abs(a - b).max() for a, b in zip(start, (paper.A, *paper.w), strict=True)) > 1e-2
     assert feed.position == 2 * updates * N * (1 if shared else 3)
 
@@ -258,14 +259,14 @@ def test_logits_of_each_discriminator_have_their_own_line():
     assert set(losses) == {"discriminator-1", "discriminator-2", "discriminator-3", "generator"}
 
 
-def test_loss_txt_has_the_mean_of_the_panel(tmp_path):
+def test_loss_txt_has_the_mean_of_each_role(tmp_path):
     class Run:
         metrics, evaluations, losses = (tmp_path / name for name in ("a", "b", "loss.txt"))
 
     Run.metrics.touch()
     Run.evaluations.touch()
     losses = {"discriminator-1": 1.0, "discriminator-2": 1.5, "generator": 0.75, "reconstructor": 9.0}
-    assert Logs(Run).epoch(2, 3, losses) == "[2/3]: loss_d: 1.250, loss_g: 0.750"
+    assert Logs(Run).epoch(2, 3, losses) == "[2/3]: loss_d: 1.250, loss_g: 0.750, loss_reconstructor: 9.000"
 
 
 # ---------------------------------------------------------------------- regularizers, selection, what adapts
@@ -282,7 +283,7 @@ def test_a_regularizer_of_the_generator_counts_as_its_mean_over_the_panel():
     assert engine.ledger.take("report")["generator.feature-matching"] == pytest.approx(penalty, rel=1e-5)
     flow = np.mean([2 * 2 * gap * w**2 / D for w in paper.w], axis=0)
     expected = paper.A - RATE * np.outer(flow, Z[3].double().numpy().mean(0))
-    np.testing.assert_allclose(numbers(engine.seats["generator"]), expected, rtol=1e-5)
+    np.testing.assert_allclose(numbers(engine.learners["generator"]), expected, rtol=1e-5)
 
 
 def test_a_regularizer_of_the_discriminator_has_a_memory_in_each():
@@ -322,7 +323,7 @@ def test_pairs_meet_real_logits_of_the_same_discriminator():
     engine, feed = linear(objective=Relativistic(), aggregation="mean")
     B = Algorithm(engine)
     engine.turn(feed)
-    w = [numbers(engine.seats[f"discriminator-{i}"]) for i in (1, 2, 3)]
+    w = [numbers(engine.learners[f"discriminator-{i}"]) for i in (1, 2, 3)]
     fake, real = Z[3].double().numpy() @ B.A.T, X[2].double().numpy()
     expected = np.mean([softplus(real @ one - fake @ one).mean() for one in w])
     assert engine.ledger.take("report")["generator.adversarial"] == pytest.approx(expected, rel=1e-5)
@@ -341,10 +342,10 @@ def test_what_adapts_sees_the_logits_of_all():
         def memory(self):
             return {"real": torch.zeros(3 * N), "fake": torch.zeros(3 * N)}
 
-        def adapt(self, made, memory):
-            memory["real"].copy_(made.real_logits)
-            memory["fake"].copy_(made.fake_logits)
-            assert made.real.shape == (N, D)
+        def adapt(self, outcome, memory):
+            memory["real"].copy_(outcome.real)
+            memory["fake"].copy_(outcome.fake)
+            assert outcome.batch == N
 
     engine, feed = linear(augmentations=(Watching(),))
     paper = Algorithm(engine)
@@ -423,7 +424,9 @@ every_case = pytest.mark.parametrize("case", CASES)
 def table(made, batch=8, seed=0, **options):
     recipe = Recipe(game=made, batch=batch)
     dataset = open_data("digits", recipe.data)
-    return Engine(made, make_space(recipe, dataset), seed=seed, total=1000, **options), Feed(dataset, batch, seed=seed)
+    return Engine(made, make_space(recipe, dataset).signals, seed=seed, total=1000, **options), Feed(
+        dataset, batch, seed=seed
+    )
 
 
 def tensors(engine):
@@ -434,8 +437,8 @@ def tensors(engine):
 def test_what_fits_passes_and_plays(case):
     made = PanelGame(**CASES[case]())
     engine, feed = table(made, batch=2 * made.pack)
-    compatibility.check(made, engine.space, 1000, 2 * made.pack)
-    compatibility.trial(made, engine.space, feed, 1000)
+    compatibility.check(made, space_of(engine), 1000, 2 * made.pack)
+    compatibility.trial(made, space_of(engine), feed, 1000)
 
 
 @every_case
@@ -477,7 +480,7 @@ def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(case, preci
 
 def test_discriminators_begin_with_weights_of_their_own():
     engine, _ = table(PanelGame(**convolutional(), discriminators=3))
-    first, second, third = ([p.detach() for p in engine.seats[f"discriminator-{i}"].parameters] for i in (1, 2, 3))
+    first, second, third = ([p.detach() for p in engine.learners[f"discriminator-{i}"].parameters] for i in (1, 2, 3))
     matrices = [i for i, weight in enumerate(first) if weight.ndim > 1]
     assert len(matrices) >= 3
     for i in matrices:
@@ -485,7 +488,7 @@ def test_discriminators_begin_with_weights_of_their_own():
         assert not torch.equal(second[i], third[i])
         assert not torch.equal(first[i], third[i])
     again, _ = table(PanelGame(**convolutional(), discriminators=3))
-    assert all(torch.equal(a, b) for a, b in zip(third, again.seats["discriminator-3"].parameters, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(third, again.learners["discriminator-3"].parameters, strict=True))
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -494,9 +497,9 @@ def test_each_move_changes_its_own_player_alone(shared, monkeypatch):
     update, moved = engine.update, []
 
     def watched(name, **losses):
-        before = {other: copy.deepcopy(seat.parameters) for other, seat in engine.seats.items()}
+        before = {other: copy.deepcopy(seat.parameters) for other, seat in engine.learners.items()}
         update(name, **losses)
-        for other, seat in engine.seats.items():
+        for other, seat in engine.learners.items():
             same = all(torch.equal(a, b) for a, b in zip(before[other], seat.parameters, strict=True))
             assert same == (other != name)
         moved.append(name)
@@ -510,25 +513,29 @@ def test_each_move_changes_its_own_player_alone(shared, monkeypatch):
 def test_the_class_head_of_every_discriminator_is_trained_and_teaches_the_generator():
     fields = second_heads()
     engine, feed = table(PanelGame(**fields | {"adversarial": 0.0, "regularizers": fields["regularizers"][:1]}))
-    latest = {name: copy.deepcopy(seat.parameters) for name, seat in engine.seats.items()}
+    latest = {name: copy.deepcopy(seat.parameters) for name, seat in engine.learners.items()}
     engine.turn(feed)
     ledger = engine.ledger.take("report")
     for i in (1, 2, 3):
         assert ledger[f"discriminator-{i}.auxiliary-classifier"] == pytest.approx(2 * np.log(10), rel=0.1)
         head = engine.network(f"discriminator-{i}").head.classes.weight
-        index = [id(p) for p in engine.seats[f"discriminator-{i}"].parameters].index(id(head))
+        index = [id(p) for p in engine.learners[f"discriminator-{i}"].parameters].index(id(head))
         assert not torch.equal(latest[f"discriminator-{i}"][index], head)
     assert ledger["generator.auxiliary-classifier"] == pytest.approx(np.log(10), rel=0.1)
     assert any(
-        not torch.equal(a, b) for a, b in zip(latest["generator"], engine.seats["generator"].parameters, strict=True)
+        not torch.equal(a, b) for a, b in zip(latest["generator"], engine.learners["generator"].parameters, strict=True)
     )
 
 
-def test_the_feedback_of_an_autoencoder_follows_the_mean_of_the_panel():
+def test_the_feedback_of_an_autoencoder_follows_the_mean_of_the_panel(monkeypatch):
     engine, feed = table(PanelGame(**autoencoder(), discriminators=2, discriminator_updates=1))
     seen = []
-    adapt = engine.adapt
-    engine.adapt = lambda made: (seen.append((-made.real_logits, -made.fake_logits)), adapt(made))
+
+    def adapting(parts, real, fake, **turn):
+        seen.append((-real, -fake))
+        adapt(parts, real, fake, **turn)
+
+    monkeypatch.setattr(panel, "adapt", adapting)
     engine.turn(feed)
     ((real, fake),) = seen
     assert len(real) == len(fake) == 16

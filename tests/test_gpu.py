@@ -46,7 +46,7 @@ def test_a_check_that_fails_is_told_and_the_others_are_run(monkeypatch, capsys):
 def test_checks_can_fail(monkeypatch):
     here = torch.device("cpu")
     with monkeypatch.context() as patch:
-        patch.setattr(gpu_checks.Feed, "next", lambda feed: (torch.rand(2, 3, 4, 4), torch.zeros(2)))
+        patch.setattr(gpu_checks.Feed, "next", lambda feed: {"sample": torch.rand(2, 3, 4, 4), "label": torch.zeros(2)})
         with pytest.raises(gpu_checks.CheckError, match="differs from a CPU's"):
             gpu_checks.feed_is_on_the_device(here)
     with monkeypatch.context() as patch:
@@ -54,7 +54,7 @@ def test_checks_can_fail(monkeypatch):
         with pytest.raises(gpu_checks.CheckError, match="tensors differ"):
             gpu_checks.resume_is_exact(here)
     with monkeypatch.context() as patch:
-        patch.setattr(gpu_checks.Engine, "_stop_if_not_finite", lambda *_: None)
+        patch.setattr(gpu_checks.Engine, "_check", lambda *_: torch.zeros(()))
         with pytest.raises(gpu_checks.CheckError, match="weights changed"):
             gpu_checks.update_that_is_not_finite_is_skipped(here)
     with monkeypatch.context() as patch:

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -10,15 +11,17 @@ import torch
 from typer.testing import CliRunner
 
 import zerosum
+from tests.exchanges import exchange
 from tests.small import EAGER, table, words
 from zerosum.core import compatibility, settings
 from zerosum.core.engine import excerpt, total_norm
 from zerosum.core.errors import RunError
-from zerosum.core.round import Round
+from zerosum.critic import verdicts
 from zerosum.data import Dataset, open_data
 from zerosum.recipes import read_recipe
 from zerosum.runs import health
 from zerosum.runs.health import advice, probe, symptoms
+from zerosum.runs.health import course as course_module
 from zerosum.runs.health.course import Course
 from zerosum.runs.training import make_space
 
@@ -40,18 +43,23 @@ def random_images(count, side=8, seed=0, held_out=0):
 
 
 def test_verdicts_are_the_share_of_pairs_in_the_right_order_whatever_the_level():
-    engine, _ = table("mlp")
     real = torch.tensor([[1.0], [2.0], [5.0], [-1.0]])
     fake = torch.tensor([[0.0], [3.0], [5.0], [-4.0]])  # right, wrong, equal, right
     for shift in (0.0, -100.0):
-        r = Round("discriminator", None, None, real, fake, real_logits=real + shift, fake_logits=fake + shift)
-        engine.extras("discriminator", r)
-        found = engine.ledger.take("report")
+        met = exchange("discriminator", real=real, fake=fake, logits=(real + shift, fake + shift))
+        found = {name: float(value) for name, value in verdicts(met.real, met.fake).items()}
+        assert found["real_logit"] == pytest.approx(1.75 + shift)
+        assert found["fake_logit"] == pytest.approx(1.0 + shift)
         assert found["correct"] == pytest.approx(2.5 / 4)
         assert found["real_spread"] == pytest.approx(np.std([1, 2, 5, -1]), rel=1e-4)
         assert found["fake_spread"] == pytest.approx(np.std([0, 3, 5, -4]), rel=1e-4)
-    engine.extras("generator", dataclasses.replace(r, player="generator"))
-    assert not engine.ledger.has("report")
+
+
+def test_verdicts_are_those_of_the_discriminators_updates_alone():
+    engine, feed = table("mlp", "discriminator_updates=2", "generator_updates=3")
+    engine.turn(feed)
+    assert engine.ledger.counts["report/correct"] == 2
+    assert engine.ledger.counts["report/real_spread"] == engine.ledger.counts["report/fake_logit"] == 2
 
 
 def test_each_of_several_discriminators_has_its_own_verdicts():
@@ -65,7 +73,7 @@ def test_each_of_several_discriminators_has_its_own_verdicts():
 
 def test_a_step_is_the_change_of_weights_by_the_first_update_after_a_report():
     engine, feed = table("mlp")
-    seat = engine.seats["generator"]
+    seat = engine.learners["generator"]
     wide = [one for one in seat.parameters if one.dim() > 1]
     before = [one.detach().clone() for one in wide]
     engine.turn(feed)
@@ -181,7 +189,7 @@ def test_a_discriminator_that_knows_its_images_by_heart_is_seen():
             pixels = (x.flatten(1) + 1).mul(127.5).round().int().tolist()
             return torch.tensor([float(tuple(row) in known) for row in pixels])
 
-    engine.seats["discriminator"].module = ByHeart()
+    engine.modules["discriminator"] = ByHeart()
     assert own.overfitting(engine)["overfitting"] == 1
     few = probe.Probe(dataclasses.replace(data, held_out=data.held_out[:15]), 64)
     assert "overfitting" not in few.look(engine)
@@ -202,8 +210,8 @@ def test_a_look_changes_nothing(name):
         assert torch.equal(before, torch.random.get_rng_state())
     assert {"real_distance", "fake_distance", "duplicates"} <= found.keys()
     assert any(key.startswith("overfitting") for key in found)
-    for player, seat in engine.seats.items():
-        state, expected = seat.module.state_dict(), other.seats[player].module.state_dict()
+    for name, module in engine.modules.items():
+        state, expected = module.state_dict(), other.network(name).state_dict()
         assert all(torch.equal(value, expected[key]) for key, value in state.items())
     assert engine.ledger.take("report") == other.ledger.take("report")
 
@@ -708,3 +716,13 @@ def test_every_symptom_has_a_name_of_its_own_and_a_test():
     tested = {name.strip() for name in SICK} | {"not-finite", "ada-runs-away", "decline"}
     tested |= {name for _, found in DATA.values() for name in found}
     assert set(listed) == tested
+
+
+def test_each_report_reads_what_is_new_alone(tmp_path, monkeypatch):
+    read = []
+    value = course_module._value
+    monkeypatch.setattr(course_module, "_value", lambda line, name: read.append(line["images"]) or value(line, name))
+    short(tmp_path / "run", images=96 * 8)
+    times = Counter(read)
+    assert len(times) >= 8
+    assert max(times.values()) <= 2 * min(times.values())  # however many reports came before and after

@@ -156,6 +156,6 @@ def test_a_sheet_shows_classes_spread_over_all_and_stays_small(side, classes, ro
 def test_one_hot_maps_of_very_many_classes_are_refused_before_they_fill_the_memory():
     network = read_recipe("dcgan", LABELS).game.discriminator.network
     with pytest.raises(RecipeError, match=r"1,500 classes would take gigabytes; set discriminator.labels=embed or"):
-        network.build(Space((3, 64, 64), 100, 1500))
+        network.build(*Space((3, 64, 64), 100, 1500).ports)
     with torch.device("meta"):
-        network.build(Space((3, 64, 64), 100, 100))
+        network.build(*Space((3, 64, 64), 100, 100).ports)

@@ -24,7 +24,7 @@ def call(*arguments):
 def file(tmp_path):
     recipe = read_recipe("dcgan", ["generator.channels=4"])
     space = Space((1, 8, 8), 100)
-    network = recipe.game.generator.network.build(space)
+    network = recipe.game.generator.network.build(*space.ports)
     save_generator(tmp_path / "g.safetensors", Generator(network, recipe, space, (), 1_000))
     return tmp_path / "g.safetensors"
 

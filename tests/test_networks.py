@@ -118,7 +118,7 @@ def test_exports_are_the_registered_parts():
 @every_part
 @pytest.mark.parametrize("space", SPACES, ids=str)
 def test_shapes_ranges_and_types(part, space):
-    net, given = part.build(space), inputs(part, space)
+    net, given = part.build(*space.ports), inputs(part, space)
     out = net(*given)
     assert out.shape == output_shape(part, space)
     assert out.dtype == torch.float32
@@ -138,7 +138,7 @@ def test_shapes_ranges_and_types(part, space):
 @pytest.mark.parametrize("space", [SPACES[0], SPACES[3]], ids=str)
 def test_networks_wire_on_the_meta_device(part, space):
     with torch.device("meta"):
-        net = part.build(space)
+        net = part.build(*space.ports)
         out = net(*inputs(part, space, 2))
     assert out.shape == output_shape(part, space, 2)
     assert all(tensor.is_meta for tensor in [*net.parameters(), *net.buffers()])
@@ -153,7 +153,7 @@ def test_text_round_trips(part):
 @every_part
 def test_traits_are_true(part):
     space, traits = SPACES[1], part.traits()
-    net, (x, label, *beside) = part.build(space), inputs(part, SPACES[1])
+    net, (x, label, *beside) = part.build(*space.ports), inputs(part, SPACES[1])
     kinds = {type(module) for module in net.modules()}
     assert ("batchnorm" in traits) == bool(kinds & {nn.BatchNorm1d, nn.BatchNorm2d})
     assert ("minibatch" in traits) == bool(kinds & {MinibatchStddev, MinibatchDiscrimination})
@@ -186,7 +186,7 @@ def test_heads_are_what_the_traits_say(part):
     traits, (x, label, *beside) = part.traits(), inputs(part, SPACES[1])
     if "features" not in traits:
         return
-    net = part.build(SPACES[1]).eval()
+    net = part.build(*SPACES[1].ports).eval()
     features = net.features(x, label, *beside)
     assert features.ndim == 2
     assert torch.equal(net.judge(features, label), net(x, label, *beside))
@@ -204,7 +204,7 @@ def test_heads_are_what_the_traits_say(part):
 def test_one_seed_gives_one_network(part):
     def state(seed):
         torch.manual_seed(seed)
-        net = part.build(SPACES[1])
+        net = part.build(*SPACES[1].ports)
         return torch.cat([tensor.flatten().float() for tensor in net.state_dict().values()])
 
     assert torch.equal(state(5), state(5))
@@ -213,7 +213,7 @@ def test_one_seed_gives_one_network(part):
 
 @every_part
 def test_evaluation_is_deterministic_and_equivariant(part):
-    net, given = part.build(SPACES[1]).eval(), inputs(part, SPACES[1], 6)
+    net, given = part.build(*SPACES[1].ports).eval(), inputs(part, SPACES[1], 6)
     out = net(*given)
     assert torch.equal(out, net(*given))
     if "minibatch" in part.traits():  # the groups of a standard deviation are made by place
@@ -225,7 +225,7 @@ def test_evaluation_is_deterministic_and_equivariant(part):
 
 @every_part
 def test_channels_last_gives_the_same(part):
-    net, (x, *others) = part.build(SPACES[2]).eval(), inputs(part, SPACES[2])
+    net, (x, *others) = part.build(*SPACES[2].ports).eval(), inputs(part, SPACES[2])
     out = net(x, *others)
     last = net.to(memory_format=torch.channels_last)
     again = last(x.to(memory_format=torch.channels_last) if x.ndim == 4 else x, *others)
@@ -236,7 +236,7 @@ def test_channels_last_gives_the_same(part):
 def test_inputs_are_left_as_they_are(part):
     given = inputs(part, SPACES[1])
     before = copy.deepcopy(given)
-    part.build(SPACES[1])(*given)
+    part.build(*SPACES[1].ports)(*given)
     assert all(torch.equal(a, b) for a, b in zip(given, before, strict=True))
 
 
@@ -244,7 +244,7 @@ def test_inputs_are_left_as_they_are(part):
 def test_gradient_penalties_reach_the_weights(part):
     """The second derivative of every discriminator against differences of the first."""
     space = Space((2, 16, 16), 3, 2)
-    net, (x, *others) = part.build(space).double().eval(), inputs(part, space, dtype=torch.float64)
+    net, (x, *others) = part.build(*space.ports).double().eval(), inputs(part, space, dtype=torch.float64)
     x.requires_grad_()
     weights = list(net.parameters())
 
@@ -274,7 +274,7 @@ def test_gradient_penalties_reach_the_weights(part):
 def test_a_bounded_output_is_tanh_of_the_linear_one(part, output):
     space = Space((1, 28, 28), 10, 8)
     z = 3 * torch.randn(4, space.latent)
-    linear, bounded = part.build(space).eval(), part.replace(output=output).build(space).eval()
+    linear, bounded = part.build(*space.ports).eval(), part.replace(output=output).build(*space.ports).eval()
     bounded.load_state_dict(linear.state_dict())
     assert linear(z).abs().max() > 1.5
     torch.testing.assert_close(bounded(z), linear(z).tanh())
@@ -303,7 +303,7 @@ def test_near_the_middle_tanh_inward_has_the_slopes_of_tanh():
 
 @every_network
 def test_unconditional_networks_ignore_labels(part):
-    net, (x, label, *beside) = part.build(SPACES[1]).eval(), inputs(part, SPACES[1])
+    net, (x, label, *beside) = part.build(*SPACES[1].ports).eval(), inputs(part, SPACES[1])
     assert torch.equal(net(x, None, *beside), net(x, label, *beside))
 
 
@@ -312,4 +312,4 @@ def test_unconditional_networks_ignore_labels(part):
 )
 def test_networks_say_when_they_miss_a_latent(part):
     with pytest.raises(RecipeError, match=f"network '{part.name}' needs a latent; set latent=normal:size=100"):
-        part.build(Space((1, 32, 32)))
+        part.build(*Space((1, 32, 32)).ports)

@@ -17,7 +17,7 @@ def _seed():
 
 @pytest.mark.parametrize("power", [1, 2])
 def test_the_logit_is_minus_the_reconstruction_error(power):
-    net = BEGANDiscriminator(channels=4, hidden=6, power=power).build(Space((3, 16, 24)))
+    net = BEGANDiscriminator(channels=4, hidden=6, power=power).build(*Space((3, 16, 24)).ports)
     x = torch.rand(5, 3, 16, 24) * 2 - 1
     copy = net.reconstruct(x)
     assert copy.shape == x.shape
@@ -52,7 +52,7 @@ def test_the_image_itself_is_also_the_target(power):
 
 
 def test_training_the_logit_up_makes_better_copies():
-    net = BEGANDiscriminator(channels=8, hidden=8).build(Space((1, 8, 8)))
+    net = BEGANDiscriminator(channels=8, hidden=8).build(*Space((1, 8, 8)).ports)
     x = torch.rand(16, 1, 8, 8)
     optimizer, before = torch.optim.Adam(net.parameters(), 3e-3), net(x).mean().item()
     for _ in range(60):
@@ -68,8 +68,8 @@ def test_training_the_logit_up_makes_better_copies():
 )
 def test_widths_grow_in_the_encoder_alone(side, base, sizes):
     with torch.device("meta"):
-        net = BEGANDiscriminator(channels=10, hidden=3).build(Space((3, side, side)))
-        generator = BEGANGenerator(channels=10).build(Space((3, side, side), 7))
+        net = BEGANDiscriminator(channels=10, hidden=3).build(*Space((3, side, side)).ports)
+        generator = BEGANGenerator(channels=10).build(*Space((3, side, side), 7).ports)
     encoder = [(m.in_channels, m.out_channels, m.stride[0]) for m in net.encoder if isinstance(m, nn.Conv2d)]
     expected = [(3, 10, 1), (10, 10, 1), (10, 10, 1)]
     for i in range(1, sizes):
@@ -86,7 +86,9 @@ def test_widths_grow_in_the_encoder_alone(side, base, sizes):
 
 
 def test_layers_are_elu_and_nearest_without_norm():
-    net, generator = (cls(channels=4).build(Space((1, 32, 32), 5)) for cls in (BEGANDiscriminator, BEGANGenerator))
+    net, generator = (
+        cls(channels=4).build(*Space((1, 32, 32), 5).ports) for cls in (BEGANDiscriminator, BEGANGenerator)
+    )
     for kinds in ([type(m).__name__ for m in body] for body in (net.encoder, net.decoder, generator.body)):
         assert set(kinds) <= {"Conv2d", "ELU", "FlatMaps", "Linear", "Unflatten", "Upsample"}
         assert kinds.count("ELU") == kinds.count("Conv2d") - (kinds[0] == "Linear")
@@ -95,7 +97,7 @@ def test_layers_are_elu_and_nearest_without_norm():
 
 
 def test_copies_may_leave_the_range_but_fakes_may_not():
-    net, generator = (cls(channels=4).build(Space((1, 8, 8), 5)) for cls in (BEGANDiscriminator, BEGANGenerator))
+    net, generator = (cls(channels=4).build(*Space((1, 8, 8), 5).ports) for cls in (BEGANDiscriminator, BEGANGenerator))
     with torch.no_grad():
         net.decoder[-1].bias.fill_(4)
         generator.body[-1].bias.fill_(4)
@@ -106,5 +108,5 @@ def test_copies_may_leave_the_range_but_fakes_may_not():
 def test_parameter_counts():
     with torch.device("meta"):
         space = Space((3, 64, 64), 64)
-        assert sum(p.numel() for p in BEGANGenerator().build(space).parameters()) == 563_395
-        assert sum(p.numel() for p in BEGANDiscriminator().build(space).parameters()) == 4_011_651
+        assert sum(p.numel() for p in BEGANGenerator().build(*space.ports).parameters()) == 563_395
+        assert sum(p.numel() for p in BEGANDiscriminator().build(*space.ports).parameters()) == 4_011_651

@@ -55,8 +55,8 @@ def test_counts_of_the_published_pair_at_128():
     for place, (a, b) in enumerate(itertools.pairwise([3, *widths[::-1]])):
         discriminator += conv(9, a, b) + conv(9, b, b) + (conv(1, a, b) if place < 5 else 0)
     with torch.device("meta"):
-        g = BigGANGenerator(channels=96, attention=64, labels="norm").build(space)
-        d = BigGANDiscriminator(channels=96, attention=64, labels="projection").build(space)
+        g = BigGANGenerator(channels=96, attention=64, labels="norm").build(*space.ports)
+        d = BigGANDiscriminator(channels=96, attention=64, labels="projection").build(*space.ports)
     assert count(g) == generator == 70_433_988
     assert count(d) == discriminator == 87_982_370
 
@@ -73,7 +73,7 @@ def test_counts_of_the_published_pair_at_128():
 def test_widths_and_sides(side, generator, discriminator):
     space = Space((3, side, side), 120)
     with torch.device("meta"):
-        g, d = BigGANGenerator().build(space), BigGANDiscriminator().build(space)
+        g, d = BigGANGenerator().build(*space.ports), BigGANDiscriminator().build(*space.ports)
         assert [tuple(out.shape[1:3]) for out in maps(g, torch.empty(1, 120), None)[:-1]] == generator
         seen, x = [], torch.empty(1, *space.shape)
         for block in d.blocks:
@@ -89,7 +89,7 @@ def test_widths_and_sides(side, generator, discriminator):
 ])  # fmt: skip
 @pytest.mark.parametrize(("space", "sizes"), [(SMALL, [5, 5, 5, 5]), (LARGE, [3, 3, 3, 2, 2])], ids=str)
 def test_each_chunk_of_the_latent_enters_at_its_block(part, space, sizes):
-    net = part.build(space).eval()
+    net = part.build(*space.ports).eval()
     z, label = torch.randn(2, space.latent), torch.tensor([1, 2])
     plain, ends = maps(net, z, label), np.cumsum([0, *sizes])
     assert len(plain) == len(sizes) + 1
@@ -102,7 +102,7 @@ def test_each_chunk_of_the_latent_enters_at_its_block(part, space, sizes):
 
 
 def test_the_class_enters_every_block_and_not_the_base():
-    net = BigGANGenerator(channels=2, labels="norm").build(SMALL).eval()
+    net = BigGANGenerator(channels=2, labels="norm").build(*SMALL.ports).eval()
     z, label = torch.randn(2, 20), torch.tensor([1, 2])
     same = [torch.equal(a, b) for a, b in zip(maps(net, z, label), maps(net, z, label + 1), strict=True)]
     assert same == [True, False, False, False, False]
@@ -113,12 +113,12 @@ def test_the_class_enters_every_block_and_not_the_base():
 
 
 def test_one_embedding_is_shared_and_none_is_made_without_labels():
-    tables = [m for m in BigGANGenerator(labels="norm").build(SMALL).modules() if isinstance(m, nn.Embedding)]
+    tables = [m for m in BigGANGenerator(labels="norm").build(*SMALL.ports).modules() if isinstance(m, nn.Embedding)]
     assert [tuple(table.weight.shape) for table in tables] == [(10, 128)]
-    plain = BigGANGenerator().build(SMALL)
+    plain = BigGANGenerator().build(*SMALL.ports)
     assert not any(isinstance(m, nn.Embedding) for m in plain.modules())
     assert {norm.scale.in_features for block in plain.blocks for norm in block.norms} == {5}
-    net = BigGANGenerator(channels=2, labels="norm").build(SMALL).eval()
+    net = BigGANGenerator(channels=2, labels="norm").build(*SMALL.ports).eval()
     z, label = torch.randn(4, 20), torch.tensor([0, 3, 9, 3])
     out, order = net(z, label), torch.randperm(10)
     assert (net(z, order[label]) - out).abs().max() > 1e-3
@@ -148,7 +148,7 @@ def test_modulated_batch_norm_by_numpy():
     BigGANDiscriminator(channels=3, attention=16, labels="projection"),
 ], ids=lambda part: part.name)  # fmt: skip
 def test_the_first_weights_are_orthogonal(part):
-    net = part.build(SMALL)
+    net = part.build(*SMALL.ports)
     tables = [m for m in net.modules() if isinstance(m, nn.Embedding)]
     assert len(tables) == (part.name == "biggan-generator")
     for layer in [*layers(net), *tables]:
@@ -160,7 +160,7 @@ def test_the_first_weights_are_orthogonal(part):
 
 @pytest.mark.parametrize("labels", ["none", "norm"])
 def test_all_weights_but_the_embedding_are_spectral(labels):
-    net = BigGANGenerator(channels=2, attention=8, labels=labels).build(SMALL)
+    net = BigGANGenerator(channels=2, attention=8, labels=labels).build(*SMALL.ports)
     plain = {name for name, p in net.named_parameters() if p.ndim > 1}
     spectral = {f"{name}.weight" for name, m in net.named_modules() if hasattr(m, "sigma")}
     assert plain - spectral == ({"join.embedding.weight"} if labels == "norm" else set())
@@ -169,8 +169,8 @@ def test_all_weights_but_the_embedding_are_spectral(labels):
 
 @pytest.mark.parametrize("space", [SMALL, Space((1, 28, 28), 20, 4), LARGE], ids=str)
 def test_a_turn_of_both_moves_every_weight(space):
-    g = BigGANGenerator(channels=2, attention=14 if space.shape[1] == 28 else 16, labels="norm").build(space)
-    d = BigGANDiscriminator(channels=2, labels="projection").build(space)
+    g = BigGANGenerator(channels=2, attention=14 if space.shape[1] == 28 else 16, labels="norm").build(*space.ports)
+    d = BigGANDiscriminator(channels=2, labels="projection").build(*space.ports)
     z, label = torch.randn(4, space.latent), torch.arange(4) % space.classes
     loss = -d(g(z, label), label).mean()
     loss.backward()
@@ -183,5 +183,5 @@ def test_a_turn_of_both_moves_every_weight(space):
 @pytest.mark.parametrize(("latent", "message"), [(3, "it has 3 numbers"), (1, "it has 1 number;")])
 def test_a_latent_too_short_for_the_chunks(latent, message):
     with pytest.raises(RecipeError, match=rf"cuts the latent into 4 chunks, and {message}.*set latent=normal:size=80"):
-        BigGANGenerator(channels=2).build(Space((3, 32, 32), latent))
-    assert BigGANGenerator(channels=2).build(Space((3, 32, 32), 4))(torch.randn(2, 4)).shape == (2, 3, 32, 32)
+        BigGANGenerator(channels=2).build(*Space((3, 32, 32), latent).ports)
+    assert BigGANGenerator(channels=2).build(*Space((3, 32, 32), 4).ports)(torch.randn(2, 4)).shape == (2, 3, 32, 32)

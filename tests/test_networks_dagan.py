@@ -61,7 +61,7 @@ def inputs(part, space, count=4, **how):
 @every_part
 @pytest.mark.parametrize("space", SPACES, ids=str)
 def test_shapes_ranges_and_types(part, space):
-    net, given = part.build(space), inputs(part, space)
+    net, given = part.build(*space.ports), inputs(part, space)
     out = net(*given)
     made = "generator" in part.traits()
     assert out.shape == ((4, *space.shape) if made else (4,))
@@ -79,7 +79,7 @@ def test_shapes_ranges_and_types(part, space):
 @pytest.mark.parametrize("space", [SPACES[0], Space((3, 256, 256), 5, 3)], ids=str)
 def test_networks_wire_on_the_meta_device(part, space):
     with torch.device("meta"):
-        net = part.build(space)
+        net = part.build(*space.ports)
         given = inputs(part, space, 2)
         shapes = {net(*given).shape} | ({net(*given[:2]).shape, net(given[0]).shape} if hasattr(net, "bank") else set())
     assert shapes == {torch.Size((2, *space.shape) if hasattr(net, "bank") else (2,))}
@@ -88,7 +88,7 @@ def test_networks_wire_on_the_meta_device(part, space):
 
 @every_part
 def test_each_output_belongs_to_its_own_inputs(part):
-    net, given = part.build(SPACE).eval(), inputs(part, SPACE, 6)
+    net, given = part.build(*SPACE.ports).eval(), inputs(part, SPACE, 6)
     out, order = net(*given), torch.tensor([4, 0, 5, 2, 1, 3])
     torch.testing.assert_close(net(*(tensor[order] for tensor in given)), out[order])
     torch.testing.assert_close(net(*(tensor[:2] for tensor in given)), out[:2])
@@ -100,7 +100,7 @@ def test_each_output_belongs_to_its_own_inputs(part):
 
 @every_part
 def test_gradients_reach_both_inputs_and_all_weights(part):
-    net, (first, label, source) = part.build(SPACE), inputs(part, SPACE)
+    net, (first, label, source) = part.build(*SPACE.ports), inputs(part, SPACE)
     (net(first.requires_grad_(), label, source.requires_grad_()) * torch.randn(4, *net(first, label, source).shape[1:])
      ).sum().backward()  # fmt: skip
     assert first.grad.flatten(1).abs().amax(1).min() > 0
@@ -110,7 +110,7 @@ def test_gradients_reach_both_inputs_and_all_weights(part):
 
 @every_part
 def test_traits_are_true_and_text_round_trips(part):
-    net, traits = part.build(SPACE), part.traits()
+    net, traits = part.build(*SPACE.ports), part.traits()
     kinds = {type(module) for module in net.modules()}
     assert ("batchnorm" in traits) == (nn.BatchNorm2d in kinds) == (part.norm == "batch")
     layers = [module for module in net.modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
@@ -129,7 +129,7 @@ def test_defaults_are_the_papers():
 
 @every_part
 def test_channels_last_gives_the_same_and_inputs_stay(part):
-    net, given = part.build(SPACES[5]).eval(), inputs(part, SPACES[5])
+    net, given = part.build(*SPACES[5].ports).eval(), inputs(part, SPACES[5])
     before, out = [tensor.clone() for tensor in given], net(*given)
     assert all(torch.equal(a, b) for a, b in zip(given, before, strict=True))
     last = net.to(memory_format=torch.channels_last)
@@ -145,14 +145,14 @@ def test_channels_last_gives_the_same_and_inputs_stay(part):
 ])  # fmt: skip
 def test_what_does_not_fit_is_refused(part, space, message):
     with pytest.raises(RecipeError, match=f"network '{part.name}'.*{message}"):
-        part.build(space)
+        part.build(*space.ports)
 
 
 # ---------------------------------------------------------------------------- discriminator
 
 
 def test_the_logit_belongs_to_the_pair_in_its_order():
-    net = DAGANDiscriminator(channels=4, units=9).build(SPACE).eval()
+    net = DAGANDiscriminator(channels=4, units=9).build(*SPACE.ports).eval()
     a, b = torch.rand(5, 1, 16, 16), torch.rand(5, 1, 16, 16)
     out = net(a, None, b)
     assert (net(a, None, b[[1, 2, 3, 4, 0]]) - out).abs().min() > 1e-6
@@ -165,7 +165,7 @@ def test_the_logit_belongs_to_the_pair_in_its_order():
 
 
 def test_the_logit_is_that_of_a_stage_and_a_layer_for_8x8():
-    net = DAGANDiscriminator(channels=3, units=7, norm="none").build(Space((2, 8, 8), 4, 2)).double()
+    net = DAGANDiscriminator(channels=3, units=7, norm="none").build(*Space((2, 8, 8), 4, 2).ports).double()
     (first,) = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
     x, source = torch.randn(4, 2, 8, 8).double(), torch.randn(4, 2, 8, 8).double()
     one, two = first.weight[:, :2], first.weight[:, 2:]  # of the sample and of the source
@@ -178,13 +178,13 @@ def test_the_logit_is_that_of_a_stage_and_a_layer_for_8x8():
 
 
 def test_published_widths():
-    net = DAGANDiscriminator().build(Space((3, 64, 64), 100, 10))
+    net = DAGANDiscriminator().build(*Space((3, 64, 64), 100, 10).ports)
     convolutions = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
     assert [(m.in_channels, m.out_channels) for m in convolutions] == [(6, 64), (64, 128), (128, 256), (256, 512)]
     (layer,) = [m for m in net.body if isinstance(m, nn.Linear)]
     assert (layer.in_features, layer.out_features) == (512 * 16, 512)
     assert [m.num_groups for m in net.modules() if isinstance(m, nn.GroupNorm)] == [1, 1, 1]
-    made = DAGANGenerator().build(Space((3, 64, 64), 100, 10))
+    made = DAGANGenerator().build(*Space((3, 64, 64), 100, 10).ports)
     assert [(m.in_features, m.out_features) for m in made.modules() if isinstance(m, nn.Linear)] == [(512 * 16, 128)]
     assert [(m.in_channels, m.out_channels) for m in made.modules() if isinstance(m, nn.Conv2d)] == [
         (3, 64), (64, 128), (128, 256), (256, 512)
@@ -197,7 +197,7 @@ def test_published_widths():
 
 def test_the_gradient_penalty_reaches_the_weights():
     """Second derivative, sample against weights, beside differences of the first."""
-    net = DAGANDiscriminator(channels=3, units=5).build(SPACE).double()
+    net = DAGANDiscriminator(channels=3, units=5).build(*SPACE.ports).double()
     x, _, source = inputs(DAGANDiscriminator(), SPACE, dtype=torch.float64)
     x.requires_grad_()
 
@@ -231,7 +231,7 @@ WAYS = {  # that the source takes, and the weights that they need
 
 @pytest.mark.parametrize("way", [*WAYS, None])
 def test_the_source_reaches_the_image_as_vector_as_map_and_by_the_skips(way):
-    net = DAGANGenerator(channels=4, norm="none").build(SPACE)
+    net = DAGANGenerator(channels=4, norm="none").build(*SPACE.ports)
     z, _, source = inputs(DAGANGenerator(), SPACE)
     with torch.no_grad():
         for other in WAYS.keys() - {way}:
@@ -241,7 +241,7 @@ def test_the_source_reaches_the_image_as_vector_as_map_and_by_the_skips(way):
 
 
 def test_latent_and_vector_together_make_a_map_of_the_base():
-    net = DAGANGenerator(channels=4, units=3, norm="none").build(SPACE)
+    net = DAGANGenerator(channels=4, units=3, norm="none").build(*SPACE.ports)
     z, _, source = inputs(DAGANGenerator(), SPACE)
     maps = net.encoder[1](net.encoder[0](source))
     vector = net.code(maps)
@@ -253,7 +253,7 @@ def test_latent_and_vector_together_make_a_map_of_the_base():
 
 
 def test_a_generator_without_a_source_takes_one_of_the_class_from_its_bank():
-    net = DAGANGenerator(channels=4, bank=6).build(SPACE).eval()
+    net = DAGANGenerator(channels=4, bank=6).build(*SPACE.ports).eval()
     images = torch.arange(12).reshape(12, 1, 1, 1).expand(12, 1, 16, 16) / 127.5 - 1
     net.bank.keep(images, torch.arange(12) % 3)
     z, label = torch.randn(9, 5), torch.arange(9) % 3
@@ -299,7 +299,7 @@ def test_the_bank_holds_the_last_images_of_each_class(size, each):
 
 def test_the_bank_gives_back_exactly_what_the_feed_gave():
     feed = Feed(open_data("digits", read_recipe("dcgan").data), 50)
-    images, label = feed.next()
+    images, label = feed.next().values()
     bank = Bank((1, 8, 8), 10, 500).to(memory_format=torch.channels_last)
     bank.keep(images, label)
     rank = torch.stack([(label[:i] == label[i]).sum() for i in range(50)])
@@ -342,9 +342,9 @@ def test_what_a_sample_starts_from_is_a_function_of_its_latent_and_reaches_the_w
 
 
 def test_the_bank_travels_with_the_weights_and_is_no_weight():
-    net = DAGANGenerator(channels=4, bank=6).build(SPACE)
+    net = DAGANGenerator(channels=4, bank=6).build(*SPACE.ports)
     net.bank.keep(torch.rand(9, 1, 16, 16), torch.arange(9) % 3)
-    other = DAGANGenerator(channels=4, bank=6).build(SPACE)
+    other = DAGANGenerator(channels=4, bank=6).build(*SPACE.ports)
     other.load_state_dict(net.state_dict())
     z, label = torch.randn(4, 5), torch.arange(4) % 3
     assert torch.equal(other.eval()(z, label), net.eval()(z, label))

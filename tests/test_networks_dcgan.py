@@ -34,16 +34,16 @@ def count(net):
 ], ids=lambda x: str(x) if not isinstance(x, int) else "")  # fmt: skip
 def test_parameter_counts_are_those_of_the_papers(part, space, parameters):
     with torch.device("meta"):
-        assert count(part.build(space)) == parameters
+        assert count(part.build(*space.ports)) == parameters
 
 
 @pytest.mark.parametrize("side", supported_sides())
 def test_networks_take_every_square_size(side):
     space = Space((3, side, side), 5)
     with torch.device("meta"):
-        fake = DCGANGenerator(channels=2).build(space)(torch.empty(2, 5))
-        small = ACGANGenerator(channels=16).build(space)(torch.empty(2, 5))
-        logits = DCGANDiscriminator(channels=2).build(space)(fake)
+        fake = DCGANGenerator(channels=2).build(*space.ports)(torch.empty(2, 5))
+        small = ACGANGenerator(channels=16).build(*space.ports)(torch.empty(2, 5))
+        logits = DCGANDiscriminator(channels=2).build(*space.ports)(fake)
     assert fake.shape == small.shape == (2, 3, side, side)
     assert logits.shape == (2,)
 
@@ -61,7 +61,7 @@ def test_supported_sizes():
 def test_dcgan_widths(side, widths):
     space = Space((3, side, side), 100)
     with torch.device("meta"):
-        generator, discriminator = DCGANGenerator().build(space), DCGANDiscriminator().build(space)
+        generator, discriminator = DCGANGenerator().build(*space.ports), DCGANDiscriminator().build(*space.ports)
     assert [m.out_channels for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)] == [*widths, 3]
     assert [m.out_channels for m in discriminator.modules() if isinstance(m, nn.Conv2d)] == widths[::-1]
 
@@ -69,8 +69,8 @@ def test_dcgan_widths(side, widths):
 def test_dcgan_layers_are_those_of_the_paper():
     with torch.device("meta"):
         generator, discriminator = (
-            DCGANGenerator().build(Space((3, 32, 32), 9)),
-            DCGANDiscriminator().build(Space((3, 32, 32))),
+            DCGANGenerator().build(*Space((3, 32, 32), 9).ports),
+            DCGANDiscriminator().build(*Space((3, 32, 32)).ports),
         )
     stage = ["ConvTranspose2d", "BatchNorm2d", "ReLU"]
     kinds = [type(m).__name__ for m in generator.body]
@@ -87,7 +87,7 @@ def test_dcgan_layers_are_those_of_the_paper():
 
 
 def test_the_last_layer_is_the_convolution_over_the_whole_map():
-    net = DCGANDiscriminator(channels=8).build(Space((1, 28, 28))).eval()
+    net = DCGANDiscriminator(channels=8).build(*Space((1, 28, 28)).ports).eval()
     maps = net.body[:-1](x := torch.rand(3, 1, 28, 28))
     kernel = net.head.logit.weight.unflatten(1, (7, 7, 16)).permute(0, 3, 1, 2)
     torch.testing.assert_close(net(x), nn.functional.conv2d(maps, kernel).flatten())
@@ -96,7 +96,7 @@ def test_the_last_layer_is_the_convolution_over_the_whole_map():
 @pytest.mark.parametrize("cls", [DCGANGenerator, DCGANDiscriminator])
 @pytest.mark.parametrize("norm", NORMS)
 def test_biases_are_there_where_no_norm_is(cls, norm):
-    net = cls(channels=8, norm=norm).build(Space((3, 32, 32), 4))
+    net = cls(channels=8, norm=norm).build(*Space((3, 32, 32), 4).ports)
     layers = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))]
     assert {m.bias is not None for m in layers} == {norm == "none"}
 
@@ -105,7 +105,7 @@ def test_biases_are_there_where_no_norm_is(cls, norm):
 @pytest.mark.parametrize("norm", NORMS)
 def test_norms_are_those_of_the_field(cls, norm):
     part = cls(channels=8, norm=norm)
-    kinds = {type(m).__name__ for m in part.build(Space((3, 32, 32), 4)).modules() if "Norm" in type(m).__name__}
+    kinds = {type(m).__name__ for m in part.build(*Space((3, 32, 32), 4).ports).modules() if "Norm" in type(m).__name__}
     names = {"batch": "BatchNorm2d", "layer": "GroupNorm", "instance": "InstanceNorm2d", "group": "GroupNorm"}
     assert kinds == ({names[norm]} if norm in names else set())
     assert ("batchnorm" in part.traits()) == (norm == "batch")
@@ -113,19 +113,19 @@ def test_norms_are_those_of_the_field(cls, norm):
 
 @pytest.mark.parametrize("cls", [DCGANGenerator, ACGANGenerator])
 def test_class_norms_take_the_place_of_all_norms(cls):
-    net = cls(labels="norm").build(Space((1, 28, 28), 10, 3))
+    net = cls(labels="norm").build(*Space((1, 28, 28), 10, 3).ports)
     norms = [type(m).__name__ for m in net.body if "Norm" in type(m).__name__]
     assert norms == ["ConditionalBatchNorm"] * 2
 
 
 def test_class_norms_need_batch_norm():
     with pytest.raises(RecipeError, match=r"network 'dcgan-generator': labels=norm gives.*set norm=batch"):
-        DCGANGenerator(labels="norm", norm="group").build(Space((1, 28, 28), 10, 3))
+        DCGANGenerator(labels="norm", norm="group").build(*Space((1, 28, 28), 10, 3).ports)
 
 
 @pytest.mark.parametrize("minibatch", ["stddev", "discrimination"])
 def test_minibatch_layers_see_the_last_map(minibatch):
-    net = DCGANDiscriminator(channels=4, minibatch=minibatch, kernels=9).build(Space((1, 16, 16)))
+    net = DCGANDiscriminator(channels=4, minibatch=minibatch, kernels=9).build(*Space((1, 16, 16)).ports)
     x = torch.rand(8, 1, 16, 16)
     features = net.features(x)
     assert features.shape == (8, 8 * 16 + (16 if minibatch == "stddev" else 9))
@@ -142,7 +142,7 @@ def test_minibatch_layers_see_the_last_map(minibatch):
     ("side", "maps"), [(28, [(128, 7), (64, 14)]), (32, [(128, 4), (64, 8), (32, 16)]), (8, [(128, 4)])]
 )
 def test_acgan_generator_halves_its_maps_at_each_doubling(side, maps):
-    net = ACGANGenerator().build(Space((1, side, side), 100))
+    net = ACGANGenerator().build(*Space((1, side, side), 100).ports)
     assert isinstance(net.body[1], nn.Linear)
     shapes, x = [], torch.randn(2, 100)
     for layer in net.body:
@@ -166,7 +166,7 @@ def test_acgan_generator_halves_its_maps_at_each_doubling(side, maps):
 ])  # fmt: skip
 def test_unsupported_sizes_name_the_nearest(cls, shape, message):
     with pytest.raises(RecipeError, match=f"network '{cls.name}' .*{message}"):
-        cls().build(Space(shape, 10))
+        cls().build(*Space(shape, 10).ports)
 
 
 @pytest.mark.parametrize(("cls", "instead"), [
@@ -179,4 +179,4 @@ def test_unsupported_sizes_name_the_nearest(cls, shape, message):
 ])  # fmt: skip
 def test_points_are_sent_to_the_perceptrons(cls, instead):
     with pytest.raises(RecipeError, match=f"works on images, and these are points of 2 dimensions; use {instead}$"):
-        cls().build(Space((2,), 10))
+        cls().build(*Space((2,), 10).ports)

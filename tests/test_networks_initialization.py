@@ -68,7 +68,7 @@ def test_orthogonal_rows_or_columns(layer):
 
 
 def test_normal_also_draws_the_scales_of_norms():
-    net = DCGANGenerator().build(Space((3, 32, 32), 100))
+    net = DCGANGenerator().build(*Space((3, 32, 32), 100).ports)
     Normal().apply(net)
     for layer in net.modules():
         if isinstance(layer, nn.ConvTranspose2d):
@@ -81,7 +81,7 @@ def test_normal_also_draws_the_scales_of_norms():
 
 @every_initialization
 def test_initializations_act_in_place_and_obey_the_seed(part):
-    net = DCGANDiscriminator(channels=8, norm="none").build(Space((1, 16, 16)))
+    net = DCGANDiscriminator(channels=8, norm="none").build(*Space((1, 16, 16)).ports)
     before = [p.detach().clone() for p in net.parameters()]
     pointers = [p.data_ptr() for p in net.parameters()]
 
@@ -111,11 +111,11 @@ def test_initializations_leave_norms_alone_but_for_normal(part):
 @every_initialization
 def test_initializations_work_on_the_meta_device(part):
     with torch.device("meta"):
-        part.apply(DCGANGenerator(channels=8).build(Space((1, 16, 16), 4)))
+        part.apply(DCGANGenerator(channels=8).build(*Space((1, 16, 16), 4).ports))
 
 
 def test_normal_also_draws_the_scales_of_conditional_norms():
-    net = DCGANGenerator(labels="norm").build(Space((3, 32, 32), 100, 10))
+    net = DCGANGenerator(labels="norm").build(*Space((3, 32, 32), 100, 10).ports)
     Normal(std=0.1).apply(net)
     scales = [p for name, p in net.named_parameters() if name.endswith("weight") and p.ndim == 2]
     shifts = [p for name, p in net.named_parameters() if name.endswith("bias")]
@@ -128,7 +128,7 @@ def test_normal_also_draws_the_scales_of_conditional_norms():
 
 @pytest.mark.parametrize("part", [Normal(), He(), Orthogonal()], ids=str)
 def test_embeddings_keep_the_spread_of_latents(part):
-    net = MLPGenerator(labels="embed").build(Space((2,), 100, 50))
+    net = MLPGenerator(labels="embed").build(*Space((2,), 100, 50).ports)
     (table,) = [p for name, p in net.named_parameters() if "embedding" in name]
     before = table.detach().clone()
     part.apply(net)
@@ -137,6 +137,6 @@ def test_embeddings_keep_the_spread_of_latents(part):
 
 
 def test_projections_are_drawn_as_linear_maps_of_the_features():
-    net = DCGANDiscriminator(labels="projection", spectral=True).build(Space((3, 32, 32), classes=10))
+    net = DCGANDiscriminator(labels="projection", spectral=True).build(*Space((3, 32, 32), classes=10).ports)
     He().apply(net)
     assert net.head.projection.weight.std().item() == pytest.approx(math.sqrt(2 / 4096), rel=0.03)

@@ -30,7 +30,7 @@ def _seed():
 
 @every_pair
 def test_the_logit_belongs_to_the_pair(part):
-    net = part.build(SPACE).eval()
+    net = part.build(*SPACE.ports).eval()
     x, z = torch.rand(4, 1, 16, 16), torch.randn(4, 5)
     out, swap = net(x, None, z), torch.tensor([1, 2, 3, 0])
     assert (net(x, None, z[swap]) - out).abs().min() > 1e-6
@@ -45,7 +45,7 @@ def test_the_logit_belongs_to_the_pair(part):
 
 @every_pair
 def test_gradients_reach_sample_latent_and_weights(part):
-    net = part.build(SPACE)
+    net = part.build(*SPACE.ports)
     x, z = torch.rand(4, 1, 16, 16, requires_grad=True), torch.randn(4, 5, requires_grad=True)
     net(x, None, z).sum().backward()
     assert x.grad.abs().amax((1, 2, 3)).min() > 0
@@ -54,7 +54,7 @@ def test_gradients_reach_sample_latent_and_weights(part):
 
 
 def test_points_pair_too():
-    net = JointMLPDiscriminator(widths=(4,), activation="tanh").build(Space((2,), 3))
+    net = JointMLPDiscriminator(widths=(4,), activation="tanh").build(*Space((2,), 3).ports)
     (layer,) = net.body[:1]
     x, z = torch.randn(6, 2), torch.randn(6, 3)
     units = (torch.cat([x, z], 1) @ layer.weight.T + layer.bias).tanh()
@@ -62,17 +62,17 @@ def test_points_pair_too():
 
 
 def test_images_pass_the_stages_of_dcgan():
-    net = JointDCGANDiscriminator().build(Space((3, 64, 64), 100))
+    net = JointDCGANDiscriminator().build(*Space((3, 64, 64), 100).ports)
     assert [m.out_channels for m in net.look if isinstance(m, nn.Conv2d)] == [64, 128, 256, 512]
     assert (net.body[0].in_features, net.body[0].out_features) == (512 * 16 + 100, 512)
-    encoder = DCGANEncoder().build(Space((3, 64, 64), 100))
+    encoder = DCGANEncoder().build(*Space((3, 64, 64), 100).ports)
     assert [m.out_channels for m in encoder.body if isinstance(m, nn.Conv2d)] == [64, 128, 256, 512]
     assert (encoder.body[-1].in_features, encoder.body[-1].out_features) == (512 * 16, 100)
 
 
 @pytest.mark.parametrize("part", [MLPEncoder(widths=(9,)), DCGANEncoder(channels=4)], ids=lambda part: part.name)
 def test_encoders_give_unbounded_latents(part):
-    net = part.build(SPACE)
+    net = part.build(*SPACE.ports)
     with torch.no_grad():
         net.body[-1].bias.copy_(torch.arange(5) * 100.0)
     out = net(torch.rand(3, 1, 16, 16), torch.tensor([0, 1, 2]))
@@ -81,7 +81,7 @@ def test_encoders_give_unbounded_latents(part):
 
 
 def test_encoders_of_points():
-    assert MLPEncoder(widths=(8,), norm="batch").build(Space((2,), 7))(torch.randn(3, 2)).shape == (3, 7)
+    assert MLPEncoder(widths=(8,), norm="batch").build(*Space((2,), 7).ports)(torch.randn(3, 2)).shape == (3, 7)
     assert "batchnorm" in MLPEncoder(widths=(8,), norm="batch").traits()
     assert "batchnorm" not in MLPEncoder(widths=(), norm="batch").traits()
 
@@ -90,7 +90,10 @@ LINE = Space((1,), 4)
 
 
 def test_dirac_networks_are_one_number_each():
-    generator, discriminator = DiracGenerator(theta=0.75).build(LINE), DiracDiscriminator(psi=-2).build(LINE)
+    generator, discriminator = (
+        DiracGenerator(theta=0.75).build(*LINE.ports),
+        DiracDiscriminator(psi=-2).build(*LINE.ports),
+    )
     assert [p.item() for p in generator.parameters()] == [0.75]
     assert [p.item() for p in discriminator.parameters()] == [-2]
     fake = generator(torch.randn(3, 4), None)
@@ -102,7 +105,10 @@ def test_dirac_networks_are_one_number_each():
 def test_dirac_game_has_the_gradients_of_the_paper():
     """M42: with f(t) = -log(1 + e^-t), theta' = -f'(theta psi) psi and psi' = f'(theta psi) theta."""
     theta, psi = 0.8, -1.3
-    generator, discriminator = DiracGenerator(theta=theta).build(LINE), DiracDiscriminator(psi=psi).build(LINE)
+    generator, discriminator = (
+        DiracGenerator(theta=theta).build(*LINE.ports),
+        DiracDiscriminator(psi=psi).build(*LINE.ports),
+    )
     value = nn.functional.logsigmoid(discriminator(generator(torch.randn(5, 4)))).mean()
     value.backward()
     slope = 1 / (1 + math.exp(theta * psi))
@@ -111,7 +117,7 @@ def test_dirac_game_has_the_gradients_of_the_paper():
 
 
 def test_r1_of_the_dirac_discriminator_is_psi_squared():
-    net = DiracDiscriminator(psi=-3).build(LINE)
+    net = DiracDiscriminator(psi=-3).build(*LINE.ports)
     x = torch.zeros(4, 1, requires_grad=True)
     (slope,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
     slope.square().sum(1).mean().backward()
@@ -126,7 +132,7 @@ def test_dirac_networks_live_on_a_line(part, space, instead):
     with pytest.raises(
         RecipeError, match=f"network '{part.name}' works on points of 1 dimension, and these are {instead}"
     ):
-        part.build(space)
+        part.build(*space.ports)
     assert parse("network", str(part)) == part
 
 

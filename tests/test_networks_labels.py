@@ -55,20 +55,20 @@ def inputs(part, space, count=4):
 def test_conditional_networks_insist_on_classes(part):
     said = f"network '{part.name}': labels={part.labels} needs data with classes.*set labels=none"
     with pytest.raises(RecipeError, match=said):
-        part.build(Space((1, 28, 28), 100))
+        part.build(*Space((1, 28, 28), 100).ports)
     if part.labels == "classifier":
         return
     x, _, *beside = inputs(part, DIGITS)
     with pytest.raises(ValueError, match=r"this network is conditional.*the classes, a label \[N\] of 0 to 9"):
-        part.build(DIGITS)(x, None, *beside)
+        part.build(*DIGITS.ports)(x, None, *beside)
 
 
 @every_way
 def test_class_weights_of_zero_give_the_unconditional_network(part):
     """The weights that only the class uses are cut away: what remains must load into the plain network."""
     space = COLOUR
-    plain = part.replace(labels="none").build(space).eval()
-    conditional = part.build(space).eval()
+    plain = part.replace(labels="none").build(*space.ports).eval()
+    conditional = part.build(*space.ports).eval()
     state, wanted = conditional.state_dict(), plain.state_dict()
     for name, value in list(state.items()):
         if name.endswith("embedding.weight") or "head.projection" in name:
@@ -90,6 +90,6 @@ def test_class_weights_of_zero_give_the_unconditional_network(part):
 
 @pytest.mark.parametrize("part", [p for p in CONDITIONAL if p.labels == "classifier"], ids=lambda part: part.name)
 def test_classifying_discriminators_look_at_the_image_alone(part):
-    net, (x, label) = part.build(DIGITS).eval(), inputs(part, DIGITS)
+    net, (x, label) = part.build(*DIGITS.ports).eval(), inputs(part, DIGITS)
     assert torch.equal(net(x), net(x, label + 1))
     assert torch.equal(net.features(x, label), net.features(x))

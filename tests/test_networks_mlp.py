@@ -40,24 +40,24 @@ IMAGE = Space((1, 28, 28), 100, 10)
 ], ids=lambda x: str(x) if not isinstance(x, int) else "")  # fmt: skip
 def test_parameter_counts(part, parameters):
     with torch.device("meta"):
-        assert count(part.build(IMAGE)) == parameters
+        assert count(part.build(*IMAGE.ports)) == parameters
 
 
 def test_a_perceptron_without_hidden_layers_has_no_norm():
     part = MLPGenerator(widths=(), norm="batch")
     assert "batchnorm" not in part.traits()
-    assert count(part.build(Space((2,), 3))) == 8
+    assert count(part.build(*Space((2,), 3).ports)) == 8
     assert parse("network", str(part)) == part
     assert "dropout" not in MLPDiscriminator(widths=()).traits()
-    assert torch.equal((net := MLPDiscriminator(widths=()).build(Space((2,))))(x := torch.randn(3, 2)), net(x))
+    assert torch.equal((net := MLPDiscriminator(widths=()).build(*Space((2,)).ports))(x := torch.randn(3, 2)), net(x))
 
 
 def test_dropout_is_on_in_training_only():
     part, x = MLPDiscriminator(widths=(64, 64)), torch.rand(4, 1, 28, 28)
-    net = part.build(IMAGE)
+    net = part.build(*IMAGE.ports)
     assert not torch.equal(net(x), net(x))
     assert torch.equal(net.eval()(x), net(x))
-    calm = part.replace(dropout=0).build(IMAGE)
+    calm = part.replace(dropout=0).build(*IMAGE.ports)
     assert torch.equal(calm(x), calm(x))
 
 
@@ -65,8 +65,8 @@ def test_dropout_is_on_in_training_only():
 @pytest.mark.parametrize("labels", ["none", "concat", "embed"])
 def test_perceptrons_take_any_space(shape, labels):
     space, label = Space(shape, 6, 4), torch.tensor([3, 0, 1])
-    generator = MLPGenerator(widths=(8,), norm="layer", labels=labels).build(space)
-    discriminator = MLPDiscriminator(widths=(8,), labels=labels).build(space)
+    generator = MLPGenerator(widths=(8,), norm="layer", labels=labels).build(*space.ports)
+    discriminator = MLPDiscriminator(widths=(8,), labels=labels).build(*space.ports)
     with torch.no_grad():
         generator.body[-2].bias += 3
     fake = generator(torch.randn(3, 6), label)
@@ -76,18 +76,18 @@ def test_perceptrons_take_any_space(shape, labels):
 
 
 def test_hidden_layers_are_what_the_fields_say():
-    net = MLPGenerator(widths=(8, 8), activation="relu", norm="batch").build(Space((2,), 3))
+    net = MLPGenerator(widths=(8, 8), activation="relu", norm="batch").build(*Space((2,), 3).ports)
     stage = ["Linear", "BatchNorm1d", "ReLU"]
     assert [type(m).__name__ for m in net.body] == ["JoinLabel", *stage * 2, "Linear", "Unflatten"]
-    net = MLPDiscriminator(widths=(8,), dropout=0.5).build(Space((2,)))
+    net = MLPDiscriminator(widths=(8,), dropout=0.5).build(*Space((2,)).ports)
     assert [type(m).__name__ for m in net.body] == ["Flatten", "JoinLabel", "Linear", "LeakyReLU", "Dropout"]
     assert net.body[3].negative_slope == 0.2
-    net = MLPDiscriminator(widths=(8,), dropout=0, activation="tanh", minibatch="stddev").build(Space((2,)))
+    net = MLPDiscriminator(widths=(8,), dropout=0, activation="tanh", minibatch="stddev").build(*Space((2,)).ports)
     assert [type(m).__name__ for m in net.body][2:] == ["Linear", "Tanh", "MinibatchStddev"]
 
 
 def test_maxout_is_the_largest_of_five_linear_maps():
-    net = MLPDiscriminator(widths=(3, 2), dropout=0, activation="maxout").build(Space((4,)))
+    net = MLPDiscriminator(widths=(3, 2), dropout=0, activation="maxout").build(*Space((4,)).ports)
     x = f = torch.randn(6, 4)
     for layer in [m for m in net.body if isinstance(m, nn.Linear)]:
         units = f @ layer.weight.T + layer.bias
@@ -98,7 +98,7 @@ def test_maxout_is_the_largest_of_five_linear_maps():
 
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 def test_a_norm_of_a_perceptron_brings_the_bias(norm):
-    body = MLPGenerator(widths=(8, 8), norm=norm).build(Space((2,), 3)).body
+    body = MLPGenerator(widths=(8, 8), norm=norm).build(*Space((2,), 3).ports).body
     *hidden, last = [m.bias is not None for m in body if isinstance(m, nn.Linear)]
     assert hidden == [norm == "none"] * 2
     assert last
@@ -109,7 +109,7 @@ def test_class_norms_need_batch_norm_and_hidden_layers():
         with pytest.raises(
             RecipeError, match=r"network 'mlp-generator': labels=norm gives every class.*set norm=batch"
         ):
-            part.build(IMAGE)
+            part.build(*IMAGE.ports)
 
 
 def test_the_flag_of_old_is_refused():
@@ -118,7 +118,7 @@ def test_the_flag_of_old_is_refused():
 
 
 def test_spectral_discriminators_are_one_lipschitz():
-    net = MLPDiscriminator(widths=(16, 16), dropout=0, spectral=True).build(Space((3,)))
+    net = MLPDiscriminator(widths=(16, 16), dropout=0, spectral=True).build(*Space((3,)).ports)
     a, b = torch.randn(2, 400, 3)
     with torch.no_grad():
         for layer in [*net.body[2::2], net.head.logit]:

@@ -89,19 +89,19 @@ def test_weights_begin_with_the_gains_of_fixup():
 
 def test_all_other_weights_begin_with_their_fan_in():
     space = Space((3, 16, 16), 40, 30)
-    net = generator(channels=64, halve_above=8, embedding=50, labels="embed", group=16).build(space)
+    net = generator(channels=64, halve_above=8, embedding=50, labels="embed", group=16).build(*space.ports)
     assert spread(net.embedding.weight) == pytest.approx(1 / math.sqrt(30), rel=0.05)
     assert spread(net.start[0].scales.weight) == pytest.approx(1 / math.sqrt(90), rel=0.05)
     assert spread(net.start[0].maps) == pytest.approx(1, rel=0.08)
     assert spread(net.colours.weight) == pytest.approx(1 / math.sqrt(32), rel=0.25)
     assert [spread(m.weight) for m in net.body if isinstance(m, nn.Conv2d)] == [pytest.approx(1 / 8, rel=0.05)]
-    net = discriminator(channels=64, halve_above=8, embedding=50, labels="projection", group=16).build(space)
+    net = discriminator(channels=64, halve_above=8, embedding=50, labels="projection", group=16).build(*space.ports)
     assert spread(net.body[0].weight) == pytest.approx(1 / math.sqrt(3), rel=0.2)
     assert spread(net.top[1].weight) == pytest.approx(1 / 4, rel=0.08)
     assert spread(net.top[2].weight) == pytest.approx(1 / 8, rel=0.05)
     assert spread(net.head.projection.weight) == pytest.approx(1 / math.sqrt(50 * 30), rel=0.06)
     for labels in ("none", "classifier"):
-        head = discriminator(channels=64, labels=labels).build(space).head
+        head = discriminator(channels=64, labels=labels).build(*space.ports).head
         assert spread(head.logit.weight) == pytest.approx(1 / 8, rel=0.3)
     assert spread(head.classes.weight) == pytest.approx(1 / 8, rel=0.06)
 
@@ -110,7 +110,7 @@ def test_all_other_weights_begin_with_their_fan_in():
 
 
 def test_generator_begins_as_enlarged_basis_maps():
-    net = generator(halve_above=8).build(COLOURS).double()
+    net = generator(halve_above=8).build(*COLOURS.ports).double()
     z = double(3, 6)
     maps = net.start[0].maps * (z @ net.start[0].scales.weight.T)[:, :, None, None]
     change = next(m for m in net.body if isinstance(m, nn.Conv2d))  # from 8 maps to 4, on the way to 16 pixels
@@ -119,7 +119,7 @@ def test_generator_begins_as_enlarged_basis_maps():
 
 
 def test_discriminator_begins_linear_without_a_constant():
-    net = discriminator(halve_above=8).build(COLOURS).double()
+    net = discriminator(halve_above=8).build(*COLOURS.ports).double()
     a, b = double(2, 3, 16, 16), double(2, 3, 16, 16)
     torch.testing.assert_close(net(2 * a - 3 * b), 2 * net(a) - 3 * net(b))
     change = next(m for m in net.body[1:] if isinstance(m, nn.Conv2d))
@@ -132,7 +132,7 @@ def test_discriminator_begins_linear_without_a_constant():
 @every_space
 @pytest.mark.parametrize("labels", ["none", "embed"])
 def test_generator_makes_images(space, labels):
-    net = stir(generator(labels=labels).build(space))
+    net = stir(generator(labels=labels).build(*space.ports))
     z, label = torch.randn(4, space.latent), torch.arange(4) % space.classes
     images = net(z, label)
     assert images.shape == (4, *space.shape)
@@ -150,7 +150,7 @@ def test_generator_makes_images(space, labels):
 @every_space
 @pytest.mark.parametrize(("labels", "width"), [("none", 8), ("projection", 5), ("classifier", 8)])
 def test_discriminator_judges_images(space, labels, width):
-    net = discriminator(labels=labels).build(space)
+    net = discriminator(labels=labels).build(*space.ports)
     x, label = torch.rand(6, *space.shape) * 2 - 1, torch.arange(6) % space.classes
     logits = net(x, label)
     assert logits.shape == (6,)
@@ -169,7 +169,7 @@ def test_discriminator_judges_images(space, labels, width):
 
 
 def test_the_conditional_logit_is_a_product_and_nothing_else():
-    net = stir(discriminator(labels="projection").build(COLOURS))
+    net = stir(discriminator(labels="projection").build(*COLOURS.ports))
     x = torch.rand(4, 3, 16, 16) * 2 - 1
     first, second = torch.tensor([0, 1, 2, 3]), torch.tensor([3, 3, 0, 1])
     rows, features = net.head.projection.weight, net.features(x)
@@ -184,8 +184,8 @@ def test_sizes_of_the_published_networks_for_cifar10():
     space = Space((3, 32, 32), 64, 10)
     block = 768 * 1536 + 1536 + 16 * 9 * 1536 + 1536 + 1536 * 768
     with torch.device("meta"):
-        G = R3GANGenerator(labels="embed").build(space)
-        D = R3GANDiscriminator(labels="projection").build(space)
+        G = R3GANGenerator(labels="embed").build(*space.ports)
+        D = R3GANDiscriminator(labels="projection").build(*space.ports)
     assert count(G) == 8 * block + 768 * 16 + (64 + 64) * 768 + 10 * 64 + 768 * 3
     assert count(D) == 8 * block + 3 * 768 + 768 * 16 + 768 * 768 + 10 * 768
     assert [m.groups for m in G.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)] == [96] * 8
@@ -193,14 +193,16 @@ def test_sizes_of_the_published_networks_for_cifar10():
 
 def test_widths_halve_above_a_side():
     with torch.device("meta"):
-        net = R3GANGenerator().build(Space((3, 256, 256), 64))
+        net = R3GANGenerator().build(*Space((3, 256, 256), 64).ports)
     blocks = [m for m in net.modules() if isinstance(m, Block)]
     assert [b.widen.in_channels for b in blocks[::2]] == [768, 768, 768, 768, 384, 192, 96]
-    assert count(generator(blocks=3, expansion=3).build(COLOURS)) == 9 * (8 * 24 * 2 + 48 + 24 * 36) + 128 + 48 + 24
+    assert (
+        count(generator(blocks=3, expansion=3).build(*COLOURS.ports)) == 9 * (8 * 24 * 2 + 48 + 24 * 36) + 128 + 48 + 24
+    )
 
 
 def test_gradient_penalties_reach_the_weights_of_the_discriminator():
-    net = stir(discriminator(channels=4, blocks=1).build(Space((2, 8, 8)))).double()
+    net = stir(discriminator(channels=4, blocks=1).build(*Space((2, 8, 8)).ports)).double()
     x = double(3, 2, 8, 8)
 
     def penalty(create_graph=False):
@@ -236,7 +238,7 @@ def call(part, net, space, device="cpu"):
 @every_part
 def test_parts_wire_on_the_meta_device(part):
     with torch.device("meta"):
-        net = part.build(COLOURS)
+        net = part.build(*COLOURS.ports)
         y = call(part, net, COLOURS, "meta")
     assert y.shape[0] == 4
     assert all(tensor.is_meta for tensor in [y, *net.parameters(), *net.buffers()])
@@ -244,7 +246,7 @@ def test_parts_wire_on_the_meta_device(part):
 
 @every_part
 def test_parts_run_in_bf16_and_answer_in_float32(part):
-    net = stir(part.build(COLOURS))
+    net = stir(part.build(*COLOURS.ports))
     answers = []
     for narrow in (False, True):
         torch.manual_seed(1)
@@ -260,7 +262,7 @@ def test_parts_run_in_bf16_and_answer_in_float32(part):
 
 
 def test_the_base_of_the_generator_stays_float32_under_autocast():
-    net, seen = stir(generator(labels="embed").build(COLOURS)), []
+    net, seen = stir(generator(labels="embed").build(*COLOURS.ports)), []
     net.start.register_forward_hook(lambda _, __, maps: seen.append(maps))
     z, label = torch.randn(2, 6), torch.tensor([1, 3])
     net(z, label)
@@ -274,7 +276,7 @@ def test_parts_are_seeded_and_have_text(part):
     nets = []
     for _ in range(2):
         torch.manual_seed(5)
-        nets.append(part.build(COLOURS).state_dict())
+        nets.append(part.build(*COLOURS.ports).state_dict())
     assert all(torch.equal(nets[0][name], nets[1][name]) for name in nets[0])
     assert parse("network", str(part)) == part
     assert all(comment for _, _, comment in described_fields(type(part)))
@@ -282,7 +284,7 @@ def test_parts_are_seeded_and_have_text(part):
 
 @every_part
 def test_gradients_reach_every_parameter(part):
-    net = stir(part.build(COLOURS))
+    net = stir(part.build(*COLOURS.ports))
     y = call(part, net, COLOURS)
     if "classifier" in part.traits():
         y = y + net.classify(net.features(torch.randn(4, 3, 16, 16))).sum(1)
@@ -310,4 +312,4 @@ def test_traits_are_what_the_networks_bring():
 ], ids=str)  # fmt: skip
 def test_what_does_not_fit_is_refused(part, space, message):
     with pytest.raises(RecipeError, match=message):
-        part.build(space)
+        part.build(*space.ports)

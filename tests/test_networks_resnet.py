@@ -171,12 +171,12 @@ def test_attention_follows_the_first_map_of_its_side():
 @every_part
 def test_attention_sits_where_it_is_asked_for_and_begins_as_nothing(part):
     space = SPACES[2]
-    attentive = part.replace(attention=16).build(space)
+    attentive = part.replace(attention=16).build(*space.ports)
     places = [m for m in attentive.modules() if isinstance(m, SelfAttention)]
     assert len(places) == 1
     x, label = inputs(part, space)
     assert watched(attentive.eval(), places, x, label)[0].shape[2:] == (16, 16)
-    plain = part.build(space).eval()
+    plain = part.build(*space.ports).eval()
     plain.load_state_dict({k: v for k, v in attentive.state_dict().items() if "attentions" not in k})
     torch.testing.assert_close(plain(x, label), attentive(x, label), rtol=0, atol=0)
     assert not torch.equal(plain(x, label), awake(attentive)(x, label))
@@ -184,7 +184,7 @@ def test_attention_sits_where_it_is_asked_for_and_begins_as_nothing(part):
 
 @every_part
 def test_attention_on_wide_images_goes_by_the_height(part):
-    net = part.replace(attention=8).build(Space((3, 16, 24), 7)).eval()
+    net = part.replace(attention=8).build(*Space((3, 16, 24), 7).ports).eval()
     places = [m for m in net.modules() if isinstance(m, SelfAttention)]
     x = torch.randn(2, 7) if is_generator(part) else torch.rand(2, 3, 16, 24)
     assert watched(net, places, x)[0].shape[2:] == (8, 12)
@@ -197,7 +197,7 @@ def test_attention_on_wide_images_goes_by_the_height(part):
 def test_attention_below_every_map_names_the_maps(part, sides):
     message = f"network '{part.name}': no block gives maps of 3 pixels or fewer; set attention=0 or {sides}$"
     with pytest.raises(RecipeError, match=message):
-        part.replace(attention=3).build(SPACES[2])
+        part.replace(attention=3).build(*SPACES[2].ports)
 
 
 # --- blocks
@@ -250,7 +250,7 @@ def test_down_block_is_what_the_papers_draw(before, after, halve, first, norm):
 @pytest.mark.parametrize("space", SPACES, ids=str)
 def test_shapes_ranges_and_types(part, space):
     for labels in LABELS[part.name]:
-        net = part.replace(labels=labels).build(space)
+        net = part.replace(labels=labels).build(*space.ports)
         x, label = inputs(part, space)
         out = net(x, label)
         assert out.shape == ((4, *space.shape) if is_generator(part) else (4,))
@@ -266,7 +266,7 @@ def test_shapes_ranges_and_types(part, space):
 
 @every_generator
 def test_images_end_in_tanh(part):
-    net = part.build(SPACES[2]).eval()
+    net = part.build(*SPACES[2].ports).eval()
     (raw,) = watched(net, [net.image[-1]], x := inputs(part, SPACES[2])[0])
     nn.init.constant_(net.image[-1].bias, 0.5)
     torch.testing.assert_close(net(x), (raw + 0.5).tanh())
@@ -278,7 +278,7 @@ def test_text_and_meta_device(part):
     part = part.replace(labels=LABELS[part.name][-1], attention=16)
     assert parse("network", str(part)) == part
     with torch.device("meta"):
-        net = part.build(SPACES[4])
+        net = part.build(*SPACES[4].ports)
         out = net(torch.empty(2, *((10,) if is_generator(part) else (3, 64, 64))), torch.zeros(2, dtype=torch.long))
     assert out.shape == ((2, 3, 64, 64) if is_generator(part) else (2,))
 
@@ -295,12 +295,14 @@ def test_counts_of_sngan_at_32_by_hand():
     block = 2 * norm + 2 * conv(9, 256, 256) + conv(1, 256, 256)
     generator = conv(1, 128, 4 * 4 * 256) + 3 * block + norm + conv(9, 256, 3)
     with torch.device("meta"):
-        assert count(ResNetDiscriminator().build(Space((3, 32, 32)))) == discriminator == 1_053_825
-        assert count(ResNetGenerator().build(Space((3, 32, 32), 128))) == generator == 4_276_739
+        assert count(ResNetDiscriminator().build(*Space((3, 32, 32)).ports)) == discriminator == 1_053_825
+        assert count(ResNetGenerator().build(*Space((3, 32, 32), 128).ports)) == generator == 4_276_739
         # a row a class: in the projection, and a scale and shift in each of six batch norms instead of one
-        conditional = ResNetDiscriminator(labels="projection").build(Space((3, 32, 32), 0, 10))
+        conditional = ResNetDiscriminator(labels="projection").build(*Space((3, 32, 32), 0, 10).ports)
         assert count(conditional) == discriminator + 10 * 128
-        assert count(ResNetGenerator(labels="norm").build(Space((3, 32, 32), 128, 10))) == generator + 9 * 6 * norm
+        assert (
+            count(ResNetGenerator(labels="norm").build(*Space((3, 32, 32), 128, 10).ports)) == generator + 9 * 6 * norm
+        )
 
 
 @pytest.mark.parametrize(("shape", "generator", "discriminator"), [
@@ -316,7 +318,7 @@ def test_counts_of_sngan_at_32_by_hand():
 def test_widths_and_sides_of_the_published_networks(shape, generator, discriminator):
     space = Space((3, *shape), 128)
     with torch.device("meta"):
-        g, d = ResNetGenerator().build(space), ResNetDiscriminator().build(space)
+        g, d = ResNetGenerator().build(*space.ports), ResNetDiscriminator().build(*space.ports)
         up = watched(g, [g.dense, *g.blocks], torch.empty(1, 128))
         down = watched(d, d.blocks, torch.empty(1, *space.shape))
         assert d.features(torch.empty(1, *space.shape)).shape == (1, discriminator[-1][0])
@@ -329,7 +331,7 @@ def test_widths_and_sides_of_the_published_networks(shape, generator, discrimina
 
 def test_the_first_weights_are_glorots_with_more_in_the_branches():
     space = Space((3, 32, 32), 16)
-    for net in (ResNetGenerator(channels=32).build(space), ResNetDiscriminator(channels=32).build(space)):
+    for net in (ResNetGenerator(channels=32).build(*space.ports), ResNetDiscriminator(channels=32).build(*space.ports)):
         branches = [m for block in net.blocks for m in block.branch.modules() if isinstance(m, nn.Conv2d)]
         assert len(branches) == 2 * len(net.blocks)
         for layer in layers(net):
@@ -345,7 +347,7 @@ def test_the_first_weights_are_glorots_with_more_in_the_branches():
 def test_traits_are_true(part):
     for labels in LABELS[part.name]:
         part = part.replace(labels=labels)
-        net = part.build(SPACES[2])
+        net = part.build(*SPACES[2].ports)
         kinds = {type(m).__name__ for m in net.modules()}
         traits = set(part.traits())
         assert ("batchnorm" in traits) == any("BatchNorm" in kind for kind in kinds)
@@ -362,7 +364,7 @@ def test_traits_are_true(part):
 def test_norms_and_spectral_of_the_discriminator(norm):
     part = ResNetDiscriminator(channels=8, norm=norm, spectral=False)
     assert part.traits() == {"discriminator", "logits", "features"} | ({"batchnorm"} if norm == "batch" else set())
-    net = part.build(SPACES[2])
+    net = part.build(*SPACES[2].ports)
     kind = {"layer": nn.GroupNorm, "group": nn.GroupNorm, "instance": nn.InstanceNorm2d, "batch": nn.BatchNorm2d}
     found = [sum(isinstance(m, kind.get(norm, ())) for m in block.modules()) for block in net.blocks]
     assert found == ([0, 0, 0, 0] if norm == "none" else [0, 2, 2, 2])
@@ -371,24 +373,24 @@ def test_norms_and_spectral_of_the_discriminator(norm):
 
 def test_norms_and_spectral_of_the_generator():
     plain = ResNetGenerator(channels=8, norm="none", spectral=True)
-    net = plain.build(SPACES[2])
+    net = plain.build(*SPACES[2].ports)
     assert plain.traits() == {"generator", "spectral"}
     assert all(hasattr(layer, "sigma") for layer in layers(net))
     assert not any(isinstance(m, nn.BatchNorm2d) for m in net.modules())
-    conditional = ResNetGenerator(channels=8, labels="norm").build(SPACES[2])
+    conditional = ResNetGenerator(channels=8, labels="norm").build(*SPACES[2].ports)
     names = [type(m).__name__ for m in conditional.modules() if "BatchNorm" in type(m).__name__]
     assert names.count("ConditionalBatchNorm") == 6  # each around a BatchNorm2d without weights
     assert names[-1] == "BatchNorm2d"
     assert conditional.image[0].affine
     with pytest.raises(RecipeError, match=r"network 'resnet-generator': labels=norm.*set norm=batch"):
-        ResNetGenerator(labels="norm", norm="none").build(SPACES[2])
+        ResNetGenerator(labels="norm", norm="none").build(*SPACES[2].ports)
 
 
 @every_part
 def test_a_sample_does_not_depend_on_its_place_in_the_batch(part):
     part = part.replace(labels=LABELS[part.name][1 if "disc" in part.name else -1], attention=16)
     space = SPACES[2]
-    net = settled(awake(part.build(space)), part, space)
+    net = settled(awake(part.build(*space.ports)), part, space)
     x, label = inputs(part, space, 6)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     out = net(x, label)
@@ -401,7 +403,7 @@ def test_a_sample_does_not_depend_on_its_place_in_the_batch(part):
 def test_renaming_the_classes_renames_their_weights(labels):
     space = SPACES[2]
     part = ResNetGenerator(channels=8, labels=labels)
-    net = settled(awake(part.build(space)), part, space)
+    net = settled(awake(part.build(*space.ports)), part, space)
     x, label = inputs(part, space, 6)
     out, order = net(x, label), torch.randperm(10)
     assert (net(x, order[label]) - out).abs().max() > 1e-2
@@ -421,15 +423,15 @@ def test_renaming_the_classes_renames_their_weights(labels):
 def test_labels_are_ignored_asked_for_or_refused(part):
     space = SPACES[1]
     x, label = inputs(part, space)
-    net = part.build(space).eval()
+    net = part.build(*space.ports).eval()
     assert torch.equal(net(x), net(x, label))
     for labels in LABELS[part.name][1:]:
         conditional = part.replace(labels=labels)
         with pytest.raises(RecipeError, match=f"network '{part.name}': labels={labels} needs data with classes"):
-            conditional.build(Space(space.shape, space.latent))
+            conditional.build(*Space(space.shape, space.latent).ports)
         if labels != "classifier":
             with pytest.raises(ValueError, match="this network is conditional: call it with the classes"):
-                conditional.build(space)(x)
+                conditional.build(*space.ports)(x)
 
 
 @every_part
@@ -439,13 +441,13 @@ def test_labels_are_ignored_asked_for_or_refused(part):
 ])  # fmt: skip
 def test_spaces_that_do_not_fit(part, space, message):
     with pytest.raises(RecipeError, match=f"network '{part.name}' {message}"):
-        part.build(space)
+        part.build(*space.ports)
 
 
 @every_generator
 def test_generators_say_when_they_miss_a_latent(part):
     with pytest.raises(RecipeError, match=f"network '{part.name}' needs a latent; set latent=normal:size=100"):
-        part.build(Space((1, 32, 32)))
+        part.build(*Space((1, 32, 32)).ports)
 
 
 # --- heads
@@ -455,7 +457,7 @@ def test_generators_say_when_they_miss_a_latent(part):
 def test_projection_is_a_vector_of_the_class_on_the_sum_over_places(part):
     space = SPACES[2]
     conditional = part.replace(labels="projection")
-    net = settled(conditional.build(space), conditional, space, passes=20).double()
+    net = settled(conditional.build(*space.ports), conditional, space, passes=20).double()
     x = inputs(part, space)[0].double()
     (last,) = watched(net, [net.blocks[-1]], x, torch.zeros(4, dtype=torch.long))
     features = net.features(x)
@@ -466,7 +468,7 @@ def test_projection_is_a_vector_of_the_class_on_the_sum_over_places(part):
     difference = ((vectors[one] - vectors[two]) * features).sum(1)
     assert difference[[0, 2, 3]].abs().min() > 1e-2
     torch.testing.assert_close(net(x, one) - net(x, two), difference, rtol=1e-9, atol=1e-12)
-    plain = part.build(space).double().eval()
+    plain = part.build(*space.ports).double().eval()
     plain.load_state_dict({k: v for k, v in net.state_dict().items() if "projection" not in k})
     nn.init.zeros_(net.head.projection.weight)
     torch.testing.assert_close(net(x, one), plain(x), rtol=0, atol=1e-12)
@@ -475,7 +477,7 @@ def test_projection_is_a_vector_of_the_class_on_the_sum_over_places(part):
 @every_discriminator
 def test_the_classifier_looks_at_the_image_alone(part):
     space = SPACES[2]
-    net = part.replace(labels="classifier").build(space).eval()
+    net = part.replace(labels="classifier").build(*space.ports).eval()
     x, label = inputs(part, space)
     features = net.features(x)
     assert net.classify(features).shape == (4, 10)
@@ -483,7 +485,7 @@ def test_the_classifier_looks_at_the_image_alone(part):
     assert torch.equal(net.features(x, label), features)
     assert net.classify(features).std(0).min() > 1e-4
     with pytest.raises(ValueError, match="labels=classifier"):
-        part.build(space).classify(features)
+        part.build(*space.ports).classify(features)
 
 
 # --- gradients, precision, Lipschitz constants
@@ -493,7 +495,7 @@ def test_the_classifier_looks_at_the_image_alone(part):
 @pytest.mark.parametrize("norm", ["none", "layer", "instance"])
 def test_a_gradient_penalty_reaches_every_weight(part, norm):
     part = part.replace(labels="projection", attention=8, **({"norm": norm} if part.name.startswith("res") else {}))
-    net = awake(part.build(SPACES[2]))
+    net = awake(part.build(*SPACES[2].ports))
     x, label = inputs(part, SPACES[2])
     x.requires_grad_()
     (slope,) = torch.autograd.grad(net(x, label).sum(), x, create_graph=True)
@@ -507,7 +509,7 @@ def test_a_gradient_penalty_reaches_every_weight(part, norm):
 @pytest.mark.parametrize("spectral", [True, False])
 def test_the_gradient_of_a_penalty_is_right(spectral):
     part = ResNetDiscriminator(channels=4, attention=8, spectral=spectral)
-    net = awake(part.build(Space((1, 16, 16)))).double().eval()
+    net = awake(part.build(*Space((1, 16, 16)).ports)).double().eval()
     x = torch.rand(2, 1, 16, 16, dtype=torch.float64, requires_grad=True)
     weight = net.blocks[1].branch[2].weight
 
@@ -533,7 +535,7 @@ def test_the_gradient_of_a_penalty_is_right(spectral):
 def test_bf16_autocast(part):
     part = part.replace(labels=LABELS[part.name][1 if "disc" in part.name else -1], attention=16)
     space = SPACES[2]
-    net = settled(awake(part.build(space)), part, space)
+    net = settled(awake(part.build(*space.ports)), part, space)
     x, label = inputs(part, space)
     exact = net(x, label)
     with torch.autocast("cpu", torch.bfloat16):
@@ -549,7 +551,7 @@ def test_bf16_autocast(part):
 @every_part
 def test_scaling_a_spectral_network_changes_nothing(part):
     part = part.replace(attention=16, **({"spectral": True} if part.name.startswith("res") else {}))
-    net = awake(part.build(SPACES[2]))
+    net = awake(part.build(*SPACES[2].ports))
     net = settled(net, part, SPACES[2])
     x, label = inputs(part, SPACES[2])
     before = net(x, label)
@@ -564,7 +566,7 @@ def test_spectral_weights_bound_the_slope(part):
     """A halving block is at most (9 + 1) / 2 steep, a plain one 9 + 1, the sum over 8x8 places 8."""
     space = Space((1, 32, 32), 0, 5)
     part = part.replace(labels="projection")
-    net = part.build(space)
+    net = part.build(*space.ports)
     with torch.no_grad():
         for layer in layers(net):
             layer.weight *= 20
@@ -580,7 +582,7 @@ def test_spectral_weights_bound_the_slope(part):
         slope = (net(x, label) - net(other, label)).abs() / (x - other).flatten(1).norm(dim=1)
         assert 0 < slope.max() < bound
     net.eval()
-    plain = ResNetDiscriminator(channels=8, spectral=False).build(space)
+    plain = ResNetDiscriminator(channels=8, spectral=False).build(*space.ports)
     with torch.no_grad():
         for layer in layers(plain):
             layer.weight *= 20

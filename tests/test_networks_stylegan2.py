@@ -259,7 +259,7 @@ def test_a_styled_layer_adds_noise_and_bias_before_its_activation():
 @every_space
 @pytest.mark.parametrize("labels", ["none", "embed"])
 def test_generator_makes_images(space, labels):
-    net = generator(labels=labels).build(space)
+    net = generator(labels=labels).build(*space.ports)
     z, label = torch.randn(4, space.latent), torch.arange(4) % space.classes
     images = net(z, label)
     assert images.shape == (4, *space.shape)
@@ -277,7 +277,7 @@ def test_generator_makes_images(space, labels):
 @every_space
 @pytest.mark.parametrize("labels", ["none", "projection", "classifier"])
 def test_discriminator_judges_images(space, labels):
-    net = discriminator(labels=labels).build(space)
+    net = discriminator(labels=labels).build(*space.ports)
     x, label = torch.rand(6, *space.shape) * 2 - 1, torch.arange(6) % space.classes
     logits = net(x, label)
     assert logits.shape == (6,)
@@ -308,13 +308,13 @@ def test_sizes_of_the_published_networks_at_1024_pixels():
 
 def test_parameters_are_those_of_the_layers_drawn_in_the_paper():
     space = Space((3, 28, 28), 10, 4)
-    net = generator(channels=16, halve_above=14, style=12, mapping=3, labels="embed").build(space)
+    net = generator(channels=16, halve_above=14, style=12, mapping=3, labels="embed").build(*space.ports)
     mapping = 4 * 12 + (10 + 12) * 12 + 12 + 2 * (12 * 12 + 12)
     convs = [(16, 16), (16, 16), (16, 16), (16, 8), (8, 8)]  # one of 7 pixels, two of 14, two of 28
     styled = sum(a * b * 9 + (12 * a + a) + b + 1 for a, b in convs)
     colours = sum(a * 3 + 3 + 12 * a + a for a in (16, 16, 8))
     assert count(net) == mapping + styled + colours + 16 * 7 * 7
-    judge = discriminator(channels=16, halve_above=14, labels="projection").build(space)
+    judge = discriminator(channels=16, halve_above=14, labels="projection").build(*space.ports)
     down = sum(a * a * 9 + a + a * b * 9 + b + a * b for a, b in ((8, 16), (16, 16)))
     top = 17 * 16 * 9 + 16 + 16 * 7 * 7 * 16 + 16
     assert count(judge) == (3 * 8 + 8) + down + top + (16 + 1) + 16 * 4
@@ -350,7 +350,7 @@ def test_mapping_stays_float32_under_autocast():
 
 
 def test_synthesis_sums_colours_of_every_size():
-    net = generator().build(COLOURS).synthesis.double().eval()
+    net = generator().build(*COLOURS.ports).synthesis.double().eval()
     for name, parameter in net.named_parameters():
         if "bias" in name or "strength" in name:
             nn.init.normal_(parameter)
@@ -369,13 +369,13 @@ def test_synthesis_sums_colours_of_every_size():
 
 
 def test_images_begin_about_as_large_as_data():
-    images = generator(channels=32, style=32).build(Space((3, 32, 32), 32)).eval()(torch.randn(16, 32))
+    images = generator(channels=32, style=32).build(*Space((3, 32, 32), 32).ports).eval()(torch.randn(16, 32))
     assert 0.2 < images.std() < 5
 
 
 def test_biases_begin_at_zero_and_scales_of_styles_at_one():
     for part in PARTS:
-        for name, parameter in part.build(COLOURS).named_parameters():
+        for name, parameter in part.build(*COLOURS.ports).named_parameters():
             if name.endswith(("bias", "strength")):
                 assert (parameter == (1 if name.endswith("affine.bias") else 0)).all(), name
 
@@ -393,7 +393,7 @@ def styles_used(net, z):
 
 
 def test_mixing_changes_styles_from_one_layer_on():
-    net = generator(mixing=1.0).build(COLOURS)
+    net = generator(mixing=1.0).build(*COLOURS.ports)
     z = torch.randn(400, 6)
     own, used = net.mapping(z), styles_used(net, z)
     swapped = (own != used).any(2)  # [N, layers]
@@ -412,23 +412,23 @@ def test_mixing_changes_styles_from_one_layer_on():
 
 @pytest.mark.parametrize(("mixing", "low", "high"), [(0.0, 0, 0), (0.3, 80, 160)])
 def test_mixing_takes_its_share_of_samples(mixing, low, high):
-    net = generator(mixing=mixing).build(COLOURS)
+    net = generator(mixing=mixing).build(*COLOURS.ports)
     z = torch.randn(400, 6)
     assert low <= (net.mapping(z) != styles_used(net, z)).any(2).any(1).sum() <= high
 
 
 def test_mixing_is_for_training_and_keeps_the_class():
-    net = generator(labels="embed").build(COLOURS)
+    net = generator(labels="embed").build(*COLOURS.ports)
     z, label = torch.randn(8, 6), torch.zeros(8, dtype=torch.long)
     net(z, label).sum().backward()
     assert (net.mapping.embedding.weight.grad[1:] == 0).all()
     assert (net.mapping.embedding.weight.grad[0] != 0).any()
-    net = generator().build(COLOURS).eval()
+    net = generator().build(*COLOURS.ports).eval()
     assert torch.equal(net.mapping(z), styles_used(net, z))
 
 
 def test_average_style_moves_by_a_two_hundredth_in_training():
-    net = generator().build(COLOURS)
+    net = generator().build(*COLOURS.ports)
     nn.init.normal_(net.average)
     z, before = torch.randn(16, 6), net.average.clone()
     net(z)
@@ -442,7 +442,7 @@ def test_average_style_moves_by_a_two_hundredth_in_training():
 
 
 def test_truncation_moves_styles_towards_their_average():
-    net = generator().build(COLOURS).eval()
+    net = generator().build(*COLOURS.ports).eval()
     nn.init.normal_(net.average)
     z = torch.randn(3, 6)
     w = net.mapping(z)
@@ -455,7 +455,7 @@ def test_truncation_moves_styles_towards_their_average():
 
 
 def test_noise_is_fresh_in_training_and_fixed_in_evaluation():
-    net = generator(mixing=0.0).build(COLOURS)
+    net = generator(mixing=0.0).build(*COLOURS.ports)
     z = torch.randn(2, 6)
     assert torch.equal(net(z), net(z))  # strengths begin at 0
     for layer in net.synthesis.convs:
@@ -466,7 +466,7 @@ def test_noise_is_fresh_in_training_and_fixed_in_evaluation():
     first = net(z)
     assert torch.equal(first, net(z))
     assert torch.equal(state, torch.get_rng_state())
-    copy = generator(mixing=0.0).build(COLOURS).eval()
+    copy = generator(mixing=0.0).build(*COLOURS.ports).eval()
     copy.load_state_dict(net.state_dict())
     assert torch.equal(copy(z), first)
 
@@ -481,7 +481,7 @@ def test_noise_is_one_number_a_pixel_of_each_sample():
 
 
 def test_without_noise_training_needs_no_random_numbers():
-    net = generator(mixing=0.0, noise=False).build(COLOURS)
+    net = generator(mixing=0.0, noise=False).build(*COLOURS.ports)
     state = torch.get_rng_state()
     net(torch.ones(2, 6))
     assert torch.equal(state, torch.get_rng_state())
@@ -492,7 +492,7 @@ def test_without_noise_training_needs_no_random_numbers():
 
 
 def test_path_lengths_have_the_derivatives_of_finite_differences():
-    net = generator(channels=4, style=5).build(Space((2, 8, 8), 3)).synthesis.double().eval()
+    net = generator(channels=4, style=5).build(*Space((2, 8, 8), 3).ports).synthesis.double().eval()
     for name, parameter in net.named_parameters():
         if "bias" in name or "strength" in name:
             nn.init.normal_(parameter, std=0.5)
@@ -520,7 +520,7 @@ def test_path_lengths_have_the_derivatives_of_finite_differences():
 
 
 def test_gradient_penalties_reach_the_weights_of_the_discriminator():
-    net = discriminator(channels=4).build(Space((2, 8, 8))).double()
+    net = discriminator(channels=4).build(*Space((2, 8, 8)).ports).double()
     x, weight = double(4, 2, 8, 8), net.body[0].weight
 
     def penalty(create_graph=False):
@@ -551,7 +551,7 @@ def test_a_block_is_two_convolutions_beside_one_over_the_root_of_two():
 
 
 def test_features_are_blocks_spread_and_two_active_layers():
-    net = discriminator(channels=4, halve_above=8, group=2).build(COLOURS).double()
+    net = discriminator(channels=4, halve_above=8, group=2).build(*COLOURS.ports).double()
     colours, *blocks = net.body
     top = net.top
     for layer in (colours, top.conv, top.linear):
@@ -570,7 +570,7 @@ def test_features_are_blocks_spread_and_two_active_layers():
 
 
 def test_head_is_equalized():
-    net = discriminator(channels=100, labels="classifier").build(Space((1, 8, 8), 0, 50))
+    net = discriminator(channels=100, labels="classifier").build(*Space((1, 8, 8), 0, 50).ports)
     assert 0.9 < net.head.classes.weight.std() < 1.1
     assert 0.7 < net.head.logit.weight.std() < 1.3
     assert (net.head.logit.bias == 0).all()
@@ -581,14 +581,14 @@ def test_head_is_equalized():
 
 
 def test_projection_adds_the_product_of_class_and_features():
-    net = discriminator(labels="projection").build(COLOURS)
+    net = discriminator(labels="projection").build(*COLOURS.ports)
     x = torch.rand(4, 3, 16, 16) * 2 - 1
     first, second = torch.tensor([0, 1, 2, 3]), torch.tensor([3, 3, 0, 1])
     rows, features = net.head.projection.weight / math.sqrt(8), net.features(x)
     expected = ((rows[first] - rows[second]) * features).sum(1)
     torch.testing.assert_close(net(x, first) - net(x, second), expected)
     assert expected.abs().min() > 1e-4
-    plain = discriminator().build(COLOURS)
+    plain = discriminator().build(*COLOURS.ports)
     plain.load_state_dict({k: v for k, v in net.state_dict().items() if "projection" not in k})
     nn.init.zeros_(net.head.projection.weight)
     torch.testing.assert_close(net(x, first), plain(x))
@@ -599,7 +599,7 @@ def test_projection_adds_the_product_of_class_and_features():
 ], ids=str)  # fmt: skip
 def test_a_logit_depends_on_the_samples_of_its_group(settings, others):
     part = discriminator(**settings)
-    net = part.build(COLOURS)
+    net = part.build(*COLOURS.ports)
     x = torch.randn(8, 3, 16, 16, requires_grad=True)
     (slope,) = torch.autograd.grad(net(x)[0], x)
     assert set(slope.flatten(1).any(1).nonzero().flatten().tolist()) == others
@@ -623,7 +623,7 @@ def call(part, net, space, device="cpu"):
 @every_part
 def test_parts_wire_on_the_meta_device(part):
     with torch.device("meta"):
-        net = part.build(COLOURS)
+        net = part.build(*COLOURS.ports)
         y = call(part, net, COLOURS, "meta")
     assert y.shape[0] == 4
     assert all(tensor.is_meta for tensor in [y, *net.parameters(), *net.buffers()])
@@ -631,7 +631,7 @@ def test_parts_wire_on_the_meta_device(part):
 
 @every_part
 def test_parts_run_in_bf16_and_answer_in_float32(part):
-    net = part.build(COLOURS).eval()
+    net = part.build(*COLOURS.ports).eval()
     torch.manual_seed(1)
     exact = call(part, net, COLOURS)
     torch.manual_seed(1)
@@ -650,7 +650,7 @@ def test_parts_are_seeded_and_have_text(part):
     nets = []
     for _ in range(2):
         torch.manual_seed(5)
-        nets.append(part.build(COLOURS).state_dict())
+        nets.append(part.build(*COLOURS.ports).state_dict())
     assert all(torch.equal(nets[0][name], nets[1][name]) for name in nets[0])
     assert parse("network", str(part)) == part
     assert all(comment for _, _, comment in described_fields(type(part)))
@@ -675,12 +675,12 @@ def test_traits_are_what_the_networks_bring():
 ], ids=str)  # fmt: skip
 def test_what_does_not_fit_is_refused(part, space, message):
     with pytest.raises(RecipeError, match=message):
-        part.build(space)
+        part.build(*space.ports)
 
 
 def test_gradients_reach_every_parameter():
     for part in PARTS:
-        net = part.build(COLOURS)
+        net = part.build(*COLOURS.ports)
         y = call(part, net, COLOURS)
         if "classifier" in part.traits():
             y = y + net.classify(net.features(torch.randn(4, 3, 16, 16))).sum(1)

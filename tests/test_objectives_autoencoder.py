@@ -1,26 +1,25 @@
 """BEGAN and EBGAN: closed forms, BEGAN's feedback, and its balance in a small game."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch import nn
 
+from tests.exchanges import Two, remembered
 from tests.logits import gradient
 from zerosum.core.errors import RecipeError
+from zerosum.core.memory import Bound, Memory
+from zerosum.critic import Outcome
 from zerosum.objectives import BEGAN, EBGAN
 
 
 def errors(real, fake):
-    """A round of these mean reconstruction errors, spread over samples."""
+    """End of a turn with these mean reconstruction errors, spread over samples."""
     spread = torch.tensor([0.5, 1.0, 1.5])
-    return SimpleNamespace(real_logits=-real * spread, fake_logits=-fake * spread)
+    return Outcome(-real * spread, -fake * spread, batch=3, clock=0)
 
 
 def remembering(k=0.0):
-    memory = BEGAN().memory()
-    memory["k"].fill_(k)
-    return memory
+    return remembered(BEGAN(), k=torch.tensor(k))
 
 
 def test_memory_begins_at_zero():
@@ -51,20 +50,27 @@ def test_feedback_follows_the_balance(real, fake, before, k, convergence):
     assert memory["k"] is kept  # changed in place, so the checkpoint sees it
 
 
+def test_feedback_follows_the_mean_errors_of_all_ranks():
+    memory = Memory(remembering(0.3), Two(-0.3, -0.03))  # mean logits of the other rank
+    BEGAN(gamma=0.5, gain=0.1).adapt(errors(0.1, 0.05), memory)
+    assert memory["k"].item() == pytest.approx(0.306, abs=1e-6)  # as with errors of 0.2 and 0.04
+    assert memory["convergence"].item() == pytest.approx(0.26, abs=1e-6)
+
+
 def test_feedback_carries_no_gradient_and_is_float32():
-    memory, r = remembering(0.5), errors(0.4, 0.1)
-    r.real_logits, r.fake_logits = r.real_logits.bfloat16().requires_grad_(), r.fake_logits.bfloat16().requires_grad_()
-    BEGAN().adapt(r, memory)
+    memory, outcome = remembering(0.5), errors(0.4, 0.1)
+    real, fake = (logits.bfloat16().requires_grad_() for logits in (outcome.real, outcome.fake))
+    BEGAN().adapt(Outcome(real, fake, batch=3, clock=0), memory)
     assert not memory["k"].requires_grad
     assert memory["k"].dtype == memory["convergence"].dtype == torch.float32
 
 
 def test_without_feedback_the_discriminator_is_a_plain_auto_encoder():
     real, fake = torch.tensor([-0.3, -0.7], requires_grad=True), torch.tensor([-0.9, -0.1], requires_grad=True)
-    loss = BEGAN().discriminator(real, fake, BEGAN().memory())
+    loss = BEGAN().discriminator(real, fake, remembering())
     assert loss.item() == pytest.approx(0.5)
     assert gradient(loss, real).tolist() == [-0.5, -0.5]
-    assert gradient(BEGAN().discriminator(real, fake, BEGAN().memory()), fake).tolist() == [0, 0]
+    assert gradient(BEGAN().discriminator(real, fake, remembering()), fake).tolist() == [0, 0]
     assert gradient(BEGAN().discriminator(real, fake, remembering(0.4)), fake).tolist() == pytest.approx([0.2, 0.2])
 
 
@@ -83,23 +89,25 @@ def play(objective, turns=450):
     decoder = nn.Sequential(nn.Linear(2, 16), nn.ELU(), nn.Linear(16, 4))
     steps = [torch.optim.Adam(network.parameters(), lr=2e-3, betas=(0.5, 0.9)) for network in (encoder, decoder)]
     mixing = torch.randn(4, 4)
-    memory, real_errors, fake_errors, feedback = objective.memory(), [], [], []
+    real_errors, fake_errors, feedback = [], [], []
+    memory = Memory(objective.memory())
+    objective = Bound(objective, memory)
 
     def logits(x):
         return -(x - encoder(x)).abs().mean(1)
 
     for _ in range(turns):
         real, fake = torch.randn(32, 4) @ mixing, decoder(torch.rand(32, 2) * 2 - 1)
-        r = SimpleNamespace(real_logits=logits(real), fake_logits=logits(fake.detach()))
-        losses = [lambda r=r: objective.discriminator(r.real_logits, r.fake_logits, memory=memory)]
-        losses += [lambda fake=fake: objective.generator(logits(fake), memory=memory)]
+        outcome = Outcome(logits(real), logits(fake.detach()), batch=32, clock=0)
+        losses = [lambda outcome=outcome: objective.discriminator(outcome.real, outcome.fake)]
+        losses += [lambda fake=fake: objective.generator(logits(fake))]
         for step, loss in zip(steps, losses, strict=True):
             step.zero_grad()
             loss().backward()
             step.step()
-        objective.adapt(r, memory)
-        real_errors.append(-r.real_logits.mean().item())
-        fake_errors.append(-r.fake_logits.mean().item())
+        objective.adapt(outcome)
+        real_errors.append(-outcome.real.mean().item())
+        fake_errors.append(-outcome.fake.mean().item())
         feedback.append(memory["k"].item())
     last = turns // 3
     return sum(fake_errors[-last:]) / sum(real_errors[-last:]), feedback

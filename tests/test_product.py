@@ -12,7 +12,7 @@ import warnings
 import pytest
 
 from benchmarks import product as benchmark
-from tests.axes import ABSENT, PLAYERS, axes, shelf
+from tests.axes import ABSENT, PLAYERS, axes, judged, seats, shelf
 from tests.mends import mended
 from tests.product import Product, Refusal, game, idle, play, space
 from zerosum.core import registry
@@ -81,6 +81,22 @@ def test_every_choice_of_every_part_trains_somewhere():
     assert not_trained(singles()) == []
 
 
+@pytest.mark.parametrize(
+    ("data", "likelihood"), [("digits", "bernoulli"), ("digits", "gaussian"), ("ring8", "gaussian")]
+)
+def test_every_encoder_trains_with_every_decoder(data, likelihood):
+    rows = [
+        row | {"game": f"vae:likelihood={likelihood}", "reconstructor": encoder}
+        for decoder in seats("generator")
+        for way in product().axes["generator.labels"]
+        if (row := product().complete({"data": data, "generator": decoder, "generator.labels": way, "game": "image"}))
+        for encoder in seats("encoder")
+        if data == "digits" or encoder != "dcgan-encoder"
+    ]
+    assert rows
+    assert not_trained(rows) == []
+
+
 def test_every_cell_of_the_matrix_is_refused_for_its_own_reason_and_can_be_mended():
     wrong, good = [], set()
     for cell, row in product().refusals():
@@ -113,14 +129,14 @@ def test_no_weight_stays_idle():
     ]
     rows += [row for row in told if row]
     assert len(rows) > 60
-    found = {telling(row): idle(Engine(game(row), space(row), total=1000), row) for row in rows}
+    found = {telling(row): idle(Engine(game(row), space(row).signals, total=1000), row) for row in rows}
     assert {where: weights for where, weights in found.items() if weights} == {}
 
 
 def test_every_part_has_its_place_on_an_axis():
     found = axes()
     for kind in set(registry.kinds()) - OTHERS:
-        names = set(shelf(kind))
+        names = set(judged() if kind == "game" else shelf(kind))
         places = {"network": [*PLAYERS, "reconstructor"], "rule": [f"{player}.rule" for player in PLAYERS]}.get(
             kind, [kind]
         )
@@ -148,7 +164,7 @@ def test_a_refusal_that_mends_nothing_is_a_fault(monkeypatch):
     row = product().complete({"pack": "2"})
     row = {**row, "generator.labels": "concat", "discriminator.labels": "concat"}
     assert isinstance(play(row), Refusal)
-    monkeypatch.setattr("zerosum.core.compatibility._packs", lambda game, batch: ["it does not fit"])
+    monkeypatch.setattr("zerosum.games.checks._packs", lambda game, batch: ["it does not fit"])
     with pytest.raises(AssertionError, match=r"no word of how to mend it: \['it does not fit'\]"):
         play(row)
 

@@ -5,8 +5,9 @@ import copy
 import pytest
 import torch
 
-from tests.small import DATA, table
+from tests.small import DATA, space_of, table
 from zerosum.core import compatibility, registry, settings
+from zerosum.core.signals import build
 from zerosum.core.space import Space
 from zerosum.data import open_data
 from zerosum.recipes import Recipe, read_recipe
@@ -40,8 +41,8 @@ def test_every_recipe_trains_2000_images_resumes_bit_for_bit_and_samples_finite_
         assert found.keys() == theirs[group].keys(), group
         for key, value in found.items():
             assert torch.equal(value, theirs[group][key]), (group, key)
-    samples = engine.draw(engine.product(), 20)
-    assert samples.shape == (20, *engine.space.shape)
+    samples = engine.sample(engine.product(), 20)
+    assert samples.shape == (20, *space_of(engine).shape)
     assert samples.isfinite().all()
     if name != "dirac":  # whose generator is one number
         assert samples.flatten(1).std(0).max() > 1e-4
@@ -75,7 +76,8 @@ def test_a_small_recipe_is_its_large_one_at_another_size(name):
     def weights(recipe):
         space = Space((3, 32, 32), recipe.game.latent.size, 10)
         with torch.device("meta"):
-            networks = [one.network.build(recipe.game.view(name, space)) for name, one in recipe.game.players().items()]
+            players, wirings = recipe.game.players(), recipe.game.networks(space.signals)
+            networks = [build(players[wiring.players[0]].network, wiring) for wiring in wirings.values()]
         return sum(parameter.numel() for network in networks for parameter in network.parameters())
 
     assert weights(small) < weights(large) / 2

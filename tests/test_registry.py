@@ -119,7 +119,7 @@ def test_unknown_kind_is_refused():
             "pairs = False",
             r"generator is missing: generator\(fake, real=None\) gives the generator's loss",
         ),
-        ("network", "def build(self, space): ...", r"traits is missing: traits\(\) says what it is"),
+        ("network", "def build(self, inputs, outputs): ...", r"traits is missing: traits\(\) says what it is"),
         ("rule", "", r"apply is missing: apply\(module\) changes the weights"),
         ("regularizer", "player = 'critic'", "player is 'critic'; it must be 'discriminator' or 'generator' or 'both'"),
         ("augmentation", "needs = 'images'", "needs must be a dict, not str"),

@@ -1,4 +1,4 @@
-"""What holds for all regularizers and rules; each family has a file of its own. Also the round that they share."""
+"""What holds for all regularizers and rules; each family has a file of its own. Also the networks that they share."""
 
 from types import SimpleNamespace
 
@@ -21,33 +21,6 @@ OURS = {
     if part.__module__.startswith("zerosum.")
 }
 REGULARIZERS = [part for part in OURS.values() if part.kind == "regularizer"]
-
-
-class Exchange:
-    """A round of the shape that regularizers ask for, which records what the discriminator was shown."""
-
-    def __init__(
-        self, discriminator=None, real=None, fake=None, *, generator=None, latent=None, label=None,
-        player="discriminator", pack=1, images=0, augment=None, tracks=(),
-    ):  # fmt: skip
-        self.discriminator, self.generator, self.player = discriminator, generator, player
-        self.real = real if real is None else real.clone().requires_grad_("real" in tracks)
-        self.fake = fake.clone().requires_grad_() if "fake" in tracks else fake
-        self.latent, self.label, self.pack, self.images = latent, label, pack, images
-        self.augment = augment or (lambda x: x)
-        self.real_logits = self.fake_logits = None
-        self.features, self.shown = {}, []
-
-    def judge(self, x, label=None):
-        self.shown.append((x, label))
-        x = self.augment(x)
-        label = None if label is None else label[:: self.pack]
-        return self.discriminator(x.reshape(len(x) // self.pack, -1, *x.shape[2:]), label)
-
-    def look(self, *names):
-        for name in names:
-            setattr(self, f"{name}_logits", self.judge(getattr(self, name), self.label))
-            self.shown.pop()
 
 
 class LinearGenerator(nn.Module):
@@ -78,13 +51,13 @@ def _seed():
 
 
 def test_exports_are_the_registered_parts():
-    assert set(regularizers.__all__) - {"Round"} == {part.__name__ for part in OURS.values()}
+    assert set(regularizers.__all__) == {part.__name__ for part in OURS.values()}
 
 
 @pytest.mark.parametrize("part", REGULARIZERS, ids=lambda part: part.name)
 def test_the_class_says_who_pays_what_is_tracked_and_how_often(part):
     assert part.player in ("discriminator", "generator", "both")
-    assert part.tracks <= {"real", "fake", "latent"}
+    assert part.tracks <= {"real", "fake"}
     assert part().every >= 1
     assert parse("regularizer", f"{part.name}:every=3").every == 3
     memory = part().memory() if hasattr(part, "memory") else {}
@@ -119,7 +92,7 @@ def test_clipping_bounds_every_parameter_exactly_and_leaves_buffers():
 
 
 def test_a_clipped_critic_keeps_its_limit_over_steps():
-    net = MLPDiscriminator(widths=(32,), dropout=0).build(Space((2,)))
+    net = MLPDiscriminator(widths=(32,), dropout=0).build(*Space((2,)).ports)
     optimizer, clip = torch.optim.RMSprop(net.parameters(), lr=5e-3), WeightClip()
     for _ in range(5):
         optimizer.zero_grad()
@@ -170,9 +143,8 @@ def test_steady_logits_draw_the_same_each_time_from_the_generator_of_their_devic
     monkeypatch.setattr(torch, "get_rng_state", source("cpu").get_rng_state)
     monkeypatch.setattr(torch, "set_rng_state", source("cpu").set_rng_state)
     monkeypatch.setattr(torch, "get_device_module", lambda device: source(device.type))
-    samples = SimpleNamespace(device=SimpleNamespace(type=kind))
-    seen = SimpleNamespace(real=samples, fake=samples, label=5, judge=lambda x, label: x * label)
-    logits = steady(seen)
+    real = SimpleNamespace(x=SimpleNamespace(device=SimpleNamespace(type=kind)))
+    logits = steady(SimpleNamespace(real=real, logits=lambda x: x * 5))
     assert [logits(torch.tensor([3.0])).item() for _ in range(2)] == [15, 15]
     assert drawn == {"cpu": [], "another": []} | {kind: [f"state of {kind}"] * 2}
 

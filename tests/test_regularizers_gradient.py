@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.test_regularizers import Exchange, linear, quadratic
+from tests.exchanges import exchange
+from tests.test_regularizers import linear, quadratic
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import parse
 from zerosum.core.space import Space
@@ -23,7 +24,8 @@ def _seed():
 
 
 def penalty(part, discriminator, real, fake, label=None, **options):
-    return part(Exchange(discriminator, real, fake, label=label, tracks=part.tracks, **options), {})
+    options = {"tracks": part.tracks} | options
+    return part(exchange("discriminator", None, discriminator, real, fake, label, **options))
 
 
 @every_penalty
@@ -36,14 +38,14 @@ def test_text_round_trips_and_the_class_says_who_and_what(part):
 
 
 CLOSED_FORMS = [
-    (R1(gamma=3), lambda n: 1.5 * n**2),
-    (R2(gamma=3), lambda n: 1.5 * n**2),
-    (GradientPenalty(weight=3), lambda n: 3 * (n - 1) ** 2),
+    (R1(gamma=3, every=16), lambda n: 1.5 * n**2),
+    (R2(gamma=3, every=16), lambda n: 1.5 * n**2),
+    (GradientPenalty(weight=3, every=16), lambda n: 3 * (n - 1) ** 2),
     (GradientPenalty(weight=3, target=0), lambda n: 3 * n**2),
     (GradientPenalty(weight=3, target=100), lambda n: 3 * (n - 100) ** 2),
     (GradientPenalty(weight=3, target=100, one_sided=True), lambda n: 0),
     (GradientPenalty(weight=3, target=0.5, one_sided=True), lambda n: 3 * (n - 0.5) ** 2),
-    (DRAGAN(weight=3), lambda n: 3 * (n - 1) ** 2),
+    (DRAGAN(weight=3, every=16), lambda n: 3 * (n - 1) ** 2),
     (DRAGAN(weight=3, target=7), lambda n: 3 * (n - 7) ** 2),
 ]
 
@@ -68,7 +70,9 @@ def test_the_norm_of_a_pack_is_over_all_its_samples(part, closed_form, shape):
 @pytest.mark.parametrize(("part", "closed_form"), CLOSED_FORMS)
 def test_the_gradient_goes_through_the_augmentation_to_the_sample_before_it(part, closed_form):
     w = torch.randn(2, 3, 4) + 0.5
-    found = penalty(part, linear(w), torch.randn(6, 2, 3, 4), torch.randn(6, 2, 3, 4), augment=lambda x: 4 * x.flip(3))
+    found = penalty(
+        part, linear(w), torch.randn(6, 2, 3, 4), torch.randn(6, 2, 3, 4), augmentations=[lambda x: 4 * x.flip(3)]
+    )
     assert found.item() == pytest.approx(closed_form(4 * w.norm().item()), rel=1e-5, abs=1e-9)
 
 
@@ -104,17 +108,18 @@ def test_gamma_follows_half_a_cosine_of_the_clock(part):
     for images in (0, 1_000_000, 5_000_000, 10_000_000, 17_000_000, 20_000_000, 90_000_000):
         t = min(images / 20e6, 1)
         gamma = 0.05 + (1 - 0.5 * (1 + math.cos(math.pi * t))) * (0.005 - 0.05)  # R3GAN's settings
-        found = penalty(moving, linear(w), torch.randn(4, 5), torch.randn(4, 5), images=images).item()
+        found = penalty(moving, linear(w), torch.randn(4, 5), torch.randn(4, 5), clock=images).item()
         assert found == pytest.approx(gamma / 2 * w.square().sum().item(), rel=1e-5)
-    found = penalty(still, linear(w), torch.randn(4, 5), torch.randn(4, 5), images=90_000_000).item()
+    found = penalty(still, linear(w), torch.randn(4, 5), torch.randn(4, 5), clock=90_000_000).item()
     assert found == pytest.approx(0.025 * w.square().sum().item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("pack", [1, 4])
 def test_interpolates_lie_between_their_own_pair(pack):
     real, fake, label = torch.randn(400, 2, 3), torch.randn(400, 2, 3) + 5, torch.arange(400)
-    r = Exchange(lambda x, label=None: x.flatten(1).sum(1), real, fake.requires_grad_(), label=label, pack=pack)
-    GradientPenalty()(r, {})
+    total = lambda x, label=None: x.flatten(1).sum(1)  # noqa: E731
+    r = exchange("discriminator", None, total, real, fake.requires_grad_(), label, pack=pack)
+    GradientPenalty()(r)
     ((x, given),) = r.shown
     share = ((x - fake) / (real - fake)).detach().reshape(400 // pack, -1)
     assert given is label
@@ -128,8 +133,9 @@ def test_interpolates_lie_between_their_own_pair(pack):
 
 def test_dragan_looks_around_real_samples_with_centred_noise():
     real, label = torch.randn(300, 2, 3) * 3 + 7, torch.arange(300)
-    r = Exchange(lambda x, label=None: x.flatten(1).sum(1), real, torch.zeros(300, 2, 3), label=label)
-    DRAGAN(spread=0.5)(r, {})
+    total = lambda x, label=None: x.flatten(1).sum(1)  # noqa: E731
+    r = exchange("discriminator", None, total, real, torch.zeros(300, 2, 3), label)
+    DRAGAN(spread=0.5)(r)
     ((x, given),) = r.shown
     assert given is label
     noise = (x - real).detach() / real.double().numpy().std()
@@ -146,7 +152,7 @@ def test_dragan_looks_around_real_samples_with_centred_noise():
 
 
 def test_the_gradient_penalty_is_symmetric_in_real_and_fake():
-    net = MLPDiscriminator(widths=(16,), dropout=0).build(Space((2,)))
+    net = MLPDiscriminator(widths=(16,), dropout=0).build(*Space((2,)).ports)
     real, fake = torch.randn(4000, 2), torch.randn(4000, 2) + 2
     one, two = (penalty(GradientPenalty(), net, *pair).item() for pair in ((real, fake), (fake, real)))
     assert one == pytest.approx(two, rel=0.02)
@@ -180,19 +186,12 @@ def test_derivatives_by_weights_equal_finite_differences(part):
 def test_the_generator_receives_nothing_from_it(part):
     generator = nn.Linear(2, 3)
     fake = generator(torch.randn(5, 2))
-    net = MLPDiscriminator(widths=(8,)).build(Space((3,)))
+    net = MLPDiscriminator(widths=(8,)).build(*Space((3,)).ports)
     if part.tracks:
         fake = fake.detach()  # a game hands on detached fakes in the discriminator's turn
     penalty(part, net, torch.randn(5, 3), fake).backward()
     assert generator.weight.grad is None
     assert next(net.parameters()).grad.abs().sum() > 0
-
-
-@every_penalty
-def test_lazy_penalties_count_for_the_updates_between(part):
-    w, x = torch.randn(6), torch.randn(4, 6)
-    once, lazy = (penalty(p, linear(w), x, x + 1).item() for p in (part, part.replace(every=16)))
-    assert lazy == pytest.approx(16 * once, rel=1e-6)
 
 
 @every_penalty
@@ -249,19 +248,20 @@ def test_bf16_autocast_leaves_the_penalty_in_float32(part):
         found = penalty(part, discriminator, real, fake if part.tracks else fake.bfloat16())
         found.backward()
     assert found.dtype == torch.float32
-    if part.tracks:  # the game's own look, here in bfloat16
-        assert torch.bfloat16 in seen
-        assert found.item() == pytest.approx(exact.item(), rel=2e-2)
-    else:
-        assert set(seen) == {torch.float32}
-        assert found.item() == pytest.approx(exact.item(), rel=1e-5)
+    assert set(seen) == {torch.float32}
+    assert found.item() == pytest.approx(exact.item(), rel=1e-5)
     assert net.weight.grad.isfinite().all()
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # the same of scores that are coarse
+        found = penalty(part, discriminator, real, fake, precise=False)
+    assert (torch.bfloat16 in seen) == bool(part.tracks)
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(exact.item(), rel=2e-2)
 
 
 @every_penalty
 @pytest.mark.parametrize("norm", ["layer", "group", "instance", "none"])
 def test_works_on_the_networks_it_allows(part, norm):
-    net = DCGANDiscriminator(channels=8, norm=norm).build(Space((1, 8, 12), classes=3))
+    net = DCGANDiscriminator(channels=8, norm=norm).build(*Space((1, 8, 12), classes=3).ports)
     found = penalty(part, net, torch.randn(4, 1, 8, 12), torch.randn(4, 1, 8, 12), torch.tensor([0, 1, 2, 2]))
     found.backward()
     assert found > 0
@@ -273,24 +273,23 @@ def test_works_on_the_networks_it_allows(part, norm):
 @pytest.mark.parametrize("part", [R1(), R2()], ids=lambda part: part.name)
 def test_logits_that_the_game_has_are_not_asked_for_again(part):
     w = torch.randn(3)
-    r = Exchange(linear(w), torch.randn(4, 3), torch.randn(4, 3), tracks=part.tracks)
-    r.look(*part.tracks)
-    r.look = r.judge = None
-    assert part(r, {}).item() == pytest.approx(5 * w.square().sum().item(), rel=1e-5)
+    r = exchange("discriminator", None, linear(w), torch.randn(4, 3), torch.randn(4, 3), tracks=part.tracks)
+    assert all(len(getattr(r, name).logits) == 4 for name in part.tracks)
+    r.critic.network = None
+    assert part(r).item() == pytest.approx(5 * w.square().sum().item(), rel=1e-5)
 
 
 def test_errors_say_what_to_do():
     net = linear(torch.ones(3))
     real = torch.randn(4, 3)
     for part, what in ((R1(), "real"), (R2(), "fake")):
-        with pytest.raises(
-            ValueError, match=rf"{part.name}: call {what}.requires_grad_\(\) before the discriminator looks at {what}"
-        ):
-            part(Exchange(net, real, real), {})
+        message = rf"{part.name}: the {what} samples follow no gradient; score them with critic\({what}, track=True\)"
+        with pytest.raises(ValueError, match=message):
+            penalty(part, net, real, real, tracks=())
         with pytest.raises(RecipeError, match=f"{part.name}': final=0.1 is reached after `until` images; set until"):
             part.replace(final=0.1)
     with pytest.raises(ValueError, match=r"real samples \(4, 3\) and generated ones \(5, 3\) are joined in pairs"):
-        GradientPenalty()(Exchange(net, real, torch.randn(5, 3)), {})
+        penalty(GradientPenalty(), net, real, torch.randn(5, 3))
     with pytest.raises(RecipeError, match=r"regularizer 'r1': gamma: -1\.0 must be at least 0"):
         R1(gamma=-1)
     with pytest.raises(RecipeError, match="regularizer 'r2': every: 0 must be at least 1"):
@@ -310,8 +309,9 @@ def test_coarse_samples_give_a_float32_penalty(part):
 @pytest.mark.parametrize("part", [GradientPenalty(), DRAGAN()], ids=lambda part: part.name)
 def test_penalties_between_samples_leave_alone_what_others_track(part):
     a = torch.randn(4, 4, requires_grad=True)
-    r = Exchange(quadratic(a + a.T), torch.randn(6, 4), torch.randn(6, 4), tracks={"real", "fake"})
-    part(r, {}).backward()
+    samples = torch.randn(6, 4), torch.randn(6, 4)
+    r = exchange("discriminator", None, quadratic(a + a.T), *samples, tracks={"real", "fake"})
+    part(r).backward()
     assert a.grad.abs().sum() > 0
-    assert r.real.grad is None
-    assert r.fake.grad is None
+    assert r.real.x.grad is None
+    assert r.fake.x.grad is None

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from tests.exchanges import exchange
 from tests.logits import gradient
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import parse
-from zerosum.core.round import Round
 from zerosum.core.space import Space
 from zerosum.latents import InfoGAN
 from zerosum.networks import MLPDiscriminator, MLPGenerator
@@ -38,9 +38,18 @@ class Heads(nn.Module):
         return features
 
 
-def make_round(player="discriminator", real=REAL_HEAD, fake=FAKE_HEAD, label=LABEL, **others):
+class FirstOfPack(Heads):
+    """Heads of a discriminator of packs: one row for several samples, here that of the first."""
+
+    def features(self, x, label=None):
+        return x[:, :3]
+
+
+def update(player="discriminator", real=REAL_HEAD, fake=FAKE_HEAD, label=LABEL, heads=Heads, **others):
+    """An update in which the heads say these numbers of real samples and of fakes."""
     real, fake = torch.tensor(real, dtype=torch.float32), torch.tensor(fake, dtype=torch.float32, requires_grad=True)
-    return Round(player, None, Heads(), real, fake, None if label is None else torch.tensor(label), **others)
+    label = None if label is None else torch.tensor(label)
+    return exchange(player, None, heads(), real, fake, label, **others)
 
 
 def cross_entropy(logits, label):
@@ -70,51 +79,50 @@ def test_needs_name_the_option():
 def test_the_classifier_pays_cross_entropy_in_both_moves():
     of_real, of_fake = cross_entropy(REAL_HEAD, LABEL), cross_entropy(FAKE_HEAD, LABEL)
     part = AuxiliaryClassifier(weight=0.7, generator_weight=0.2, every=3)
-    assert part(make_round()).item() == pytest.approx(2.1 * (of_real + of_fake), rel=1e-5)
-    assert part(make_round("generator")).item() == pytest.approx(0.6 * of_fake, rel=1e-5)
+    assert part(update()).item() == pytest.approx(0.7 * (of_real + of_fake), rel=1e-5)
+    assert part(update("generator")).item() == pytest.approx(0.2 * of_fake, rel=1e-5)
     alone = part.replace(fakes=False)
-    assert alone(make_round()).item() == pytest.approx(2.1 * of_real, rel=1e-5)
-    assert alone(make_round("generator")).item() == pytest.approx(0.6 * of_fake, rel=1e-5)
+    assert alone(update()).item() == pytest.approx(0.7 * of_real, rel=1e-5)
+    assert alone(update("generator")).item() == pytest.approx(0.2 * of_fake, rel=1e-5)
 
 
 @pytest.mark.parametrize("classes", [3, 10])
 def test_a_classifier_that_knows_nothing_pays_the_entropy(classes):
     zero = np.zeros((4, classes))
-    r = make_round(real=zero, fake=zero, label=np.arange(4) % classes)
+    r = update(real=zero, fake=zero, label=np.arange(4) % classes)
     assert AuxiliaryClassifier()(r).item() == pytest.approx(2 * math.log(classes), rel=1e-6)
-    r = make_round("generator", real=zero, fake=zero, label=np.arange(4) % classes)
+    r = update("generator", real=zero, fake=zero, label=np.arange(4) % classes)
     assert AuxiliaryClassifier()(r).item() == pytest.approx(math.log(classes), rel=1e-6)
 
 
 def test_a_sure_classifier_pays_nothing():
     sure = np.eye(10) * 40
-    r = make_round("generator", real=sure, fake=sure, label=np.arange(10))
+    r = update("generator", real=sure, fake=sure, label=np.arange(10))
     assert AuxiliaryClassifier()(r).item() == pytest.approx(0, abs=1e-6)  # after a softmax it would be 1.46115
 
 
 def test_both_players_move_fakes_to_their_class():
     for player in ("discriminator", "generator"):
-        r = make_round(player)
-        up = gradient(AuxiliaryClassifier()(r), r.fake)
+        r = update(player)
+        up = gradient(AuxiliaryClassifier()(r), r.fake.x)
         assert up[0, 2] < 0 < up[0, 1]
         assert up[1, 0] < 0 < up[1, 2]
-    r = make_round("generator")
-    assert gradient(AuxiliaryClassifier(generator_weight=0)(r), r.fake).tolist() == [[0] * 3] * 2
-    r = make_round(fake=REAL_HEAD)
-    up = torch.autograd.grad(AuxiliaryClassifier(fakes=False)(r).requires_grad_(), r.fake, allow_unused=True)
+    r = update("generator")
+    assert gradient(AuxiliaryClassifier(generator_weight=0)(r), r.fake.x).tolist() == [[0] * 3] * 2
+    r = update(fake=REAL_HEAD)
+    up = torch.autograd.grad(AuxiliaryClassifier(fakes=False)(r).requires_grad_(), r.fake.x, allow_unused=True)
     assert up == (None,)
 
 
 def test_packs_are_named_by_their_one_class():
     real = np.arange(12.0).reshape(4, 3)
-    r = make_round("generator", real, real[:2], label=np.array([2, 2, 0, 0]), pack=2)
-    r.features = {"fake": r.fake}  # a discriminator of packs gives one row for two samples
-    assert AuxiliaryClassifier()(r).item() == pytest.approx(cross_entropy(real[:2], [2, 0]), rel=1e-5)
+    r = update("generator", real, real, label=np.array([2, 2, 0, 0]), pack=2, heads=FirstOfPack)
+    assert AuxiliaryClassifier()(r).item() == pytest.approx(cross_entropy(real[::2], [2, 0]), rel=1e-5)
 
 
-def test_a_round_without_labels_is_refused():
-    with pytest.raises(ValueError, match="auxiliary-classifier: the round has no label; choose data with classes"):
-        AuxiliaryClassifier()(make_round(label=None))
+def test_samples_without_labels_are_refused():
+    with pytest.raises(ValueError, match="auxiliary-classifier: there is no label; choose data with classes"):
+        AuxiliaryClassifier()(update(label=None))
 
 
 # Mutual information
@@ -125,7 +133,7 @@ GUESS = np.array([[2.0, -1.0, 0.5, 0.1, 0.2], [0.3, 0.1, -2.0, 0.0, 3.0]])
 
 def coded(player="discriminator", guess=GUESS, code=CODE):
     latent = None if code is None else torch.tensor(code, dtype=torch.float32)
-    return make_round(player, guess, guess, None, latent=latent)
+    return update(player, guess, guess, None, latent=latent)
 
 
 def test_information_is_the_likelihood_of_the_code():
@@ -134,8 +142,8 @@ def test_information_is_the_likelihood_of_the_code():
     part = MutualInformation(categories=3, continuous=2, weight=0.6, continuous_weight=0.3, every=2)
     for player in ("discriminator", "generator"):
         r = coded(player)
-        assert part(r).item() == pytest.approx(1.2 * category + 0.6 * continuous, rel=1e-5)
-        assert gradient(part(r), r.fake).abs().min() > 0
+        assert part(r).item() == pytest.approx(0.6 * category + 0.3 * continuous, rel=1e-5)
+        assert gradient(part(r), r.fake.x).abs().min() > 0
     only = MutualInformation(categories=3, continuous=0, weight=0.6)
     assert only(coded(guess=GUESS[:, :3], code=CODE[:, :5])).item() == pytest.approx(0.6 * category, rel=1e-5)
     only = MutualInformation(categories=0, continuous=2, continuous_weight=0.3)
@@ -145,7 +153,8 @@ def test_information_is_the_likelihood_of_the_code():
 def test_it_looks_at_fakes_alone():
     r = coded()
     MutualInformation(categories=3)(r)
-    assert set(r.features) == {"fake"}
+    ((shown, _),) = r.critic.shown
+    assert shown is r.fake.x
 
 
 def test_a_code_that_is_read_exactly_costs_nothing():
@@ -181,9 +190,8 @@ class Coarse(Heads):
 
 @pytest.mark.parametrize("part", [AuxiliaryClassifier(), MutualInformation(3, 0)], ids=lambda part: part.name)
 def test_losses_are_float32(part):
-    exact = part(make_round("generator", latent=torch.eye(3)[:2]))
-    r = make_round("generator", latent=torch.eye(3)[:2])
-    r.discriminator = Coarse()
+    exact = part(update("generator", latent=torch.eye(3)[:2]))
+    r = update("generator", latent=torch.eye(3)[:2], heads=Coarse)
     assert part(r).dtype == torch.float32
     assert part(r).item() == pytest.approx(exact.item(), rel=1e-2)
 
@@ -192,11 +200,11 @@ def test_they_work_on_a_network_of_the_library():
     latent = InfoGAN(noise=4, categories=3, continuous=2)
     space = Space((1, 8, 8), latent.size, 3)
     network = MLPDiscriminator(widths=(8,), labels="classifier", codes=5)
-    G, D = MLPGenerator(widths=(8,)).build(space), network.build(space)
+    G, D = MLPGenerator(widths=(8,)).build(*space.ports), network.build(*space.ports)
     label, z = torch.tensor([0, 1, 2, 2]), latent(4)
     parts = AuxiliaryClassifier(), MutualInformation(categories=3, continuous=2)
     for player, moved in (("discriminator", [D.head.classes, D.head.codes]), ("generator", [G])):
-        r = Round(player, G, D, torch.rand(4, 1, 8, 8), G(z), label, z).look("fake")
+        r = exchange(player, G, D, torch.rand(4, 1, 8, 8), G(z), label, z)
         sum(part(r) for part in parts).backward()
         grads = [p.grad for one in moved for p in one.parameters()]
         assert all(grad.isfinite().all() and grad.abs().sum() > 0 for grad in grads)
@@ -238,13 +246,13 @@ def play(part, draw_latent, turns):
         real, z = centres[label] + 0.1 * torch.randn(64, 2), draw_latent(label)
         for player, step in steps.items():
             fake = G(z)
-            r = Round(player, G, D, real, fake.detach() if player == "discriminator" else fake, label, z).look()
+            r = exchange(player, G, D, real, fake.detach() if player == "discriminator" else fake, label, z)
             if player == "discriminator":
-                loss = objective.discriminator(r.real_logits, r.fake_logits)
+                loss = objective.discriminator(r.real.logits, r.fake.logits)
             else:
-                loss = objective.generator(r.fake_logits)
+                loss = objective.generator(r.fake.logits)
             step.zero_grad()
-            (loss + part(r, {})).backward()
+            (loss + part(r)).backward()
             step.step()
     return G, D, centres
 

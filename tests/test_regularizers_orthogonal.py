@@ -6,16 +6,17 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from tests.exchanges import exchange
 from tests.logits import gradient
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import parse
-from zerosum.core.round import Round
 from zerosum.regularizers import Orthogonal
 
 
-def filters_round(network, player="generator"):
+def update(network, player="generator"):
+    """An update of a player with this network."""
     networks = (network, None) if player == "generator" else (None, network)
-    return Round(player, *networks, torch.zeros(2), torch.zeros(2))
+    return exchange(player, *networks, torch.zeros(2), torch.zeros(2))
 
 
 def products(rows):
@@ -32,25 +33,25 @@ def test_orthogonal_multiplies_filters_with_each_other(norms):
     rows += [np.stack([w[:, n].flatten() for n in range(w.shape[1])]) for w in weights[2:]]
     grams = [products(r) - (np.eye(len(r)) if norms else np.diag(products(r).diagonal())) for r in rows]
     expected = sum((gram**2).sum() for gram in grams)
-    found = Orthogonal(strength=0.5, norms=norms, every=2)(filters_round(network))
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+    found = Orthogonal(strength=0.5, norms=norms, every=2)(update(network))
+    assert found.item() == pytest.approx(0.5 * expected, rel=1e-5)
 
 
 def test_orthogonal_filters_of_any_size_cost_nothing():
     layer = nn.Linear(6, 4)
     nn.init.orthogonal_(layer.weight)
-    assert Orthogonal(strength=1)(filters_round(layer)).item() == pytest.approx(0, abs=1e-10)
+    assert Orthogonal(strength=1)(update(layer)).item() == pytest.approx(0, abs=1e-10)
     with torch.no_grad():
         layer.weight *= torch.tensor([[1.0], [2.0], [3.0], [0.5]])
-    assert Orthogonal(strength=1)(filters_round(layer)).item() == pytest.approx(0, abs=1e-10)
-    found = Orthogonal(strength=1, norms=True)(filters_round(layer)).item()
+    assert Orthogonal(strength=1)(update(layer)).item() == pytest.approx(0, abs=1e-10)
+    found = Orthogonal(strength=1, norms=True)(update(layer)).item()
     assert found == pytest.approx(3**2 + 8**2 + 0.75**2, rel=1e-5)
 
 
 def test_orthogonal_has_the_gradient_of_its_formula():
     layer = nn.Linear(4, 3)
     w = layer.weight.detach().double().numpy()
-    up = gradient(Orthogonal(strength=0.1)(filters_round(layer)), layer.weight)
+    up = gradient(Orthogonal(strength=0.1)(update(layer)), layer.weight)
     np.testing.assert_allclose(up, 0.1 * 4 * (w @ w.T * (1 - np.eye(3))) @ w, rtol=1e-4, atol=1e-7)
 
 
@@ -60,29 +61,29 @@ def test_orthogonal_takes_learnt_weights_and_leaves_power_iteration_alone():
     plain = nn.Linear(4, 3)
     with torch.no_grad():
         plain.weight.copy_(layer.parametrizations.weight.original)
-    assert torch.equal(Orthogonal()(filters_round(layer)), Orthogonal()(filters_round(plain)))
+    assert torch.equal(Orthogonal()(update(layer)), Orthogonal()(update(plain)))
     assert all(torch.equal(value, layer.state_dict()[name]) for name, value in state.items())
 
 
 def test_orthogonal_acts_on_the_player_that_moves():
     a, b = nn.Linear(4, 3), nn.Linear(4, 3)
     part = parse("regularizer", "orthogonal:player=both")
-    found = [part(Round(player, a, b, torch.zeros(2), torch.zeros(2))) for player in ("generator", "discriminator")]
-    assert torch.equal(found[0], part(filters_round(a)))
-    assert torch.equal(found[1], part(filters_round(b)))
+    found = [part(exchange(player, a, b, torch.zeros(2), torch.zeros(2))) for player in ("generator", "discriminator")]
+    assert torch.equal(found[0], part(update(a)))
+    assert torch.equal(found[1], part(update(b)))
     assert not torch.equal(*found)
     assert Orthogonal(player="discriminator").player == "discriminator"
     with pytest.raises(ValueError, match="orthogonal: the discriminator has no linear or convolutional layers; leave"):
-        part(filters_round(nn.ReLU(), "discriminator"))
+        part(update(nn.ReLU(), "discriminator"))
     with pytest.raises(RecipeError, match="orthogonal': player: 'critic' is not allowed"):
         Orthogonal(player="critic")
 
 
 def test_orthogonal_is_float32_under_mixed_precision():
     layer = nn.Linear(16, 9)
-    exact = Orthogonal()(filters_round(layer))
+    exact = Orthogonal()(update(layer))
     with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
-        found = Orthogonal()(filters_round(layer))
+        found = Orthogonal()(update(layer))
     assert found.dtype == torch.float32
     assert torch.equal(found, exact)
     assert parse("regularizer", str(Orthogonal(strength=2, norms=True))) == Orthogonal(strength=2, norms=True)

@@ -50,7 +50,7 @@ class Stopwatch:
         )
 
     def turn(self, engine, feed):
-        due = all(seat.updates == 0 for seat in engine.seats.values())
+        due = all(seat.updates == 0 for seat in engine.learners.values())
         self.played.append((engine.precision, feed.batch, due))
         self.now += self.seconds(engine.precision, feed.batch, due)
 
@@ -294,7 +294,7 @@ def test_memory_is_measured_from_small_batches(monkeypatch):
 def test_state_is_what_players_hold():
     engine, feed = table("mlp", "generator.average=none", "discriminator.average=none")
     engine.turn(feed)
-    numbers = sum(weight.numel() for seat in engine.seats.values() for weight in seat.parameters)
+    numbers = sum(weight.numel() for seat in engine.learners.values() for weight in seat.parameters)
     assert rehearsal.state_bytes(engine) == pytest.approx(4 * numbers * 4, rel=0.02)  # weights, gradients, two moments
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.markup import Structure, whole
-from tests.small import table, words
+from tests.small import space_of, table, words
 from tests.test_compare import add, lines, write_run
 from zerosum.recipes import read_recipe
 from zerosum.runs import health
@@ -230,7 +230,7 @@ def test_a_run_is_a_card_with_its_last_samples_and_numbers(run):
 @pytest.mark.parametrize("recipe", ["mlp", "mixture"])
 def test_a_generator_is_a_card_with_samples_of_one_seed(recipe, tmp_path):
     engine, _ = table(recipe)
-    generator = Generator(engine.product(), read_recipe(recipe, words(recipe)), engine.space, (), 123)
+    generator = Generator(engine.product(), read_recipe(recipe, words(recipe)), space_of(engine), (), 123)
     card = generator._repr_html_()
     Structure(card)
     assert ("images of 8 x 8" if recipe == "mlp" else "points of 2 numbers") in card

@@ -20,7 +20,7 @@ from tests.small import EAGER, words
 from zerosum.core import settings
 from zerosum.core.errors import DataError, RecipeError, RunError, TrainingError
 from zerosum.data import kept
-from zerosum.games.adversarial import Adversarial
+from zerosum.games import image
 from zerosum.latents import Truncated
 from zerosum.recipes import read_recipe
 from zerosum.runs import checkpoint, drawing, failures, moments, plan, rehearsal, saving, session, training
@@ -216,7 +216,9 @@ def test_a_schedule_follows_the_clock_where_the_length_is_time_and_goes_on_from_
     def turned(engine, feed):
         turn(engine, feed)
         if feed.position > 32:  # later than the trial
-            rates = [seat.optimizer.param_groups[0]["lr"] / seat.player.optimizer.lr for seat in engine.seats.values()]
+            rates = [
+                seat.optimizer.param_groups[0]["lr"] / seat.player.optimizer.lr for seat in engine.learners.values()
+            ]
             told.append((engine.share, *rates))
         if feed.position == 320:
             signal.raise_signal(signal.SIGTERM)
@@ -499,8 +501,8 @@ def test_samples_of_linear_outputs_are_cut_to_what_a_picture_can_show(tmp_path):
 
 def test_classes_can_be_shown_equally_often(tmp_path, monkeypatch):
     seen = []
-    draw = Adversarial.draw
-    monkeypatch.setattr(Adversarial, "draw", lambda game, feed: seen.append(draw(game, feed)) or seen[-1])
+    batch = image.real_batch
+    monkeypatch.setattr(image, "real_batch", lambda feed, alter: seen.append(batch(feed, alter)) or seen[-1])
     short(tmp_path / "run", "dcgan", "balanced=true", images=480)
     counts = torch.cat([label for _, label in seen[-30:]]).bincount()  # after the rehearsal
     assert counts.tolist() == [48] * 10

@@ -34,9 +34,11 @@ def poison(monkeypatch, when, what="weights"):
             hit.append((feed.position, engine.attempt))
             if what == "weights":
                 with torch.no_grad():
-                    engine.seats["discriminator"].parameters[0].view(-1)[3] = float("nan")
+                    engine.learners["discriminator"].parameters[0].view(-1)[3] = float("nan")
             else:
-                handles.append(engine.seats[what].parameters[0].register_hook(lambda gradient: gradient * float("nan")))
+                handles.append(
+                    engine.learners[what].parameters[0].register_hook(lambda gradient: gradient * float("nan"))
+                )
         try:
             step(engine, feed)
         finally:
@@ -51,11 +53,12 @@ def poison(monkeypatch, when, what="weights"):
 
 
 def weights(engine):
+    kinds = "weights", "average", "optimizer"
     return {
-        f"{name}.{key}": value.clone()
-        for name, seat in engine.seats.items()
-        for group in ("weights", "average", "optimizer")
-        for key, value in seat.state().get(group, {}).items()
+        f"{group}.{key}": value.clone()
+        for group, tensors in engine.state()[0].items()
+        if group.rpartition(".")[2] in kinds
+        for key, value in tensors.items()
     }
 
 
@@ -65,7 +68,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_change(player, b
     engine, feed = table("mlp")
     engine.turn(feed)
     before = weights(engine)
-    seat = engine.seats[player]
+    seat = engine.learners[player]
     seat.parameters[1].register_hook(lambda gradient: gradient.clone().index_fill_(0, torch.tensor(2), bad))
     loss = seat.parameters[1].square().sum()
     with pytest.raises(
@@ -81,8 +84,8 @@ def test_the_norm_of_a_gradient_is_that_of_all_tensors_together():
     engine, feed = table("mlp")
     engine.turn(feed)
     engine.ledger.take("report")
-    engine.update("generator", a=sum((3.0 * one).sum() for one in engine.seats["generator"].parameters))
-    count = sum(one.numel() for one in engine.seats["generator"].parameters)
+    engine.update("generator", a=sum((3.0 * one).sum() for one in engine.learners["generator"].parameters))
+    count = sum(one.numel() for one in engine.learners["generator"].parameters)
     assert engine.ledger.take("report")["generator_gradient"] == pytest.approx(3.0 * count**0.5, rel=1e-6)
 
 
@@ -90,8 +93,8 @@ def test_weights_that_are_not_finite_give_no_samples():
     engine, feed = table("mlp")
     engine.turn(feed)
     with torch.no_grad():
-        engine.seats["generator"].average.get_parameter(
-            next(name for name, _ in engine.seats["generator"].module.named_parameters())
+        engine.averages["generator"].get_parameter(
+            next(name for name, _ in engine.network("generator").named_parameters())
         ).view(-1)[0] = float("nan")
     with pytest.raises(NotFiniteError, match="weights of the generator are not finite after 16 images"):
         engine.product()
@@ -173,7 +176,7 @@ def test_the_second_attempt_has_other_random_numbers_and_the_same_images(tmp_pat
         draw = feed.next
         feed.next = lambda draw=draw: drawn.append(draw()) or drawn[-1]
         engine.turn(feed)
-        drawn[-1] = (drawn[-1][0], engine.network("generator")(torch.randn(4, 100)).detach())
+        drawn[-1] = (drawn[-1]["sample"], engine.network("generator")(torch.randn(4, 100)).detach())
     assert all(torch.equal(one[0], drawn[0][0]) for one in drawn)
     assert not torch.equal(drawn[0][1], drawn[1][1])
     assert not torch.equal(drawn[1][1], drawn[2][1])
@@ -245,7 +248,7 @@ def test_weights_that_overflow_at_a_checkpoint_roll_back_too(tmp_path, monkeypat
         if feed.position == 288 and not done:
             done.append(1)
             with torch.no_grad():
-                engine.seats["discriminator"].parameters[0].view(-1)[0] = float("inf")
+                engine.learners["discriminator"].parameters[0].view(-1)[0] = float("inf")
 
     monkeypatch.setattr(training.Engine, "turn", turn)
     run = short(tmp_path / "run", "on_nan=rollback")

@@ -29,7 +29,7 @@ def make(path, recipe="mlp", *settings, space=IMAGES, seed=0):
     chosen = read_recipe(recipe, [*words(recipe), *settings])
     space = Space(space.shape, chosen.game.latent.size, space.classes)
     torch.manual_seed(seed)
-    network = chosen.game.players()["generator"].network.build(space).eval()
+    network = chosen.game.players()["generator"].network.build(*space.ports).eval()
     classes = tuple(f"digit {number}" for number in range(space.classes))
     save_generator(path, Generator(network, chosen, space, classes, 123))
     return path

@@ -38,7 +38,7 @@ class Models(Surface):
             recipe = read_recipe(name, list(words))
             latent = recipe.game.latent.size
             space = Space(space.shape, latent, space.classes)
-            module = recipe.game.players()[recipe.game.product].network.build(space)
+            module = recipe.game.players()[recipe.game.product].network.build(*space.ports)
             classes = tuple(map(str, range(space.classes)))
             save_generator(self.file, Generator(module, recipe, space, classes, 1_000))
             self.whole[name] = self.file.read_bytes()

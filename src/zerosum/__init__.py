@@ -31,6 +31,7 @@ _HOMES = {
 _MODULES = (
     "augmentations",
     "core",
+    "critic",
     "data",
     "extractors",
     "games",

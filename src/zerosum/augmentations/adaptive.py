@@ -13,6 +13,7 @@ from zerosum.augmentations.augmentation import Augmentation, keep_some
 from zerosum.augmentations.colour import recolour
 from zerosum.augmentations.geometry import blits, compose, general_maps, hole
 from zerosum.augmentations.resampling import resample
+from zerosum.core.memory import Memory
 from zerosum.core.registry import register
 from zerosum.core.values import Count, Fraction, Range
 
@@ -81,7 +82,7 @@ class ADA(Augmentation):
             "batches": torch.tensor(0),
         }
 
-    def __call__(self, images: Tensor, memory: dict[str, Tensor]) -> Tensor:
+    def __call__(self, images: Tensor, memory: Memory) -> Tensor:
         """Changed images, `[N, C, H, W]`; values may leave [-1, 1]."""
         p = memory["p"].clamp(max=1)
         if "b" in self.pipeline or "g" in self.pipeline:
@@ -98,21 +99,21 @@ class ADA(Augmentation):
         return compose(*(draw(images, p) for group, draw in groups.items() if group in self.pipeline))
 
     @torch.no_grad()
-    def adapt(self, round: Any, memory: dict[str, Tensor]) -> None:  # noqa: A002 - the round of the game
+    def adapt(self, outcome: Any, memory: Memory) -> None:
         """End of a turn: count its last batch and move p in place, without waiting for the device."""
         if self.control == "ramp":
-            memory["p"].fill_(self.p * self._risen(round.images))
+            memory["p"].fill_(self.p * self._risen(outcome.clock))
         elif self.control == "adaptive":
-            logits = round.real_logits if self.signal == "real" else round.real_logits - round.fake_logits
-            self._follow(logits.float(), len(round.real), memory)
+            logits = outcome.real if self.signal == "real" else outcome.real - outcome.fake
+            self._follow(logits.float(), outcome.batch, memory)
 
-    def _follow(self, logits: Tensor, batch: int, memory: dict[str, Tensor]) -> None:
-        memory["signs"] += logits.sign().sum()
+    def _follow(self, logits: Tensor, batch: int, memory: Memory) -> None:
+        memory["signs"] += memory.mean(logits.sign().sum())
         memory["count"] += logits.numel()
         memory["batches"] += 1
         due = memory["batches"] >= self.interval
         excess = (memory["signs"] / memory["count"] - self.target).sign()
-        memory["p"].add_(due * excess * (batch * self.interval / self.speed)).clamp_(min=0)
+        memory["p"].add_(due * excess * (batch * memory.team.world * self.interval / self.speed)).clamp_(min=0)
         for name in ("signs", "count", "batches"):
             memory[name].mul_(~due)
 

@@ -16,9 +16,10 @@ from zerosum.core.average import reestimate_statistics
 from zerosum.core.clock import reseed, seeded
 from zerosum.core.game import Feed, Game, role
 from zerosum.core.ledger import Ledger, NotFiniteError
-from zerosum.core.player import Seat
-from zerosum.core.round import Round
-from zerosum.core.space import Space
+from zerosum.core.memory import ALONE, Bound, Memory
+from zerosum.core.player import Learner
+from zerosum.core.signals import Signals, build
+from zerosum.core.team import Team
 
 EXCERPT = 64  # numbers of a tensor of weights that tell how far an update moved it
 
@@ -28,61 +29,83 @@ class Engine:
 
     Args:
         game: who plays and how.
-        space: sizes of data, latents and classes.
+        signals: what a sample of the data consists of, by name.
         seed: everything random is a function of this and of the clock.
         device: where networks live.
         precision: `fp32`, or `bf16` for automatic mixed precision (losses and penalties stay in float32).
         total: images of the whole run, which schedules refer to; None where it is measured in time.
+        team: the ranks that train together.
     """
 
     def __init__(
         self,
         game: Game,
-        space: Space,
+        signals: Signals,
         *,
         seed: int = 0,
         device: str | torch.device = "cpu",
         precision: str = "fp32",
         total: int | None = None,
+        team: Team = ALONE,
     ) -> None:
         arithmetic.settle()
-        self.game, self.space, self.seed, self.total = game, space, seed, total
+        self.game, self.signals, self.seed, self.total = game, signals, seed, total
         self.device, self.precision = torch.device(device), precision
-        self.images = 0  # the clock: images drawn so far
+        self.team = team
+        self.clock = 0  # samples drawn when the turn began; between turns, so far
         self.share: float | None = None  # of a run that is measured in time: who plays says how much of it is done
         self.feed: Feed | None = None  # of the turn under way
+        players = game.players()
+        self.wirings = game.networks(signals)
+        self.modules: dict[str, nn.Module] = {}
+        self.learners: dict[str, Learner] = {}
         with seeded(seed, "weights"):
-            self.seats = {
-                name: Seat(player, game.view(name, space), self.device) for name, player in game.players().items()
-            }
-        self.memory = {
-            key: {name: value.to(self.device) for name, value in part.memory().items()}
-            for key, part in self._remembering()
-        }
+            for name, wiring in self.wirings.items():
+                player = players[wiring.players[0]]
+                module = build(player.network, wiring)
+                player.initialization.apply(module)
+                self.modules[name] = module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for name, player in players.items():
+            moved = {key: self.modules[key] for key, wiring in self.wirings.items() if name in wiring.players}
+            self.learners[name] = Learner(player, moved, [key for key in moved if self.wirings[key].players[0] == name])
+        self.memory: dict[str, Memory] = {}
+        self._bound: dict[str, Bound] = {}
         self.ledger = Ledger()
         self.attempt = 0  # how often this run went back to a checkpoint; above 0 it plays with other random numbers
-        self.seen: tuple[Tensor, Tensor] | None = None  # real samples and fakes of the last turn
+        self.shown: dict[str, Tensor] = {}  # samples of the last turn, for who watches over a training
 
-    def network(self, player: str) -> nn.Module:
-        """The live network of a player."""
-        return self.seats[player].module
+    def network(self, name: str) -> nn.Module:
+        """A live network."""
+        return self.modules[name]
+
+    def networks(self, *names: str) -> tuple[nn.Module, ...]:
+        """Several live networks."""
+        return tuple(self.modules[name] for name in names)
+
+    @property
+    def averages(self) -> dict[str, nn.Module]:
+        """Networks with the averages of their weights, of those that have them."""
+        return {name: average for one in self.learners.values() for name, average in one.averages.items()}
 
     def turn(self, feed: Feed) -> None:
         """Play one step; its randomness depends on the seed, the clock and the attempt alone."""
-        self.feed, self.images = feed, feed.position
-        reseed(self.seed, self.images, *([self.attempt] if self.attempt else []))
-        for seat in self.seats.values():
-            seat.set_rate(seat.player.schedule.factor(self.images, self.horizon))
+        self.feed, self.clock = feed, feed.position
+        reseed(self.seed, self.clock, *([self.attempt] if self.attempt else []))
+        for learner in self.learners.values():
+            learner.set_rate(learner.player.schedule.factor(self.clock, self.horizon))
         with self.autocast():
             self.game.step(feed, self)
-        self.images = feed.position
+        for bound in self._bound.values():
+            names = getattr(bound.part, "watched", ())
+            self.ledger.watch(**{f"{bound.part.name}.{name}": bound.memory[name] for name in names})
+        self.clock = feed.position
 
     @property
     def horizon(self) -> float | None:
         """Images of the whole run; where it is measured in time, what the pace so far leads to."""
         if self.total is not None or self.share is None:
             return self.total
-        return self.images / self.share if self.images and self.share else sys.maxsize
+        return self.clock / self.share if self.clock and self.share else sys.maxsize
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Mixed precision where the engine was asked for it."""
@@ -91,60 +114,39 @@ class Engine:
         # no cache: it would keep weights cast before an update, or cast without gradients, for the rest of the turn
         return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
 
-    def due(self, player: str) -> list[Any]:
-        """Regularizers of a player that this update of it has to carry (`every` counts its updates)."""
-        updates = self.seats[player].updates
-        return [part for part in self._regularizers(player) if updates % part.every == 0]
+    def bind(self, key: str, part: Any, *sizes: Any) -> Any:
+        """A part together with its memory; a part without one as it is.
 
-    def extras(self, player: str, exchange: Round) -> dict[str, Tensor]:
-        """Losses of the due regularizers, by name. Every move asks for them, so its verdicts are noted here."""
-        self._watch_verdicts(player, exchange)
-        return {part.name: part(exchange, self.memory.get(f"{player}.{part.name}", {})) for part in self.due(player)}
-
-    def recall(self, part: Any) -> dict[str, dict[str, Tensor]]:
-        """Keyword `memory` for a part of the game that remembers, nothing for one that does not."""
-        return {"memory": self.memory[part.name]} if part.name in self.memory else {}
-
-    @torch.no_grad()
-    def adapt(self, exchange: Round) -> None:
-        """End of a turn: parts of the game that follow its course move their memory, and what they watch is noted."""
-        self.seen = exchange.real.detach(), exchange.fake.detach()
-        for name, part in self._parts():
-            if hasattr(part, "adapt"):
-                part.adapt(exchange, self.memory[name])
-        for key, part in self._remembering():
-            self.ledger.watch(
-                **{f"{part.name}.{name}": self.memory[key][name] for name in getattr(part, "watched", ())}
-            )
-
-    @torch.no_grad()
-    def _watch_verdicts(self, player: str, exchange: Round) -> None:
-        """How often a discriminator ranks a real sample above a fake, and how far its logits spread.
-
-        Pairs need no zero level, so this is the share of right verdicts under every objective: 1/2 is chance.
+        Args:
+            key: name of the memory in checkpoints.
+            part: what may have `memory(*sizes)`, the tensors that it starts with.
+            sizes: what it needs to know for them.
         """
-        real, fake = exchange.real_logits, exchange.fake_logits
-        if role(player) != "discriminator" or real is None or fake is None:
-            return
-        real, fake = real.float().flatten(), fake.float().flatten()
-        right = (real - fake).sign().mean().add(1).div(2) if len(real) == len(fake) else None
-        number = player.removeprefix(role(player))  # one of several has its own line: correct-2
-        spreads = {f"real_spread{number}": real.std(correction=0), f"fake_spread{number}": fake.std(correction=0)}
-        self.ledger.watch(**spreads, **({} if right is None else {f"correct{number}": right}))
+        if not hasattr(part, "memory"):
+            return part
+        bound = self._bound.get(key)
+        if bound is None or bound.part is not part:
+            memory = self.memory.setdefault(key, Memory(team=self.team))  # or what a checkpoint held
+            first = {name: value.to(self.device) for name, value in part.memory(*sizes).items() if name not in memory}
+            memory.update(first)
+            bound = self._bound[key] = Bound(part, memory)
+        return bound
 
-    def _regularizers(self, player: str) -> list[Any]:
-        return [part for part in self.game.regularizers if part.player in (role(player), "both")]
+    def updates(self, player: str) -> int:
+        """How many times a player has moved."""
+        return self.learners[player].updates
 
-    def _parts(self) -> list[tuple[str, Any]]:
-        """Parts of the game beside players and regularizers, by name."""
-        others = (value for name, value in vars(self.game).items() if name != "regularizers")
-        fields = (value if isinstance(value, tuple) else (value,) for value in others)
-        return [(part.name, part) for parts in fields for part in parts if hasattr(part, "name")]
+    def draw(self, prior: Any, count: int) -> Tensor:
+        """Random numbers [count, ...] of a prior such as a latent part."""
+        return prior(count, self.device)
 
-    def _remembering(self) -> list[tuple[str, Any]]:
-        """Parts with a memory, by its key: a regularizer has one for each player that it acts on."""
-        acting = [(f"{player}.{part.name}", part) for player in self.seats for part in self._regularizers(player)]
-        return [(key, part) for key, part in (*self._parts(), *acting) if hasattr(part, "memory")]
+    def watch(self, **values: Tensor) -> None:
+        """Note further scalars worth a curve."""
+        self.ledger.watch(**values)
+
+    def show(self, **samples: Tensor) -> None:
+        """Let who watches over a training see samples of this turn, such as `real` and `fake`."""
+        self.shown = {name: value.detach() for name, value in samples.items()}
 
     def update(self, player: str, **losses: Tensor) -> None:
         """Move one player: gradients of the sum of losses, optimizer, rules, average.
@@ -155,35 +157,69 @@ class Engine:
         Raises:
             NotFiniteError: a loss or a gradient is not finite; the weights have not changed.
         """
-        seat = self.seats[player]
-        total = sum((loss.float() for loss in losses.values()), start=torch.zeros((), device=self.device))
-        seat.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, enabled=False):
-            total.backward(inputs=seat.parameters)
-        gradient = total_norm(seat.parameters)
-        self._stop_if_not_finite(player, seat, gradient, {"loss": total, **losses})
-        before = None if self.ledger.knows(f"{player}_step") else excerpt(seat.parameters)
-        seat.optimizer.step()
-        if before is not None:  # once between two reports is enough
-            step = torch.linalg.vector_norm(excerpt(seat.parameters) - before)
-            self.ledger.watch(**{f"{player}_step": step / torch.linalg.vector_norm(before).clamp(min=1e-12)})
-        seat.settle(self.images if self.feed is None else self.feed.position)
-        self.ledger.note(player, total, losses)
-        self.ledger.watch(**{f"{player}_gradient": gradient})
+        self.move({player: losses})
 
-    def _stop_if_not_finite(self, player: str, seat: Seat, gradient: Tensor, losses: dict[str, Tensor]) -> None:
+    def move(self, losses: dict[str, dict[str, Tensor]]) -> None:
+        """Move several players at once: all gradients are taken at the weights as they are.
+
+        Args:
+            losses: of each player, by name.
+
+        Raises:
+            NotFiniteError: a loss or a gradient is not finite; no weights have changed.
+        """
+        totals: dict[str, Tensor] = {}
+        shared: dict[int, list[str]] = {}  # players that lose the same differentiate it together
+        for player, own in losses.items():
+            shared.setdefault(id(own), []).append(player)
+        for number, players in enumerate(shared.values(), 1):
+            total = self._differentiate(players, losses[players[0]], keep=number < len(shared))
+            totals |= dict.fromkeys(players, total)
+        gradients = {player: self._check(player, {"loss": total, **losses[player]}) for player, total in totals.items()}
+        for player, total in totals.items():
+            self._step(player)
+            self.ledger.note(player, total, losses[player])
+            self.ledger.watch(**{f"{player}_gradient": gradients[player]})
+
+    def _differentiate(self, players: list[str], losses: dict[str, Tensor], *, keep: bool) -> Tensor:
+        """Sum of losses, []; its gradients are with the players' weights."""
+        total = sum((loss.float() for loss in losses.values()), start=torch.zeros((), device=self.device))
+        learners = [self.learners[player] for player in players]
+        for learner in learners:
+            learner.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, enabled=False):
+            total.backward(inputs=[one for learner in learners for one in learner.parameters], retain_graph=keep)
+        return total
+
+    def _step(self, player: str) -> None:
+        """Optimizer, rules and average of a player whose gradients are there."""
+        learner = self.learners[player]
+        before = None if self.ledger.knows(f"{player}_step") else excerpt(learner.parameters)
+        learner.optimizer.step()
+        # fused optimizers do not say that they changed the weights: a gradient through them would be wrong unnoticed
+        torch.autograd.graph.increment_version(learner.parameters)
+        if before is not None:  # once between two reports is enough
+            step = torch.linalg.vector_norm(excerpt(learner.parameters) - before)
+            self.ledger.watch(**{f"{player}_step": step / torch.linalg.vector_norm(before).clamp(min=1e-12)})
+        learner.settle(self.clock if self.feed is None else self.feed.position)
+
+    def _check(self, player: str, losses: dict[str, Tensor]) -> Tensor:
+        """Norm of a player's gradients, []; stops where it or a loss is not finite."""
+        learner = self.learners[player]
+        gradient = total_norm(learner.parameters)
         finite = torch.isfinite(losses["loss"].detach()) & torch.isfinite(gradient)
-        if self.device.type != "cpu" and seat.optimizer.defaults.get("fused"):
+        if self.device.type != "cpu" and learner.optimizer.defaults.get("fused"):
             # no host sync: a fused step skips itself, and the ledger raises at the next report
-            seat.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+            learner.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
         elif not finite:
             found = {name: float(loss.detach()) for name, loss in losses.items()} | {"gradient": float(gradient)}
             what = "gradient" if math.isfinite(found.pop("loss")) else "loss"
             shown = ", ".join(f"{name} {value:g}" for name, value in found.items())
             raise NotFiniteError(
-                f"the {what} of the {player} is not finite after {self.images:,} images ({shown}); its weights were "
+                f"the {what} of the {player} is not finite after {self.clock:,} images ({shown}); its weights were "
                 f"not changed. Lower {role(player)}.lr, or add a regularizer such as r1"
             )
+        return gradient
 
     def product(self) -> nn.Module:
         """A copy of the network that the training is for, ready to use: averaged weights, evaluation mode.
@@ -191,46 +227,50 @@ class Engine:
         Raises:
             NotFiniteError: a weight is not finite, so what it would give is no sample.
         """
-        seat = self.seats[self.game.product]
-        module = copy.deepcopy(seat.module if seat.average is None else seat.average).eval()
+        averages = self.averages
+        module = copy.deepcopy(averages.get(self.game.product, self.modules[self.game.product])).eval()
         if not all(bool(one.isfinite().all()) for one in module.parameters()):
-            raise NotFiniteError(f"weights of the {self.game.product} are not finite after {self.images:,} images")
-        if seat.average is not None:
+            raise NotFiniteError(f"weights of the {self.game.product} are not finite after {self.clock:,} images")
+        if self.game.product in averages:
             with seeded(self.seed, "statistics"):
-                reestimate_statistics(module, lambda: self.draw(module, 128))
+                reestimate_statistics(module, lambda: self.sample(module, 128))
         return module
 
     @torch.no_grad()
-    def draw(self, module: nn.Module, count: int) -> Tensor:
+    def sample(self, module: nn.Module, count: int) -> Tensor:
         """Sample `count` items from a generator with random latents and labels."""
-        latent = self.game.latent(count, self.device)
-        classes = self.space.classes
+        latent = self.draw(self.game.latent, count)
+        classes = self.signals["label"].classes if "label" in self.signals else 0
         label = torch.randint(classes, (count,), device=self.device) if classes else None
         return self.game.sample(module, latent, label)
 
     def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         """Tensors by group, and numbers: all that a checkpoint needs."""
-        tensors = {
-            f"{name}.{group}": state for name, seat in self.seats.items() for group, state in seat.state().items()
-        }
+        tensors = {f"{name}.weights": module.state_dict() for name, module in self.modules.items()}
+        tensors |= {f"{name}.average": average.state_dict() for name, average in self.averages.items()}
+        tensors |= {f"{name}.optimizer": learner.moments() for name, learner in self.learners.items()}
         tensors |= {f"memory.{name}": memory for name, memory in self.memory.items()}
         tensors["ledger"], counts = self.ledger.state()
-        seats = {name: {"updates": seat.updates, "images": seat.images} for name, seat in self.seats.items()}
-        return tensors, {"images": self.images, "attempt": self.attempt, "seats": seats, "ledger": counts}
+        seats = {name: {"updates": one.updates, "images": one.clock} for name, one in self.learners.items()}
+        return tensors, {"images": self.clock, "attempt": self.attempt, "seats": seats, "ledger": counts}
 
     def load(self, tensors: dict[str, dict[str, Tensor]], numbers: dict[str, Any]) -> None:
         """Take back what `state` gave."""
-        for name, seat in self.seats.items():
-            groups = {
-                key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")
-            }
-            seat.load(groups)
-            seat.updates, seat.images = numbers["seats"][name]["updates"], numbers["seats"][name]["images"]
-        for name, memory in self.memory.items():
-            saved = tensors.get(f"memory.{name}", {})
-            memory.update({key: value.to(self.device, copy=True) for key, value in saved.items()})
+        for name, module in self.modules.items():
+            module.load_state_dict(tensors[f"{name}.weights"])
+        for name, average in self.averages.items():
+            average.load_state_dict(tensors[f"{name}.average"])
+        for name, learner in self.learners.items():
+            learner.load_moments(tensors[f"{name}.optimizer"])
+            learner.updates, learner.clock = numbers["seats"][name]["updates"], numbers["seats"][name]["images"]
+        self._bound.clear()  # what the checkpoint does not hold, from before its part was bound, begins anew
+        self.memory = {
+            key.removeprefix("memory."): Memory({k: x.to(self.device, copy=True) for k, x in saved.items()}, self.team)
+            for key, saved in tensors.items()
+            if key.startswith("memory.")
+        }
         self.ledger.load(tensors["ledger"], numbers["ledger"], self.device)
-        self.images, self.attempt = numbers["images"], numbers.get("attempt", 0)
+        self.clock, self.attempt = numbers["images"], numbers.get("attempt", 0)
 
 
 def total_norm(parameters: list[nn.Parameter]) -> Tensor:

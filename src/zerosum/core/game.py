@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from zerosum.core.player import Player
-from zerosum.core.space import Space
+from zerosum.core.signals import Batch, Signals, Wiring
 
 if TYPE_CHECKING:
     from zerosum.core.engine import Engine
 
 
 class Feed(Protocol):
-    """Where real data come from; `position` (images drawn) is its only state."""
+    """Where data come from; `position`, the samples drawn, is its only state."""
 
     position: int
 
-    def next(self) -> tuple[Tensor, Tensor | None]:
-        """Next batch: images [N, C, H, W] in [-1, 1] or points [N, D], and labels [N] where there are any."""
+    def next(self) -> Batch:
+        """Next batch: tensors [N, ...] by the names of their signals."""
         ...
 
 
@@ -40,8 +40,8 @@ class Game(Protocol):
         """All players by name; what follows a `-` numbers players of one role, as in `discriminator-2`."""
         ...
 
-    def view(self, player: str, space: Space) -> Space:
-        """What a player's network is built for, where it is not the space of the data."""
+    def networks(self, signals: Signals) -> dict[str, Wiring]:
+        """All networks by name: what they receive and give, and who moves them."""
         ...
 
     def wire(self, networks: dict[str, nn.Module], real: Tensor, latent: Tensor, label: Tensor | None) -> Any:

@@ -1,8 +1,9 @@
-"""Players: as a value (`Player`, part of a recipe) and at the table (`Seat`, live networks and optimizer state)."""
+"""Players: as a value (`Player`, part of a recipe) and at work (`Learner`: live networks, optimizer, averages)."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +12,12 @@ from torch import Tensor, nn
 
 from zerosum.core.average import ExponentialAverage, NoAverage, update_average
 from zerosum.core.registry import Part, register, slot
-from zerosum.core.space import Space
 
 
 @register("player", "player")
 @dataclass(frozen=True)
 class Player(Part):
-    """The networks that share one optimizer and one goal."""
+    """The networks that share one optimizer and one goal; all are built by one description."""
 
     network: Any = slot("network")  # its network
     optimizer: Any = slot("optimizer")  # optimizer, with its learning rate
@@ -27,71 +27,66 @@ class Player(Part):
     rules: tuple[Any, ...] = slot("rule", ())  # what happens to its weights after each update
 
 
-class Seat:
-    """A player at the table.
+class Learner:
+    """A player at work: the networks that it moves, with one optimizer.
 
     Attributes:
-        module: the network that is trained.
-        average: copy that holds the average of its weights, or None.
+        networks: what it moves, by name.
+        parameters: their weights that are trained, in order.
+        averages: copies that hold averages of weights, of the networks that it builds.
         updates: how many times it moved.
-        images: the clock at its last move.
+        clock: when it last moved, in samples drawn.
     """
 
-    def __init__(self, player: Player, space: Space, device: torch.device) -> None:
-        self.player = player
-        self.module: nn.Module = player.network.build(space)
-        player.initialization.apply(self.module)
-        self.module.to(device)
-        if space.is_image:
-            self.module.to(memory_format=torch.channels_last)
-        self.parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+    def __init__(self, player: Player, networks: Mapping[str, nn.Module], own: Iterable[str]) -> None:
+        self.player, self.networks = player, dict(networks)
+        self.parameters = [weight for net in networks.values() for weight in net.parameters() if weight.requires_grad]
         self.optimizer: torch.optim.Optimizer = player.optimizer.build(self.parameters)
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
-        self.average = (
-            None if isinstance(player.average, NoAverage) else copy.deepcopy(self.module).requires_grad_(False)
-        )
-        self.updates = self.images = 0
+        averaged = () if isinstance(player.average, NoAverage) else tuple(own)
+        self.averages = {name: copy.deepcopy(networks[name]).requires_grad_(False) for name in averaged}
+        self.updates = self.clock = 0
 
     def set_rate(self, factor: float) -> None:
         """Set the learning rate to its initial value times a factor."""
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
 
-    def settle(self, images: int) -> None:
+    def settle(self, clock: int) -> None:
         """Finish an update at this clock: rules on the weights, then their average."""
         for rule in self.player.rules:
-            rule.apply(self.module)
-        if self.average is not None and isinstance(self.player.average, ExponentialAverage):
-            update_average(self.average, self.module, self.player.average.decay(images - self.images, images))
-        self.updates, self.images = self.updates + 1, images
+            for network in self.networks.values():
+                rule.apply(network)
+        if isinstance(self.player.average, ExponentialAverage):
+            decay = self.player.average.decay(clock - self.clock, clock)
+            for name, average in self.averages.items():
+                update_average(average, self.networks[name], decay)
+        self.updates, self.clock = self.updates + 1, clock
 
-    def state(self) -> dict[str, dict[str, Tensor]]:
-        """Everything that training changes, as named tensors: weights, average, optimizer."""
-        names = [name for name, parameter in self.module.named_parameters() if parameter.requires_grad]
-        moments = {
+    def moments(self) -> dict[str, Tensor]:
+        """Optimizer state by weight and name; of several networks, with their names before it."""
+        return {
             f"{name}.{key}": value
-            for name, parameter in zip(names, self.parameters, strict=True)
-            for key, value in self.optimizer.state.get(parameter, {}).items()
+            for name, weight in self._named()
+            for key, value in self.optimizer.state.get(weight, {}).items()
             if isinstance(value, Tensor)
         }
-        state = {"weights": self.module.state_dict(), "optimizer": moments}
-        return state if self.average is None else {**state, "average": self.average.state_dict()}
 
-    def load(self, state: dict[str, dict[str, Tensor]]) -> None:
-        """Take back what `state` gave; memory formats stay those of the live tensors, so results stay bit-equal."""
-        self.module.load_state_dict(state["weights"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        names = [name for name, parameter in self.module.named_parameters() if parameter.requires_grad]
-        for name, parameter in zip(names, self.parameters, strict=True):
-            moments = {
-                key.removeprefix(f"{name}."): value
-                for key, value in state["optimizer"].items()
-                if key.rpartition(".")[0] == name
-            }
-            if moments:
-                fused = bool(self.optimizer.defaults.get("fused"))
-                self.optimizer.state[parameter] = {k: _like(k, value, parameter, fused) for k, value in moments.items()}
+    def load_moments(self, saved: Mapping[str, Tensor]) -> None:
+        """Take back what `moments` gave; memory formats stay those of the live tensors, so results stay bit-equal."""
+        fused = bool(self.optimizer.defaults.get("fused"))
+        self.optimizer.state.clear()  # of a state from before the first update there are none
+        for name, weight in self._named():
+            state = {key[len(name) + 1 :]: value for key, value in saved.items() if key.rpartition(".")[0] == name}
+            if state:
+                self.optimizer.state[weight] = {key: _like(key, value, weight, fused) for key, value in state.items()}
+
+    def _named(self) -> Iterator[tuple[str, nn.Parameter]]:
+        for network, module in self.networks.items():
+            before = f"{network}/" if len(self.networks) > 1 else ""
+            for name, weight in module.named_parameters():
+                if weight.requires_grad:
+                    yield f"{before}{name}", weight
 
 
 def _like(name: str, value: Tensor, parameter: Tensor, fused: bool) -> Tensor:

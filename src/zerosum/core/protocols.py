@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 NETWORK = {
-    "build": "build(space) gives an nn.Module for the sizes that the data decide",
+    "build": "build(inputs, outputs) gives an nn.Module for the signals that it receives and gives",
     "traits": 'traits() says what it is, as frozenset({"generator"}) or frozenset({"discriminator", "logits"})',
 }
 PROTOCOLS: dict[str, dict[str, str]] = {  # kind -> member -> what it is for
@@ -41,9 +41,9 @@ PROTOCOLS: dict[str, dict[str, str]] = {  # kind -> member -> what it is for
     "optimizer": {"build": "build(parameters) gives a torch.optim.Optimizer"},
     "regularizer": {
         "player": 'who pays: "discriminator", "generator" or "both"',
-        "tracks": 'tensors that must require gradients, of "real", "fake"; frozenset() for none',
-        "every": "updates of its player from one call to the next: a field or a class attribute, 1 for each",
-        "__call__": "__call__(round, memory) gives a loss, already multiplied by every",
+        "tracks": 'samples that gradients of logits are taken at, of "real", "fake"; frozenset() for none',
+        "every": "updates of its player from one call to the next, a field or attribute; games multiply the loss by it",
+        "__call__": "__call__(exchange) gives a loss [], or __call__(exchange, memory) where there is memory()",
     },
     "rule": {"apply": "apply(module) changes the weights in place after each update"},
     "schedule": {"factor": "factor(images, total) gives the factor on the learning rate"},
@@ -51,9 +51,9 @@ PROTOCOLS: dict[str, dict[str, str]] = {  # kind -> member -> what it is for
     "game": {
         "product": "name of the player that a training is for",
         "players": "players() gives all players by name",
-        "wire": "wire(networks, real, latent, label) calls every network once; derive zerosum.games.Adversarial",
+        "networks": "networks(signals) gives a zerosum.core.signals.Wiring for each network, by name",
         "step": "step(feed, engine) plays one turn",
-        "sample": "sample(generator, latent, label) gives samples; derive zerosum.games.Adversarial",
+        "sample": "sample(network, latent, label) gives samples",
     },
 }
 PROTOCOLS |= {kind: {} for kind in ("average", "judge", "player", "preparation")}  # shipped ones only, so far

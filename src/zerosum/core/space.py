@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from zerosum.core.signals import Signal, Signals
+
 
 @dataclass(frozen=True)
 class Space:
@@ -24,9 +26,24 @@ class Space:
         """Numbers in one sample."""
         return math.prod(self.shape)
 
-    def many(self, count: int) -> str:
-        """So many samples, in words."""
-        return f"{count:,} x {self}" if self.is_image else f"{count:,} {self}"
+    @property
+    def signals(self) -> dict[str, Signal]:
+        """What a sample of the data consists of: `sample`, and `label` where there are classes."""
+        sample = Signal("image" if self.is_image else "points", self.shape)
+        return {"sample": sample} | ({"label": Signal("label", (), self.classes)} if self.classes else {})
+
+    @property
+    def ports(self) -> tuple[dict[str, Signal], dict[str, Signal]]:
+        """Inputs and outputs of a network that turns latents of this size into samples."""
+        latent = {"latent": Signal("latent", (self.latent,))} if self.latent else {}
+        return latent | {k: v for k, v in self.signals.items() if k == "label"}, {"sample": self.signals["sample"]}
+
+    @classmethod
+    def of(cls, inputs: Signals, outputs: Signals) -> Space:
+        """Sizes of a network that turns latents into samples, or judges samples."""
+        both = {**inputs, **outputs}
+        latent, label = both.get("latent"), both.get("label")
+        return cls(both["sample"].shape, latent.shape[0] if latent else 0, label.classes if label else 0)
 
     def __str__(self) -> str:
         if self.is_image:

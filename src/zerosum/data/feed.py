@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zerosum.core.errors import DataError
+from zerosum.core.signals import Batch
 from zerosum.data.dataset import Dataset
 
 HELD_BYTES = 2 << 30  # sets below this live in memory (or on the device) as one tensor; larger stay memory-mapped
@@ -83,12 +84,16 @@ class Feed:
         self._held = self._hold(dataset.values) if row * self.per_epoch < HELD_BYTES else None
         self._labels = None if dataset.labels is None else self._hold(dataset.labels)
 
-    def next(self) -> tuple[Tensor, Tensor | None]:
-        """Draw a batch: float32 [B, C, H, W] in [-1, 1], channels last (points: [B, D]), and int64 [B] or None."""
+    def next(self) -> Batch:
+        """Draw a batch.
+
+        `sample`: float32 [B, C, H, W] in [-1, 1], channels last, or points [B, D]; `label`: int64 [B], where there are
+        classes.
+        """
         index = self._next_index()
         raw = self._gather(index)
-        label = None if self._labels is None else self._labels.index_select(0, index)
-        return (self._as_images(raw) if self.is_image else raw), label
+        batch = {"sample": self._as_images(raw) if self.is_image else raw}
+        return batch if self._labels is None else {**batch, "label": self._labels.index_select(0, index)}
 
     def _hold(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array[self._train])).to(self.device)

@@ -18,14 +18,14 @@ class _Stage(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, method: str, *args: Any) -> Any:
-        return getattr(self.network, method)(*args)
+    def forward(self, method: str, *args: Any, **given: Any) -> Any:
+        return getattr(self.network, method)(*args, **given)
 
 
 class Ahead:
     """A network with weights of its own, which may carry a graph, and with copies of its buffers.
 
-    It is called as the network is, and has those of the network's methods that a round or a regularizer asks for. What
+    It is called as the network is, and has those of the network's methods that a critic or a regularizer asks for. What
     a call changes in a buffer (running statistics, singular vectors) it changes in the copy, for the next call to find.
 
     Args:
@@ -41,12 +41,12 @@ class Ahead:
             if hasattr(network, method):
                 setattr(self, method, partial(self._play, method))
 
-    def _play(self, method: str, *args: Any) -> Any:
-        return functional_call(self._stage, self._tensors, (method, *args))
+    def _play(self, method: str, *args: Any, **given: Any) -> Any:
+        return functional_call(self._stage, self._tensors, (method, *args), given)
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **given: Any) -> Any:
         """Logits, as the network gives them."""
-        return self._play("__call__", *args)
+        return self._play("__call__", *args, **given)
 
     def move(self, weights: dict[str, Tensor]) -> None:
         """Take other weights; the buffers go on as the calls left them."""

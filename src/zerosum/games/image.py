@@ -10,7 +10,8 @@ from zerosum.core.engine import Engine
 from zerosum.core.game import Feed
 from zerosum.core.registry import register
 from zerosum.core.values import Count
-from zerosum.games.adversarial import Adversarial
+from zerosum.critic import Critic, Regularization, adapt, charge, verdicts
+from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
 
 
 @register("game", "image")
@@ -23,18 +24,30 @@ class ImageGame(Adversarial):
 
     def step(self, feed: Feed, engine: Engine) -> None:
         """Several moves of the discriminator, then those of the generator."""
+        G, D = engine.networks("generator", "discriminator")
+        loss, alter, augment = bound_parts(self, engine)
         for move in range(self.discriminator_updates):
-            real, label = self.draw(feed)
-            reused = not self.fresh_fakes and move == self.discriminator_updates - 1
-            with torch.set_grad_enabled(reused):
-                z, fake = self.generate(engine, len(real), label)
-            r = self.open(engine, "discriminator", real=real, fake=fake.detach(), label=label, latent=z)
-            judged = self.train_discriminator(engine, r)
+            x, label = real_batch(feed, alter)
+            z = engine.draw(self.latent, len(x))
+            with torch.set_grad_enabled(not self.fresh_fakes and move == self.discriminator_updates - 1):
+                made = G(z, label)
+            due = Regularization(self.regularizers, "discriminator", engine)
+            critic = Critic(D, augment, self.pack, precise=bool(due.tracks))
+            real = critic(x, track="real" in due.tracks, label=label)
+            fake = critic(made.detach(), track="fake" in due.tracks, label=label)
+            cost = loss.discriminator(real.logits, fake.logits)
+            engine.watch(**verdicts(real, fake))
+            engine.update("discriminator", adversarial=cost, **due(real, fake, G, z))
+        judged = real.logits
 
         for move in range(self.generator_updates):
             if self.fresh_fakes or move:
-                z, fake = self.generate(engine, len(real), label)
-            r = self.open(engine, "generator", real=real, fake=fake, label=label, latent=z)
-            made = self.train_generator(engine, r)
-
-        self.close(engine, judged, made)
+                z = engine.draw(self.latent, len(x))
+                made = G(z, label)
+            due = Regularization(self.regularizers, "generator", engine)
+            critic = Critic(D, augment, self.pack)
+            real, fake = critic(x, grad=False, label=label), critic(made, label=label)
+            cost = self.adversarial * charge(loss, fake, real, self.selection, engine.clock)
+            engine.update("generator", adversarial=cost, **due(real, fake, G, z))
+        engine.show(real=x, fake=made)
+        adapt((loss, *alter, *augment), judged, fake.logits, batch=len(x), clock=engine.clock)

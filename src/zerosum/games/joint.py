@@ -12,8 +12,10 @@ from zerosum.core.engine import Engine
 from zerosum.core.game import Feed
 from zerosum.core.player import Player
 from zerosum.core.registry import register, slot
+from zerosum.core.signals import Signal, Signals, Wiring
 from zerosum.core.values import NonNegative
-from zerosum.games.adversarial import Adversarial
+from zerosum.critic import Critic, Regularization, adapt, charge, verdicts
+from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
 
 
 @register("game", "joint")
@@ -51,6 +53,16 @@ class JointGame(Adversarial):
         """The players by name."""
         return {**super().players(), "reconstructor": self.reconstructor}
 
+    def networks(self, signals: Signals) -> dict[str, Wiring]:
+        """The discriminator sees samples beside latents, the reconstructor turns samples into latents."""
+        wirings, latent = super().networks(signals), {"latent": Signal("latent", (self.latent.size,))}
+        judged = wirings["discriminator"]
+        return {
+            **wirings,
+            "discriminator": judged._replace(inputs={**judged.inputs, **latent}),
+            "reconstructor": Wiring({**signals}, latent, ("reconstructor",)),
+        }
+
     def wire(
         self, networks: dict[str, nn.Module], real: Tensor, latent: Tensor, label: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -61,33 +73,40 @@ class JointGame(Adversarial):
 
     def step(self, feed: Feed, engine: Engine) -> None:
         """Several moves of the discriminator, one of the reconstructor, one of the generator."""
+        G, D, F = engine.networks("generator", "discriminator", "reconstructor")
+        loss, alter, augment = bound_parts(self, engine)
         for _ in range(self.discriminator_updates):
-            real, label = self.draw(feed)
+            x, label = real_batch(feed, alter)
+            z = engine.draw(self.latent, len(x))
             with torch.no_grad():
-                z, fake = self.generate(engine, len(real), label)
-                pairs = {"real": self.infer(engine, real, label), "fake": z}
-            r = self.open(engine, "discriminator", real=real, fake=fake, label=label, latent=z, beside=pairs)
-            judged = self.train_discriminator(engine, r)
+                made, inferred = G(z, label), self.noisy(F(x, label))
+            due = Regularization(self.regularizers, "discriminator", engine)
+            critic = Critic(D, augment, self.pack, precise=bool(due.tracks))
+            real = critic(x, track="real" in due.tracks, label=label, latent=inferred)
+            fake = critic(made, track="fake" in due.tracks, label=label, latent=z)
+            cost = loss.discriminator(real.logits, fake.logits)
+            engine.watch(**verdicts(real, fake))
+            engine.update("discriminator", adversarial=cost, **due(real, fake, G, z))
+        judged = real.logits
+        z = engine.draw(self.latent, len(x))
+        made = G(z, label)
+        engine.update("reconstructor", reconstruction=self.reconstruction * lost(F(made.detach(), label), z))
 
-        z, fake = self.generate(engine, len(real), label)
-        engine.update("reconstructor", reconstruction=self.reconstruct(engine, fake.detach(), z, label))
+        due = Regularization(self.regularizers, "generator", engine)
+        critic = Critic(D, augment, self.pack)
+        real = critic(x, grad=False, label=label, latent=inferred)
+        fake = critic(made, label=label, latent=z)
+        cost = self.adversarial * charge(loss, fake, real, self.selection, engine.clock)
+        kept = self.reconstruction * lost(F(made, label), z)
+        engine.update("generator", adversarial=cost, reconstruction=kept, **due(real, fake, G, z))
+        engine.show(real=x, fake=made)
+        adapt((loss, *alter, *augment), judged, fake.logits, batch=len(x), clock=engine.clock)
 
-        r = self.open(engine, "generator", real=real, fake=fake, label=label, latent=z, beside={**pairs, "fake": z})
-        losses = {
-            "adversarial": self.generator_loss(engine, r),
-            "reconstruction": self.reconstruct(engine, fake, z, label),
-        }
-        engine.update("generator", **losses, **engine.extras("generator", r))
-        self.close(engine, judged, r)
-
-    # ------------------------------------------------------------------ parts of a step
-
-    def infer(self, engine: Engine, real: Tensor, label: Tensor | None) -> Tensor:
-        """Latents of real samples, [N, K], noise and all."""
-        latent = engine.network("reconstructor")(real, label)
+    def noisy(self, latent: Tensor) -> Tensor:
+        """Inferred latents [N, K] as the discriminator sees them."""
         return latent + self.noise * torch.randn_like(latent) if self.noise else latent
 
-    def reconstruct(self, engine: Engine, fake: Tensor, latent: Tensor, label: Tensor | None) -> Tensor:
-        """What latents lose on their way through generator and reconstructor, []."""
-        found = engine.network("reconstructor")(fake, label)
-        return self.reconstruction * (latent.float() - found.float()).square().sum(1).mean()
+
+def lost(inferred: Tensor, latent: Tensor) -> Tensor:
+    """What latents lose on their way through generator and reconstructor: squared distance, mean over samples, []."""
+    return (latent.float() - inferred.float()).square().sum(1).mean()

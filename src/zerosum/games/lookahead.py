@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,10 +11,10 @@ from torch import Tensor
 from zerosum.core.engine import Engine
 from zerosum.core.game import Feed
 from zerosum.core.registry import register
-from zerosum.core.round import Round
-from zerosum.core.space import Space
+from zerosum.core.signals import Signals
 from zerosum.core.values import Count, Natural
-from zerosum.games.adversarial import Adversarial
+from zerosum.critic import Critic, Regularization, adapt, charge, verdicts
+from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
 from zerosum.games.ahead import Ahead
 from zerosum.selection import All
 
@@ -38,9 +39,9 @@ class LookaheadGame(Adversarial):
     generator_updates: Count = 1  # generator updates in a turn, each looking ahead anew
     zero_sum: bool = False  # true: the generator pays minus all that the discriminator pays there, for real samples too
 
-    def faults(self, space: Space) -> list[str]:  # noqa: ARG002 - true of any space
+    def faults(self, signals: Signals, batch: int | None) -> list[str]:
         """What speaks against this game before it begins."""
-        optimizer, faults = self.discriminator.optimizer, []
+        optimizer, faults = self.discriminator.optimizer, super().faults(signals, batch)
         if self.depth and not hasattr(optimizer, "ahead"):
             faults.append(
                 f"game {self.name!r} differentiates the discriminator's steps, and optimizer {optimizer.name!r} has no "
@@ -60,49 +61,53 @@ class LookaheadGame(Adversarial):
 
     def step(self, feed: Feed, engine: Engine) -> None:
         """Several moves of the discriminator, then those of the generator against what that would become."""
+        G, D = engine.networks("generator", "discriminator")
+        loss, alter, augment = bound_parts(self, engine)
         for _ in range(self.discriminator_updates):
-            real, label = self.draw(feed)
+            x, label = real_batch(feed, alter)
+            z = engine.draw(self.latent, len(x))
             with torch.no_grad():
-                z, fake = self.generate(engine, len(real), label)
-            r = self.open(engine, "discriminator", real=real, fake=fake, label=label, latent=z)
-            judged = self.train_discriminator(engine, r)
-
+                made = G(z, label)
+            due = Regularization(self.regularizers, "discriminator", engine)
+            critic = Critic(D, augment, self.pack, precise=bool(due.tracks))
+            real = critic(x, track="real" in due.tracks, label=label)
+            fake = critic(made, track="fake" in due.tracks, label=label)
+            cost = loss.discriminator(real.logits, fake.logits)
+            engine.watch(**verdicts(real, fake))
+            engine.update("discriminator", adversarial=cost, **due(real, fake, G, z))
+        judged = real.logits
         for _ in range(self.generator_updates):
-            z, fake = self.generate(engine, len(real), label)
-            r = self.open(engine, "generator", real=real, fake=fake, label=label, latent=z)
-            if self.depth:
-                r.discriminator, r.ahead = self.unroll(engine, r), True
-            made = self.train_generator(engine, r)
+            z = engine.draw(self.latent, len(x))
+            made = G(z, label)
+            due = Regularization(self.regularizers, "generator", engine)
+            critic = unrolled(engine, loss, Critic(D, augment, self.pack), self.depth, x, made, label=label)
+            real, fake = critic(x, grad=self.depth > 0, label=label), critic(made, label=label)
+            if self.zero_sum:
+                cost = -self.adversarial * loss.discriminator(real.logits, fake.logits)
+            else:
+                cost = self.adversarial * charge(loss, fake, real, self.selection, engine.clock)
+            engine.update("generator", adversarial=cost, **due(real, fake, G, z))
+        engine.show(real=x, fake=made)
+        adapt((loss, *alter, *augment), judged, fake.logits, batch=len(x), clock=engine.clock)
 
-        self.close(engine, judged, made)
 
-    def generator_loss(self, engine: Engine, r: Round) -> Tensor:
-        """What the generator pays at the discriminator of the round."""
-        if not self.zero_sum:
-            return super().generator_loss(engine, r)
-        r.look("real", "fake")
-        return -self.adversarial * self.objective.discriminator(
-            r.real_logits, r.fake_logits, **engine.recall(self.objective)
-        )
-
-    def unroll(self, engine: Engine, r: Round) -> Ahead:
-        """The discriminator after `depth` differentiable steps on a round of the generator."""
-        seat = engine.seats["discriminator"]
-        rule, rate = seat.player.optimizer, seat.optimizer.param_groups[0]["lr"]
-        live = {name: weight for name, weight in seat.module.named_parameters() if weight.requires_grad}
-        moments = {name: dict(seat.optimizer.state.get(weight, {})) for name, weight in live.items()}
-        weights: dict[str, Tensor] = {**live}
-        there = Ahead(seat.module, weights)
-        for _ in range(self.depth):
-            for name, gradient in self._gradients(engine, r, there, weights).items():
-                weights[name], moments[name] = rule.ahead(weights[name], gradient, moments[name], rate)
-            there.move(weights)
-        return there
-
-    def _gradients(self, engine: Engine, r: Round, there: Ahead, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Gradients of the discriminator's objective, with their graph, for the weights that it depends on."""
-        seen = replace(r, player="discriminator", discriminator=there, features={}).look("real", "fake")
-        loss = self.objective.discriminator(seen.real_logits, seen.fake_logits, **engine.recall(self.objective))
+def unrolled(engine: Engine, loss: Any, critic: Critic, depth: int, x: Tensor, made: Tensor, **given: Any) -> Critic:
+    """The critic after some differentiable steps of the discriminator's optimizer on its objective at these samples."""
+    if not depth:
+        return critic
+    learner, D = engine.learners["discriminator"], engine.network("discriminator")
+    rule, rate = learner.player.optimizer, learner.optimizer.param_groups[0]["lr"]
+    live = {name: weight for name, weight in D.named_parameters() if weight.requires_grad}
+    moments = {name: dict(learner.optimizer.state.get(weight, {})) for name, weight in live.items()}
+    weights: dict[str, Tensor] = {**live}
+    ahead = Ahead(D, weights)
+    there = Critic(ahead, critic.augmentations, critic.pack)
+    for _ in range(depth):
+        cost = loss.discriminator(there(x, **given).logits, there(made, **given).logits)
         with torch.autocast(engine.device.type, enabled=False):
-            gradients = torch.autograd.grad(loss.float(), tuple(weights.values()), create_graph=True, allow_unused=True)
-        return {name: one for name, one in zip(weights, gradients, strict=True) if one is not None}
+            gradients = torch.autograd.grad(cost.float(), tuple(weights.values()), create_graph=True, allow_unused=True)
+        for name, gradient in zip(tuple(weights), gradients, strict=True):
+            if gradient is not None:
+                weights[name], moments[name] = rule.ahead(weights[name], gradient, moments[name], rate)
+        ahead.move(weights)
+    return there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,9 +13,9 @@ from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError
 from zerosum.core.game import Feed
 from zerosum.core.registry import register
-from zerosum.core.round import Round
-from zerosum.core.space import Space
-from zerosum.games.adversarial import Adversarial
+from zerosum.core.signals import Signals, Wiring
+from zerosum.critic import Critic, Regularization, adapt, charge, verdicts
+from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
 
 UNLABELLED = (
     "game 'pairs' needs 'labels': it pairs images of one class, and these data have no classes; sort the images into "
@@ -46,63 +47,79 @@ class PairsGame(Adversarial):
         "discriminator": frozenset({"discriminator", "pairs"}),
     }
 
-    def faults(self, space: Space) -> list[str]:
+    def networks(self, signals: Signals) -> dict[str, Wiring]:
+        """Both networks see images of the data beside their own."""
+        source = {"source": signals["sample"]}
+        wirings = super().networks(signals)
+        return {name: one._replace(inputs={**one.inputs, **source}) for name, one in wirings.items()}
+
+    def faults(self, signals: Signals, batch: int | None) -> list[str]:
         """Without classes there are no pairs."""
-        return [] if space.classes else [UNLABELLED]
+        return super().faults(signals, batch) + ([] if "label" in signals else [UNLABELLED])
 
     def wire(
         self, networks: dict[str, nn.Module], real: Tensor, latent: Tensor, label: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Fakes, and logits of real pairs."""
-        logits = {"discriminator": networks["discriminator"](real, label, real)}
-        return networks["generator"](latent, label, real), logits
+        made = networks["generator"](latent, label, real)
+        return made, {"discriminator": networks["discriminator"](real, label, real)}
 
     def step(self, feed: Feed, engine: Engine) -> None:
         """Several moves of the discriminator, then one of the generator from the last sources."""
+        G, D = engine.networks("generator", "discriminator")
+        loss, alter, augment = bound_parts(self, engine)
         for _ in range(self.discriminator_updates):
-            source, partner, label = self.pair(feed, engine)
-            judged = self.train_discriminator(engine, self.exchange(engine, "discriminator", source, partner, label))
-        made = self.train_generator(engine, self.exchange(engine, "generator", source, partner, label))
-        self.close(engine, judged, made)
+            source, partner, label = self.pair(feed, engine, alter)
+            from_source, z = FromSource(G, source, label), engine.draw(self.latent, len(source))
+            with torch.no_grad():
+                made = from_source(z, label)
+            due = Regularization(self.regularizers, "discriminator", engine)
+            critic = Critic(D, augment, self.pack, precise=bool(due.tracks))
+            real = critic(partner, track="real" in due.tracks, label=label, source=source)
+            fake = critic(made, track="fake" in due.tracks, label=label, source=source)
+            cost = loss.discriminator(real.logits, fake.logits)
+            engine.watch(**verdicts(real, fake))
+            engine.update("discriminator", adversarial=cost, **due(real, fake, from_source, z))
+        judged = real.logits
 
-    def pair(self, feed: Feed, engine: Engine) -> tuple[Tensor, Tensor, Tensor]:
-        """Next real batch as sources and partners [N, C, H, W]: different images of one class, the label [N]."""
-        source, label = self.draw(feed)
+        made = from_source(z := engine.draw(self.latent, len(source)), label)
+        due = Regularization(self.regularizers, "generator", engine)
+        critic = Critic(D, augment, self.pack)
+        real = critic(partner, grad=False, label=label, source=source)
+        fake = critic(made, label=label, source=source)
+        cost = self.adversarial * charge(loss, fake, real, self.selection, engine.clock)
+        engine.update("generator", adversarial=cost, **due(real, fake, from_source, z))
+        engine.show(real=partner, fake=made)
+        adapt((loss, *alter, *augment), judged, fake.logits, batch=len(partner), clock=engine.clock)
+
+    def pair(self, feed: Feed, engine: Engine, alter: Sequence[Any]) -> tuple[Tensor, Tensor, Tensor]:
+        """Next real batch, altered, as sources and partners [N, C, H, W]: two images of one class, the label [N]."""
+        source, label = real_batch(feed, alter)
         if label is None:
             raise RecipeError(UNLABELLED)
         bank: Any = engine.network("generator").bank
         earlier = bank.draw(label, torch.randint(1 << 31, label.shape, device=label.device), source)
         bank.keep(source, label)
-        partner = source[another(label)]
-        partner = torch.where(differ(source, partner)[:, None, None, None], partner, earlier)
-        found = differ(source, partner)
-        engine.ledger.watch(paired=found.float().mean())
-        chosen = again(found)
+        partner = source[another_of_class(label)]
+        partner = torch.where(distinct(source, partner)[:, None, None, None], partner, earlier)
+        paired = distinct(source, partner)
+        engine.watch(paired=paired.float().mean())
+        chosen = repeated(paired)
         return source[chosen], partner[chosen], label[chosen]
-
-    def exchange(self, engine: Engine, player: str, source: Tensor, partner: Tensor, label: Tensor) -> Round:
-        """Round of a move: partners against fakes of fresh latents, each beside its source."""
-        generator, z = FromSource(engine.network("generator"), source, label), self.latent(len(source), engine.device)
-        with torch.set_grad_enabled(player == "generator"):
-            fake = generator(z, label)
-        beside = {"real": source, "fake": source}
-        r = self.open(engine, player, real=partner, fake=fake, label=label, latent=z, beside=beside)
-        r.generator = generator
-        return r
 
 
 class FromSource(nn.Module):
-    """The generator with the sources of a round, so that regularizers call it as any other."""
+    """The generator with the sources of an update, so that regularizers call it as any other."""
 
     def __init__(self, generator: nn.Module, source: Tensor, label: Tensor) -> None:
         super().__init__()
         self.generator, self.source, self.label = generator, source, label
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Latents `[N, K]` of this round to samples.
+        """Latents `[N, K]` of this update to samples.
 
         Raises:
-            ValueError: other labels than this round's: those samples had other sources.
+            ValueError: other labels than this update's: those samples had other sources.
         """
         if label is not self.label:
             raise ValueError(
@@ -111,7 +128,7 @@ class FromSource(nn.Module):
         return self.generator(x, label, self.source)
 
 
-def another(label: Tensor) -> Tensor:
+def another_of_class(label: Tensor) -> Tensor:
     """Index [N] of another sample of the same class for each, itself where it is alone: a ring in random order."""
     shuffled = torch.randperm(len(label), device=label.device)
     order = shuffled[label[shuffled].argsort(stable=True)]
@@ -121,12 +138,12 @@ def another(label: Tensor) -> Tensor:
     return torch.empty_like(order).scatter_(0, order, order[torch.where(after < end, after, first)])
 
 
-def differ(a: Tensor, b: Tensor) -> Tensor:
+def distinct(a: Tensor, b: Tensor) -> Tensor:
     """True [N] where two samples are not one and the same."""
     return (a != b).flatten(1).any(1)
 
 
-def again(good: Tensor) -> Tensor:
+def repeated(good: Tensor) -> Tensor:
     """Indices [N] of the good ones, over and over; of all where none is good."""
     first = (~good).int().argsort(stable=True)
     count = good.sum()

@@ -12,9 +12,9 @@ from zerosum.core.engine import Engine
 from zerosum.core.game import Feed, role
 from zerosum.core.player import Player
 from zerosum.core.registry import register
-from zerosum.core.round import Round
 from zerosum.core.values import Count, NonNegative
-from zerosum.games.adversarial import Adversarial
+from zerosum.critic import Critic, Regularization, adapt, charge, verdicts
+from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
 
 
 @register("game", "panel")
@@ -47,26 +47,35 @@ class PanelGame(Adversarial):
 
     def step(self, feed: Feed, engine: Engine) -> None:
         """Each discriminator moves, as often as it is told; then the generator."""
-        panel = [name for name in engine.seats if role(name) == "discriminator"]
-        judged: dict[str, Round] = {}
+        G = engine.network("generator")
+        loss, alter, augment = bound_parts(self, engine)
+        panel = [name for name in self.players() if role(name) == "discriminator"]
+        judged: dict[str, Tensor] = {}
         for _ in range(self.discriminator_updates):
             for name in panel:
                 if name == panel[0] or not self.shared:
-                    real, label = self.draw(feed)
+                    x, label = real_batch(feed, alter)
+                    z = engine.draw(self.latent, len(x))
                     with torch.no_grad():
-                        z, fake = self.generate(engine, len(real), label)
-                r = self.open(engine, name, against=name, real=real, fake=fake, label=label, latent=z)
-                judged[name] = self.train_discriminator(engine, r, name)
-
-        z, fake = self.generate(engine, len(real), label)
-        made = [
-            self.open(engine, "generator", against=name, real=real, fake=fake, label=label, latent=z) for name in panel
-        ]
-        loss = self.aggregate(torch.stack([self.generator_loss(engine, r) for r in made]))
-        engine.update("generator", adversarial=loss, **self.charges(engine, made))
-        self.close(engine, together(list(judged.values())), together(made))
-
-    # ------------------------------------------------------------------ parts of a step
+                        made = G(z, label)
+                due = Regularization(self.regularizers, name, engine)
+                critic = Critic(engine.network(name), augment, self.pack, precise=bool(due.tracks))
+                real = critic(x, track="real" in due.tracks, label=label)
+                fake = critic(made, track="fake" in due.tracks, label=label)
+                cost = loss.discriminator(real.logits, fake.logits)
+                engine.watch(**verdicts(real, fake, name.removeprefix("discriminator")))
+                engine.update(name, adversarial=cost, **due(real, fake, G, z))
+                judged[name] = real.logits
+        z = engine.draw(self.latent, len(x))
+        made = G(z, label)
+        due = Regularization(self.regularizers, "generator", engine)
+        critics = [Critic(engine.network(name), augment, self.pack) for name in panel]
+        met = [(critic(x, grad=False, label=label), critic(made, label=label)) for critic in critics]
+        costs = [self.adversarial * charge(loss, fake, real, self.selection, engine.clock) for real, fake in met]
+        engine.update("generator", adversarial=self.aggregate(torch.stack(costs)), **due.mean(met, G, z))
+        engine.show(real=x, fake=made)
+        both = torch.cat(list(judged.values())), torch.cat([fake.logits for _, fake in met])
+        adapt((loss, *alter, *augment), *both, batch=len(x), clock=engine.clock)
 
     def aggregate(self, losses: Tensor) -> Tensor:
         """What the generator pays, [], from its losses against each discriminator, [discriminators]."""
@@ -76,21 +85,3 @@ class PanelGame(Adversarial):
             case "max":
                 return losses.amax()
         return (torch.softmax(self.sharpness * losses, 0) * losses).sum()
-
-    def charges(self, engine: Engine, made: list[Round]) -> dict[str, Tensor]:
-        """Losses of the generator's due regularizers, by name; one that remembers must not be asked more than once."""
-        found = {}
-        for part in engine.due("generator"):
-            memory = engine.memory.get(f"generator.{part.name}")
-            asked = made if memory is None else made[:1]
-            found[part.name] = torch.stack([part(r, {} if memory is None else memory) for r in asked]).mean()
-        return found
-
-
-def together(rounds: list[Round]) -> Round:
-    """The first round with the logits of all rounds, one after the other."""
-    first = rounds[0]
-    for name in ("real_logits", "fake_logits"):
-        logits = [getattr(r, name) for r in rounds]
-        setattr(first, name, None if logits[0] is None else torch.cat(logits).detach())
-    return first

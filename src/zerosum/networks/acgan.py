@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from zerosum.core.registry import Part, register
+from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.core.values import Count
 from zerosum.networks.conditioning import GeneratorLabels, JoinLabel, conditioned_on
@@ -34,8 +35,9 @@ class ACGANGenerator(Part):
     channels: Count = 128  # channels of the first map
     labels: GeneratorLabels = "none"  # how the class enters: one-hot or embedding beside the latent, or in each norm
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, latent]` and gives `[N, C, H, W]`."""
+        space = Space.of(inputs, outputs)
         halvings, base = plan(self.name, space)
         classes, latent = conditioned_on(self.name, self.labels, space), latent_size(self.name, space)
         conditional = conditional_classes(self.name, self.labels, "batch", classes)

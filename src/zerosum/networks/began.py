@@ -8,6 +8,7 @@ from typing import Annotated
 from torch import Tensor, nn
 
 from zerosum.core.registry import Part, register
+from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.core.values import Count, Range
 from zerosum.networks.layers import FlatMaps, network_traits
@@ -86,8 +87,9 @@ class BEGANGenerator(Part):
 
     channels: Count = 64  # n, channels of every layer; 64 or 128 in the paper
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, latent]` and gives `[N, C, H, W]`."""
+        space = Space.of(inputs, outputs)
         halvings, base = _plan(self.name, space)
         return StackedGenerator(_decoder(latent_size(self.name, space), self.channels, halvings, base, space.shape[0]))
 
@@ -111,8 +113,9 @@ class BEGANDiscriminator(Part):
     hidden: Count = 64  # numbers in the code between encoder and decoder
     power: Annotated[int, Range(1, 2)] = 1  # eta: 1 for absolute differences of values, 2 for squares
 
-    def build(self, space: Space) -> AutoEncoder:
+    def build(self, inputs: Signals, outputs: Signals) -> AutoEncoder:
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N]`."""
+        space = Space.of(inputs, outputs)
         halvings, base = _plan(self.name, space)
         shape = self.hidden, self.channels, halvings, base, space.shape[0]
         return AutoEncoder(_encoder(*shape), _decoder(*shape), self.power)

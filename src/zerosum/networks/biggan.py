@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
+from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.core.values import Count, Natural
 from zerosum.networks.attention import attentions
@@ -106,8 +107,9 @@ class BigGANGenerator(Part):
     attention: Natural = 0  # pixels: the largest map of at most this side carries self-attention; 0: none does
     labels: Literal["none", "norm"] = "none"  # norm: the class modulates the batch norms beside the latent
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, latent]` and gives `[N, C, H, W]`."""
+        space = Space.of(inputs, outputs)
         halvings, base = plan(self.name, space)
         chunks = self._chunks(halvings, space)
         classes = conditioned_on(self.name, self.labels, space)
@@ -166,8 +168,9 @@ class BigGANDiscriminator(Part):
     attention: Natural = 0  # pixels: the largest map of at most this side carries self-attention; 0: none does
     labels: Literal["none", "projection", "classifier"] = "none"  # how the class enters, or is told
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N]`."""
+        space = Space.of(inputs, outputs)
         halvings, _ = plan(self.name, space)
         halves = halving_blocks(halvings, space)
         small = is_small(space)

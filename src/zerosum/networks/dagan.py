@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
+from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.core.values import Count
 from zerosum.networks.dcgan import Norm, halve, widths
@@ -179,8 +180,9 @@ class DAGANGenerator(Part):
     norm: Norm = "batch"  # of hidden stages, before their activation
     bank: Count = 256  # real images kept in the network, as many of each class (at least one)
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, latent]`, labels and `[N, C, H, W]`, and gives `[N, C, H, W]`."""
+        space = Space.of(inputs, outputs)
         halvings, base = plan(self.name, space)
         latent, bias = latent_size(self.name, space), self.norm == "none"
         if not space.classes:
@@ -234,8 +236,9 @@ class DAGANDiscriminator(Part):
     norm: Norm = "layer"  # of all stages but the first, before the LeakyReLU of slope 0.2
     spectral: bool = False  # true: divide every weight by its largest singular value
 
-    def build(self, space: Space) -> Discriminator:
+    def build(self, inputs: Signals, outputs: Signals) -> Discriminator:
         """Make the network; its forward takes `[N, C, H, W]`, labels and `[N, C, H, W]`, and gives `[N]`."""
+        space = Space.of(inputs, outputs)
         halvings, (height, width) = plan(self.name, space)
         stages = widths(self.channels, halvings)
         body = [*halve(2 * space.shape[0], stages, self.norm, spectral=self.spectral), FlatMaps()]

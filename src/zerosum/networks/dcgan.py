@@ -8,6 +8,7 @@ from typing import Literal
 from torch import nn
 
 from zerosum.core.registry import Part, register
+from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.core.values import Count, Natural
 from zerosum.networks.conditioning import DiscriminatorLabels, GeneratorLabels, JoinLabel, conditioned_on
@@ -57,8 +58,9 @@ class DCGANGenerator(Part):
     norm: Norm = "batch"  # of hidden stages, before the ReLU
     labels: GeneratorLabels = "none"  # how the class enters; norm needs norm=batch
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, latent]` and gives `[N, C, H, W]`."""
+        space = Space.of(inputs, outputs)
         halvings, base = plan(self.name, space)
         classes, latent = conditioned_on(self.name, self.labels, space), latent_size(self.name, space)
         conditional = conditional_classes(self.name, self.labels, self.norm, classes)
@@ -100,8 +102,9 @@ class DCGANDiscriminator(Part):
     minibatch: Minibatch = "none"  # what the last layer sees of the other samples
     kernels: Count = 100  # features that minibatch=discrimination adds
 
-    def build(self, space: Space) -> Discriminator:
+    def build(self, inputs: Signals, outputs: Signals) -> Discriminator:
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N]`."""
+        space = Space.of(inputs, outputs)
         halvings, base = plan(self.name, space)
         classes, spectral = conditioned_on(self.name, self.labels, space), self.spectral
         join = JoinLabel(self.labels, classes, (1, *space.shape[1:]))

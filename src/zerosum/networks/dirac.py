@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
+from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.networks.judge import Discriminator
 from zerosum.networks.layers import network_traits
@@ -61,8 +62,9 @@ class DiracGenerator(Part):
 
     theta: float = 1.0  # where it begins
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, latent]` and gives `[N, 1]`."""
+        space = Space.of(inputs, outputs)
         _on_a_line(self.name, space)
         return _Generator(self.theta)
 
@@ -81,8 +83,9 @@ class DiracDiscriminator(Part):
 
     psi: float = 1.0  # where it begins
 
-    def build(self, space: Space) -> Discriminator:
+    def build(self, inputs: Signals, outputs: Signals) -> Discriminator:
         """Make the network; its forward takes `[N, 1]` and gives `[N]`."""
+        space = Space.of(inputs, outputs)
         _on_a_line(self.name, space)
         return _Discriminator(self.psi)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.core.registry import Part, register
+from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.core.values import Count
 from zerosum.networks.conditioning import JoinLabel, conditioned_on
@@ -79,8 +80,9 @@ class MLPEncoder(Part):
     activation: Activation = "leaky-relu"  # of hidden layers; leaky-relu has slope 0.2
     norm: VectorNorm = "none"  # of hidden layers, before the activation
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, *shape]` and gives `[N, latent]`."""
+        space = Space.of(inputs, outputs)
         sizes = [space.values, *self.widths]
         last = nn.Linear(sizes[-1], latent_size(self.name, space))
         return Encoder([nn.Flatten(), *hidden(sizes, self.activation, self.norm), last])
@@ -101,8 +103,9 @@ class DCGANEncoder(Part):
     channels: Count = 64  # channels of the first stage, the one at half the image's size
     norm: Norm = "batch"  # of all stages but the first, before the LeakyReLU of slope 0.2
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N, latent]`."""
+        space = Space.of(inputs, outputs)
         halvings, (height, width) = plan(self.name, space)
         stages = widths(self.channels, halvings)
         last = nn.Linear(stages[-1] * height * width, latent_size(self.name, space))
@@ -128,8 +131,9 @@ class JointMLPDiscriminator(Part):
     labels: Labels = "none"  # concat: the one-hot class joins the sample
     spectral: bool = False  # true: divide every weight by its largest singular value
 
-    def build(self, space: Space) -> Discriminator:
+    def build(self, inputs: Signals, outputs: Signals) -> Discriminator:
         """Make the network; its forward takes `[N, *shape]`, labels and `[N, latent]`, and gives `[N]`."""
+        space = Space.of(inputs, outputs)
         join = join_flat(self.labels, conditioned_on(self.name, self.labels, space), space)
         sizes = [space.values + join.width + latent_size(self.name, space), *self.widths]
         body = hidden(sizes, self.activation, dropout=self.dropout, spectral=self.spectral)
@@ -158,8 +162,9 @@ class JointDCGANDiscriminator(Part):
     labels: Labels = "none"  # concat: the class joins the image as one constant map each
     spectral: bool = False  # true: divide every weight by its largest singular value
 
-    def build(self, space: Space) -> Discriminator:
+    def build(self, inputs: Signals, outputs: Signals) -> Discriminator:
         """Make the network; its forward takes `[N, C, H, W]`, labels and `[N, latent]`, and gives `[N]`."""
+        space = Space.of(inputs, outputs)
         halvings, (height, width) = plan(self.name, space)
         join = JoinLabel(self.labels, conditioned_on(self.name, self.labels, space), (1, *space.shape[1:]))
         stages = widths(self.channels, halvings)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from torch import nn
 
 from zerosum.core.registry import Part, register
+from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.core.values import Count, Natural, Range
 from zerosum.networks.conditioning import DiscriminatorLabels, GeneratorLabels, JoinLabel, conditioned_on
@@ -75,8 +76,9 @@ class MLPGenerator(Part):
     norm: VectorNorm = "none"  # of hidden layers, before the activation
     labels: GeneratorLabels = "none"  # how the class enters; norm needs norm=batch
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, latent]` and gives `[N, *shape]`."""
+        space = Space.of(inputs, outputs)
         classes, latent = conditioned_on(self.name, self.labels, space), latent_size(self.name, space)
         join = JoinLabel(self.labels, classes, (latent,))
         sizes = [latent + join.width, *self.widths]
@@ -113,8 +115,9 @@ class MLPDiscriminator(Part):
     minibatch: Minibatch = "none"  # what the last layer sees of the other samples
     kernels: Count = 100  # features that minibatch=discrimination adds
 
-    def build(self, space: Space) -> Discriminator:
+    def build(self, inputs: Signals, outputs: Signals) -> Discriminator:
         """Make the network; its forward takes `[N, *shape]` and gives `[N]`."""
+        space = Space.of(inputs, outputs)
         classes, spectral = conditioned_on(self.name, self.labels, space), self.spectral
         join = join_flat(self.labels, classes, space)
         sizes = [space.values + join.width, *self.widths]

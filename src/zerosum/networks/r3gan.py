@@ -19,6 +19,7 @@ from torch.nn.functional import leaky_relu
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
+from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.core.values import Count, Repeats
 from zerosum.networks.conditioning import conditioned_on, given, rows
@@ -245,8 +246,9 @@ class R3GANGenerator(Part):
     output: Output = "linear"  # tanh: for large areas of pure black or white; tanh-inward: comes back from them
     labels: Literal["none", "embed"] = "none"  # embed: a learned embedding of the class beside the latent
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, latent]` and gives `[N, C, H, W]`."""
+        space = Space.of(inputs, outputs)
         stages, classes = _stages(self, space), conditioned_on(self.name, self.labels, space)
         latent, colours = latent_size(self.name, space), space.shape[0]
         return _Generator(stages, latent, classes, self.embedding, colours, self.output)
@@ -273,8 +275,9 @@ class R3GANDiscriminator(Part):
     embedding: Count = 768  # numbers in the features that a class is compared with, with labels=projection
     labels: Literal["none", "projection", "classifier"] = "none"  # how the class enters, or is told
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N]`."""
+        space = Space.of(inputs, outputs)
         stages, classes = _stages(self, space), conditioned_on(self.name, self.labels, space)
         return _Discriminator(stages, space.shape[0], self.embedding, self.labels, classes)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from zerosum.core.registry import Part, register
+from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.core.values import Count, Natural
 from zerosum.networks.attention import attentions
@@ -213,8 +214,9 @@ class ResNetGenerator(Part):
     attention: Natural = 0  # pixels: the largest map of at most this side carries self-attention; 0: none does
     labels: GeneratorLabels = "none"  # how the class enters; norm needs norm=batch
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, latent]` and gives `[N, C, H, W]`."""
+        space = Space.of(inputs, outputs)
         halvings, base = plan(self.name, space)
         classes, latent = conditioned_on(self.name, self.labels, space), latent_size(self.name, space)
         widths, spectral = self._widths(halvings, space), self.spectral
@@ -269,8 +271,9 @@ class ResNetDiscriminator(Part):
     attention: Natural = 0  # pixels: the largest map of at most this side carries self-attention; 0: none does
     labels: Literal["none", "projection", "classifier"] = "none"  # how the class enters, or is told
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N]`."""
+        space = Space.of(inputs, outputs)
         halvings, _ = plan(self.name, space)
         halves = halving_blocks(halvings, space)
         widths, spectral = self._widths(len(halves), space), self.spectral

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.core.registry import Part, register
+from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.core.values import Count, Fraction, Repeats
 from zerosum.networks.conditioning import conditioned_on, given, rows
@@ -159,8 +160,9 @@ class StyleGAN2Generator(Part):
     output: Output = "linear"  # tanh: for large areas of pure black or white; tanh-inward: comes back from them
     labels: Literal["none", "embed"] = "none"  # embed: a learned embedding of the class beside the latent
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, latent]` and gives `[N, C, H, W]`."""
+        space = Space.of(inputs, outputs)
         halvings, base = plan(self.name, space)
         classes = conditioned_on(self.name, self.labels, space)
         widths = pyramid(self.channels, self.halve_above, base, halvings)

@@ -10,6 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from zerosum.core.registry import Part, register
+from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.core.values import Count
 from zerosum.networks.conditioning import conditioned_on
@@ -100,8 +101,9 @@ class StyleGAN2Discriminator(Part):
     group: Count = 4  # samples in a group of the minibatch standard deviation
     labels: Literal["none", "projection", "classifier"] = "none"  # how the class enters, or is told
 
-    def build(self, space: Space) -> nn.Module:
+    def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N]`."""
+        space = Space.of(inputs, outputs)
         halvings, base = plan(self.name, space)
         classes = conditioned_on(self.name, self.labels, space)
         widths = pyramid(self.channels, self.halve_above, base, halvings)[::-1]

@@ -9,8 +9,8 @@ Below s_r is a real logit, s_f a fake one, sp the softplus. Each objective has
     reward(logit) -> logit's shape      pay of each sample for a policy; rises with the logit
 
 and traits: "zero-level" where the sign of a logit says real or fake, "reconstruction" where logits are minus the
-errors of an auto-encoder. An objective that remembers (BEGAN's k) takes its `memory` in both losses and moves it in
-`adapt(round, memory)` at the end of a turn.
+errors of an auto-encoder. An objective that remembers (BEGAN's k) takes its `memory` in the losses that look at it
+and moves it in `adapt(outcome, memory)` at the end of a turn.
 """
 
 from zerosum.objectives.began import BEGAN

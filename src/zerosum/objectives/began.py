@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from zerosum.core.memory import Memory
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Fraction, Positive
 from zerosum.objectives.logits import NEEDS_AUTOENCODER, RECONSTRUCTION
@@ -35,18 +36,18 @@ class BEGAN(Part):
         """Feedback `k` [] in [0, 1], and the last measure of `convergence` []."""
         return {"k": torch.zeros(()), "convergence": torch.zeros(())}
 
-    def discriminator(self, real: Tensor, fake: Tensor, memory: dict[str, Tensor]) -> Tensor:
+    def discriminator(self, real: Tensor, fake: Tensor, memory: Memory) -> Tensor:
         """Error of real images minus k times the error of fakes."""
         return memory["k"] * fake.float().mean() - real.float().mean()
 
-    def generator(self, fake: Tensor, real: Tensor | None = None, memory: dict[str, Tensor] | None = None) -> Tensor:
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """Error of fakes."""
         return -fake.float().mean()
 
     @torch.no_grad()
-    def adapt(self, round: Any, memory: dict[str, Tensor]) -> None:  # noqa: A002 - the round of the game
-        """Move k towards the balance and measure convergence, by the logits of a round."""
-        real, fake = -round.real_logits.float().mean(), -round.fake_logits.float().mean()
+    def adapt(self, outcome: Any, memory: Memory) -> None:
+        """Move k towards the balance and measure convergence, by the logits of a turn."""
+        real, fake = -memory.mean(outcome.real.float().mean()), -memory.mean(outcome.fake.float().mean())
         balance = self.gamma * real - fake
         memory["k"].add_(self.gain * balance).clamp_(0, 1)
         memory["convergence"].copy_(real + balance.abs())

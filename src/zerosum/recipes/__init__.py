@@ -16,7 +16,7 @@ from zerosum import (
     selection,
 )
 from zerosum.metrics import suite
-from zerosum.recipes import autoencoders, convolutional, multilayer, points, r3gan, residual, styles
+from zerosum.recipes import autoencoders, convolutional, multilayer, points, r3gan, residual, styles, variational
 from zerosum.recipes.judging import Judging
 from zerosum.recipes.recipe import Recipe, read_recipe, recipe
 

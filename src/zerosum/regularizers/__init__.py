@@ -1,9 +1,10 @@
 """Anything besides the objective that shapes one player: penalties added to its loss, rules applied to its weights.
 
-A regularizer is called as `regularizer(round, memory)` and gives a loss `[]`, already multiplied by `every`.
+A regularizer is called as `regularizer(exchange)` and gives a loss `[]`; one with `memory()` as
+`regularizer(exchange, memory)`. An exchange (`zerosum.critic.Exchange`) is an update under way.
     player    which player pays it
-    tracks    tensors of the round that must require gradients before the discriminator looks at them
-    every     it is due at each so-manieth update of that player
+    tracks    samples, of "real" and "fake", that gradients of logits are taken at
+    every     updates of that player from one call to the next; whoever calls multiplies the loss by it
 """
 
 from zerosum.regularizers.consistency import BCR, CR, ZCR
@@ -12,7 +13,6 @@ from zerosum.regularizers.jacobian import JacobianClamping
 from zerosum.regularizers.labels import AuxiliaryClassifier, MutualInformation
 from zerosum.regularizers.orthogonal import Orthogonal
 from zerosum.regularizers.path_length import PathLength
-from zerosum.regularizers.protocol import Round
 from zerosum.regularizers.rules import MaxNorm, WeightClip
 from zerosum.regularizers.smoothness import ALR, VAT
 from zerosum.regularizers.statistics import Content, FeatureMatching, LeCam, PullingAway
@@ -38,7 +38,6 @@ __all__ = [
     "Orthogonal",
     "PathLength",
     "PullingAway",
-    "Round",
     "SuccessiveConsistency",
     "WeightClip",
 ]

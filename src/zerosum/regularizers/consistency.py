@@ -1,5 +1,4 @@
 """Consistency: logits that stay where a sample or its latent is changed in a way that does not matter."""
-# ruff: noqa: A002, ARG002 - the round of the game; every regularizer takes a memory, none of these remembers anything
 
 from __future__ import annotations
 
@@ -11,8 +10,9 @@ from torch import Tensor
 
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, NonNegative, Positive, Range
+from zerosum.critic import Exchange
 from zerosum.regularizers.passes import STYLES, per_sample, seen, still
-from zerosum.regularizers.protocol import AUTOENCODER, Round
+from zerosum.regularizers.protocol import AUTOENCODER
 
 Shift = Annotated[float, Range(0, 0.5)]
 
@@ -42,9 +42,9 @@ class CR(Part):
     jitter: NonNegative = 0.05  # standard deviation of the noise on points
     every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:
-        """Penalty of a round, `[]`."""
-        return self.weight * self.every * _inconsistency(self, round, "real")
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Penalty of an update, `[]`."""
+        return self.weight * _inconsistency(self, exchange, "real")
 
 
 @register("regularizer", "bcr")
@@ -66,10 +66,10 @@ class BCR(Part):
     jitter: NonNegative = 0.05  # standard deviation of the noise on points
     every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:
-        """Penalty of a round, `[]`."""
-        real, fake = (_inconsistency(self, round, name) for name in ("real", "fake"))
-        return self.every * (self.real * real + self.fake * fake)
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Penalty of an update, `[]`."""
+        real, fake = (_inconsistency(self, exchange, name) for name in ("real", "fake"))
+        return self.real * real + self.fake * fake
 
 
 @register("regularizer", "zcr")
@@ -91,28 +91,28 @@ class ZCR(Part):
     sigma: Positive = 0.05  # standard deviation of the noise on latents
     every: Count = 1  # updates of each player from one penalty to the next; each then counts that many times
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:
-        """Penalty of a round for the player that moves, `[]`."""
-        assert round.latent is not None
-        learns = round.player == "generator"
-        z = round.latent + self.sigma * torch.randn_like(round.latent)
-        with torch.set_grad_enabled(learns), still(round.generator):
-            moved = round.generator(z, round.label)
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Penalty of an update for the player that moves, `[]`."""
+        assert exchange.latent is not None
+        learns = exchange.player == "generator"
+        z = exchange.latent + self.sigma * torch.randn_like(exchange.latent)
+        with torch.set_grad_enabled(learns), still(exchange.generator):
+            moved = exchange.generator(z, exchange.label)
         if learns:
-            return -self.generator * self.every * (round.fake.float() - moved.float()).square().mean()
-        return self.discriminator * self.every * _difference(round, "fake", moved)
+            return -self.generator * (exchange.fake.x.float() - moved.float()).square().mean()
+        return self.discriminator * _difference(exchange, "fake", moved)
 
 
-def _inconsistency(part: Any, round: Round, name: str) -> Tensor:
-    x: Tensor = getattr(round, name).detach()
-    return _difference(round, name, transformed(x, flip=part.flip, shift=part.shift, jitter=part.jitter))
+def _inconsistency(part: Any, exchange: Exchange, name: str) -> Tensor:
+    x: Tensor = getattr(exchange, name).x.detach()
+    return _difference(exchange, name, transformed(x, flip=part.flip, shift=part.shift, jitter=part.jitter))
 
 
-def _difference(round: Round, name: str, other: Tensor) -> Tensor:
+def _difference(exchange: Exchange, name: str, other: Tensor) -> Tensor:
     """Mean squared difference between logits that were seen and those of other samples; both are learnt."""
-    before = seen(round, name)
-    with still(round.discriminator):
-        after = per_sample(round.judge(other, round.label))
+    before = seen(exchange, name)
+    with still(exchange.critic.network):
+        after = per_sample(exchange.logits(other))
     return (before - after).square().mean()
 
 

@@ -4,7 +4,6 @@ The gradient is per logit, over all numbers of what it judges (summed over pixel
 whole pack. A patch map counts as one logit, its mean. Gradients go through augmentations to the sample before them. All
 of it is float32; the penalty itself is differentiable, which needs second derivatives of D.
 """
-# ruff: noqa: A002, ARG002 - the round of the game; every regularizer takes a memory, none of these remembers anything
 
 from __future__ import annotations
 
@@ -18,8 +17,9 @@ from torch import Tensor
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, Fraction, Images, NonNegative
+from zerosum.critic import Exchange
 from zerosum.regularizers.passes import per_sample, seen
-from zerosum.regularizers.protocol import AUTOENCODER, Round
+from zerosum.regularizers.protocol import AUTOENCODER
 
 _CLASHES = {
     "batchnorm": (
@@ -37,19 +37,19 @@ def _gradient(logits: Tensor, x: Tensor) -> Tensor:
     return gradient.float().reshape(len(logits), -1)
 
 
-def _square_norm(round: Round, name: str, part: str) -> Tensor:
+def _square_norm(exchange: Exchange, name: str, part: str) -> Tensor:
     """Mean over logits of the squared gradient norm at the real or the generated samples."""
-    x: Tensor = getattr(round, name)
+    x: Tensor = getattr(exchange, name).x
     if not x.requires_grad:
-        raise ValueError(f"{part}: call {name}.requires_grad_() before the discriminator looks at {name}")
-    return _gradient(seen(round, name), x).square().sum(1).mean()
+        raise ValueError(f"{part}: the {name} samples follow no gradient; score them with critic({name}, track=True)")
+    return _gradient(seen(exchange, name), x).square().sum(1).mean()
 
 
-def _excess(round: Round, x: Tensor, target: float) -> Tensor:
+def _excess(exchange: Exchange, x: Tensor, target: float) -> Tensor:
     """Gradient norm at x less the target, for each logit; x gets the real labels."""
     x.requires_grad_()
     with torch.autocast(x.device.type, enabled=False):
-        logits = per_sample(round.judge(x, round.label))
+        logits = per_sample(exchange.logits(x))
     # The sub-gradient of this norm at 0 is 0, so a discriminator that is flat somewhere keeps finite gradients.
     return torch.linalg.vector_norm(_gradient(logits, x), dim=1) - target
 
@@ -77,7 +77,7 @@ class R1(Part):
 
     Raises:
         RecipeError: `final` without `until`.
-        ValueError: `round.real` required no gradient when the discriminator looked at it.
+        ValueError: the real samples were scored without `track=True`.
     """
 
     player: ClassVar[str] = "discriminator"
@@ -92,9 +92,9 @@ class R1(Part):
         super().__post_init__()
         _check_course(self)
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:
-        """Penalty of a round, `[]`."""
-        return _course(self, round.images) / 2 * self.every * _square_norm(round, "real", self.name)
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Penalty of an update, `[]`."""
+        return _course(self, exchange.clock) / 2 * _square_norm(exchange, "real", self.name)
 
 
 @register("regularizer", "r2")
@@ -106,7 +106,7 @@ class R2(Part):
 
     Raises:
         RecipeError: `final` without `until`.
-        ValueError: `round.fake` required no gradient when the discriminator looked at it.
+        ValueError: the generated samples were scored without `track=True`.
     """
 
     player: ClassVar[str] = "discriminator"
@@ -121,9 +121,9 @@ class R2(Part):
         super().__post_init__()
         _check_course(self)
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:
-        """Penalty of a round, `[]`."""
-        return _course(self, round.images) / 2 * self.every * _square_norm(round, "fake", self.name)
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Penalty of an update, `[]`."""
+        return _course(self, exchange.clock) / 2 * _square_norm(exchange, "fake", self.name)
 
 
 @register("regularizer", "gradient-penalty")
@@ -147,12 +147,12 @@ class GradientPenalty(Part):
     one_sided: bool = False  # true: norms below the target cost nothing either
     every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:
-        """Penalty of a round, `[]`."""
-        excess = _excess(round, _between(round.real, round.fake, round.pack), self.target)
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Penalty of an update, `[]`."""
+        excess = _excess(exchange, _between(exchange.real.x, exchange.fake.x, exchange.critic.pack), self.target)
         if self.one_sided:
             excess = excess.clamp_min(0)
-        return self.weight * self.every * excess.square().mean()
+        return self.weight * excess.square().mean()
 
 
 def _between(real: Tensor, fake: Tensor, pack: int) -> Tensor:
@@ -184,8 +184,8 @@ class DRAGAN(Part):
     spread: NonNegative = 0.5  # largest noise, in standard deviations of the batch
     every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:
-        """Penalty of a round, `[]`."""
-        real = round.real.detach().float()
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Penalty of an update, `[]`."""
+        real = exchange.real.x.detach().float()
         noise = self.spread * real.std(correction=0) * (2 * torch.rand_like(real) - 1)
-        return self.weight * self.every * _excess(round, real + noise, self.target).square().mean()
+        return self.weight * _excess(exchange, real + noise, self.target).square().mean()

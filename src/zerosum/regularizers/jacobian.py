@@ -1,10 +1,9 @@
 """A generator whose steps are neither too small nor too large."""
-# ruff: noqa: A002, ARG002 - the round of the game; it remembers nothing
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,8 +11,8 @@ from torch import Tensor
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, NonNegative, Positive
+from zerosum.critic import Exchange
 from zerosum.regularizers.passes import STYLES, still
-from zerosum.regularizers.protocol import Round
 
 
 @register("regularizer", "jacobian-clamping")
@@ -43,13 +42,13 @@ class JacobianClamping(Part):
         if self.low > self.high:
             raise RecipeError(f"regularizer {self.name!r}: low={self.low:g} is above high={self.high:g}; lower low")
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:
-        """Penalty of a round, `[]`."""
-        assert round.latent is not None
-        step = torch.nn.functional.normalize(torch.randn_like(round.latent), dim=1) * self.epsilon
-        with still(round.generator):
-            moved = round.generator(round.latent + step, round.label)
-        distance = torch.linalg.vector_norm((moved.float() - round.fake.float()).flatten(1), dim=1)
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Penalty of an update, `[]`."""
+        assert exchange.latent is not None
+        step = torch.nn.functional.normalize(torch.randn_like(exchange.latent), dim=1) * self.epsilon
+        with still(exchange.generator):
+            moved = exchange.generator(exchange.latent + step, exchange.label)
+        distance = torch.linalg.vector_norm((moved.float() - exchange.fake.x.float()).flatten(1), dim=1)
         quotient = distance / self.epsilon
         excess = (quotient - self.high).clamp_min(0).square() + (self.low - quotient).clamp_min(0).square()
-        return self.weight * self.every * excess.mean()
+        return self.weight * excess.mean()

@@ -1,5 +1,4 @@
 """Second heads of the discriminator, which tell the class or the latent code from the sample alone."""
-# ruff: noqa: ARG002 - every regularizer takes a memory, none of these remembers anything
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, Natural, NonNegative
-from zerosum.regularizers.protocol import Round
+from zerosum.critic import Exchange
 from zerosum.regularizers.statistics import features
 
 
@@ -41,19 +40,19 @@ class AuxiliaryClassifier(Part):
     fakes: bool = True  # true: the discriminator learns the classes of fakes too, as in the paper; false: of real alone
     every: Count = 1  # updates of a player from one penalty to the next; each then counts that many times
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
-        """Cross-entropy in a round, `[]`."""
-        if round.label is None:
-            raise ValueError("auxiliary-classifier: the round has no label; choose data with classes")
-        if round.player == "generator":
-            return self.generator_weight * self.every * self._loss(round, "fake")
-        loss = self._loss(round, "real")
-        return self.weight * self.every * (loss + self._loss(round, "fake") if self.fakes else loss)
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Cross-entropy in an update, `[]`."""
+        if exchange.label is None:
+            raise ValueError("auxiliary-classifier: there is no label; choose data with classes")
+        if exchange.player == "generator":
+            return self.generator_weight * self._loss(exchange, "fake")
+        loss = self._loss(exchange, "real")
+        return self.weight * (loss + self._loss(exchange, "fake") if self.fakes else loss)
 
-    def _loss(self, round: Round, name: Any) -> Tensor:  # noqa: A002
-        assert round.label is not None
-        logits = round.discriminator.classify(features(self, round, name))
-        return cross_entropy(logits.float(), round.label[:: round.pack])
+    def _loss(self, exchange: Exchange, name: Any) -> Tensor:
+        assert exchange.label is not None
+        logits = exchange.critic.network.classify(features(self, exchange, name))
+        return cross_entropy(logits.float(), exchange.label[:: exchange.critic.pack])
 
 
 @register("regularizer", "mutual-information")
@@ -97,10 +96,10 @@ class MutualInformation(Part):
             "latent",
         }
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
-        """Negative log-likelihood of the codes in a round, `[]`."""
-        guess = round.discriminator.recover(features(self, round, "fake")).float()
-        code = self._code(guess, round.latent)
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Negative log-likelihood of the codes in an update, `[]`."""
+        guess = exchange.critic.network.recover(features(self, exchange, "fake")).float()
+        code = self._code(guess, exchange.latent)
         loss = torch.zeros((), device=guess.device)
         if self.categories:
             found, drawn = guess[:, : self.categories], code[:, : self.categories]
@@ -108,7 +107,7 @@ class MutualInformation(Part):
         if self.continuous:
             error = (guess[:, self.categories :] - code[:, self.categories :]).square().sum(1).mean()
             loss = loss + self.continuous_weight * error / 2
-        return self.every * loss
+        return loss
 
     def _code(self, guess: Tensor, latent: Tensor | None) -> Tensor:
         """Columns of the latent that are the code, `[N, categories + continuous]`."""

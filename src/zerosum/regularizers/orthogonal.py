@@ -1,5 +1,4 @@
 """A penalty on weights: filters of a layer should not repeat each other."""
-# ruff: noqa: ARG002 - every regularizer takes a memory, this one remembers nothing
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, NonNegative
-from zerosum.regularizers.protocol import Round
+from zerosum.critic import Exchange
 
 
 @register("regularizer", "orthogonal")
@@ -42,13 +41,13 @@ class Orthogonal(Part):
     norms: bool = False  # true: also draws the norm of every filter to 1
     every: Count = 1  # updates of the player from one penalty to the next; each then counts that many times
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
+    def __call__(self, exchange: Exchange) -> Tensor:
         """Penalty of the weights of the player that moves, `[]`."""
-        network: nn.Module = round.generator if round.player == "generator" else round.discriminator
+        network: nn.Module = exchange.generator if exchange.player == "generator" else exchange.critic.network
         costs = [self._cost(filters) for filters in _filters(network)]
         if not costs:
-            raise ValueError(f"orthogonal: the {round.player} has no linear or convolutional layers; leave it out")
-        return self.strength * self.every * torch.stack(costs).sum()
+            raise ValueError(f"orthogonal: the {exchange.player} has no linear or convolutional layers; leave it out")
+        return self.strength * torch.stack(costs).sum()
 
     def _cost(self, filters: Tensor) -> Tensor:
         with torch.autocast(filters.device.type, enabled=False):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.core.values import Range
-from zerosum.regularizers.protocol import Round
+from zerosum.critic import Exchange
 
 STYLES = (
     "it calls the generator twice and compares, and style mixing and noise inputs differ between the calls; remove "
@@ -28,24 +28,22 @@ def per_sample(logits: Tensor) -> Tensor:
     return logits.float().flatten(1).mean(1) if logits.ndim > 1 else logits.float()
 
 
-def seen(round: Round, name: str) -> Tensor:  # noqa: A002 - the round of the game
-    """Logits of "real" or "fake", one a sample, looked at now if they have not been yet."""
-    if getattr(round, f"{name}_logits") is None:
-        round.look(name)
-    return per_sample(getattr(round, f"{name}_logits"))
+def seen(exchange: Exchange, name: str) -> Tensor:
+    """Logits of "real" or "fake", one a sample, `[N / pack]`."""
+    return per_sample(getattr(exchange, name).logits)
 
 
-def steady(round: Round) -> Callable[[Tensor], Tensor]:  # noqa: A002
+def steady(exchange: Exchange) -> Callable[[Tensor], Tensor]:
     """The discriminator's logits as a plain function of the samples, `[N, ...]` to `[N / pack]`.
 
     Each call draws the same dropout and the same augmentation, so that logits differ only where samples do.
     """
-    source = torch if round.real.device.type == "cpu" else torch.get_device_module(round.real.device)
+    source = torch if exchange.real.x.device.type == "cpu" else torch.get_device_module(exchange.real.x.device)
     state = source.get_rng_state()
 
     def logits(x: Tensor) -> Tensor:
         source.set_rng_state(state)
-        return per_sample(round.judge(x, round.label))
+        return per_sample(exchange.logits(x))
 
     return logits
 

@@ -1,5 +1,4 @@
 """A generator whose images move equally far for equal steps of the latent, everywhere."""
-# ruff: noqa: A002 - the round of the game
 
 from __future__ import annotations
 
@@ -10,10 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from zerosum.core.memory import Memory
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, Fraction, NonNegative
+from zerosum.critic import Exchange
 from zerosum.regularizers.passes import SOURCE, Share
-from zerosum.regularizers.protocol import Round
 
 _CONSTANT = (
     "the generator makes the same of every latent, so there is no path to measure; remove this regularizer, or choose "
@@ -56,17 +56,17 @@ class PathLength(Part):
         """The running mean of the lengths, 0 at first."""
         return {"mean": torch.zeros(())}
 
-    def __call__(self, round: Round, memory: dict[str, Tensor]) -> Tensor:
-        """Penalty of a round, `[]`; moves the mean."""
-        assert round.latent is not None
-        count = math.ceil(self.share * len(round.latent))
-        label = None if round.label is None else round.label[:count]
-        with torch.autocast(round.latent.device.type, enabled=False):
-            lengths = _lengths(round.generator, round.latent[:count].detach().float(), label)
-        mean = memory["mean"].lerp(lengths.mean(), self.decay)
+    def __call__(self, exchange: Exchange, memory: Memory) -> Tensor:
+        """Penalty of an update, `[]`; moves the mean."""
+        assert exchange.latent is not None
+        count = math.ceil(self.share * len(exchange.latent))
+        label = None if exchange.label is None else exchange.label[:count]
+        with torch.autocast(exchange.latent.device.type, enabled=False):
+            lengths = _lengths(exchange.generator, exchange.latent[:count].detach().float(), label)
+        mean = memory["mean"].lerp(memory.mean(lengths.mean()), self.decay)
         with torch.no_grad():
             memory["mean"].copy_(mean)
-        return self.weight * self.every * (lengths - mean).square().mean()
+        return self.weight * (lengths - mean).square().mean()
 
 
 def _lengths(G: Any, z: Tensor, label: Tensor | None) -> Tensor:

@@ -1,11 +1,10 @@
 """Smoothness: logits that stay where a sample is moved in the direction in which they change most."""
-# ruff: noqa: A002, ARG002 - the round of the game; every regularizer takes a memory, none of these remembers anything
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,8 +13,9 @@ from torch.nn.functional import normalize, softplus
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, NonNegative, Positive, Repeats
+from zerosum.critic import Exchange
 from zerosum.regularizers.passes import steady, still
-from zerosum.regularizers.protocol import AUTOENCODER, Round
+from zerosum.regularizers.protocol import AUTOENCODER
 
 
 @register("regularizer", "vat")
@@ -44,15 +44,15 @@ class VAT(Part):
     steps: Repeats = 1  # power iterations
     every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:
-        """Penalty of a round, `[]`."""
-        return self.weight * self.every * (self._change(round, round.real) + self._change(round, round.fake)) / 2
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Penalty of an update, `[]`."""
+        return self.weight * (self._change(exchange, exchange.real.x) + self._change(exchange, exchange.fake.x)) / 2
 
-    def _change(self, round: Round, x: Tensor) -> Tensor:
+    def _change(self, exchange: Exchange, x: Tensor) -> Tensor:
         x = x.detach().float()
-        with torch.autocast(x.device.type, enabled=False), still(round.discriminator):
-            d = _random_direction(x, round.pack)
-            logits = steady(round)
+        with torch.autocast(x.device.type, enabled=False), still(exchange.critic.network):
+            d = _random_direction(x, exchange.critic.pack)
+            logits = steady(exchange)
             with torch.no_grad():
                 here = logits(x)
             for _ in range(self.steps):
@@ -92,16 +92,16 @@ class ALR(Part):
                 f"regularizer {self.name!r}: shortest={self.shortest:g} is above longest={self.longest:g}; lower it"
             )
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:
-        """Penalty of a round, `[]`."""
-        return self.weight * self.every * (self._excess(round, round.real) + self._excess(round, round.fake)) / 2
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Penalty of an update, `[]`."""
+        return self.weight * (self._excess(exchange, exchange.real.x) + self._excess(exchange, exchange.fake.x)) / 2
 
-    def _excess(self, round: Round, x: Tensor) -> Tensor:
+    def _excess(self, exchange: Exchange, x: Tensor) -> Tensor:
         x = x.detach().float()
-        with torch.autocast(x.device.type, enabled=False), still(round.discriminator):
-            d = _random_direction(x, round.pack)
+        with torch.autocast(x.device.type, enabled=False), still(exchange.critic.network):
+            d = _random_direction(x, exchange.critic.pack)
             length = self.shortest + (self.longest - self.shortest) * torch.rand_like(d[:, :1])
-            logits = steady(round)
+            logits = steady(exchange)
             here = logits(x)
             for _ in range(self.steps):
                 d = _steepest(lambda d: (here.detach() - logits(x + self.xi * d.view_as(x))).abs(), d)

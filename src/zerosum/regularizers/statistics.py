@@ -3,20 +3,21 @@
 Features are what the discriminator's last layer looks at, `[N, F]`, flattened and float32. Differences of features are
 means over the F features, so that a weight does not depend on the width of a layer.
 """
-# ruff: noqa: ARG002 - every regularizer takes a memory, only LeCam remembers
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from zerosum.core.memory import Memory
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, Fraction, Images, NonNegative
-from zerosum.regularizers.protocol import AUTOENCODER, Round
+from zerosum.critic import Exchange
+from zerosum.regularizers.protocol import AUTOENCODER
 
 _FEATURES = (
     "it compares features of the discriminator, which this one does not show; set a network with features, such as "
@@ -25,17 +26,16 @@ _FEATURES = (
 Distance = Literal["squares", "absolute"]
 
 
-def features(part: Part, round: Round, name: Literal["real", "fake"]) -> Tensor:  # noqa: A002 - the round of the game
-    """Features `[N, F]` of "real" or "fake", float32; the discriminator looks first if it has not.
+def features(part: Part, exchange: Exchange, name: Literal["real", "fake"]) -> Tensor:
+    """Features `[N, F]` of "real" or "fake", float32.
 
     Raises:
         ValueError: the discriminator has no features.
     """
-    if name not in round.features:
-        round.look(name)
-    if name not in round.features:
+    found: Tensor | None = getattr(exchange, name).features
+    if found is None:
         raise ValueError(f"{part.name}: {_FEATURES}")
-    return round.features[name].float().flatten(1)
+    return found.float().flatten(1)
 
 
 def _distance(difference: Tensor, kind: Distance) -> Tensor:
@@ -53,9 +53,6 @@ class LeCam(Part):
     leaves logits alone on the wrong side of the other average: E max(0, s_r - a_f)^2 + E max(0, a_r - s_f)^2.
     The averages are plain means at first, so they do not lean to where they begin. On several ranks they are those of
     the logits of all ranks, so that every rank holds the same two numbers.
-
-    Raises:
-        ValueError: the discriminator has not looked at both batches.
     """
 
     player: ClassVar[str] = "discriminator"
@@ -72,25 +69,23 @@ class LeCam(Part):
         """Averages of `real` and `fake` logits [], and the number of `looks` [] behind them."""
         return {name: torch.zeros(()) for name in ("real", "fake", "looks")}
 
-    def __call__(self, round: Round, memory: Any) -> Tensor:  # noqa: A002 - the round of the game
-        """Penalty of a round, `[]`."""
-        if round.real_logits is None or round.fake_logits is None:
-            raise ValueError("lecam: the round has no logits; let the discriminator look at real and fake first")
-        real, fake = round.real_logits.float(), round.fake_logits.float()
+    def __call__(self, exchange: Exchange, memory: Memory) -> Tensor:
+        """Penalty of an update, `[]`."""
+        real, fake = exchange.real.logits.float(), exchange.fake.logits.float()
         self._follow(real, fake, memory)
-        if round.images < self.after:
+        if exchange.clock < self.after:
             return torch.zeros((), device=real.device)
         above, below = real - memory["fake"], memory["real"] - fake
         if self.form == "one-sided":
             above, below = above.clamp_min(0), below.clamp_min(0)
-        return self.weight * self.every * (above.square().mean() + below.square().mean())
+        return self.weight * (above.square().mean() + below.square().mean())
 
     @torch.no_grad()
-    def _follow(self, real: Tensor, fake: Tensor, memory: Any) -> None:
+    def _follow(self, real: Tensor, fake: Tensor, memory: Memory) -> None:
         memory["looks"].add_(1)
         step = memory["looks"].reciprocal().clamp_min(1 - self.decay)
-        memory["real"].lerp_(real.mean(), step)
-        memory["fake"].lerp_(fake.mean(), step)
+        memory["real"].lerp_(memory.mean(real.mean()), step)
+        memory["fake"].lerp_(memory.mean(fake.mean()), step)
 
 
 @register("regularizer", "feature-matching")
@@ -114,13 +109,13 @@ class FeatureMatching(Part):
         """Features, unless it matches pixels."""
         return {"features": f"{_FEATURES}, or feature-matching:of=pixels"} if self.of == "features" else {}
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
-        """Penalty of a round, `[]`."""
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Penalty of an update, `[]`."""
         if self.of == "pixels":
-            real, fake = round.real.float(), round.fake.float()
+            real, fake = exchange.real.x.float(), exchange.fake.x.float()
         else:
-            real, fake = features(self, round, "real"), features(self, round, "fake")
-        return self.weight * self.every * _distance(fake.mean(0) - real.detach().mean(0), self.distance)
+            real, fake = features(self, exchange, "real"), features(self, exchange, "fake")
+        return self.weight * _distance(fake.mean(0) - real.detach().mean(0), self.distance)
 
 
 @register("regularizer", "content")
@@ -153,13 +148,13 @@ class Content(Part):
             "source": f"{why}; set content.reference=nearest, or choose a recipe such as dagan",
         }
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
-        """Penalty of a round, `[]`."""
-        real, fake = features(self, round, "real").detach(), features(self, round, "fake")
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Penalty of an update, `[]`."""
+        real, fake = features(self, exchange, "real").detach(), features(self, exchange, "fake")
         if self.reference == "nearest":
-            label = None if round.label is None else round.label[:: round.pack]
+            label = None if exchange.label is None else exchange.label[:: exchange.critic.pack]
             real = real[self._nearest(fake, real, label)]
-        return self.weight * self.every * _distance(fake - real, self.distance)
+        return self.weight * _distance(fake - real, self.distance)
 
     @torch.no_grad()
     def _nearest(self, fake: Tensor, real: Tensor, label: Tensor | None) -> Tensor:
@@ -193,12 +188,13 @@ class PullingAway(Part):
         why = "it compares codes of an auto-encoder; set discriminator.network=began-discriminator, or"
         return {"autoencoder": f"{why} pulling-away:of=features"}
 
-    def __call__(self, round: Round, memory: Any = None) -> Tensor:  # noqa: A002 - the round of the game
-        """Penalty of a round, `[]`; 0 for a single fake."""
-        seen = round.discriminator.encode(round.fake) if self.of == "code" else features(self, round, "fake")
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Penalty of an update, `[]`; 0 for a single fake."""
+        code = self.of == "code"
+        seen = exchange.critic.network.encode(exchange.fake.x) if code else features(self, exchange, "fake")
         direction = normalize(seen.float().flatten(1), dim=1)
         count = len(direction)
         with torch.autocast(direction.device.type, enabled=False):
             cosine = direction @ direction.T
         others = cosine.square().sum() - cosine.diagonal().square().sum()
-        return self.weight * self.every * others / max(1, count * (count - 1))
+        return self.weight * others / max(1, count * (count - 1))

@@ -1,18 +1,17 @@
 """A generator that does not jump between its updates."""
-# ruff: noqa: A002 - the round of the game
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
+from zerosum.core.memory import Memory
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, NonNegative
+from zerosum.critic import Exchange
 from zerosum.regularizers.passes import SOURCE, STYLES, still
-from zerosum.regularizers.protocol import Round
 
 
 @register("regularizer", "successive-consistency")
@@ -38,19 +37,20 @@ class SuccessiveConsistency(Part):
     every: Count = 1  # generator updates from one penalty to the next; each then counts that many times
 
     def memory(self) -> dict[str, Tensor]:
-        """Nothing at first; then the last latents, labels and outputs, whose sizes the first round tells."""
+        """Nothing at first; then the last latents, labels and outputs, whose sizes the first update tells."""
         return {}
 
-    def __call__(self, round: Round, memory: dict[str, Tensor]) -> Tensor:
-        """Penalty of a round, `[]`; remembers its latents and outputs."""
-        difference = _difference(round.generator, memory) if memory else round.fake.new_zeros((), dtype=torch.float32)
-        assert round.latent is not None
-        kept = {"latent": round.latent, "fake": round.fake.float(), "label": round.label}
+    def __call__(self, exchange: Exchange, memory: Memory) -> Tensor:
+        """Penalty of an update, `[]`; remembers its latents and outputs."""
+        assert exchange.latent is not None
+        fake = exchange.fake.x.float()
+        difference = _difference(exchange.generator, memory) if memory else fake.new_zeros(())
+        kept = {"latent": exchange.latent, "fake": fake, "label": exchange.label}
         memory.update({name: x.detach().clone() for name, x in kept.items() if x is not None})
-        return self.weight * self.every * difference
+        return self.weight * difference
 
 
-def _difference(G: Any, memory: dict[str, Tensor]) -> Tensor:
+def _difference(G: Any, memory: Memory) -> Tensor:
     with still(G):
         now = G(memory["latent"], memory.get("label"))
     return (now.float() - memory["fake"]).abs().mean()

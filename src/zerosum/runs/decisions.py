@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from zerosum.core import compatibility
 from zerosum.core.errors import printable
 from zerosum.data import Dataset
+from zerosum.games import checks
 from zerosum.recipes import Recipe
 from zerosum.runs.drawing import classes_shown
 from zerosum.runs.judge import Judge
@@ -34,15 +34,15 @@ def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:
         return []
     names = ", ".join(map(printable, dataset.classes[:NAMED])) + (", ..." if count > NAMED else "")
     classes = f"classes: {count:,} ({names})"
-    if compatibility.uses_labels(recipe.game):
+    if checks.uses_labels(recipe.game):
         rows = len(classes_shown(dataset))
         some = f"; pictures show {rows} of them, spread over all" if rows < count else ""
         return [f"{classes}; {recipe.recipe} learns them{some}"]
-    return [f"{classes}; {recipe.recipe} does not use them{compatibility.with_labels(recipe.game)}"]
+    return [f"{classes}; {recipe.recipe} does not use them{checks.with_labels(recipe.game)}"]
 
 
 def _judging(recipe: Recipe, judge: Judge) -> list[str]:
-    evidence = expected(judge, recipe.judge.count, compatibility.uses_labels(recipe.game))
+    evidence = expected(judge, recipe.judge.count, checks.uses_labels(recipe.game))
     missing = {metric.name: metric.missing(evidence) for metric in judge.metrics}
     names = ", ".join(name for name, reason in missing.items() if not reason) or "nothing"
     judged = f"judged by: {names}; extractor {judge.extractor.name}"

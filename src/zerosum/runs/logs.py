@@ -21,6 +21,7 @@ from zerosum.runs.directory import RunDirectory
 
 LARGEST = 1 << 30  # bytes of a log
 Say = Callable[[str], None]
+SHORT = {"discriminator": "d", "generator": "g"}  # names of losses, as tutorials print them
 TIMES = ("seconds", "images_per_second")  # fields of a line that differ between equal runs
 
 
@@ -42,8 +43,12 @@ class Logs:
 
     def metrics(self, line: dict[str, Any]) -> None:
         """Append one report, or an event."""
-        _append(self.run.metrics, json.dumps(line))
         self.reports.append(line)
+        self.write(line)
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Bring a line that is among the reports into metrics.jsonl."""
+        _append(self.run.metrics, json.dumps(line))
 
     def evaluation(self, line: dict[str, Any]) -> None:
         """Append one metric with its protocol."""
@@ -51,10 +56,12 @@ class Logs:
         self.evaluations.append(line)
 
     def epoch(self, number: int, epochs: int, losses: dict[str, float]) -> str:
-        """Append the mean losses of an epoch in the tutorial's format; return the line."""
-        panel = [loss for player, loss in losses.items() if role(player) == "discriminator"]
-        loss_d = sum(panel) / len(panel)
-        line = f"[{number}/{epochs}]: loss_d: {loss_d:.3f}, loss_g: {losses['generator']:.3f}"
+        """Append the mean loss of each role in an epoch, in the tutorial's format; return the line."""
+        by_role: dict[str, list[float]] = {}
+        for player, loss in losses.items():
+            by_role.setdefault(SHORT.get(role(player), role(player)), []).append(loss)
+        means = ", ".join(f"loss_{name}: {sum(several) / len(several):.3f}" for name, several in by_role.items())
+        line = f"[{number}/{epochs}]: {means}"
         _append(self.run.losses, line)
         return line
 

@@ -70,13 +70,13 @@ def build(path: Path, recipe: Recipe, space: Space, weights: dict[str, Tensor]) 
     network = game.players()[game.product].network
     try:
         with torch.device("meta"):
-            empty: nn.Module = network.build(space)
+            empty: nn.Module = network.build(*space.ports)
             empty.load_state_dict({name: one.to("meta") for name, one in weights.items()})
             label = torch.zeros(2, dtype=torch.int64) if space.classes else None
             made = game.sample(empty.eval(), torch.zeros(2, space.latent), label)
         if game.latent.size != space.latent or tuple(made.shape[1:]) != space.shape:
             raise DamagedError(f"{path}: its recipe makes samples of another shape than it says")
-        module: nn.Module = network.build(space)
+        module: nn.Module = network.build(*space.ports)
         module.load_state_dict(weights)
     except ZerosumError:
         raise

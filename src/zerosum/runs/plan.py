@@ -60,7 +60,7 @@ def rehearse(
     """
     among = among or candidates(recipe, space, feed.device)
     free = machine.free(feed.device)
-    engine = Engine(recipe.game, space, total=total, device=feed.device, precision=among[0])
+    engine = Engine(recipe.game, space.signals, total=total, device=feed.device, precision=among[0])
     rehearsal = Rehearsal(engine, feed, recipe.batch)
     place = None if has_own_parts(recipe.game) else _place(recipe, space, feed.device, among)
     known = None if place is None else recall(place)

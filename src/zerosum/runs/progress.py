@@ -96,8 +96,15 @@ class Display:
         cell.show(standing.share, f"{standing}  {visible(self._text)}")
 
 
+def lost(losses: dict[str, float], player: str) -> float:
+    """What a player lost: to the objective, or all together where there is none."""
+    terms = {name: value for name, value in losses.items() if name.startswith(f"{player}.")}
+    return terms.get(f"{player}.adversarial", sum(terms.values()))
+
+
 def brief(losses: dict[str, float]) -> str:
     """What players lose to each other, in a few characters."""
-    own = {name.partition(".")[0]: value for name, value in losses.items() if name.endswith(".adversarial")}
+    players = [name.removesuffix("_gradient") for name in losses if name.endswith("_gradient")]
+    own = {player: lost(losses, player) for player in players}
     short = {name: name.replace("discriminator", "D").replace("generator", "G") for name in own}
     return " ".join(f"{short[name]} {value:.3f}" for name, value in own.items())

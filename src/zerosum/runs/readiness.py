@@ -50,7 +50,7 @@ def prove(
 
 def reported(recipe: Recipe, space: Space, feed: Feed, total: int | None) -> list[str]:
     """Names of the numbers that a turn gives to the log, by playing one."""
-    engine = Engine(recipe.game, space, total=total, device=feed.device)
+    engine = Engine(recipe.game, space.signals, total=total, device=feed.device)
     engine.share = 0.0
     engine.turn(feed)
     return list(engine.ledger.take("report"))

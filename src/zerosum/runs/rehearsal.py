@@ -76,8 +76,8 @@ class Rehearsal:
     )  # the same without what is seldom due, at the least
 
     def __post_init__(self) -> None:
-        for seat in self.engine.seats.values():
-            seat.rates = [0.0] * len(seat.rates)
+        for learner in self.engine.learners.values():
+            learner.rates = [0.0] * len(learner.rates)
         self.engine.share = 0.0  # of a training that is measured in time
         self.small = min(2 * self.engine.game.pack, self.batch)
         self.clock = stopwatch(self.engine.device)
@@ -177,8 +177,8 @@ class Rehearsal:
     def play(self, precision: str, size: int, *, due: bool = True) -> float:
         """Seconds of a turn; `due`: with every regularizer, also those that come seldom, and with an eye on memory."""
         self.engine.precision, self.feed.batch = precision, size
-        for seat in self.engine.seats.values():
-            seat.updates = 0 if due else 1
+        for learner in self.engine.learners.values():
+            learner.updates = 0 if due else 1
         if due:
             machine.reset_peak(self.engine.device)
         in_use = machine.used(self.engine.device) if due else None
@@ -254,10 +254,10 @@ def seldom_share(game: Any) -> float:
 
 def state_bytes(engine: Engine) -> int:
     """Bytes that live players take beside their activations: weights, their average, gradients, optimizer state."""
-    found = 0
-    for seat in engine.seats.values():
-        tensors = [*seat.module.state_dict().values(), *seat.parameters]  # the latter for their gradients
-        tensors += [] if seat.average is None else seat.average.state_dict().values()
-        tensors += [one for state in seat.optimizer.state.values() for one in state.values() if torch.is_tensor(one)]
-        found += sum(one.numel() * one.element_size() for one in tensors)
-    return found
+    tensors = [
+        one for module in (*engine.modules.values(), *engine.averages.values()) for one in module.state_dict().values()
+    ]
+    for learner in engine.learners.values():
+        tensors += learner.parameters  # for their gradients
+        tensors += [one for state in learner.optimizer.state.values() for one in state.values() if torch.is_tensor(one)]
+    return sum(one.numel() * one.element_size() for one in tensors)

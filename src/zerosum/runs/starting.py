@@ -14,6 +14,7 @@ from torch import Tensor
 
 from zerosum.core.engine import Engine
 from zerosum.core.errors import DamagedError, RunError
+from zerosum.core.signals import build
 from zerosum.core.space import Space
 from zerosum.data.classes import listed
 from zerosum.recipes import Recipe
@@ -68,9 +69,10 @@ class Start:
             RunError: no matrix or kernel fits, so there is nothing to start from.
         """
         lines, fits = [], False
-        for name, player in recipe.game.players().items():
+        players = recipe.game.players()
+        for name, wiring in recipe.game.networks(space.signals).items():
             with torch.device("meta"):
-                own = player.network.build(recipe.game.view(name, space)).state_dict()
+                own = build(players[wiring.players[0]].network, wiring).state_dict()
             taken, anew = _match(own, self.weights.get(name, {}))
             widest = max((one.dim() for one in own.values()), default=0)
             fits |= any(own[key].dim() >= min(2, widest) for key in taken)
@@ -91,9 +93,10 @@ class Start:
     @torch.no_grad()
     def take(self, engine: Engine) -> None:
         """Put the weights into an engine before its first turn, as `plan` says."""
-        for name, seat in engine.seats.items():
+        for name, live in engine.modules.items():
             weights = self.weights.get(name, {})
-            for module, source in ((seat.module, weights), (seat.average, self.averages.get(name, weights))):
+            average = engine.averages.get(name)
+            for module, source in ((live, weights), (average, self.averages.get(name, weights))):
                 if module is not None:
                     own = module.state_dict()
                     module.load_state_dict({**own, **{key: source[key] for key in _match(own, source)[0]}})

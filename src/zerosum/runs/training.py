@@ -92,9 +92,10 @@ class Training:
         )
         self.per_epoch = self.feed.per_epoch
         self.total = recipe.length.images(self.per_epoch)
+        self.space = make_space(recipe, self.dataset)
         self.engine = Engine(
             recipe.game,
-            make_space(recipe, self.dataset),
+            self.space.signals,
             seed=recipe.seed,
             device=device,
             precision=self.environment["precision"],
@@ -103,6 +104,7 @@ class Training:
         self.ended: str | None = None  # why the training is over before its length
         self.saved: int | None = None  # clock of the newest checkpoint
         self._product: tuple[int, nn.Module] | None = None
+        self._course: health.Course | None = None
         self._last = self._epoch_began = self._kept = Moment(0, 0.0)  # last report, epoch's end, checkpoint
         self._losses = ""  # as the progress line shows them
 
@@ -257,13 +259,21 @@ class Training:
         rate = now.after(self._last).rate
         line = {"images": now.images, "epoch": round(now.images / self.per_epoch, 4), **losses}
         line |= {**self.probe.look(self.engine), "seconds": round(now.seconds, 3), "images_per_second": round(rate, 1)}
-        course = health.Course(self.recipe, self.environment["data"], [*self.logs.reports, line], self.logs.evaluations)
-        for finding in health.note(course):
+        self.logs.reports.append(line)
+        for finding in health.note(self.course):
             if finding.since == now.images:
                 self.display.say(str(finding), "yellow")
-        self.logs.metrics(line)
+        self.logs.write(line)
         self._last = now
         self._losses = brief(losses)
+
+    @property
+    def course(self) -> health.Course:
+        """The course of this training; it grows with the logs, and begins anew where these were cut."""
+        if self._course is None or self._course.reports is not self.logs.reports:
+            data = self.environment["data"]
+            self._course = health.Course(self.recipe, data, self.logs.reports, self.logs.evaluations)
+        return self._course
 
     def show(self, now: Moment) -> None:
         """Show where the training stands."""
@@ -290,7 +300,7 @@ class Training:
             self._product = (self.feed.position, self.engine.product())
         classes, shares, rules = self.dataset.classes, self.dataset.shares, self.environment["data"].get("rules", 1)
         network, images = self._product[1], self.feed.position
-        return Generator(network, self.recipe, self.engine.space, classes, images, shares, rules, self.dataset.units)
+        return Generator(network, self.recipe, self.space, classes, images, shares, rules, self.dataset.units)
 
     # ------------------------------------------------------------------ saving
 

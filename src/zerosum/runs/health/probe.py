@@ -59,8 +59,8 @@ class Probe:
 
     def look(self, engine: Engine) -> dict[str, float]:
         """All that can be measured after a turn."""
-        found = {} if engine.seen is None else self.compare(*(flat(batch) for batch in engine.seen))
-        if len(self.dataset.held_out) >= LEAST:
+        found = self.compare(*(flat(engine.shown[name]) for name in ("real", "fake"))) if engine.shown else {}
+        if len(self.dataset.held_out) >= LEAST and hasattr(engine.game, "wire"):
             found |= self.overfitting(engine)
         return found
 
@@ -83,15 +83,16 @@ class Probe:
     @torch.no_grad()
     def overfitting(self, engine: Engine) -> dict[str, float]:
         """How surely copies of the discriminators rank training samples above held-out ones: 0 chance, 1 always."""
-        networks = {name: copy.deepcopy(seat.module) for name, seat in engine.seats.items()}
-        with seeded(self.seed, "overfitting", engine.images):
+        networks = {name: copy.deepcopy(module) for name, module in engine.modules.items()}
+        with seeded(self.seed, "overfitting", engine.clock):
             known, new = (self._logits(engine, networks, part) for part in ("train", "held_out"))
         return {f"overfitting{name.removeprefix(role(name))}": surely(known[name], new[name]) for name in known}
 
     def _logits(self, engine: Engine, networks: dict[str, torch.nn.Module], part: str) -> dict[str, Tensor]:
         chosen = dataclasses.replace(self.dataset, train=getattr(self.dataset, part))
-        feed = Feed(chosen, self.count, seed=mix(self.seed, engine.images), device=engine.device)
-        real, label = feed.next()
+        feed = Feed(chosen, self.count, seed=mix(self.seed, engine.clock), device=engine.device)
+        batch = feed.next()
+        real, label = batch["sample"], batch.get("label")
         latent = engine.game.latent(len(real), engine.device)
         return engine.game.wire(networks, real, latent, label)[1]
 

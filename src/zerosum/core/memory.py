@@ -1,0 +1,58 @@
+"""What a part remembers from turn to turn, and the part together with it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from zerosum.core.team import Alone, Team
+
+ALONE = Alone()
+
+
+class Memory(dict[str, Tensor]):
+    """Tensors by name, changed in place and equal on all ranks; saved with a checkpoint.
+
+    Args:
+        tensors: as they are at first.
+        team: the ranks that hold it.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor] = {}, team: Team = ALONE) -> None:
+        super().__init__(tensors)
+        self.team = team
+
+    def mean(self, x: Tensor) -> Tensor:
+        """Mean of a tensor over ranks, so that all remember the same; its gradient is a mean too."""
+        return self.team.mean(x)
+
+
+class Bound:
+    """A part with its memory: methods that have a parameter `memory` receive it, all else is the part's own."""
+
+    def __init__(self, part: Any, memory: Memory) -> None:
+        self.part, self.memory = part, memory
+
+    def __call__(self, *args: Any) -> Any:
+        """What the part gives."""
+        return self._with_memory("__call__")(*args)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # copies ask for these before they have a part
+            raise AttributeError(name)
+        return self._with_memory(name)
+
+    def _with_memory(self, name: str) -> Any:
+        member = getattr(self.part, name)
+        takes = inspect.ismethod(member) and takes_memory(member.__func__)
+        return functools.partial(member, memory=self.memory) if takes else member
+
+
+@functools.cache
+def takes_memory(function: Callable[..., Any]) -> bool:
+    """True where a function has a parameter `memory`."""
+    return "memory" in inspect.signature(function).parameters

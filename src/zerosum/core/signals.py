@@ -1,0 +1,56 @@
+"""What flows between data and networks: signals by name, and batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from zerosum.core.errors import RecipeError
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One kind of tensor; the batch comes first and does not count."""
+
+    kind: str  # such as image, points, latent, label, logit
+    shape: tuple[int, ...] = ()  # of one item; () for a number
+    classes: int = 0  # of a class number: how many there are
+
+
+Signals = Mapping[str, Signal]
+
+
+class Wiring(NamedTuple):
+    """A network's place in a game.
+
+    A module is called with the first input as it is, and the others by name. The first player builds the network and
+    averages its weights; several may move it, each with an optimizer of its own.
+    """
+
+    inputs: Signals
+    outputs: Signals
+    players: tuple[str, ...]
+    items: int = 1  # samples of the data that one call item holds, as a pack does
+
+
+def zeros(signal: Signal, count: int) -> Tensor:
+    """A batch of nothing."""
+    return torch.zeros(count, *signal.shape, dtype=torch.int64 if signal.classes else torch.float32)
+
+
+def build(part: Any, wiring: Wiring) -> nn.Module:
+    """The module that a network part builds for what it receives and gives.
+
+    Raises:
+        RecipeError: that is no module.
+    """
+    module = part.build(wiring.inputs, wiring.outputs)
+    if not isinstance(module, nn.Module):
+        raise RecipeError(f"{part.name!r}: build gave {type(module).__name__}, and must give an nn.Module")
+    return module

@@ -1,0 +1,92 @@
+"""A variational auto-encoder: nobody judges, and both players lose the same."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy
+
+from zerosum.core.engine import Engine
+from zerosum.core.game import Feed
+from zerosum.core.player import Player
+from zerosum.core.registry import Part, register, slot
+from zerosum.core.signals import Signal, Signals, Wiring
+from zerosum.core.values import NonNegative, Positive
+
+
+@register("game", "vae")
+@dataclass(frozen=True)
+class VariationalAutoencoder(Part):
+    """An encoder tells the distribution of latents that a sample may come from, and a decoder makes samples of latents.
+
+    Kingma & Welling 2014. Both minimise minus the evidence lower bound, in nats for each sample:
+    -E log p(x | z) + beta * KL(N(mean, exp(log_var)) || N(0, I)), one z = mean + exp(log_var / 2) * noise for each.
+    The encoder gives mean and log_var one after the other, [N, 2 K]. `bernoulli` takes a number of an image for the
+    probability of a white pixel; `gaussian` has one deviation for all numbers, which weighs the two terms against each
+    other. beta above 1 is the beta-VAE (Higgins et al. 2017).
+    """
+
+    product: ClassVar[str] = "decoder"
+    pack: ClassVar[int] = 1
+    regularizers: ClassVar[tuple[Any, ...]] = ()
+    roles: ClassVar[dict[str, frozenset[str]]] = {
+        "encoder": frozenset({"encoder"}),
+        "decoder": frozenset({"generator"}),
+    }
+
+    encoder: Player = slot("player")  # turns samples into distributions of latents
+    decoder: Player = slot("player")  # turns latents into samples
+    latent: Any = slot("latent")  # the prior, N(0, I)
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"  # p(x | z); gaussian for points and for colours
+    deviation: Positive = 0.2  # of the gaussian likelihood, where images lie in [-1, 1]
+    beta: NonNegative = 1.0  # weight of the divergence from the prior
+
+    def players(self) -> dict[str, Player]:
+        """The players by name."""
+        return {"encoder": self.encoder, "decoder": self.decoder}
+
+    def networks(self, signals: Signals) -> dict[str, Wiring]:
+        """What the networks receive and give, by name."""
+        sample, label = {"sample": signals["sample"]}, {k: v for k, v in signals.items() if k == "label"}
+        size = self.latent.size
+        return {
+            "encoder": Wiring({**sample, **label}, {"latent": Signal("latent", (2 * size,))}, ("encoder",)),
+            "decoder": Wiring({"latent": Signal("latent", (size,)), **label}, sample, ("decoder",)),
+        }
+
+    def faults(self, signals: Signals, batch: int | None) -> list[str]:  # noqa: ARG002 - true of any batch
+        """What does not fit."""
+        faults = []
+        if self.latent.name != "normal":
+            faults.append(f"game 'vae' measures the divergence from N(0, I), not from {self.latent}; set latent=normal")
+        if self.likelihood == "bernoulli" and signals["sample"].kind != "image":
+            faults.append("likelihood=bernoulli is for images, and these are points; set likelihood=gaussian")
+        return faults
+
+    def step(self, feed: Feed, engine: Engine) -> None:
+        """One move of both players."""
+        E, D = engine.networks("encoder", "decoder")
+        batch = feed.next()
+        x, label = batch["sample"], batch.get("label")
+        mean, log_var = E(x, label).float().chunk(2, dim=1)
+        z = mean + (log_var / 2).exp() * engine.draw(self.latent, len(x))
+        distortion = self.surprise(D(z, label).float(), x)
+        rate = (mean.square() + log_var.exp() - 1 - log_var).sum(1).mean() / 2
+        losses = {"distortion": distortion, "rate": self.beta * rate}
+        engine.move({"encoder": losses, "decoder": losses})
+        engine.watch(elbo=-(distortion + rate).detach())
+
+    def surprise(self, rebuilt: Tensor, x: Tensor) -> Tensor:
+        """-log p(x | z) in nats, summed over the numbers of a sample, mean over samples, []."""
+        if self.likelihood == "bernoulli":
+            white, p = (x + 1) / 2, ((rebuilt + 1) / 2).clamp(1e-6, 1 - 1e-6)
+            return binary_cross_entropy(p, white, reduction="sum") / len(x)
+        errors = ((x - rebuilt) / self.deviation).square() / 2
+        return errors.flatten(1).sum(1).mean() + x[0].numel() * math.log(self.deviation * math.sqrt(2 * math.pi))
+
+    def sample(self, decoder: nn.Module, latent: Tensor, label: Tensor | None) -> Tensor:
+        """Images [N, C, H, W] in [-1, 1], or points [N, D], from latents [N, K]."""
+        return decoder(latent, label)
