@@ -115,13 +115,23 @@ def test_what_a_damaged_generator_leaves_is_said(run, tmp_path):
         text = outcome("sample", run, tmp_path).stderr.split("error: ")[1]
         return [part for part in text.strip().split("; ") if "is damaged" not in part]
 
-    best, again = f"{run}/best.safetensors is whole", f"`zerosum resume {run}` writes it again with its next checkpoint"
+    best, again = f"{run}/best.safetensors is whole", f"`zerosum resume {run}` writes it again"
     cut(run, "generator.safetensors")
     assert said() == [best, again]
     cut(run, "best.safetensors")
     assert said() == [again]
     cut(run, "checkpoints/*/manifest.json")
     assert said() == []
+
+
+def test_a_damaged_generator_is_written_again_from_the_checkpoint(run, tmp_path):
+    before = (run / "generator.safetensors").read_bytes()
+    cut(run, "generator.safetensors")
+    text = f"{run}/generator.safetensors was missing or damaged; it is written again from checkpoint 000000064"
+    done = outcome("resume", run, tmp_path)
+    assert (done.exit_code, text in done.stderr) == (0, True), done.stderr
+    assert (run / "generator.safetensors").read_bytes() == before
+    assert "written again" not in outcome("resume", run, tmp_path).stderr
 
 
 def test_what_damaged_checkpoints_leave_is_said(run, tmp_path):

@@ -30,7 +30,7 @@ def beside(generator: Path) -> str:
     files = [run / name for name in ("generator.safetensors", "best.safetensors") if name != generator.name]
     ways = [f"{file} is whole" for file in files if is_whole(file)]
     if generator.name == "generator.safetensors" and _has_checkpoint(run / "checkpoints"):
-        ways.append(f"`{shlex.join(['zerosum', 'resume', str(run)])}` writes it again with its next checkpoint")
+        ways.append(f"`{shlex.join(['zerosum', 'resume', str(run)])}` writes it again")
     return "".join(f"; {way}" for way in ways)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,17 @@ from typing import Any
 import torch
 
 from zerosum.core import compatibility, settings, usercode
-from zerosum.core.errors import RunError
+from zerosum.core.errors import RunError, ZerosumWarning
 from zerosum.core.interrupt import Interrupt
 from zerosum.core.values import Length
 from zerosum.data import RULES, Dataset, kept, whole_place
 from zerosum.recipes import Recipe, read_recipe
-from zerosum.runs import code, early, elsewhere, health, plan, starting, stopping
+from zerosum.runs import code, early, elsewhere, health, plan, remains, starting, stopping
 from zerosum.runs.decisions import decisions
 from zerosum.runs.directory import RunDirectory, free_name, refuse_existing
 from zerosum.runs.environment import be_deterministic, choose_device, describe, use_threads
 from zerosum.runs.failures import clear_errors, reporting
+from zerosum.runs.generator import save_generator
 from zerosum.runs.opening import absolute, open_new, origin_of, reopen
 from zerosum.runs.progress import Display
 from zerosum.runs.readiness import prove
@@ -258,6 +260,10 @@ def _go_on(training: Training, display: Display) -> None:
         training.logs.cut({})
         return
     training.restore(saved)
+    if not remains.is_whole(training.run.generator):
+        save_generator(training.run.generator, training.generator)
+        text = f"{training.run.generator} was missing or damaged; it is written again from checkpoint {saved.name}"
+        warnings.warn(text, ZerosumWarning, stacklevel=2)
     if training.ended is not None:
         display.say(
             f"{training.run.path} is finished ({training.ended}); "
