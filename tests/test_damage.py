@@ -1,6 +1,7 @@
 """Damage in a run directory: a sentence about it, and what can be done without it is done."""
 
 import json
+import os
 import shutil
 from typing import TypedDict
 
@@ -13,6 +14,7 @@ from zerosum.cli.main import app
 from zerosum.core import reading
 from zerosum.core.errors import DamagedError, ZerosumWarning
 from zerosum.core.values import Count
+from zerosum.core.writing import write_file
 
 
 def call(*arguments):
@@ -179,3 +181,78 @@ def test_a_shape_is_declared_and_held(text, fault):
 def test_what_is_no_file_is_not_read(place, tmp_path):
     with pytest.raises(DamagedError, match=r"is (missing|not a regular file)"):
         reading.read_text(tmp_path / place)
+
+
+def content(folder):
+    """Every file below a folder, and what it holds."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and not path.is_symlink()}
+
+
+@pytest.mark.parametrize("place", ["metrics.jsonl", "evaluations.jsonl", "loss.txt", "best", ".holder", ".lock"])
+def test_a_link_in_the_place_of_a_file_is_never_written_through(run, tmp_path, place):
+    victim = tmp_path / "victim"
+    victim.write_text("mine\n")
+    (run / place).unlink(missing_ok=True)
+    (run / place).symlink_to(victim)
+    before = content(run)
+    done = call("resume", run, "--images", 128, "--quiet")
+    assert done.exit_code == 2
+    assert f"{place} is a link to {str(victim)!r}"[:80] in done.stderr
+    assert "nothing was changed" in done.stderr
+    assert victim.read_text() == "mine\n"
+    assert content(run) == before
+
+
+@pytest.mark.parametrize("place", ["samples", "checkpoints"])
+def test_a_link_in_the_place_of_a_folder_is_never_written_into(run, tmp_path, place):
+    theirs = shutil.copytree(run / place, tmp_path / "theirs")
+    (theirs / "000009999.png").write_text("mine")
+    shutil.rmtree(run / place)
+    (run / place).symlink_to(theirs)
+    before = content(tmp_path)
+    done = call("resume", run, "--images", 128, "--quiet")
+    assert done.exit_code == 2
+    assert f"{place} is a link to " in done.stderr
+    assert content(tmp_path) == before
+
+
+def test_pipes_and_folders_in_the_place_of_files_are_named_together(run):
+    (run / "loss.txt").unlink()
+    os.mkfifo(run / "loss.txt")
+    folder(run / "metrics.jsonl")
+    done = call("resume", run, "--images", 128, "--quiet")
+    assert done.exit_code == 2
+    assert "metrics.jsonl is a folder, loss.txt is a pipe" in done.stderr
+
+
+def test_a_report_is_written_only_where_there_is_a_file_or_nothing(run, tmp_path):
+    (run / "report.html").unlink()
+    (run / "report.html").symlink_to(tmp_path / "page")
+    done = call("report", run)
+    assert done.exit_code == 2
+    assert "report.html is a link to " in done.stderr
+    assert (run / "report.html").is_symlink()
+
+
+def test_a_lock_that_is_a_link_is_not_opened(run, tmp_path):
+    (tmp_path / "victim").write_text("mine")
+    (run / ".lock").unlink(missing_ok=True)
+    (run / ".lock").symlink_to(tmp_path / "victim")
+    assert call("report", run).exit_code == 0
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
+def test_a_picture_of_the_users_survives_resume(run):
+    (run / "samples" / "000009999.png").write_text("mine")
+    shutil.copy(run / "samples" / "real.png", run / "samples" / "000000999.png")  # as if drawn after the checkpoint
+    assert call("resume", run, "--images", 64, "--quiet", "--threads", 1).exit_code == 0
+    assert (run / "samples" / "000009999.png").read_text() == "mine"
+    assert not (run / "samples" / "000000999.png").exists()
+
+
+def test_a_small_file_is_not_written_through_a_link_beside_it(tmp_path):
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / f".best.{os.getpid()}.new").symlink_to(tmp_path / "victim")
+    write_file(tmp_path / "best", b"name")
+    assert (tmp_path / "best").read_bytes() == b"name"
+    assert (tmp_path / "victim").read_text() == "mine"

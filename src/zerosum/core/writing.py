@@ -10,6 +10,7 @@ def write_file(path: Path, content: bytes) -> None:
     """Write a small file so that it is either the old one or the new one, whatever happens, and whoever else writes."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
+        aside.unlink(missing_ok=True)  # what a process of the same number left, or a link that someone put there
         flush(aside, content)
         aside.replace(path)
     except BaseException:
@@ -28,8 +29,8 @@ def remember(path: Path, content: bytes) -> None:
 
 
 def flush(path: Path, content: bytes) -> None:
-    """Write a file, and wait until it is on disk."""
-    with path.open("wb") as file:
+    """Write a new file, and wait until it is on disk."""
+    with path.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

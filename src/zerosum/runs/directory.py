@@ -35,6 +35,7 @@ from zerosum.core.values import Count, Natural, Range
 from zerosum.core.writing import write_file
 from zerosum.recipes import Recipe
 from zerosum.runs import checkpoint, code
+from zerosum.runs.containment import check_contained
 from zerosum.runs.place import is_run, no_run
 
 
@@ -86,6 +87,10 @@ class Environment(_Begun):
     data: Origin
 
 
+FILES = (  # that a training writes at the top
+    *("recipe.toml", "environment.json", "metrics.jsonl", "evaluations.jsonl", "loss.txt", "latest", "best"),
+    *("generator.safetensors", "best.safetensors", "report.html", ".lock", ".holder"),
+)
 INTACT = "`zerosum sample`, `report` and `doctor` work without it"
 
 
@@ -150,9 +155,11 @@ class RunDirectory:
         """Keep other processes from writing here until this one ends.
 
         Raises:
-            RunError: another process writes here.
+            RunError: another process writes here, or a link leads out of it, or the like (`check_contained`).
             OSError: the place cannot be written.
         """
+        files = [*(self.path / name for name in FILES), self.real, *self.pictures().values()]
+        check_contained(self.path, files, (self.samples, self.checkpoints))
         try:
             self.lock.acquire()
         except Timeout:

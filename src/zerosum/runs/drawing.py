@@ -16,6 +16,7 @@ from zerosum.runs import pictures
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.generator import Generator
 from zerosum.runs.moments import Moment
+from zerosum.runs.outputs import is_ours
 
 MARKS = (10, 30, 60, 120, 300)  # seconds of training at which there is a picture, whatever the recipe's interval
 QUICK = 2.0  # seconds that a picture may take where a person has stopped the training, and waits
@@ -84,9 +85,9 @@ class Drawing:
             self._last, self._spent = now.seconds, self._spent + self._cost
 
     def forget(self, images: int) -> None:
-        """Remove what was drawn after a clock."""
+        """Remove what was drawn after a clock; a picture that zerosum did not write stays."""
         for at, picture in self.run.pictures().items():
-            if at > images:
+            if at > images and is_ours(picture):
                 picture.unlink()
 
     def _timed(self, generator: Callable[[], Generator]) -> None:

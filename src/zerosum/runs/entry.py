@@ -18,6 +18,7 @@ from zerosum.core.errors import DamagedError, RunError, ZerosumError
 from zerosum.core.reading import parse_toml, read_bytes, read_json, read_text
 from zerosum.core.values import Length
 from zerosum.runs import code
+from zerosum.runs.containment import is_regular
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.logs import read_evaluations, read_reports
 from zerosum.runs.place import is_run, no_run
@@ -195,7 +196,7 @@ class Sealed(TypedDict):
 
 def _held(run: RunDirectory) -> bool:
     """True where another process writes."""
-    if not (run.path / ".lock").exists():
+    if not is_regular(run.path / ".lock"):  # a link might lead to a file of the user's, which a lock would empty
         return False
     try:
         run.lock.acquire()

@@ -16,6 +16,7 @@ from zerosum.core.reading import read_text
 from zerosum.core.writing import write_file
 from zerosum.runs import health
 from zerosum.runs.charts import charts, value_of
+from zerosum.runs.containment import check_contained
 from zerosum.runs.curves import learning_charts
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.entry import DAMAGE, flat, recipe_settings, sound, state_of
@@ -88,7 +89,12 @@ def read(run: RunDirectory) -> Told:
 
 
 def write_report(run: RunDirectory) -> Path:
-    """Write the report of a run from its files alone; return its path."""
+    """Write the report of a run from its files alone; return its path.
+
+    Raises:
+        RunError: a link, or something else than a file, is in its place.
+    """
+    check_contained(run.path, [run.report])
     told = read(run)
     parts: dict[str, Callable[[Told], str]] = {
         "Samples": _samples,
