@@ -66,6 +66,11 @@ def test_what_fits_passes():
         compatibility.check(read_recipe(name).game, DIGITS, 1000)
 
 
+def test_so_many_samples_in_words():
+    assert Space((1,)).many(1270) == "1,270 points of 1 dimension"
+    assert Space((3, 8, 9)).many(2) == "2 x 8x9 images with 3 channels"
+
+
 @pytest.mark.parametrize("penalty", ["r1", "r2", "gradient-penalty"])
 def test_a_gradient_penalty_refuses_batch_norm_in_the_discriminator_only(penalty):
     (fault,) = refused("dcgan", f"regularizers={penalty}")

@@ -84,11 +84,18 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 20]}... ({len(text):,} characters)"
 
 
-def nearest(word: str, options: Iterable[str]) -> str:
-    """Return "did you mean ...?" where an option is close to the word, else the list of options, or its beginning."""
+def nearest(word: str, options: Iterable[str], prefix: str = "") -> str:
+    """Return "did you mean ...?" where an option is close to the word, else the list of options, or its beginning.
+
+    `prefix` is written before each option; what word and options share is no reason to call them close.
+    """
     options = sorted(options)
     close = difflib.get_close_matches(word[:SHOWN], options, n=1, cutoff=0.6)
     if close:
-        return f"did you mean {close[0]!r}?"
+        return f"did you mean {prefix + close[0]!r}?"
     more = f", ... ({len(options):,} in all)" if len(options) > LISTED else ""
-    return f"there is: {', '.join(map(named, options[:LISTED]))}{more}" if options else "there is none"
+    return (
+        f"there is: {', '.join(named(prefix + option) for option in options[:LISTED])}{more}"
+        if options
+        else "there is none"
+    )

@@ -97,7 +97,7 @@ def register(kind: str, name: str) -> Callable[[P], P]:
     def put(part: P) -> P:
         where = f"{part.__module__}.{part.__qualname__}"
         if not (isinstance(part, type) and issubclass(part, Part)):
-            raise RecipeError(f"{where}: a {kind} must derive from zerosum.Part")
+            raise RecipeError(f"{where}: a part of the kind {kind!r} must derive from zerosum.Part")
         if "__dataclass_params__" not in vars(part) or not part.__dataclass_params__.frozen:  # type: ignore[attr-defined]
             raise RecipeError(f"{where}: write @dataclass(frozen=True) under @register({kind!r}, {name!r})")
         if kind not in protocols.PROTOCOLS:

@@ -76,7 +76,7 @@ def resolve(part: Part, key: str) -> Path:
     """
     found = _find(part, tuple(key.split(".")))
     if not found:
-        raise RecipeError(f"there is no field {shown(key)}; {nearest(key, _mended(part, key) or _known(part, key))}")
+        raise RecipeError(f"there is no field {shown(key)}; {_nearest(part, key)}")
     if len(found) > 1:
         raise RecipeError(f"{shown(key)} may mean {' or '.join('.'.join(path) for path in found)}; write which")
     return found[0]
@@ -119,8 +119,10 @@ def _mended(part: Part, key: str) -> list[str]:
     return [".".join(mended)] if len(mended) == len(words) and _find(part, tuple(mended)) else []
 
 
-def _known(part: Part, key: str) -> set[str]:
-    """Keys that a mistaken key may have meant: those below the same part where it names one, else all."""
+def _nearest(part: Part, key: str) -> str:
+    """What a mistaken key may have meant: a field below the same part where it names one, else any."""
+    if mended := _mended(part, key):
+        return nearest(key, mended)
     head = key.rpartition(".")[0]
     found = _find(part, tuple(head.split("."))) if head else []
     node: Any = part
@@ -128,7 +130,8 @@ def _known(part: Part, key: str) -> set[str]:
         node = _step(node, step)
     prefix = f"{head}." if node is not part else ""
     below = walk(node) if isinstance(node, Part) else []
-    return {f"{prefix}{name}" for one in below for name in registry.field_types(type(one))}
+    names = {name for one in below for name in registry.field_types(type(one))}
+    return nearest(key.removeprefix(prefix), names, prefix)
 
 
 def _kind_at(part: Any, path: Path) -> str | None:

@@ -224,7 +224,7 @@ def _play(
                     run.write_environment(elsewhere.note(recorded, environment, images, display.warn))
             kind = "resuming" if resumed else "training"
             display.say(
-                f"{kind} {recipe.recipe} on {dataset.name} ({len(dataset.train):,} x {training.space}) "
+                f"{kind} {recipe.recipe} on {dataset.name} ({training.space.many(len(dataset.train))}) "
                 f"for {recipe.length}, {environment['precision']} on {environment['device']}, in {run.path}"
             )
             for line in [] if resumed else environment["decisions"]:
