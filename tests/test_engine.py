@@ -116,7 +116,7 @@ def test_a_fused_step_can_skip_itself_without_asking_the_host(bad):
     loss.backward(inputs=seat.parameters)
     if bad == "gradient":
         seat.parameters[-1].grad[0] = float("inf")
-    engine._check("discriminator", {"loss": loss * float("inf") if bad == "loss" else loss})
+    engine._check("discriminator", loss * float("inf") if bad == "loss" else loss, {})
     seat.optimizer.step()
     after = weights(engine)
     learned = [key for key in before if "running" not in key and "num_batches" not in key]

@@ -13,14 +13,15 @@ from torch import Tensor, nn
 
 from zerosum.core import arithmetic
 from zerosum.core.average import reestimate_statistics
-from zerosum.core.clock import reseed, seeded
+from zerosum.core.clock import Stream, reseed, seeded
 from zerosum.core.game import Feed, Game, role
 from zerosum.core.ledger import Ledger, NotFiniteError
 from zerosum.core.memory import ALONE, Bound, Memory
 from zerosum.core.player import Learner
 from zerosum.core.signals import Signals, build
-from zerosum.core.team import Team
+from zerosum.core.team import Team, share
 
+Losses = dict[str, Tensor]  # of a player, by name, []
 EXCERPT = 64  # numbers of a tensor of weights that tell how far an update moved it
 
 
@@ -34,7 +35,8 @@ class Engine:
         device: where networks live.
         precision: `fp32`, or `bf16` for automatic mixed precision (losses and penalties stay in float32).
         total: images of the whole run, which schedules refer to; None where it is measured in time.
-        team: the ranks that train together.
+        team: ranks that train together: they begin with the weights of rank 0, hold the same after each turn, and
+            read the ledger alike.
     """
 
     def __init__(
@@ -50,9 +52,8 @@ class Engine:
     ) -> None:
         arithmetic.settle()
         self.game, self.signals, self.seed, self.total = game, signals, seed, total
-        self.device, self.precision = torch.device(device), precision
-        self.team = team
-        self.clock = 0  # samples drawn when the turn began; between turns, so far
+        self.device, self.precision, self.team = torch.device(device), precision, team
+        self.clock = 0  # samples drawn, by all ranks, when the turn began; between turns, so far
         self.share: float | None = None  # of a run that is measured in time: who plays says how much of it is done
         self.feed: Feed | None = None  # of the turn under way
         players = game.players()
@@ -73,6 +74,8 @@ class Engine:
         self.ledger = Ledger()
         self.attempt = 0  # how often this run went back to a checkpoint; above 0 it plays with other random numbers
         self.shown: dict[str, Tensor] = {}  # samples of the last turn, for who watches over a training
+        self._common = Stream(seed)  # random numbers that all ranks draw alike, of the turn under way
+        team.agree_(x for module in self._modules() for x in (*module.parameters(), *module.buffers()))
 
     def network(self, name: str) -> nn.Module:
         """A live network."""
@@ -87,10 +90,14 @@ class Engine:
         """Networks with the averages of their weights, of those that have them."""
         return {name: average for one in self.learners.values() for name, average in one.averages.items()}
 
+    def _modules(self) -> tuple[nn.Module, ...]:
+        return (*self.modules.values(), *self.averages.values())
+
     def turn(self, feed: Feed) -> None:
-        """Play one step; its randomness depends on the seed, the clock and the attempt alone."""
+        """Play one step; its randomness depends on the seed, the clock, the attempt and the rank alone."""
         self.feed, self.clock = feed, feed.position
-        reseed(self.seed, self.clock, *([self.attempt] if self.attempt else []))
+        self._common = Stream(self.seed, self.clock, *([self.attempt] if self.attempt else []))
+        reseed(*self._common.items, *([f"rank {self.team.rank}"] if self.team.world > 1 else []))
         for learner in self.learners.values():
             learner.set_rate(learner.player.schedule.factor(self.clock, self.horizon))
         with self.autocast():
@@ -98,6 +105,8 @@ class Engine:
         for bound in self._bound.values():
             names = getattr(bound.part, "watched", ())
             self.ledger.watch(**{f"{bound.part.name}.{name}": bound.memory[name] for name in names})
+        self.team.average_(self.ledger.sums.values())
+        self.team.agree_(x for module in self._modules() for x in module.buffers())  # such as BatchNorm's statistics
         self.clock = feed.position
 
     @property
@@ -137,8 +146,11 @@ class Engine:
         return self.learners[player].updates
 
     def draw(self, prior: Any, count: int) -> Tensor:
-        """Random numbers [count, ...] of a prior such as a latent part."""
-        return prior(count, self.device)
+        """Random numbers [count, ...] of a prior such as a latent part; a rank gets its part of what one would draw."""
+        if self.team.world == 1:
+            return prior(count, self.device)
+        with self._common.flowing():
+            return share(prior(count * self.team.world, self.device), self.team)
 
     def watch(self, **values: Tensor) -> None:
         """Note further scalars worth a curve."""
@@ -159,8 +171,8 @@ class Engine:
         """
         self.move({player: losses})
 
-    def move(self, losses: dict[str, dict[str, Tensor]]) -> None:
-        """Move several players at once: all gradients are taken at the weights as they are.
+    def move(self, losses: dict[str, Losses]) -> None:
+        """Move several players at once: all gradients are taken at the weights as they are, and averaged over ranks.
 
         Args:
             losses: of each player, by name.
@@ -168,28 +180,30 @@ class Engine:
         Raises:
             NotFiniteError: a loss or a gradient is not finite; no weights have changed.
         """
-        totals: dict[str, Tensor] = {}
+        means: dict[str, tuple[Tensor, Losses]] = {}
         shared: dict[int, list[str]] = {}  # players that lose the same differentiate it together
         for player, own in losses.items():
             shared.setdefault(id(own), []).append(player)
         for number, players in enumerate(shared.values(), 1):
-            total = self._differentiate(players, losses[players[0]], keep=number < len(shared))
-            totals |= dict.fromkeys(players, total)
-        gradients = {player: self._check(player, {"loss": total, **losses[player]}) for player, total in totals.items()}
-        for player, total in totals.items():
+            means |= dict.fromkeys(players, self._differentiate(players, losses[players[0]], keep=number < len(shared)))
+        gradients = {player: self._check(player, *mean) for player, mean in means.items()}
+        for player, (total, values) in means.items():
             self._step(player)
-            self.ledger.note(player, total, losses[player])
+            self.ledger.note(player, total, values)
             self.ledger.watch(**{f"{player}_gradient": gradients[player]})
 
-    def _differentiate(self, players: list[str], losses: dict[str, Tensor], *, keep: bool) -> Tensor:
-        """Sum of losses, []; its gradients are with the players' weights."""
+    def _differentiate(self, players: list[str], losses: Losses, *, keep: bool) -> tuple[Tensor, Losses]:
+        """Sum of losses, [], and each of them: means over ranks, as are the gradients, which are with the weights."""
         total = sum((loss.float() for loss in losses.values()), start=torch.zeros((), device=self.device))
         learners = [self.learners[player] for player in players]
+        weights = [one for learner in learners for one in learner.parameters]
         for learner in learners:
             learner.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, enabled=False):
-            total.backward(inputs=[one for learner in learners for one in learner.parameters], retain_graph=keep)
-        return total
+            total.backward(inputs=weights, retain_graph=keep)
+        values = torch.stack([one.detach().float().reshape(()) for one in (total, *losses.values())])
+        self.team.average_([values, *(one.grad for one in weights if one.grad is not None)])
+        return values[0], dict(zip(losses, values[1:], strict=True))
 
     def _step(self, player: str) -> None:
         """Optimizer, rules and average of a player whose gradients are there."""
@@ -203,17 +217,17 @@ class Engine:
             self.ledger.watch(**{f"{player}_step": step / torch.linalg.vector_norm(before).clamp(min=1e-12)})
         learner.settle(self.clock if self.feed is None else self.feed.position)
 
-    def _check(self, player: str, losses: dict[str, Tensor]) -> Tensor:
+    def _check(self, player: str, total: Tensor, losses: Losses) -> Tensor:
         """Norm of a player's gradients, []; stops where it or a loss is not finite."""
         learner = self.learners[player]
         gradient = total_norm(learner.parameters)
-        finite = torch.isfinite(losses["loss"].detach()) & torch.isfinite(gradient)
+        finite = torch.isfinite(total) & torch.isfinite(gradient)
         if self.device.type != "cpu" and learner.optimizer.defaults.get("fused"):
             # no host sync: a fused step skips itself, and the ledger raises at the next report
             learner.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
         elif not finite:
-            found = {name: float(loss.detach()) for name, loss in losses.items()} | {"gradient": float(gradient)}
-            what = "gradient" if math.isfinite(found.pop("loss")) else "loss"
+            found = {name: float(loss) for name, loss in losses.items()} | {"gradient": float(gradient)}
+            what = "gradient" if math.isfinite(float(total)) else "loss"
             shown = ", ".join(f"{name} {value:g}" for name, value in found.items())
             raise NotFiniteError(
                 f"the {what} of the {player} is not finite after {self.clock:,} images ({shown}); its weights were "
@@ -239,7 +253,7 @@ class Engine:
     @torch.no_grad()
     def sample(self, module: nn.Module, count: int) -> Tensor:
         """Sample `count` items from a generator with random latents and labels."""
-        latent = self.draw(self.game.latent, count)
+        latent = self.game.latent(count, self.device)
         classes = self.signals["label"].classes if "label" in self.signals else 0
         label = torch.randint(classes, (count,), device=self.device) if classes else None
         return self.game.sample(module, latent, label)

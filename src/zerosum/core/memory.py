@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from zerosum.core.team import Alone, Team
+from zerosum.core.team import Alone, Team, share
 
 ALONE = Alone()
 
@@ -29,6 +29,14 @@ class Memory(dict[str, Tensor]):
     def mean(self, x: Tensor) -> Tensor:
         """Mean of a tensor over ranks, so that all remember the same; its gradient is a mean too."""
         return self.team.mean(x)
+
+    def gather(self, x: Tensor) -> Tensor:
+        """Batches [N, ...] of all ranks one after the other, [world * N, ...], without gradients: fit to remember."""
+        return self.team.gather(x)
+
+    def share(self, x: Tensor) -> Tensor:
+        """This rank's part [N, ...] of what was gathered, [world * N, ...]."""
+        return share(x, self.team)
 
 
 class Bound:

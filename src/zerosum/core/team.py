@@ -31,6 +31,11 @@ class Team(Protocol):
         ...
 
 
+def share(x: Tensor, team: Team) -> Tensor:
+    """A rank's part [N, ...] of what all ranks have together, [world * N, ...]."""
+    return x if team.world == 1 else x.chunk(team.world)[team.rank]
+
+
 class Alone:
     """One process."""
 

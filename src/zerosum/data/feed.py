@@ -53,6 +53,8 @@ class Feed:
 
     `position`, the images drawn so far, is the only state: set it to go on anywhere. A balanced feed goes by
     `balanced_order` in place of the permutation, and N is rounded up to a multiple of the classes.
+
+    On several ranks `batch` and `position` count the images of all; each rank takes its part of the batch, in order.
     """
 
     def __init__(
@@ -64,14 +66,22 @@ class Feed:
         flip: bool = False,
         balanced: bool = False,
         device: str | torch.device = "cpu",
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         if batch < 1:
             raise DataError(f"{dataset.name}: a batch of {batch} images is impossible; the least is 1")
+        if batch % world:
+            near = max(1, round(batch / world)) * world
+            raise DataError(
+                f"{dataset.name}: {world} ranks cannot share a batch of {batch} images; the nearest is {near}"
+            )
         if not len(dataset.train):
             raise DataError(f"{dataset.name}: there is no image to train on")
         if flip and not dataset.is_image:
             raise DataError(f"{dataset.name}: points cannot be flipped; leave flip=false")
         self.batch, self.seed, self.flip, self.device = batch, seed, flip, torch.device(device)
+        self.rank, self.world = rank, world
         self.position = 0
         self.per_epoch = len(dataset.train)
         self.is_image = dataset.is_image
@@ -85,7 +95,7 @@ class Feed:
         self._labels = None if dataset.labels is None else self._hold(dataset.labels)
 
     def next(self) -> Batch:
-        """Draw a batch.
+        """Draw a batch, or this rank's part of it.
 
         `sample`: float32 [B, C, H, W] in [-1, 1], channels last, or points [B, D]; `label`: int64 [B], where there are
         classes.
@@ -106,7 +116,8 @@ class Feed:
             self.position += len(part)
             missing -= len(part)
             parts.append(part)
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        index, size = parts[0] if len(parts) == 1 else torch.cat(parts), self.batch // self.world
+        return index[self.rank * size : (self.rank + 1) * size]
 
     def _epoch(self, epoch: int) -> Tensor:
         if self._order is None or self._order[0] != epoch:

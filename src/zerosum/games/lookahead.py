@@ -108,6 +108,7 @@ def unrolled(engine: Engine, loss: Any, critic: Critic, depth: int, x: Tensor, m
             gradients = torch.autograd.grad(cost.float(), tuple(weights.values()), create_graph=True, allow_unused=True)
         for name, gradient in zip(tuple(weights), gradients, strict=True):
             if gradient is not None:
-                weights[name], moments[name] = rule.ahead(weights[name], gradient, moments[name], rate)
+                joint = engine.team.mean(gradient)
+                weights[name], moments[name] = rule.ahead(weights[name], joint, moments[name], rate)
         ahead.move(weights)
     return there

@@ -72,7 +72,8 @@ class PanelGame(Adversarial):
         critics = [Critic(engine.network(name), augment, self.pack) for name in panel]
         met = [(critic(x, grad=False, label=label), critic(made, label=label)) for critic in critics]
         costs = [self.adversarial * charge(loss, fake, real, self.selection, engine.clock) for real, fake in met]
-        engine.update("generator", adversarial=self.aggregate(torch.stack(costs)), **due.mean(met, G, z))
+        charged = engine.team.mean(torch.stack(costs))
+        engine.update("generator", adversarial=self.aggregate(charged), **due.mean(met, G, z))
         engine.show(real=x, fake=made)
         both = torch.cat(list(judged.values())), torch.cat([fake.logits for _, fake in met])
         adapt((loss, *alter, *augment), *both, batch=len(x), clock=engine.clock)

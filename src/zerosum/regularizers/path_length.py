@@ -31,7 +31,7 @@ class PathLength(Part):
     `mapping` gives one w a layer, `[N, L, d]`, the length is sqrt(mean over layers of ||.||^2). The mean a moves by
     `decay` towards the lengths of this batch before it is used, and, as in the authors' code, the new a is not detached
     inside the penalty; only what is remembered is. The discriminator receives nothing from it. On several ranks a is
-    the mean over the lengths of all ranks, the same on each.
+    the mean over the lengths of all ranks, the same on each; each measures `share` of its own part of the batch.
 
     Raises:
         ValueError: the generator's images do not depend on its latents.

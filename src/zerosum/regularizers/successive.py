@@ -26,8 +26,8 @@ class SuccessiveConsistency(Part):
     It is a proximal term: it slows the generator down where its outputs would swing. It is not consistency
     regularization (cr, bcr, zcr act on the discriminator's logits under a change of the sample), it compares nothing
     with real samples (feature-matching does), and successive samples of one batch are never compared, which would
-    punish their diversity. The discriminator receives nothing from it. On several ranks each remembers latents and
-    samples of its own.
+    punish their diversity. The discriminator receives nothing from it. On several ranks the latents and samples of all
+    are remembered, and each rank compares its own.
     """
 
     player: ClassVar[str] = "generator"
@@ -46,11 +46,12 @@ class SuccessiveConsistency(Part):
         fake = exchange.fake.x.float()
         difference = _difference(exchange.generator, memory) if memory else fake.new_zeros(())
         kept = {"latent": exchange.latent, "fake": fake, "label": exchange.label}
-        memory.update({name: x.detach().clone() for name, x in kept.items() if x is not None})
+        memory.update({name: memory.gather(x).clone() for name, x in kept.items() if x is not None})
         return self.weight * difference
 
 
 def _difference(G: Any, memory: Memory) -> Tensor:
+    own = {name: memory.share(x) for name, x in memory.items()}
     with still(G):
-        now = G(memory["latent"], memory.get("label"))
-    return (now.float() - memory["fake"]).abs().mean()
+        now = G(own["latent"], own.get("label"))
+    return (now.float() - own["fake"]).abs().mean()
