@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import signal
 import threading
 import time
@@ -187,13 +188,46 @@ def test_a_longer_run_continues_a_finished_one(tmp_path, capfd):
     before = contents(short(tmp_path / "run", "mlp", images=480))
     assert contents(zerosum.resume(tmp_path / "run")) == before
     said = " ".join(capfd.readouterr().err.split())
-    assert "is finished (480 done); train it longer with: " in said
+    assert "is finished (480 images done); train it longer with: " in said
     assert "--images 960" in said
-    longer = zerosum.resume(tmp_path / "run", images=960, quiet=True)
+    longer = zerosum.resume(tmp_path / "run", images=960)
+    assert re.search(r"\ntrained for 0:0\d(, 0:\d\d of it evaluating)?, 0:\d\d in all; ", capfd.readouterr().err)
     assert (longer.path / "latest").read_text() == "000000960\n"
     whole = short(tmp_path / "whole", "mlp", images=960)
     assert contents(whole)["generator.weights.safetensors"] == contents(longer)["generator.weights.safetensors"]
     assert longer.recipe == whole.recipe
+
+
+def test_a_run_cannot_be_made_shorter_than_what_is_done(tmp_path):
+    short(tmp_path / "my run's", "mlp", images=40)  # 48, as batches are whole
+    before = {path: path.read_bytes() for path in (tmp_path / "my run's").rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match=r"my run's cannot end after 32, as 48 images are done; nothing was changed\."):
+        zerosum.resume(tmp_path / "my run's", images=32, quiet=True)
+    with pytest.raises(RunError, match=r"cannot end after 0.001s, as \d+:\d\d of training are done"):
+        zerosum.resume(tmp_path / "my run's", images="0.001s", quiet=True)
+    for none in (0, "never"):
+        with pytest.raises(RecipeError, match="length: a training of no images at all; give it a length, such as"):
+            zerosum.resume(tmp_path / "my run's", images=none, quiet=True)
+    assert {path: path.read_bytes() for path in before} == before
+    assert zerosum.resume(tmp_path / "my run's", images=40, quiet=True).finished
+
+
+def test_advice_names_a_run_as_a_shell_takes_it(tmp_path, capfd):
+    run = short(tmp_path / "my run's", "mlp", images=48).path
+    zerosum.resume(run)
+    said = capfd.readouterr().err
+    assert f"train it longer with: zerosum resume {shlex.quote(str(run))} --images 96" in said
+    with pytest.raises(RunError) as caught:
+        short(run, "mlp")
+    assert str(caught.value).endswith(
+        f"my run's exists; continue it with: zerosum resume {shlex.quote(str(run))}, or choose another place with --out"
+    )
+
+
+def test_a_training_of_nothing_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match="length: a training of no images at all"):
+        short(tmp_path / "run", "mlp", images=0)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_whose_schedule_ends_with_it_cannot_be_lengthened(tmp_path):
@@ -294,22 +328,27 @@ def test_a_directory_in_use_is_refused(tmp_path):
     assert not directory.holder.exists()
 
 
-def test_a_run_that_cannot_be_written_is_not_sent_to_another_place(tmp_path):
+def test_a_run_that_cannot_be_written_is_not_sent_to_another_place(tmp_path, monkeypatch):
     run = short(tmp_path / "run", "mlp")
-    (run.path / ".holder").mkdir()
-    with pytest.raises(RunError, match=r"cannot write .*make it writable, or resume a copy of the run$"):
-        zerosum.resume(run.path, images=960, quiet=True)
+
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.write_text", refuse)
+        with pytest.raises(RunError, match=r"cannot write .*make it writable, or resume a copy of the run$"):
+            zerosum.resume(run.path, images=960, quiet=True)
     with RunDirectory(run.path).lock:  # which the attempt has left
         pass
 
 
 def test_an_existing_place_is_refused_before_anything_happens(tmp_path):
     short(tmp_path / "run", "mlp")
-    with pytest.raises(RunError, match=r"exists \(continue it with: zerosum resume .*run\); or choose another place"):
+    with pytest.raises(RunError, match=r"exists; continue it with: zerosum resume .*run, or choose another place"):
         short(tmp_path / "run", "mlp")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("mine")
-    with pytest.raises(RunError, match=r"exists .it is not a run."):
+    with pytest.raises(RunError, match="exists and is not a run; choose another place with --out"):
         short(tmp_path / "other", "mlp")
     assert (tmp_path / "other" / "thesis.txt").read_text() == "mine"
     (tmp_path / "empty").mkdir()

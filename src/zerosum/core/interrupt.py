@@ -6,6 +6,7 @@ Python's own handlers wait while a call computes, which may be minutes. So a com
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import threading
@@ -151,8 +152,8 @@ class Watch(_Handlers):
     def _leave(self) -> None:
         """End the process here and now; what is saved was flushed and renamed, so it stays whole."""
         training = self.training
-        words = AT_ONCE if training is None else f"{AT_ONCE}; go on with: zerosum resume {training.place}"
-        leave(self.status - 128, words=f"\n{words}")
+        more = "" if training is None else f"; go on with: zerosum resume {shlex.quote(str(training.place))}"
+        leave(self.status - 128, words=f"\n{AT_ONCE}{more}")
 
 
 def leave(number: int, _frame: FrameType | None = None, words: str = AT_ONCE) -> None:

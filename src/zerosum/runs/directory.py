@@ -36,7 +36,7 @@ from zerosum.core.writing import write_file
 from zerosum.recipes import Recipe
 from zerosum.runs import checkpoint, code
 from zerosum.runs.containment import check_contained
-from zerosum.runs.place import is_run, no_run
+from zerosum.runs.place import is_run, no_run, resume_command
 
 
 class Facts(TypedDict):
@@ -256,8 +256,8 @@ def refuse_existing(path: Path) -> None:
         RunError: there is a run, a file, or a folder that is not empty.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        hint = f"continue it with: zerosum resume {path}" if is_run(path) else "it is not a run"
-        raise RunError(f"{path} exists ({hint}); or choose another place with --out")
+        hint = f"; continue it with: {resume_command(path)}, or" if is_run(path) else " and is not a run;"
+        raise RunError(f"{path} exists{hint} choose another place with --out")
 
 
 def free_name(data: str, recipe: str, root: str | Path = "runs") -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from zerosum.core.errors import RunError, TrainingError, ZerosumError
+from zerosum.runs.place import resume_command
 from zerosum.runs.report import write_report
 from zerosum.runs.training import Training
 
@@ -21,11 +22,11 @@ def reporting(training: Training) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        saved = run.pointed("latest")
+        saved, command = run.pointed("latest"), resume_command(run.path)
         error.add_note(
-            f"saved: everything up to {int(saved):,} images; go on with: zerosum resume {run.path}"
+            f"saved: everything up to {int(saved):,} images; go on with: {command}"
             if saved
-            else f"nothing had been saved yet; begin again with: zerosum resume {run.path}"
+            else f"nothing had been saved yet; begin again with: {command}"
         )
         try:
             training.note_error(error)

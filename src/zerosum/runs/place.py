@@ -19,6 +19,11 @@ def is_run(path: Path) -> bool:
     return (path / "recipe.toml").is_file()
 
 
+def resume_command(path: Path, *words: str) -> str:
+    """The command that goes on with a run, as a shell takes it."""
+    return shlex.join(["zerosum", "resume", str(path), *words])
+
+
 def no_run(path: Path) -> str:
     """What a place is that is no run directory, and the command or the name that helps."""
     if not path.exists():

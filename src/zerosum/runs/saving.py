@@ -13,6 +13,7 @@ from zerosum.runs import checkpoint, stopping
 from zerosum.runs.directory import RunDirectory
 from zerosum.runs.generator import Generator, save_generator
 from zerosum.runs.logs import Logs
+from zerosum.runs.moments import clock
 from zerosum.runs.starting import offer
 
 FORMAT = "zerosum-checkpoint-1"
@@ -61,11 +62,11 @@ class Keeper:
             self.run.point("best", name)
         return best
 
-    def admit(self, saved: checkpoint.Checkpoint) -> None:
-        """Refuse a checkpoint of another training.
+    def admit(self, saved: checkpoint.Checkpoint, total: int | None) -> None:
+        """Refuse a checkpoint of another training; `total`: images of the whole, None where it is measured in time.
 
         Raises:
-            RunError: recipe or data are not those of the checkpoint.
+            RunError: recipe or data are not those of the checkpoint, or the recipe was made shorter than what is done.
         """
         before = settings.from_toml(Recipe, saved.manifest["recipe"])
         changed = settings.differences(stopping.as_free(before, self.recipe), self.recipe)
@@ -76,3 +77,10 @@ class Keeper:
             )
         if saved.manifest["data"] != self.fingerprint:
             raise RunError(f"the data changed since this run began; restore them, or {offer(self.run.path)}")
+        done, length = saved.manifest["images" if total else "seconds"], self.recipe.length
+        if length != before.length and done > (total or length.amount):
+            told = f"{done:,} images" if total else f"{clock(done)} of training"
+            raise RunError(
+                f"{self.run.path} cannot end after {length}, as {told} are done; nothing was changed. Give a greater "
+                f'length, or leave recipe.toml at length = "{before.length}"'
+            )

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from zerosum.core import compatibility, settings, usercode
-from zerosum.core.errors import RunError, ZerosumWarning
+from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
 from zerosum.core.interrupt import Interrupt
 from zerosum.core.values import Length
 from zerosum.data import RULES, Dataset, kept, whole_place
@@ -23,6 +23,7 @@ from zerosum.runs.environment import be_deterministic, choose_device, describe, 
 from zerosum.runs.failures import clear_errors, reporting
 from zerosum.runs.generator import save_generator
 from zerosum.runs.opening import absolute, open_new, origin_of, reopen
+from zerosum.runs.place import resume_command
 from zerosum.runs.progress import Display
 from zerosum.runs.readiness import prove
 from zerosum.runs.rehearsal import Measured
@@ -186,12 +187,15 @@ def fill_in(recipe: str | Recipe, words: Sequence[str], images: str | int | None
     """Recipe with settings, length and seed in their places.
 
     Raises:
-        RecipeError: every fault, together.
+        RecipeError: every fault, together; or the length is nothing.
     """
     words = (
         [*words] + ([f"length={images}"] if images is not None else []) + ([f"seed={seed}"] if seed is not None else [])
     )
-    return read_recipe(recipe, words) if isinstance(recipe, str) else settings.assign(recipe, words)
+    chosen = read_recipe(recipe, words) if isinstance(recipe, str) else settings.assign(recipe, words)
+    if not chosen.length.amount:
+        raise RecipeError("length: a training of no images at all; give it a length, such as --images 200k")
+    return chosen
 
 
 def _changes(before: Recipe, after: Recipe) -> list[str]:
@@ -237,9 +241,8 @@ def _play(
         finally:
             run.release()
     if not finished:
-        display.say(
-            f"stopped after {training.feed.position:,} images, all saved; go on with: zerosum resume {run.path}"
-        )
+        command = resume_command(run.path)
+        display.say(f"stopped after {training.feed.position:,} images, all saved; go on with: {command}")
     return Run(run.path, finished)
 
 
@@ -260,19 +263,20 @@ def _go_on(training: Training, display: Display) -> None:
         training.logs.cut({})
         return
     training.restore(saved)
-    if not remains.is_whole(training.run.generator):
-        save_generator(training.run.generator, training.generator)
-        text = f"{training.run.generator} was missing or damaged; it is written again from checkpoint {saved.name}"
+    run = training.run
+    if not remains.is_whole(run.generator):
+        save_generator(run.generator, training.generator)
+        text = f"{run.generator} was missing or damaged; it is written again from checkpoint {saved.name}"
         warnings.warn(text, ZerosumWarning, stacklevel=2)
     if training.ended is not None:
         display.say(
-            f"{training.run.path} is finished ({training.ended}); "
-            f"train it further with: zerosum resume {training.run.path} stop_when= patience=never"
+            f"{run.path} is finished ({training.ended}); "
+            f"train it further with: {resume_command(run.path, 'stop_when=', 'patience=never')}"
         )
     elif training.share >= 1.0:
         longer = Length(training.recipe.length.amount * 2, training.recipe.length.unit)
         display.say(
-            f"{training.run.path} is finished ({training.recipe.length} done); "
-            f"train it longer with: zerosum resume {training.run.path} --images {longer}"
+            f"{run.path} is finished ({training.done}); "
+            f"train it longer with: {resume_command(run.path, '--images', str(longer))}"
         )
-    training.run.write_recipe(training.recipe)
+    run.write_recipe(training.recipe)

@@ -122,6 +122,11 @@ class Training:
         return min(1.0, done / whole) if whole else 1.0
 
     @property
+    def done(self) -> str:
+        """How much is done, in words: in the unit of the whole."""
+        return f"{self.now.images:,} images done" if self.total else f"{clock(self.now.seconds)} of training done"
+
+    @property
     def over(self) -> bool:
         """True where no turn is left to play."""
         return self.share >= 1.0 or self.ended is not None
@@ -244,9 +249,10 @@ class Training:
             self.report(now)
         if not self.run.picture(now.images).exists():
             self.drawing.draw(self.generator)
-        within = self.evaluator.seconds
+        within, before = self.evaluator.seconds, self.pace.start
         told = f", {clock(within)} of it evaluating" if within >= 1 else ""
-        self.display.say(f"trained for {clock(now.seconds)}{told}; evaluating the end")
+        told += f", {clock(now.seconds)} in all" if before.images else ""
+        self.display.say(f"trained for {clock(now.after(before).seconds)}{told}; evaluating the end")
         if not self.evaluator.has(now.images):
             self.evaluate(now.images)
         self.display.say(f"evaluating took {clock(self.evaluator.seconds - within)} longer")
@@ -319,11 +325,12 @@ class Training:
         """Continue where a checkpoint was written.
 
         Raises:
-            RunError: recipe or data are not those of the checkpoint, or it is not what a training writes.
+            RunError: recipe or data are not those of the checkpoint, or it is not what a training writes; or the recipe
+                was made shorter than what is done.
         """
         if fault := misfit(saved.manifest, Manifest):
             raise DamagedError(f"checkpoint {saved.name}: its manifest is of another shape: {fault}")
-        self.keeper.admit(saved)
+        self.keeper.admit(saved, self.total)
         try:
             self.engine.load(saved.tensors, saved.manifest)
         except (LookupError, RuntimeError, TypeError, ValueError) as error:
