@@ -1,6 +1,6 @@
 """A crash loses nothing: a training killed with SIGKILL again and again ends bit for bit like one left in peace.
 
-    python -m benchmarks.crash [--recipes mlp dcgan wgan-gp] [--kills 20] [--images 80000] [--seed 0]
+    python -m benchmarks.crash [--recipes mlp dcgan wgan-gp r3gan-small vae] [--kills 20] [--images 80000] [--seed 0]
 
 For each recipe one training runs undisturbed. Another is killed at random instants, every third time while it
 writes a checkpoint, and resumed each time. Then weights, averages, optimizer states, memory and metrics (without
@@ -99,7 +99,7 @@ def torture(recipe: str, kills: int, images: int, folder: Path, chance: random.R
 def main() -> None:
     """Run the benchmark and print its verdict."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipes", nargs="+", default=["mlp", "dcgan", "wgan-gp"])
+    parser.add_argument("--recipes", nargs="+", default=["mlp", "dcgan", "wgan-gp", "r3gan-small", "vae"])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--images", type=int, default=80_000)
     parser.add_argument("--seed", type=int, default=0)

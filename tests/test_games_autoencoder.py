@@ -129,6 +129,9 @@ def test_it_trains_samples_and_is_judged_like_any_other(tmp_path):
     assert {line["metric"] for line in run.evaluations} >= {"fd", "kid"}
     assert "loss_encoder: " in (run.path / "loss.txt").read_text()
     assert "discriminator" not in (run.path / "loss.txt").read_text()
-    longer = zerosum.resume(run.path, images=1_760, quiet=True)
+    longer = zerosum.resume(run.path, images=3_300, quiet=True)
     assert longer.metrics[-1]["images"] > 1_700
+    lines = (run.path / "loss.txt").read_text().splitlines()
+    assert len(lines) == 2
+    assert all(line.index("loss_encoder") < line.index("loss_decoder") for line in lines)  # also after a resume
     assert isinstance(longer.generator.module, nn.Module)

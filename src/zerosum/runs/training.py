@@ -289,7 +289,9 @@ class Training:
     def _epoch(self, now: Moment) -> None:
         epochs = -(-self.total // self.per_epoch) if self.total else 0
         number = now.images // self.per_epoch
-        line = self.logs.epoch(number, max(epochs, number), self.engine.ledger.take("epoch"))
+        means = self.engine.ledger.take("epoch")
+        losses = {player: means[player] for player in self.engine.learners if player in means}  # in the game's order
+        line = self.logs.epoch(number, max(epochs, number), losses)
         taken = now.after(self._epoch_began).seconds
         self._epoch_began = now
         if taken >= QUICK or number % 15 == 0 or number == epochs:
