@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import re
+import sys
 import time
 
 import numpy as np
@@ -12,14 +13,15 @@ import torch
 
 import zerosum
 from benchmarks import speed
-from tests.small import EAGER, table, words
-from zerosum.core import compatibility
-from zerosum.core.errors import RecipeError
+from tests.small import DATA, EAGER, table, words
+from zerosum.core import compatibility, usercode
+from zerosum.core.errors import RecipeError, TrainingError
 from zerosum.core.space import Space
 from zerosum.data import Feed, open_data
 from zerosum.recipes import read_recipe
-from zerosum.runs import machine, plan, rehearsal
+from zerosum.runs import machine, plan, rehearsal, session
 from zerosum.runs import race as racing
+from zerosum.runs.footprint import network_bytes
 from zerosum.runs.race import is_clear, race, typical
 from zerosum.runs.rehearsal import Measured, Rehearsal
 from zerosum.runs.training import make_space
@@ -351,6 +353,82 @@ def test_what_a_pass_keeps_is_counted(digits):
     assert kept > 4 * (64 + 100)  # an image and a latent, float32
     assert more % (4 * 16) == 0
     assert 1 <= more // (4 * 16) <= 4  # 16 numbers more of a layer, kept by the layers on both sides
+
+
+def test_networks_that_do_not_fit_are_refused_before_they_are_built(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "free", lambda device: 20 * GIB)
+    monkeypatch.setattr(plan, "Engine", lambda *_, **__: pytest.fail("networks were built"))
+    text = r"the networks alone need 745.\d GiB of .*, whatever the batch \(discriminator 0.\d GiB, generator 745.\d "
+    with pytest.raises(RecipeError, match=text) as caught:
+        zerosum.train("digits", "mlp", ["generator.widths=200000/200000"], out=tmp_path / "run", quiet=True)
+    assert str(caught.value).endswith("and 20.0 GiB are free; set fewer channels or widths")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop:momentum=0.5"])
+@pytest.mark.parametrize("name", ["mlp", "veegan", "gman"])
+def test_networks_take_what_was_told(name, optimizer):
+    optimizers = [f"generator.optimizer={optimizer}", "generator.average=ema"]
+    engine, feed = table(name, *optimizers)
+    engine.turn(feed)
+    recipe = read_recipe(name, [*words(name), *optimizers])
+    told = network_bytes(recipe.game, make_space(recipe, open_data(DATA.get(name, "digits"))))
+    assert told.keys() == engine.modules.keys()
+    assert sum(told.values()) == pytest.approx(rehearsal.state_bytes(engine), rel=0.02)
+
+
+def test_an_allocator_that_fails_in_the_rehearsal_is_put_into_words(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 160 bytes")
+
+    monkeypatch.setattr(Rehearsal, "run", fail)
+    with pytest.raises(TrainingError, match=r"^out of memory; start again with a smaller batch=, size= or channels$"):
+        zerosum.train("digits", "mlp", words("mlp"), images=96, out=tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+FAILING = """
+from dataclasses import dataclass
+from typing import ClassVar
+from zerosum import Part, register
+
+calls = []
+
+@register("objective", "failing")
+@dataclass(frozen=True)
+class Failing(Part):
+    pairs: ClassVar[bool] = False
+    after: int = 10
+    def discriminator(self, real, fake):
+        calls.append(0)
+        return (fake - real).mean() * (1 / (len(calls) <= self.after))
+    def generator(self, fake, real=None): return (-fake).mean()
+"""
+
+
+def test_a_part_that_fails_late_is_named_with_its_line(tmp_path, monkeypatch):
+    """In the rehearsal after its first turn, and in the training, which leaves a run that says so."""
+    file = tmp_path / "failing.py"
+    file.write_text(FAILING)
+    usercode.use(file)
+    where = r"ZeroDivisionError: division by zero \(raised by objective 'failing' in .*failing.py, line 15\)(\n|$)"
+    calls = next(module for name, module in sys.modules.items() if name.startswith("zerosum_use_failing_")).calls
+    settings = [*words("mlp"), "objective=failing"]
+    with pytest.raises(RecipeError, match=f"^a trial turn on a few images failed: {where}"):
+        zerosum.train("digits", "mlp", [*settings, "objective.after=2"], images=96, out=tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+    play = session.Training.play
+
+    def begin(training, interrupt):
+        calls[:] = [0] * 998
+        return play(training, interrupt)
+
+    calls.clear()
+    monkeypatch.setattr(session.Training, "play", begin)
+    with pytest.raises(TrainingError, match=f"^{where}") as caught:
+        zerosum.train("digits", "mlp", [*settings, "objective.after=1000"], images=96, out=tmp_path / "run", quiet=True)
+    assert caught.value.__notes__[-1] == f"report: {tmp_path / 'run' / 'report.html'}"
+    assert "ended by an error: division by zero" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_too_little_memory_ends_before_anything_is_written(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ import typer
 from typer.core import TyperCommand
 
 from zerosum.core.console import Lasting, silence, visible
-from zerosum.core.errors import ZerosumError, ZerosumWarning
+from zerosum.core.errors import ZerosumError, ZerosumWarning, is_out_of_memory
 from zerosum.core.interrupt import AT_ONCE, Watch
 
 if TYPE_CHECKING:
@@ -176,6 +176,11 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             except ZerosumError as error:
                 say("\n".join([f"error: {error}", *getattr(error, "__notes__", ())]))
                 raise typer.Exit(error.exit_status) from None
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                say("error: out of memory; ask for fewer or smaller samples at once, or end what else uses it")
+                raise typer.Exit(1) from None
             except KeyboardInterrupt:
                 say(AT_ONCE)
                 exec("")  # noqa: S102 - or Python ends by the signal where that came within an exec of a library

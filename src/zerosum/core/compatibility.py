@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zerosum.core import registry
+from zerosum.core import registry, usercode
 from zerosum.core.engine import Engine
-from zerosum.core.errors import RecipeError, ZerosumError
+from zerosum.core.errors import RecipeError, ZerosumError, is_out_of_memory
 from zerosum.core.game import Feed, Game, role
 from zerosum.core.registry import Part
 from zerosum.core.signals import Signals, Wiring, build, zeros
@@ -69,17 +69,34 @@ def blaming(game: Any) -> Iterator[None]:
     except ZerosumError:
         raise
     except Exception as error:
-        what = f"{type(error).__name__}: {error}{_culprit(error, game)}"
+        if is_out_of_memory(error):
+            raise
+        what = f"{type(error).__name__}: {error}{culprit(error, game)}"
         raise RecipeError(f"a trial turn on a few images failed: {what}") from error
 
 
-def _culprit(error: BaseException, game: Any) -> str:
-    """Which part of a game raised an error, where one did."""
-    found, trace = "", error.__traceback__
+def culprit(error: BaseException, game: Any) -> str:
+    """Which part of a game raised an error, and where in a user's file, in brackets; empty where neither did."""
+    part = _raiser(error, game)
+    words = f"raised by {part.kind} {part.name!r}" if part else ""
+    told = f"{words}{own_place(error, game)}".strip()
+    return f" ({told})" if told else ""
+
+
+def own_place(error: BaseException, game: Any) -> str:
+    """Where in a file of the user's own an error arose, as ` in FILE, line N`; empty where it did not."""
+    part = _raiser(error, game)
+    own = part is not None and not type(part).__module__.startswith("zerosum.")
+    return usercode.place_of(error) or (usercode.origin_of(type(part), error) if own else "")
+
+
+def _raiser(error: BaseException, game: Any) -> Part | None:
+    """The innermost part of a game that an error came through."""
+    found, trace = None, error.__traceback__
     while trace is not None:
         part = trace.tb_frame.f_locals.get("self")
         if isinstance(part, Part) and part is not game:
-            found = f" (raised by {part.kind} {part.name!r})"
+            found = part
         trace = trace.tb_next
     return found
 

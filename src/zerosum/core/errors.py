@@ -63,6 +63,14 @@ class ZerosumWarning(UserWarning):
     """Something that was left out or cannot be vouched for, while the rest goes on; commands print it as a line."""
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for what Python and the allocators of PyTorch raise where memory is used up."""
+    words = "allocate memory", "out of memory"  # of the CPU, of a GPU
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(one in str(error) for one in words)
+    )
+
+
 SHOWN = 80  # characters
 
 

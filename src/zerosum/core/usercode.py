@@ -10,6 +10,7 @@ from pathlib import Path
 
 from zerosum.core.errors import RecipeError
 
+PREFIX = "zerosum_use_"  # of the names of modules that users' files become
 _used: set[str] = set()  # sha256 of every file that was run
 
 
@@ -42,7 +43,7 @@ def run_source(path: Path, source: bytes) -> None:
     digest = hashlib.sha256(source).hexdigest()
     if digest in _used:  # for example the copy that a run keeps of a file already loaded
         return
-    spec = importlib.machinery.ModuleSpec(f"zerosum_use_{path.stem}_{digest[:8]}", None, origin=str(path))
+    spec = importlib.machinery.ModuleSpec(f"{PREFIX}{path.stem}_{digest[:8]}", None, origin=str(path))
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     module.__file__ = str(path)
     try:
@@ -65,6 +66,16 @@ def origin_of(cls: type, error: BaseException) -> str:
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     line = None if file is None else _line_in(error, file)
     return f" in {file}, line {line}" if line else ""
+
+
+def place_of(error: BaseException) -> str:
+    """The innermost line of a file that `use` ran that an error came through, in words; empty where it met none."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        if str(trace.tb_frame.f_globals.get("__name__", "")).startswith(PREFIX):
+            found = f" in {trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
 
 
 def _line_in(error: BaseException, file: str) -> int | None:

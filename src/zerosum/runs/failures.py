@@ -6,10 +6,10 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import torch
-
-from zerosum.core.errors import RunError, TrainingError, ZerosumError
+from zerosum.core import compatibility
+from zerosum.core.errors import RunError, TrainingError, ZerosumError, is_out_of_memory
 from zerosum.runs.place import resume_command
 from zerosum.runs.report import write_report
 from zerosum.runs.training import Training
@@ -38,18 +38,45 @@ def reporting(training: Training) -> Iterator[None]:
 
 
 @contextmanager
-def clear_errors(path: Path, *, resumed: bool = False) -> Iterator[None]:
-    """Say what the machine ran out of, or where a run cannot be written; `resumed`: it has its place already."""
-    memory = "out of memory; start again with a smaller batch=, size= or channels"
+def clear_memory() -> Iterator[None]:
+    """Say that the machine ran out of memory.
+
+    Raises:
+        TrainingError: it did.
+    """
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _noted(TrainingError(memory), error) from error
-    except RuntimeError as error:
-        if "allocate memory" not in str(error):  # how the CPU allocator says it
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
-        raise _noted(TrainingError(memory), error) from error
-    except OSError as error:
+        told = TrainingError("out of memory; start again with a smaller batch=, size= or channels")
+        raise _noted(told, error) from error
+
+
+@contextmanager
+def clear_errors(path: Path, game: Any = None, *, resumed: bool = False) -> Iterator[None]:
+    """Say what the machine ran out of, where a run cannot be written, or which part of the user's own failed.
+
+    Args:
+        path: the run.
+        game: whose parts may fail.
+        resumed: the run has its place already.
+
+    Raises:
+        TrainingError: memory or disk are full, or a part of the user's own failed.
+        RunError: the run cannot be written.
+    """
+    try:
+        with clear_memory():
+            yield
+    except ZerosumError:
+        raise
+    except Exception as error:
+        if compatibility.own_place(error, game):
+            text = f"{type(error).__name__}: {error}{compatibility.culprit(error, game)}"
+            raise _noted(TrainingError(text), error) from error
+        if not isinstance(error, OSError):
+            raise
         where = error.filename or path
         if error.errno == errno.ENOSPC:
             raise _noted(TrainingError(f"the disk is full ({where}); make room"), error) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from zerosum.core import settings
+from zerosum.core.compatibility import blaming
 from zerosum.core.download import cache_folder
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError
@@ -65,7 +66,8 @@ def rehearse(
     place = None if has_own_parts(recipe.game) else _place(recipe, space, feed.device, among)
     known = None if place is None else recall(place)
     if known is None:
-        known = rehearsal.run(among)
+        with blaming(recipe.game):
+            known = rehearsal.run(among)
         if place is not None and not known.busy and not known.refused:  # what failed may succeed another time
             remember(place, json.dumps(asdict(known)).encode())
     else:
@@ -122,6 +124,21 @@ def check_memory(recipe: Recipe, measured: Measured, free: int, say: Say) -> Non
     if needed > TOO_MUCH * free:
         raise RecipeError(f"{text}; {way}")
     say(f"{text}: that may not be enough; {way}")
+
+
+def check_networks(sizes: Mapping[str, int], device: torch.device) -> None:
+    """Stop before networks are built that alone would take more memory than there is; `sizes`: bytes of each.
+
+    Raises:
+        RecipeError: with what each would take.
+    """
+    needed, free = sum(sizes.values()), machine.free(device)
+    if free is not None and needed > free:
+        each = ", ".join(f"{name} {gib(size)}" for name, size in sizes.items())
+        raise RecipeError(
+            f"the networks alone need {gib(needed)} of memory, whatever the batch ({each}: weights, gradients, "
+            f"optimizer state, averages), and {gib(free)} are free; set fewer channels or widths"
+        )
 
 
 def check_least(recipe: Recipe, kept: int, device: torch.device) -> None:

@@ -12,6 +12,8 @@ from zerosum.core.space import Space
 from zerosum.data import Dataset, Feed
 from zerosum.recipes import Recipe
 from zerosum.runs import plan, proof, stopping
+from zerosum.runs.failures import clear_memory
+from zerosum.runs.footprint import network_bytes
 from zerosum.runs.judge import Judge
 from zerosum.runs.progress import Display
 from zerosum.runs.rehearsal import Measured
@@ -34,9 +36,18 @@ def prove(
 
     Raises:
         RecipeError: every problem: what, why and how to mend it.
+        TrainingError: memory is used up all the same.
     """
+    with clear_memory():
+        return _prove(recipe, dataset, device, display, among)
+
+
+def _prove(
+    recipe: Recipe, dataset: Dataset, device: torch.device, display: Display, among: tuple[str, ...] | None
+) -> Readiness:
     space, total = make_space(recipe, dataset), recipe.length.images(len(dataset.train))
     kept = compatibility.check(recipe.game, space, total, recipe.batch)
+    plan.check_networks(network_bytes(recipe.game, space), device)
     plan.check_least(recipe, kept, device)
     display.work("trying a few turns", 0, 0)
     feed = Feed(dataset, 2 * recipe.game.pack, seed=recipe.seed, balanced=recipe.data.balanced, device=device)
@@ -52,5 +63,6 @@ def reported(recipe: Recipe, space: Space, feed: Feed, total: int | None) -> lis
     """Names of the numbers that a turn gives to the log, by playing one."""
     engine = Engine(recipe.game, space.signals, total=total, device=feed.device)
     engine.share = 0.0
-    engine.turn(feed)
+    with compatibility.blaming(recipe.game):
+        engine.turn(feed)
     return list(engine.ledger.take("report"))

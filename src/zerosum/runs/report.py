@@ -215,8 +215,9 @@ def _examined(told: Told) -> tuple[list[str], list[health.Finding], str | None]:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             course = health.read_course(told.run.path)
-        whole = dataclasses.replace(course, reports=told.reports, evaluations=told.evaluations)
-        return [str(one.message) for one in warned], health.examine(whole), health.early(whole)
+            whole = dataclasses.replace(course, reports=told.reports, evaluations=told.evaluations)
+            found, early = health.examine(whole), health.early(whole)
+        return [str(one.message) for one in warned], found, early
     except DAMAGE as error:
         return [f"The doctor cannot look at this run: {error}"] if told.settings else [], [], None
 

@@ -215,7 +215,7 @@ def _play(
     start: starting.Start | None = None,
     measured: Measured | None = None,
 ) -> Run:
-    with clear_errors(run.path, resumed=resumed):
+    with clear_errors(run.path, recipe.game, resumed=resumed):
         run.hold()
         try:
             training = Training(run, recipe, dataset, environment, display)

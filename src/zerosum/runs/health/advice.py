@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from zerosum.core import compatibility, settings
-from zerosum.core.errors import RecipeError
+from zerosum.core.errors import RecipeError, ZerosumWarning
 from zerosum.core.registry import Part, Unloaded
 from zerosum.core.space import Space
 from zerosum.recipes import Recipe
@@ -113,5 +114,10 @@ def _bounds(objective: Any) -> tuple[float, float] | None:
     def loss(real: float, fake: float) -> float:
         return float(objective.discriminator(torch.tensor([real, real]), torch.tensor([fake, fake])))
 
-    least = min(loss(real, fake) for real in LOGITS for fake in LOGITS)
-    return None if least < -1 else (least, loss(0.0, 0.0))
+    try:
+        least, equal = min(loss(real, fake) for real in LOGITS for fake in LOGITS), loss(0.0, 0.0)
+    except Exception as error:  # whatever a user's objective raises must stop neither training nor report
+        text = f"objective {objective.name!r} failed on two logits ({type(error).__name__}: {error})"
+        warnings.warn(f"{text}; how low its loss may fall is not looked at", ZerosumWarning, stacklevel=2)
+        return None
+    return None if least < -1 else (least, equal)
