@@ -149,16 +149,22 @@ def _spoken_warnings() -> Iterator[None]:
 
 
 class Strict(TyperCommand):
-    """A command that does not take the next option for the value of one that lacks it."""
+    """A command that does not take the next option for the value of one that lacks it, nor the last of two values."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse words, after a look for options whose value is missing."""
+        """Parse words, after a look for options whose value is missing, or that are given twice."""
         options = [one for one in self.get_params(ctx) if one.param_type_name == "option"]
         names = {name for one in options for name in one.opts}
         valued = {name for one in options for name in one.opts if not getattr(one, "is_flag", False)}
+        single = {name: one.opts for one in options if not one.multiple for name in one.opts if name in valued}
+        given: list[str] = []
         words = iter(args[: args.index("--")] if "--" in args else args)
         for word in words:
             value = next(words, None) if word in valued else None
+            name = word.partition("=")[0] if word.startswith("--") else word
+            if name in given:
+                raise typer.BadParameter(f"{name} is given twice; give it once")
+            given += single.get(name, [])
             if value in names:
                 raise typer.BadParameter(f"{word} lacks its value: {value!r} follows; {word}={value} would take it")
         return super().parse_args(ctx, args)

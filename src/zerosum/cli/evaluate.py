@@ -22,6 +22,7 @@ from zerosum.cli.command import (
     say,
     sheet,
 )
+from zerosum.core.errors import RecipeError
 
 if TYPE_CHECKING:
     from zerosum.runs.record import Judgement
@@ -35,8 +36,9 @@ def evaluate(
     ],
     data: Data = None,
     metrics: Annotated[
-        str, typer.Option("--metrics", "-m", help="Such as fd+prdc:k=3, or all (that apply); see `zerosum ls metric`.")
-    ] = "",
+        str | None,
+        typer.Option("--metrics", "-m", help="Such as fd+prdc:k=3, or all (that apply); see `zerosum ls metric`."),
+    ] = None,
     extractor: Annotated[
         str,
         typer.Option("--extractor", "-e", help="What finds features, see `zerosum ls extractor`; auto: by the data."),
@@ -59,19 +61,21 @@ def evaluate(
     from zerosum.runs import evaluate as judging
     from zerosum.runs.progress import Display
 
+    if metrics is not None and not metrics.strip():
+        raise RecipeError("--metrics is empty; name some, or leave it out for the usual ones")
     usercode.use(*use or ())
     display = Display(quiet)
     found = judging.evaluate(
         place,
         data,
-        metrics=metrics,
+        metrics=metrics or "",
         extractor=extractor,
         count=count,
         split=split,
         seed=seed or 0,
         data_root=data_root,
         skip_bad=skip_bad,
-        device=device or "auto",
+        device="auto" if device is None else device,
         threads=threads,
         trust=trust,
         report=display.work,

@@ -105,7 +105,7 @@ def sample(
         latents=latents,
         start=start,
         trust=trust,
-    ).on(choose_device(device or "auto"))
+    ).on(choose_device("auto" if device is None else device))
     if save_latents is not None:
         sampling.check_latents(save_latents, overwrite=overwrite)
     report = silent if quiet else patient()

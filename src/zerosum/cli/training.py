@@ -93,7 +93,7 @@ def train(
         trust=trust,
         data_root=data_root,
         skip_bad=skip_bad,
-        device=device or "auto",
+        device="auto" if device is None else device,
         threads=threads,
         deterministic=deterministic,
         quiet=quiet,

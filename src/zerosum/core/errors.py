@@ -97,7 +97,7 @@ def nearest(word: str, options: Iterable[str], prefix: str = "") -> str:
 
     `prefix` is written before each option; what word and options share is no reason to call them close.
     """
-    options = sorted(options)
+    options = sorted(set(options))
     close = difflib.get_close_matches(word[:SHOWN], options, n=1, cutoff=0.6)
     if close:
         return f"did you mean {prefix + close[0]!r}?"

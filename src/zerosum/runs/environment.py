@@ -27,9 +27,9 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps() else "cpu")
     try:
-        device = torch.device(name)
-        if device.type not in DEVICES:
+        if name.partition(":")[0] not in DEVICES:  # PyTorch's own answer names twenty kinds
             raise RuntimeError(f"there is: {', '.join(('auto', *DEVICES))}")
+        device = torch.device(name)
         if device.type == "mps" and not has_mps():  # PyTorch's own reason fills the screen
             raise RuntimeError("there is no Apple GPU that PyTorch can use")
         torch.empty(1, device=device)
