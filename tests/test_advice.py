@@ -10,11 +10,13 @@ from tests.advice import OPTION, OPTIONS, foreign
 
 SOURCE = Path(zerosum.__file__).parent
 PRINTED_BY = {  # files, or functions of them, with texts that name options: the commands that print these
+    "cli/evaluate.py": "evaluate",
     "cli/looking.py": "sample",
     "cli/training.py": "train resume",
     "core/usercode.py": "train resume sample evaluate compare doctor report ls show",
     "data/named.py": "train resume sample evaluate",
     "data/pixels.py": "train sample evaluate",  # resume says it in its own words
+    "data/tables.py": "train sample evaluate",
     "metrics/suite/copies.py": "train resume evaluate",
     "runs/code.py": "train resume sample evaluate show",
     "runs/compare.py": "compare",

@@ -53,7 +53,7 @@ def test_the_command_line_draws_the_class_that_python_draws(tmp_path):
     classes = ("1", "2", "10")  # the place of each is the name of another
     recipe = read_recipe("mlp", [*words("mlp"), *LABELS])
     space = Space((1, 8, 8), recipe.game.latent.size, len(classes))
-    made = Generator(recipe.game.players()["generator"].network.build(space), recipe, space, classes, 0)
+    made = Generator(recipe.game.players()["generator"].network.build(*space.ports), recipe, space, classes, 0)
     save_generator(tmp_path / "g.safetensors", made)
     for number, name in enumerate(classes):
         out = tmp_path / f"{name}.npz"

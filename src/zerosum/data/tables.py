@@ -146,7 +146,7 @@ class _Faults:
         listed = ", ".join(self.first[place] for place in places[:_SHOWN]) + (", ..." if len(places) > _SHOWN else "")
         words = "/".join([*drop, *(str(place + 1) for place in places)])
         all_bad = len(places) + len(drop) >= len(self.names)
-        drop_them = f"data.drop={words}, a setting of `train` (`evaluate --data RUN` does as its run did)"
+        drop_them = f"data.drop={words}, a setting of `train` (`zerosum evaluate --data RUN` does as its run did)"
         leave = "" if all_bad else f", or leave the columns out with {drop_them}"
         raise DataError(
             f"{path}: not all cells of these columns are numbers: {listed}; "
