@@ -197,7 +197,7 @@ def test_samples_are_judged_against_a_table_as_their_run_prepared_it(trained):
     named = session.train(other, "mixture", [*settings, "data.drop=name"], images=64, out=place / "named", quiet=True)
     write(draft(named.path, count=50), place / "named-samples.csv")
     with pytest.raises(
-        DataError, match=r"data.drop=1, a setting of `train` \(`evaluate --data RUN` does as its run did"
+        DataError, match=r"data.drop=1, a setting of `train` \(`zerosum evaluate --data RUN` does as its run did"
     ):
         evaluate(place / "named-samples.csv", data=other)
     judged = evaluate(place / "named-samples.csv", data=named.path, metrics="sliced-wasserstein")
