@@ -77,7 +77,7 @@ from zerosum.core.engine import Engine  # noqa: E402
 from zerosum.core.errors import ZerosumError  # noqa: E402
 from zerosum.data import Feed  # noqa: E402
 from zerosum.recipes import Recipe, read_recipe  # noqa: E402
-from zerosum.runs import machine  # noqa: E402
+from zerosum.runs.storage import machine  # noqa: E402
 
 RECIPES = {  # side, channels and classes of the data of each
     "mlp": (28, 1, 0),

@@ -21,9 +21,9 @@ from zerosum.core.space import Space
 from zerosum.critic import Critic, Exchange
 from zerosum.data import Dataset, Feed
 from zerosum.recipes import Judging, Recipe, read_recipe
-from zerosum.runs.evaluate import drawn, known
-from zerosum.runs.generator import Generator
-from zerosum.runs.judge import Judge
+from zerosum.runs.evaluation.evaluate import drawn, known
+from zerosum.runs.evaluation.judge import Judge
+from zerosum.runs.storage.generator import Generator
 
 
 class CheckError(Exception):

@@ -20,8 +20,8 @@ from zerosum.critic import Regularization
 from zerosum.data import Feed, open_data
 from zerosum.games.adversarial import Adversarial, bound_parts
 from zerosum.recipes import read_recipe
-from zerosum.runs.environment import describe
-from zerosum.runs.training import make_space
+from zerosum.runs.storage.environment import describe
+from zerosum.runs.training.training import make_space
 
 BATCH, SEED, TOTAL = 8, 3, 1_000  # TOTAL: images at which a run would end
 SMALL: dict[str, dict[str, Any]] = {  # fields of parts, by kind, in place of any value but 0 and 1

@@ -24,9 +24,9 @@ from benchmarks import ledger
 from benchmarks.ledger import append, read_lines
 from benchmarks.sheets import command, current, run_of, settings_of
 from zerosum.core.errors import TrainingError
-from zerosum.runs.directory import RunDirectory
-from zerosum.runs.evaluate import evaluate
-from zerosum.runs.run import Run
+from zerosum.runs.evaluation.evaluate import evaluate
+from zerosum.runs.storage.directory import RunDirectory
+from zerosum.runs.storage.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ledger.RESULTS / "leaderboard.jsonl", ROOT / "docs" / "leaderboard.md"

@@ -12,8 +12,8 @@ import torch
 
 from zerosum.core import settings
 from zerosum.recipes import Recipe
-from zerosum.runs import logs
-from zerosum.runs.environment import describe
+from zerosum.runs.storage import logs
+from zerosum.runs.storage.environment import describe
 
 __all__ = ["RESULTS", "append", "fingerprint", "read_lines"]
 RESULTS = Path(__file__).parent / "results"

@@ -28,8 +28,8 @@ from zerosum.core.engine import Engine
 from zerosum.data import Feed, open_data
 from zerosum.data.mixtures import MIXTURES
 from zerosum.recipes import read_recipe
-from zerosum.runs import pictures
-from zerosum.runs.training import make_space
+from zerosum.runs.training.training import make_space
+from zerosum.runs.view import pictures
 
 PANELS = Path(__file__).resolve().parents[1] / "docs" / "panels"
 SIDE, EDGE = 256, 160  # pixels of a panel, grey of its frame

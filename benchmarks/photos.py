@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 
 import zerosum
-from zerosum.runs import pictures
-from zerosum.runs.run import Run
+from zerosum.runs.storage.run import Run
+from zerosum.runs.view import pictures
 
 COUNT, SIDE = 300, 64
 

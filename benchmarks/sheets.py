@@ -27,8 +27,8 @@ from zerosum.core import registry
 from zerosum.core.clock import seeded
 from zerosum.core.errors import TrainingError
 from zerosum.recipes import read_recipe
-from zerosum.runs import pictures
-from zerosum.runs.run import Run
+from zerosum.runs.storage.run import Run
+from zerosum.runs.view import pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 SHEETS, RESULTS = ROOT / "docs" / "sheets", ledger.RESULTS / "sheets.jsonl"

@@ -33,12 +33,12 @@ from zerosum.core.values import Length
 from zerosum.data import Dataset, Feed, open_data
 from zerosum.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator, Normal
 from zerosum.recipes import read_recipe
-from zerosum.runs.directory import RunDirectory
-from zerosum.runs.environment import describe
-from zerosum.runs.plan import candidates, rehearse
-from zerosum.runs.progress import Display
-from zerosum.runs.rehearsal import Measured
-from zerosum.runs.training import Training, make_space
+from zerosum.runs.storage.directory import RunDirectory
+from zerosum.runs.storage.environment import describe
+from zerosum.runs.training.plan import candidates, rehearse
+from zerosum.runs.training.progress import Display
+from zerosum.runs.training.rehearsal import Measured
+from zerosum.runs.training.training import Training, make_space
 
 CPU = torch.device("cpu")
 RECIPES = ("mlp", "dcgan", "wgan-gp-small", "mnist-speedrun", "sngan-small", "r3gan-small", "stylegan2-ada-small")

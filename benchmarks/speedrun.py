@@ -25,11 +25,11 @@ from zerosum.core.engine import Engine
 from zerosum.data import Dataset, Feed, open_data
 from zerosum.metrics.suite import FD
 from zerosum.recipes import Judging, Recipe, read_recipe
-from zerosum.runs.evaluate import drawn
-from zerosum.runs.generator import Generator
-from zerosum.runs.judge import Judge
-from zerosum.runs.plan import rehearse
-from zerosum.runs.training import make_space
+from zerosum.runs.evaluation.evaluate import drawn
+from zerosum.runs.evaluation.judge import Judge
+from zerosum.runs.storage.generator import Generator
+from zerosum.runs.training.plan import rehearse
+from zerosum.runs.training.training import make_space
 
 RESULTS = ledger.RESULTS / "speedrun.jsonl"
 TARGETS = (2.0, 1.0, 0.5, 0.3, 0.12)

@@ -23,7 +23,7 @@ from benchmarks.speedrun import Race, note
 from zerosum.data import open_data
 from zerosum.metrics.suite import StackedModes
 from zerosum.recipes import Judging, read_recipe
-from zerosum.runs.judge import Judge
+from zerosum.runs.evaluation.judge import Judge
 
 RESULTS = ledger.RESULTS / "stacked_mnist.jsonl"
 MARKS = tuple(60 * minute for minute in (2, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55))

@@ -37,7 +37,7 @@ from zerosum.data.mixtures import MIXTURES
 from zerosum.games import ImageGame, JointGame, LookaheadGame, PanelGame
 from zerosum.metrics import mode_coverage
 from zerosum.recipes import Recipe, read_recipe
-from zerosum.runs.training import make_space
+from zerosum.runs.training.training import make_space
 
 RESULTS = ledger.RESULTS / "toys.jsonl"
 COUNT = 2_500  # samples that are judged, as in VEEGAN and PacGAN

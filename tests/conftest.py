@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from zerosum.extractors import efficientnet
-from zerosum.runs import race, rehearsal
+from zerosum.runs.training import race, rehearsal
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -35,7 +35,7 @@ def _no_pretrained_view(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _no_pictures_by_the_clock(monkeypatch):
-    monkeypatch.setattr("zerosum.runs.drawing.MARKS", ())  # a slow machine would draw some, a fast one none
+    monkeypatch.setattr("zerosum.runs.training.drawing.MARKS", ())  # a slow machine would draw some, a fast one none
 
 
 def pytest_make_parametrize_id(val):

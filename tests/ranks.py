@@ -22,7 +22,7 @@ from zerosum.core.team import share
 from zerosum.critic import Outcome
 from zerosum.data import Dataset, Feed, open_data
 from zerosum.recipes import read_recipe
-from zerosum.runs.training import make_space
+from zerosum.runs.training.training import make_space
 
 MLP = "mlp", "discriminator.dropout=0"
 JOINT = {  # recipes that draw nothing but latents, and couple no samples of a batch

@@ -12,7 +12,7 @@ import torch
 
 from zerosum.core import writing
 from zerosum.core.errors import RunError, TrainingError
-from zerosum.runs import checkpoint
+from zerosum.runs.storage import checkpoint
 
 TENSORS = {
     "generator.weights": {"a": torch.arange(6.0).view(2, 3).t(), "b": torch.tensor(3)},
@@ -117,7 +117,7 @@ def test_a_process_that_dies_inside_a_write_leaves_the_checkpoint_before(tmp_pat
     checkpoint.save(tmp_path, 100, TENSORS, {})
     program = f"""
 import os, sys, torch
-from zerosum.runs import checkpoint
+from zerosum.runs.storage import checkpoint
 calls = []
 def die_at(real):
     def called(*arguments, **named):

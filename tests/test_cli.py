@@ -20,7 +20,7 @@ from zerosum.cli.main import app
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import field_types
 from zerosum.recipes import Recipe
-from zerosum.runs import training
+from zerosum.runs.training import training
 
 SMALL = [*words("mlp"), *EAGER]
 

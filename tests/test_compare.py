@@ -16,12 +16,12 @@ from zerosum.cli.main import app
 from zerosum.core import settings
 from zerosum.core.errors import RunError
 from zerosum.recipes import read_recipe
-from zerosum.runs.charts import charts
-from zerosum.runs.compare import Comparison
-from zerosum.runs.compare_page import _chart, write_page
-from zerosum.runs.directory import RunDirectory
-from zerosum.runs.entry import Entry, flat
-from zerosum.runs.estimate import Estimate, write
+from zerosum.runs.evaluation.compare import Comparison
+from zerosum.runs.evaluation.estimate import Estimate, write
+from zerosum.runs.storage.directory import RunDirectory
+from zerosum.runs.storage.entry import Entry, flat
+from zerosum.runs.view.charts import charts
+from zerosum.runs.view.compare_page import _chart, write_page
 
 MACHINE = {
     "processor": "Abacus", "accelerator": None, "device": "cpu", "threads": 2, "torch": "2.13.0", "precision": "fp32",

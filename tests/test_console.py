@@ -13,9 +13,9 @@ from zerosum.cli import main, shelf
 from zerosum.cli.command import say, sheet
 from zerosum.core.console import named, visible
 from zerosum.core.space import Space
-from zerosum.runs.generator import load_generator, save_generator
-from zerosum.runs.page import text
-from zerosum.runs.progress import Display
+from zerosum.runs.storage.generator import load_generator, save_generator
+from zerosum.runs.training.progress import Display
+from zerosum.runs.view.page import text
 
 EVIL = "\x1b[31m[bold]a[/bold]\0\x07\u202ecba\u200b:cat:\r\x9b2J\udcff"
 SHOWN = "\\x1b[31m[bold]a[/bold]\\x00\\x07\\u202ecba\\u200b:cat:\\r\\x9b2J\\udcff"

@@ -10,9 +10,10 @@ from tests.small import words
 from zerosum.core.errors import RecipeError, RunError
 from zerosum.data import Preparation, decode, open_data
 from zerosum.recipes import read_recipe
-from zerosum.runs import early, opening, pictures, session
-from zerosum.runs.evaluate import evaluate
-from zerosum.runs.sample import draft, pictured, write
+from zerosum.runs.evaluation.evaluate import evaluate
+from zerosum.runs.training import early, opening, session
+from zerosum.runs.view import pictures
+from zerosum.runs.view.sample import draft, pictured, write
 
 RANDOM = np.random.default_rng(0)
 

@@ -7,9 +7,10 @@ import torch
 from tests.small import words
 from zerosum.core.errors import DataError, ZerosumWarning
 from zerosum.data import Preparation, Units, open_data
-from zerosum.runs import pictures, session
-from zerosum.runs.evaluate import evaluate
-from zerosum.runs.sample import draft, write
+from zerosum.runs.evaluation.evaluate import evaluate
+from zerosum.runs.training import session
+from zerosum.runs.view import pictures
+from zerosum.runs.view.sample import draft, write
 
 RANDOM = np.random.default_rng(0)
 

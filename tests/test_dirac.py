@@ -25,8 +25,8 @@ from zerosum.data import Feed, open_data
 from zerosum.games import ImageGame, LookaheadGame
 from zerosum.networks import DiracDiscriminator, DiracGenerator
 from zerosum.optimizers import SGD, Constant
-from zerosum.runs import pictures
-from zerosum.runs.session import train
+from zerosum.runs.training.session import train
+from zerosum.runs.view import pictures
 
 SLOPES = {"non-saturating": 0.5, "minimax": 0.5, "relativistic": 0.5, "wasserstein": 1.0, "hinge": 1.0}
 STILL = 1e-30  # rate of a player that shall not move

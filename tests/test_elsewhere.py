@@ -13,8 +13,10 @@ from tests.small import EAGER, words
 from zerosum.cli.main import app
 from zerosum.core.errors import DamagedError, DataError, RunError
 from zerosum.recipes import read_recipe
-from zerosum.runs import elsewhere, environment, failures, machine, neighbours, session
-from zerosum.runs.evaluate import evaluate
+from zerosum.runs.evaluation import neighbours
+from zerosum.runs.evaluation.evaluate import evaluate
+from zerosum.runs.storage import environment, machine
+from zerosum.runs.training import elsewhere, failures, session
 
 
 @pytest.fixture(scope="module")

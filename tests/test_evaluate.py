@@ -13,8 +13,8 @@ from tests.small import EAGER, words
 from zerosum.cli.main import app
 from zerosum.core.errors import RecipeError, RunError
 from zerosum.data import open_data
-from zerosum.runs import pictures
-from zerosum.runs.evaluate import evaluate
+from zerosum.runs.evaluation.evaluate import evaluate
+from zerosum.runs.view import pictures
 
 
 @pytest.fixture(scope="module")

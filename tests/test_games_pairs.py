@@ -38,8 +38,8 @@ from zerosum.regularizers import (
     LeCam,
     SuccessiveConsistency,
 )
-from zerosum.runs.generator import Generator, load_generator, save_generator
-from zerosum.runs.sample import draft, write
+from zerosum.runs.storage.generator import Generator, load_generator, save_generator
+from zerosum.runs.view.sample import draft, write
 
 ADAM = Adam(lr=1e-3, beta1=0.0, beta2=0.9)
 SPACE = Space((1, 8, 8), 5, 10)

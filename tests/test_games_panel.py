@@ -29,7 +29,7 @@ from zerosum.networks import (
 from zerosum.objectives import BEGAN, NonSaturating, Relativistic
 from zerosum.optimizers import SGD, Adam, Constant
 from zerosum.recipes import Recipe
-from zerosum.runs.logs import Logs
+from zerosum.runs.storage.logs import Logs
 
 RATE = 0.2
 N, D, K = 6, 3, 2  # samples, numbers of a sample, numbers of a latent

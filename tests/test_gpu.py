@@ -9,7 +9,8 @@ import zerosum
 from benchmarks import gpu, gpu_checks
 from tests.small import EAGER, words
 from zerosum.core import clock, ledger
-from zerosum.runs import elsewhere, environment
+from zerosum.runs.storage import environment
+from zerosum.runs.training import elsewhere
 
 
 def test_the_benchmark_checks_measures_and_writes(tmp_path, capsys):
@@ -69,7 +70,7 @@ def test_deterministic_kernels_are_recorded_and_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(environment.torch, "use_deterministic_algorithms", asked.append)
     monkeypatch.setattr(environment.torch, "are_deterministic_algorithms_enabled", lambda: bool(asked))
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    monkeypatch.setattr(zerosum.runs.session.Training, "play", lambda training, interrupt: False)
+    monkeypatch.setattr(zerosum.runs.training.session.Training, "play", lambda training, interrupt: False)
     settings = [*words("mlp"), *EAGER]
     run = zerosum.train("digits", "mlp", settings, images=32, out=tmp_path / "run", deterministic=True, quiet=True)
     assert asked == [True]

@@ -23,7 +23,7 @@ from zerosum.runs import health
 from zerosum.runs.health import advice, probe, symptoms
 from zerosum.runs.health import course as course_module
 from zerosum.runs.health.course import Course
-from zerosum.runs.training import make_space
+from zerosum.runs.training.training import make_space
 
 DCGAN = read_recipe("dcgan")
 

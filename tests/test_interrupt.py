@@ -19,7 +19,8 @@ from zerosum.cli.main import app
 from zerosum.core import interrupt
 from zerosum.core.console import Lasting
 from zerosum.core.interrupt import Interrupt, Watch
-from zerosum.runs import checkpoint, opening, training
+from zerosum.runs.storage import checkpoint
+from zerosum.runs.training import opening, training
 
 SMALL = [*words("mlp"), *EAGER]
 SLOW = '''

@@ -13,8 +13,8 @@ from zerosum.data import Dataset, Preparation, open_data
 from zerosum.metrics import ClassPCAGaussian, frechet_distance
 from zerosum.metrics.suite import FD, KID
 from zerosum.recipes import Judging
-from zerosum.runs.judge import Judge
-from zerosum.runs.record import Judgement, Record, doubt
+from zerosum.runs.evaluation.judge import Judge
+from zerosum.runs.evaluation.record import Judgement, Record, doubt
 
 
 @pytest.fixture(autouse=True)

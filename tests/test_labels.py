@@ -16,10 +16,10 @@ from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
 from zerosum.core.space import Space
 from zerosum.data import to_images
 from zerosum.recipes import read_recipe
-from zerosum.runs.drawing import classes_shown
-from zerosum.runs.evaluate import with_shares
-from zerosum.runs.generator import Generator, find_label, load_generator, save_generator
-from zerosum.runs.sample import draft, write
+from zerosum.runs.evaluation.evaluate import with_shares
+from zerosum.runs.storage.generator import Generator, find_label, load_generator, save_generator
+from zerosum.runs.training.drawing import classes_shown
+from zerosum.runs.view.sample import draft, write
 
 LABELS = ["generator.labels=concat", "discriminator.labels=concat"]
 

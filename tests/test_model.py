@@ -12,8 +12,8 @@ from zerosum.cli.main import app
 from zerosum.core.errors import DamagedError, ZerosumWarning
 from zerosum.core.space import Space
 from zerosum.recipes import read_recipe
-from zerosum.runs import model, sealed
-from zerosum.runs.generator import Generator, load_generator, save_generator
+from zerosum.runs.storage import model, sealed
+from zerosum.runs.storage.generator import Generator, load_generator, save_generator
 
 
 def call(*arguments):

@@ -14,11 +14,12 @@ from tests.test_sample import call, make
 from zerosum.core.errors import RunError
 from zerosum.core.space import Space
 from zerosum.core.writing import write_file
-from zerosum.runs import animation, outputs, pictures
-from zerosum.runs.archives import write_npz
-from zerosum.runs.folders import LONGEST, class_folders, folder_name
-from zerosum.runs.generator import load_generator, save_generator
-from zerosum.runs.report import page
+from zerosum.runs.storage import outputs
+from zerosum.runs.storage.archives import write_npz
+from zerosum.runs.storage.folders import LONGEST, class_folders, folder_name
+from zerosum.runs.storage.generator import load_generator, save_generator
+from zerosum.runs.view import animation, pictures
+from zerosum.runs.view.report import page
 
 posix = pytest.mark.skipif(os.name != "posix", reason="pipes, devices and rights are those of POSIX")
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)

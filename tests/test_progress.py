@@ -8,9 +8,9 @@ import types
 import pytest
 
 from zerosum.core.values import Length
-from zerosum.runs import progress
-from zerosum.runs.moments import Moment, Pace, Standing, clock
-from zerosum.runs.progress import Display
+from zerosum.runs.training import progress
+from zerosum.runs.training.moments import Moment, Pace, Standing, clock
+from zerosum.runs.training.progress import Display
 
 LONG = "123,456,789 images, 1,234/s, D 1.234 G 0.567 sliced-wasserstein 0.0321, fd 12.3, kid 0.00123"
 

@@ -18,11 +18,11 @@ from zerosum.data import Dataset, Preparation, open_data
 from zerosum.metrics.evidence import Measure, Metric, Samples
 from zerosum.metrics.suite import FD
 from zerosum.recipes import Judging
-from zerosum.runs.evaluate import evaluate, weights_of
-from zerosum.runs.generator import load_generator
-from zerosum.runs.judge import Judge, everything
-from zerosum.runs.kept import code
-from zerosum.runs.proof import prove
+from zerosum.runs.evaluation.evaluate import evaluate, weights_of
+from zerosum.runs.evaluation.judge import Judge, everything
+from zerosum.runs.evaluation.kept import code
+from zerosum.runs.evaluation.proof import prove
+from zerosum.runs.storage.generator import load_generator
 
 
 def judge(dataset, *settings):

@@ -12,8 +12,8 @@ from zerosum.core.space import Space
 from zerosum.data import open_data
 from zerosum.recipes import Recipe, read_recipe
 from zerosum.recipes.building import SHORT
-from zerosum.runs import checkpoint
-from zerosum.runs.training import make_space
+from zerosum.runs.storage import checkpoint
+from zerosum.runs.training.training import make_space
 
 RECIPES = list(registry.shelf("recipe"))
 SMALL = [name for name in RECIPES if name.endswith("-small")]

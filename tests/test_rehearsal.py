@@ -19,12 +19,13 @@ from zerosum.core.errors import RecipeError, TrainingError
 from zerosum.core.space import Space
 from zerosum.data import Feed, open_data
 from zerosum.recipes import read_recipe
-from zerosum.runs import machine, plan, rehearsal, session
-from zerosum.runs import race as racing
-from zerosum.runs.footprint import network_bytes
-from zerosum.runs.race import is_clear, race, typical
-from zerosum.runs.rehearsal import Measured, Rehearsal
-from zerosum.runs.training import make_space
+from zerosum.runs.storage import machine
+from zerosum.runs.training import plan, rehearsal, session
+from zerosum.runs.training import race as racing
+from zerosum.runs.training.footprint import network_bytes
+from zerosum.runs.training.race import is_clear, race, typical
+from zerosum.runs.training.rehearsal import Measured, Rehearsal
+from zerosum.runs.training.training import make_space
 
 GIB = 1 << 30
 rehearsal_stopwatch = rehearsal.stopwatch  # before tests put theirs in its place

@@ -16,17 +16,17 @@ from tests.small import space_of, table, words
 from tests.test_compare import add, lines, write_run
 from zerosum.recipes import read_recipe
 from zerosum.runs import health
-from zerosum.runs.charts import Chart, Curve, axis, brief, charts, thin
-from zerosum.runs.curves import OTHERS, groups, learning_charts, metric_charts
-from zerosum.runs.directory import RunDirectory
-from zerosum.runs.gallery import gallery, history
-from zerosum.runs.generator import Generator
+from zerosum.runs.evaluation.verdict import method, verdict
 from zerosum.runs.health import Finding
 from zerosum.runs.health.probe import NUMBERS
-from zerosum.runs.page import text
-from zerosum.runs.report import write_report
-from zerosum.runs.run import Run
-from zerosum.runs.verdict import method, verdict
+from zerosum.runs.storage.directory import RunDirectory
+from zerosum.runs.storage.generator import Generator
+from zerosum.runs.storage.run import Run
+from zerosum.runs.view.charts import Chart, Curve, axis, brief, charts, thin
+from zerosum.runs.view.curves import OTHERS, groups, learning_charts, metric_charts
+from zerosum.runs.view.gallery import gallery, history
+from zerosum.runs.view.page import text
+from zerosum.runs.view.report import write_report
 
 PROTOCOL = {"real": "held-out", "count": 180, "seed": 0}
 

@@ -24,13 +24,14 @@ from zerosum.data import kept
 from zerosum.games import image
 from zerosum.latents import Truncated
 from zerosum.recipes import read_recipe
-from zerosum.runs import checkpoint, drawing, failures, moments, plan, rehearsal, saving, session, training
-from zerosum.runs.decisions import decisions
-from zerosum.runs.directory import RunDirectory
-from zerosum.runs.entry import Entry
-from zerosum.runs.generator import load_generator, with_latent
-from zerosum.runs.judge import Judge
-from zerosum.runs.logs import TIMES
+from zerosum.runs.evaluation.judge import Judge
+from zerosum.runs.storage import checkpoint
+from zerosum.runs.storage.directory import RunDirectory
+from zerosum.runs.storage.entry import Entry
+from zerosum.runs.storage.generator import load_generator, with_latent
+from zerosum.runs.storage.logs import TIMES
+from zerosum.runs.training import drawing, failures, moments, plan, rehearsal, saving, session, training
+from zerosum.runs.training.decisions import decisions
 
 MARKS = drawing.MARKS
 RECIPES = ["dcgan", "mlp", "wgan-gp", "rpgan", "began", "stylegan2-ada", "gman"]  # test_recipes.py has them all

@@ -7,8 +7,10 @@ import zerosum
 from tests.small import EAGER, table, words
 from zerosum.core.errors import RunError, TrainingError
 from zerosum.core.ledger import NotFiniteError
-from zerosum.runs import checkpoint, health, training
-from zerosum.runs.logs import TIMES
+from zerosum.runs import health
+from zerosum.runs.storage import checkpoint
+from zerosum.runs.storage.logs import TIMES
+from zerosum.runs.training import training
 
 
 def short(path, *settings, images=480, **options):

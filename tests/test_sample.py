@@ -18,8 +18,10 @@ from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
 from zerosum.core.space import Space
 from zerosum.data import open_data, to_images
 from zerosum.recipes import read_recipe
-from zerosum.runs import animation, neighbours, outputs, pictures, sample, video
-from zerosum.runs.generator import Generator, load_generator, save_generator
+from zerosum.runs.evaluation import neighbours
+from zerosum.runs.storage import outputs
+from zerosum.runs.storage.generator import Generator, load_generator, save_generator
+from zerosum.runs.view import animation, pictures, sample, video
 
 IMAGES = Space((1, 8, 8), 100, 10)
 

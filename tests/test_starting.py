@@ -11,8 +11,9 @@ import zerosum
 from tests.small import EAGER, words
 from tests.test_sample import call
 from zerosum.core.errors import RunError
-from zerosum.runs import checkpoint, session, starting, training
-from zerosum.runs.directory import RunDirectory
+from zerosum.runs.storage import checkpoint
+from zerosum.runs.storage.directory import RunDirectory
+from zerosum.runs.training import session, starting, training
 
 SMALL = [*words("mlp"), *EAGER, "judge.metrics=sliced-wasserstein", "precision=fp32"]
 CODE = 'from pathlib import Path\nPath(__file__).with_name("executed").touch()\n'

@@ -7,8 +7,8 @@ from tests.small import EAGER, words
 from zerosum.core.errors import RecipeError, RunError
 from zerosum.core.values import Length
 from zerosum.recipes import read_recipe
-from zerosum.runs import stopping
-from zerosum.runs.logs import TIMES
+from zerosum.runs.storage.logs import TIMES
+from zerosum.runs.training import stopping
 
 MLP = read_recipe("mlp")
 
@@ -185,7 +185,7 @@ def test_a_run_that_ended_stays_ended_until_its_rule_is_changed(tmp_path, capfd)
 
 
 def test_a_run_killed_before_it_ended_ends_at_the_same_place(tmp_path, monkeypatch):
-    from zerosum.runs import training
+    from zerosum.runs.training import training
 
     peace = short(tmp_path / "peace", "stop_when=images>250", "checkpoint=64")
     turn = training.Engine.turn

@@ -12,7 +12,7 @@ from zerosum.core.errors import RecipeError, TrainingError
 from zerosum.core.values import Length
 from zerosum.data import open_data
 from zerosum.data.mixtures import MIXTURES
-from zerosum.runs.training import make_space
+from zerosum.runs.training.training import make_space
 
 TINY = ("length=512", "batch=64", "generator.widths=8", "discriminator.widths=8")
 

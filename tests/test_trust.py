@@ -13,8 +13,9 @@ import zerosum
 from zerosum.cli.main import app
 from zerosum.core import registry, usercode
 from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
-from zerosum.runs import code, health
-from zerosum.runs.generator import load_generator
+from zerosum.runs import health
+from zerosum.runs.storage import code
+from zerosum.runs.storage.generator import load_generator
 
 STRANGE = """
 from dataclasses import dataclass

@@ -11,8 +11,8 @@ from safetensors.torch import save
 from benchmarks.surfaces.surface import HUGE, Case, Surface, damage, odd_value, tamper, to_json
 from zerosum.core.space import Space
 from zerosum.recipes import read_recipe
-from zerosum.runs import sealed
-from zerosum.runs.generator import Generator, load_generator, save_generator
+from zerosum.runs.storage import sealed
+from zerosum.runs.storage.generator import Generator, load_generator, save_generator
 
 WIDTHS = ("generator.channels=4",)
 SMALL = {

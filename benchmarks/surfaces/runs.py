@@ -10,7 +10,7 @@ from random import Random
 import zerosum
 from benchmarks.surfaces.surface import Case, Surface, command, fresh, odd_value, spoil, tamper, to_json
 from tests.markup import whole
-from zerosum.runs import checkpoint
+from zerosum.runs.storage import checkpoint
 
 WORDS = (
     "generator.channels=4", "discriminator.channels=4", "batch=16", "report=32", "samples=64", "evaluation=64",

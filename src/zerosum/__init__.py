@@ -22,7 +22,7 @@ _HOMES = {
     "Recipe": "zerosum.recipes",
     "Run": "zerosum.runs",
     "ZerosumError": "zerosum.core.errors",
-    "load_generator": "zerosum.runs.generator",
+    "load_generator": "zerosum.runs.storage.generator",
     "open_data": "zerosum.data",
     "register": "zerosum.core.registry",
     "resume": "zerosum.runs",

@@ -13,8 +13,8 @@ from zerosum.cli.command import Json, Overwrite, Trust, Use, answer, command, sa
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from zerosum.runs.compare import Comparison
-    from zerosum.runs.entry import Column
+    from zerosum.runs.evaluation.compare import Comparison
+    from zerosum.runs.storage.entry import Column
 
 WIDTH = 100  # characters of a line
 NAME, SEEDS, CLOCK, METRIC = 28, 14, 15, 24  # characters of a column, at most; what is longer is folded
@@ -46,15 +46,15 @@ def compare(
 ) -> None:
     """Compare runs. Those that differ only in their seed are one row, with means and 95 % intervals over seeds."""
     from zerosum.core import usercode
-    from zerosum.runs import code
-    from zerosum.runs.compare import Comparison
+    from zerosum.runs.evaluation.compare import Comparison
+    from zerosum.runs.storage import code
 
     usercode.use(*use or ())
     for run in runs if trust else []:
         code.try_load(run, trust=True)
     comparison = Comparison.of(runs, metric or ())
     if html is not None:
-        from zerosum.runs.compare_page import write_page
+        from zerosum.runs.view.compare_page import write_page
 
         say(f"page: {write_page(comparison, html, points(at), overwrite=overwrite)}")
     if as_json:
@@ -130,7 +130,7 @@ def _width(comparison: Comparison, column: Column, at: Sequence[Literal["last", 
 
 def _title(comparison: Comparison, column: Column) -> str:
     from zerosum.core.console import visible
-    from zerosum.runs.compare import ARROWS
+    from zerosum.runs.evaluation.compare import ARROWS
 
     return f"{visible(comparison.title(column))} {ARROWS[comparison.better(column)]}"
 

@@ -23,7 +23,8 @@ def doctor(
     null where it is too early to judge.
     """
     from zerosum.core import usercode
-    from zerosum.runs import code, health
+    from zerosum.runs import health
+    from zerosum.runs.storage import code
 
     usercode.use(*use or ())
     code.try_load(run, trust=trust)

@@ -25,7 +25,7 @@ from zerosum.cli.command import (
 from zerosum.core.errors import RecipeError
 
 if TYPE_CHECKING:
-    from zerosum.runs.record import Judgement
+    from zerosum.runs.evaluation.record import Judgement
 
 
 @command
@@ -58,8 +58,8 @@ def evaluate(
     """Judge samples against real ones. Each value is shown with its floor and a trivial baseline."""
     from zerosum import recipes  # noqa: F401  (puts every part on the shelf)
     from zerosum.core import usercode
-    from zerosum.runs import evaluate as judging
-    from zerosum.runs.progress import Display
+    from zerosum.runs.evaluation import evaluate as judging
+    from zerosum.runs.training.progress import Display
 
     if metrics is not None and not metrics.strip():
         raise RecipeError("--metrics is empty; name some, or leave it out for the usual ones")

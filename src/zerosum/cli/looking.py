@@ -82,9 +82,9 @@ def sample(
     """Draw samples from a trained generator. They become pictures, arrays, points or an animation."""
     from zerosum.core import usercode
     from zerosum.core.errors import RunError
-    from zerosum.runs import sample as sampling
-    from zerosum.runs.environment import choose_device, use_threads
-    from zerosum.runs.neighbours import own_data, write_neighbours
+    from zerosum.runs.evaluation.neighbours import own_data, write_neighbours
+    from zerosum.runs.storage.environment import choose_device, use_threads
+    from zerosum.runs.view import sample as sampling
 
     usercode.use(*use or ())
     if neighbours is not None and interpolate is not None:
@@ -131,9 +131,9 @@ def sample(
 def report(run: Annotated[str, typer.Argument(help="A run directory.")], use: Use = None, trust: Trust = False) -> None:
     """Write a run's report.html again. Files of your own parts are not required."""
     from zerosum.core import usercode
-    from zerosum.runs import code
-    from zerosum.runs.directory import RunDirectory
-    from zerosum.runs.report import write_report
+    from zerosum.runs.storage import code
+    from zerosum.runs.storage.directory import RunDirectory
+    from zerosum.runs.view.report import write_report
 
     usercode.use(*use or ())
     code.try_load(run, trust=trust)
@@ -146,7 +146,7 @@ def silent(what: str, done: int, total: int) -> None:
 
 def patient() -> Callable[[str, int, int], None]:
     """A listener to progress that prints it once the work takes long."""
-    from zerosum.runs.progress import Display
+    from zerosum.runs.training.progress import Display
 
     display, began = Display(), time.monotonic()
 

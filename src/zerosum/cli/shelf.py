@@ -70,8 +70,8 @@ def print_description(name: str, use: Iterable[str], *, trust: bool = False) -> 
 
 def print_recipe(place: str, *, trust: bool) -> None:
     """Print every field of the recipe of a file or a run, with what each means."""
-    from zerosum.runs import code
-    from zerosum.runs.directory import RunDirectory
+    from zerosum.runs.storage import code
+    from zerosum.runs.storage.directory import RunDirectory
 
     if place.endswith(".toml"):
         recipe = recipes.read_recipe(place)

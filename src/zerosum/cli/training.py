@@ -77,7 +77,7 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a recipe on data. `zerosum train` alone trains dcgan on the digits that ship with scikit-learn."""
-    from zerosum.runs import session
+    from zerosum.runs.training import session
 
     data, settings = split_words(words or [])
     settings += [f"{field}={value}" for field, value in (("stop_when", stop_when), ("on_nan", on_nan)) if value]
@@ -123,7 +123,7 @@ def resume(
     quiet: Quiet = False,
 ) -> None:
     """Continue a run where it was saved. --images makes it longer."""
-    from zerosum.runs import session
+    from zerosum.runs.training import session
 
     ended = session.resume(
         run,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from zerosum.core.errors import DamagedError, RecipeError, ZerosumWarning
 from zerosum.recipes import Recipe
-from zerosum.runs.directory import RunDirectory
 from zerosum.runs.health.course import WINDOW, Course, Finding, Line
 from zerosum.runs.health.symptoms import SYMPTOMS
-from zerosum.runs.logs import read_evaluations, read_reports
+from zerosum.runs.storage.directory import RunDirectory
+from zerosum.runs.storage.logs import read_evaluations, read_reports
 
 LEAST_REPORTS = 2  # in which something has to last
 

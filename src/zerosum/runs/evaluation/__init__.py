@@ -1,0 +1,1 @@
+"""Evaluation: numbers, what they are worth, and runs side by side."""

@@ -1,0 +1,285 @@
+"""Judge what is there: a run, a generator file, or samples from anywhere, against real samples."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zerosum.core import settings
+from zerosum.core.average import NoAverage
+from zerosum.core.errors import DamagedError, DataError, RunError, ZerosumWarning
+from zerosum.data import Dataset, Preparation, open_data, to_images
+from zerosum.data.sources import is_name
+from zerosum.metrics.evidence import Samples
+from zerosum.recipes import Judging
+from zerosum.runs.evaluation.judge import Judge, everything
+from zerosum.runs.evaluation.record import Judgement
+from zerosum.runs.storage.directory import RunDirectory
+from zerosum.runs.storage.environment import choose_device, use_threads
+from zerosum.runs.storage.generator import Generator, find_generator, load_generator
+from zerosum.runs.storage.place import is_run
+from zerosum.runs.training.elsewhere import gone
+
+AS_THEY_ARE = Preparation(size="own", fit="stretch")  # samples that nobody trains on: nothing is cut away
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is judged: a generator, or a source of samples; and where its real samples come from, if it knows."""
+
+    generator: Generator | None = None
+    data: str | None = None  # as `open_data` takes it
+    data_root: str | None = None
+    skip_bad: bool = False
+    fingerprint: str = ""  # of the data that it was trained on
+    trained: int = 0  # samples that it was trained on
+
+
+def evaluate(
+    place: str | Path,
+    data: Any = None,
+    *,
+    metrics: str = "",
+    extractor: str = "auto",
+    count: int = 10_000,
+    split: str = "auto",
+    seed: int = 0,
+    data_root: str | Path | None = None,
+    skip_bad: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    trust: bool = False,
+    report: Callable[[str, int, int], None] | None = None,
+) -> Judgement:
+    """Judge a run, a generator file, or a folder, archive or array file of samples.
+
+    Args:
+        place: what is judged.
+        data: real samples, as `train` takes them, or a run: what that was trained on, prepared and split as it was; the
+            run that is judged knows its own.
+        metrics: as "fd+prdc:k=3"; "all" for all that can be applied, "" for the usual ones.
+        extractor: what sees features, as "mnist-cnn" or "lenet:path=FILE"; "auto" goes by the data.
+        count: samples that a generator draws; of a source at most so many are judged.
+        split: real samples that are compared: "held-out", "train", "all"; "auto": for a generator what was held out, if
+            that is 100 or more, else half of all; for samples all real ones, but the test part of a set that has one.
+        seed: of the samples and of everything that a metric draws.
+        data_root: where named sets are looked for.
+        skip_bad: leave out images that cannot be read.
+        device: "auto", "cpu", "cuda", "mps" ...
+        threads: CPU threads; all cores by default.
+        trust: run the Python files that the run keeps, whoever wrote them.
+        report: hears (what, done, total) of long work.
+
+    Returns:
+        The records, with what was left out and why.
+
+    Raises:
+        RunError: there is nothing to judge, or nothing to compare it with, or too few samples for any number.
+        RecipeError: a metric or the extractor does not fit.
+        DataError: real samples cannot be read.
+    """
+    use_threads(threads)
+    subject, where = find_subject(place, trust=trust), choose_device(device)
+    try:
+        dataset = _real(subject, data, data_root, skip_bad, report)
+    except DataError as error:
+        if data is not None or subject.data is None or Path(subject.data).exists():
+            raise
+        raise gone(error, subject.data, "zerosum", "evaluate", str(place), "--data", "PLACE") from error
+    wanted = _split(subject, dataset, split)
+    words = [f"metrics={'' if metrics == 'all' else metrics}", f"extractor={extractor}", f"count={count}"]
+    judging = settings.assign(Judging(), [*words, f"split={wanted}"])
+    judge = Judge(dataset, judging, seed=seed, device=where)
+    if metrics == "all":
+        judge.metrics = everything()
+    notes = _notes(subject, dataset, data)
+    if subject.generator is None:
+        values, labels, said = _stored(Path(place), dataset, count, seed, skip_bad, report)
+        fake, others, notes = judge.see(values, labels), {}, [*notes, *said]
+    else:
+        subject.generator.module.to(where)
+        fake, others = drawn(judge, subject.generator, count, seed), known(judge, subject.generator)
+        notes = [*_fewer(count, len(fake)), *notes]
+    found = judge.judge(fake, weights="" if subject.generator is None else weights_of(subject.generator), **others)
+    if not found:
+        raise RunError("\n".join([f"{place}: no metric gives a number", *found.left_out()]))
+    found.notes += [*notes, *filter(None, [judge.hint])]
+    return found
+
+
+def drawn(judge: Judge, generator: Generator, count: int, seed: int) -> Samples:
+    """Samples of a generator, rounded as files hold them; at most so many as the judge can weigh against real ones.
+
+    Raises:
+        RunError: the generator makes samples of another shape than the real ones, or some that are not finite.
+    """
+    if tuple(generator.space.shape) != tuple(judge.dataset.shape):
+        raise RunError(
+            f"the generator makes samples of shape {list(generator.space.shape)}, and {judge.dataset.name} has "
+            f"{list(judge.dataset.shape)}; give the data that it was trained on with --data"
+        )
+    count = judge.count(count)
+    generator = with_shares(judge, generator)
+    labels = generator.labels_by_share(count, seed)
+    samples = generator.decode(generator.latents(count, seed), labels, seed=seed)
+    if broken := int((~samples.flatten(1).isfinite().all(1)).sum()):
+        raise RunError(f"{broken:,} of {count:,} samples of the generator are not finite; there is nothing to judge")
+    values = torch.from_numpy(to_images(samples)) if judge.dataset.is_image else samples
+    return judge.see(values, labels)
+
+
+def with_shares(judge: Judge, generator: Generator) -> Generator:
+    """The generator with the shares of its classes, from the data where its file is too old to have them."""
+    if generator.shares or not generator.conditional:
+        return generator
+    if judge.dataset.classes == generator.classes:
+        return replace(generator, shares=judge.dataset.shares)
+    text = "its file does not say how frequent classes were in training, so all are drawn equally often"
+    warnings.warn(text, ZerosumWarning, stacklevel=2)
+    return generator
+
+
+def known(judge: Judge, generator: Generator) -> dict[str, Any]:
+    """What metrics may ask of a generator."""
+    latent, generator = generator.recipe.game.latent, with_shares(judge, generator)
+
+    def decode(latents: Tensor) -> Tensor:
+        samples = generator.decode(latents, generator.labels_by_share(len(latents)))
+        return judge.extractor.unrounded(samples).values if judge.dataset.is_image else samples
+
+    return {
+        "decode": decode,
+        "latent": lambda count: latent(count, "cpu"),
+        "path": "slerp" if latent.name == "normal" else "lerp",
+    }
+
+
+def weights_of(generator: Generator) -> str:
+    """Which weights a generator file holds."""
+    game = generator.recipe.game
+    return "last" if isinstance(game.players()[game.product].average, NoAverage) else "averaged"
+
+
+def find_subject(place: str | Path, *, trust: bool = False) -> Subject:
+    """Tell a run or a generator file from a source of samples.
+
+    Raises:
+        RunError: there is no such place, or a run has no generator yet.
+    """
+    path = Path(place)
+    folder = path.parent if path.suffix == ".safetensors" else path
+    if (folder / "recipe.toml").is_file():  # a run, or a generator file that still lies in its run
+        generator = load_generator(find_generator(path), trust=trust)
+        try:
+            origin = RunDirectory.open(folder).environment()["data"]
+        except DamagedError as error:
+            warnings.warn(f"{error}; name the data with --data", ZerosumWarning, stacklevel=2)
+            return Subject(generator)
+        told = origin["source"], origin.get("root"), origin["skip_bad"], origin["fingerprint"], origin["train"]
+        return Subject(generator, *told)
+    if path.suffix == ".safetensors" or (path / "generator.safetensors").is_file():
+        return Subject(load_generator(find_generator(path), trust=trust))
+    if not path.exists():
+        raise RunError(f"{place}: there is no such run, generator file, folder, archive or array file")
+    return Subject()
+
+
+def _real(
+    subject: Subject, data: str | Path | None, data_root: str | Path | None, skip_bad: bool, report: Any
+) -> Dataset:
+    if isinstance(data, (str, Path)) and not is_name(data) and is_run(Path(data)):
+        return _of_run(RunDirectory.open(data), data_root, skip_bad, report)
+    source, root = (data, data_root) if data is not None else (subject.data, data_root or subject.data_root)
+    if source is None:
+        raise RunError("there is nothing to compare with; give real samples with --data")
+    if subject.generator is None:
+        return open_data(source, AS_THEY_ARE, data_root=root, skip_bad=skip_bad, report=report)
+    recipe = subject.generator.recipe
+    prepared = _shaped(recipe.data, subject.generator.space.shape) if subject.generator.space.is_image else recipe.data
+    skip = skip_bad or (data is None and subject.skip_bad)
+    return open_data(
+        source, prepared, seed=recipe.seed, data_root=root, skip_bad=skip, report=report, rules=subject.generator.rules
+    )
+
+
+def _of_run(run: RunDirectory, data_root: str | Path | None, skip_bad: bool, report: Any) -> Dataset:
+    """What a run was trained on, prepared and split as it was; data that changed since are said."""
+    origin, recipe = run.environment()["data"], run.recipe(partly=True)
+    dataset = open_data(
+        origin["source"],
+        recipe.data,
+        seed=recipe.seed,
+        data_root=data_root or origin.get("root"),
+        skip_bad=skip_bad or origin["skip_bad"],
+        report=report,
+        rules=origin.get("rules", 1),
+    )
+    if dataset.fingerprint != origin["fingerprint"]:
+        text = f"{origin['source']} holds other data than {run.path} was trained on; what is there now is compared with"
+        warnings.warn(text, ZerosumWarning, stacklevel=2)
+    return dataset
+
+
+def _notes(subject: Subject, dataset: Dataset, data: str | Path | None) -> list[str]:
+    """What a reader must know of the real samples: how they were made equal, and whether they are others by now."""
+    if subject.generator is None:
+        return [f"{data}: {note}" for note in dataset.notes]
+    if not subject.fingerprint or subject.fingerprint == dataset.fingerprint:
+        return []
+    where = subject.data if data is None else data
+    return [
+        f"careful: {where} holds other data than the {subject.trained:,} samples that this run was trained on; it is "
+        f"judged against what is there now: {len(dataset.train):,} to train on, {len(dataset.held_out):,} held out"
+    ]
+
+
+def _fewer(wanted: int, judged: int) -> list[str]:
+    """A note where a floor could not be had for as many samples as are wanted."""
+    if judged == wanted:
+        return []
+    return [
+        f"{judged:,} samples are judged in place of {wanted:,}: no more real ones are left to draw a floor from; "
+        "--split held-out, train or all judges as many as are asked for"
+    ]
+
+
+def _shaped(preparation: Preparation, shape: tuple[int, ...]) -> Preparation:
+    """The preparation, with sizes that depend on the images themselves fixed to those of a generator."""
+    if not preparation.needs_survey:
+        return preparation
+    channels, height, width = shape
+    return preparation.replace(size=f"{height}x{width}", channels=str(channels) if channels <= 4 else "auto")
+
+
+def _split(subject: Subject, dataset: Dataset, split: str) -> str:
+    own = subject.generator is not None or dataset.own_split
+    return split if split != "auto" or own else "all"
+
+
+def _stored(
+    place: str | Path, dataset: Dataset, count: int, seed: int, skip_bad: bool, report: Any
+) -> tuple[Tensor, Tensor | None, list[str]]:
+    """Samples of a folder, archive or array file, brought to the shape of the real ones; labels; what is to be said.
+
+    Raises:
+        RunError: real samples are images and these are points, or the other way round.
+    """
+    preparation = AS_THEY_ARE.replace(held_out=0.0, standardise=False)
+    preparation = _shaped(preparation, dataset.shape) if dataset.is_image else preparation
+    found = open_data(place, preparation, skip_bad=skip_bad, report=report)
+    if found.shape != dataset.shape:
+        raise RunError(f"{place}: samples of shape {list(found.shape)}, and {dataset.name} has {list(dataset.shape)}")
+    order = np.random.default_rng(seed).permutation(len(found))[:count]
+    rows = found.values[order] if dataset.units is None else dataset.units.inward(found.values[order])
+    values, said = torch.from_numpy(np.ascontiguousarray(rows)), [f"{place}: {note}" for note in found.notes]
+    if found.labels is None or not set(found.classes) <= set(dataset.classes):
+        return values, None, said
+    numbers = np.array([dataset.classes.index(name) for name in found.classes])
+    return values, torch.from_numpy(numbers[found.labels[order]]), said

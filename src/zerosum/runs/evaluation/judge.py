@@ -1,0 +1,298 @@
+"""A judge: compares sets of samples with one reference, the same way every time, and says what a number is worth.
+
+Beside each value stand its floor and its baseline (see `worth`): what is near the floor is good, what is
+not better than the baseline has learnt less than 50 directions of each class.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zerosum.core.download import cache_folder
+from zerosum.core.errors import RecipeError, nearest
+from zerosum.core.registry import parse, shelf
+from zerosum.core.spacing import spaced
+from zerosum.data import Dataset
+from zerosum.extractors import Extractor, ExtractorPart, choose
+from zerosum.extractors.choose import LOOKED_AT, hint
+from zerosum.metrics.evidence import Evidence, Measure, Metric, Samples, numbers
+from zerosum.metrics.suite import FD, KID, PRDC, Modes, SlicedWasserstein, Usual
+from zerosum.recipes import Judging
+from zerosum.runs.evaluation.kept import Kept, code
+from zerosum.runs.evaluation.record import Judgement, Record, doubt, failure
+from zerosum.runs.evaluation.worth import Worth
+
+ROUNDING = "256 levels, to the nearest"
+ENOUGH = 100  # held-out samples; fewer are no measure, and half of all real samples is compared with instead
+OTHERS = {"held-out": "train", "train": "held-out", "half": "other half"}  # real samples apart from the reference
+REFERENCE = 10_000  # real images that an extractor is fitted to, if it is
+HELD_BYTES = 4 << 30  # of real samples in memory; of larger sets a random part judges
+
+
+def usual(dataset: Dataset, extractor: Extractor) -> tuple[Metric, ...]:
+    """What is measured where nothing is asked for."""
+    if not dataset.is_image:
+        return (SlicedWasserstein(), Modes()) if dataset.spread else (SlicedWasserstein(),)
+    distances: tuple[Metric, ...] = (FD(), KID(), PRDC()) if extractor.size <= 4096 else ()
+    return (*distances, SlicedWasserstein())
+
+
+class Judge:
+    """Compares samples with the real ones of a data set.
+
+    Args:
+        dataset: where real samples come from.
+        judging: metrics, extractor, count, split.
+        seed: of the order of real samples and of everything that a metric draws.
+        device: where the extractor computes.
+
+    Raises:
+        RecipeError: the extractor does not fit the data, or a metric cannot be applied: what it lacks.
+        DataError: the extractor's weights cannot be found.
+    """
+
+    def __init__(
+        self, dataset: Dataset, judging: Judging, *, seed: int = 0, device: torch.device | str = "cpu"
+    ) -> None:
+        self.dataset, self.judging, self.seed = dataset, judging, seed
+        self.split = _split(dataset, judging.split)
+        own = judging.extractor == "auto"
+        self.part: ExtractorPart = self._chosen() if own else parse("extractor", judging.extractor)
+        reference = self.values(self.order("train")[:REFERENCE]) if self.part.fitted else None
+        self.extractor: Extractor = self.part.build(dataset.shape, device, reference)
+        self.metrics: tuple[Metric, ...] = self._wanted()
+        names = [name for metric in self.metrics for name in metric.better]
+        if self.best not in names:
+            raise RecipeError(f"judge.best={self.best}: no metric gives that number; {nearest(self.best, names)}")
+        self.kept = Kept(cache_folder() / "judgement")
+        self.worth = Worth(self)
+
+    @property
+    def best(self) -> str:
+        """The number that decides which checkpoint is best."""
+        if self.judging.best != "auto":
+            return self.judging.best
+        names = [name for metric in self.metrics for name in metric.better]
+        wanted = "fd" if self.extractor.classes else "sliced-wasserstein"
+        return wanted if wanted in names else names[0]
+
+    @property
+    def hint(self) -> str:
+        """Which extractor would see these images better, and how to have it; empty where none would."""
+        chosen = self.judging.extractor == "auto" and self.dataset.is_image
+        return hint(self.part, self.dataset.shape[0]) if chosen else ""
+
+    @property
+    def asked(self) -> list[Metric]:
+        """The metrics that were named."""
+        return [metric for metric in self.metrics if metric in self.judging.metrics]
+
+    def _wanted(self) -> tuple[Metric, ...]:
+        """Metrics as they are asked for, the usual ones in the place of their name."""
+        asked: tuple[Metric, ...] = self.judging.metrics or (Usual(),)
+        usually = usual(self.dataset, self.extractor)
+        listed = [one for metric in asked for one in (usually if isinstance(metric, Usual) else (metric,))]
+        return tuple(dict.fromkeys(listed))
+
+    def _chosen(self) -> ExtractorPart:
+        dataset = self.dataset
+        rows = dataset.train[spaced(len(dataset.train), LOOKED_AT)]
+        return choose(
+            dataset.values[rows], None if dataset.labels is None else dataset.labels[rows], len(dataset.train)
+        )
+
+    # ------------------------------------------------------------------ samples
+
+    def see(self, values: Tensor, labels: Tensor | None = None) -> Samples:
+        """Samples of uint8 images `[N, H, W, C]` or points `[N, D]`, as they are and as the extractor sees them."""
+        if not any(metric.extracts for metric in self.metrics):
+            return Samples(values, labels, torch.zeros(len(values), 0), None)
+        if not len(values):  # of one real sample there is no other half, and nothing is drawn to compare
+            return Samples(values, labels, torch.zeros(0, self.extractor.size), None)
+        seen = self.extractor(values)
+        return Samples(values, labels, seen.values, seen.probabilities)
+
+    @cached_property
+    def real(self) -> Samples:
+        """All real samples of the split, in random order."""
+        return self._part(self.split)
+
+    @cached_property
+    def others(self) -> Samples | None:
+        """Real samples apart from `real`, in random order; None where there are none."""
+        name = OTHERS.get(self.split)
+        return self._part(name) if name and len(self.order(name)) else None
+
+    @cached_property
+    def training(self) -> Samples:
+        """What trains, in random order."""
+        return self.real if self.split == "train" else self._part("train")
+
+    @cached_property
+    def held_out(self) -> Samples | None:
+        """All that is held out, in random order; None where nothing is."""
+        if not len(self.dataset.held_out):
+            return None
+        return self.real if self.split == "held-out" else self._part("held-out")
+
+    def order(self, split: str) -> np.ndarray:
+        """Indices of a split in random order, at most so many as are held in memory."""
+        data = self.dataset
+        indices = {"train": data.train, "held-out": data.held_out}.get(split, np.union1d(data.train, data.held_out))
+        found = np.random.default_rng(self.seed).permutation(indices)
+        half = (len(found) + 1) // 2
+        found = {"half": found[:half], "other half": found[half:]}.get(split, found)
+        return found[: HELD_BYTES // max(1, data.values[:1].nbytes)]
+
+    def count(self, wanted: int) -> int:
+        """How many samples of a generator are judged: no more than there are others, so that a floor has as many."""
+        others = len(self.order(OTHERS.get(self.split, "all")))
+        return min(wanted, others) if self.judging.split == "auto" else wanted
+
+    def values(self, order: np.ndarray) -> Tensor:
+        """Samples at these indices, as the data hold them."""
+        return torch.from_numpy(np.ascontiguousarray(self.dataset.values[order]))
+
+    def _part(self, split: str) -> Samples:
+        order = self.order(split)
+        values = self.values(order)
+        labels = None if self.dataset.labels is None else torch.from_numpy(self.dataset.labels[order])
+
+        def look() -> dict[str, Tensor]:
+            found = self.see(values, labels)
+            known = {"features": found.features, "probabilities": found.probabilities}
+            return {name: one for name, one in known.items() if one is not None}
+
+        extracts = any(metric.extracts for metric in self.metrics)
+        seen = self.kept.tensors(self.key("features", split), look) if extracts else look()
+        return Samples(values, labels, seen["features"], seen.get("probabilities"))
+
+    def key(self, *words: object) -> str:
+        """Name of something that depends on the data, the extractor and these words."""
+        extractor = self.extractor
+        seen = extractor.name, extractor.sha256, extractor.rule, code(self.part)
+        facts = (self.dataset.fingerprint, *seen, self.seed)
+        return hashlib.sha256("\n".join(map(str, (1, *facts, *words))).encode()).hexdigest()[:32]
+
+    # ------------------------------------------------------------------ evidence
+
+    def evidence(self, fake: Samples, **others: Any) -> Evidence:
+        """What metrics look at; `others` are what is known of a generator: `decode`, `latent`, `path`."""
+        training = None if self.split == "all" else lambda: self.training
+        return self.evidence_of(self.real, fake, training=training, held_out=self.held_out, **others)
+
+    def evidence_of(self, real: Samples, fake: Samples, **others: Any) -> Evidence:
+        """Evidence of these samples, with what is known of the data."""
+        dataset = self.dataset
+        centres = None if dataset.centres is None else torch.from_numpy(dataset.centres)
+        spread, classes = dataset.spread or 0.0, len(dataset.classes)
+        return Evidence(real, fake, centres=centres, spread=spread, classes=classes, seed=self.seed, **others)
+
+    # ------------------------------------------------------------------ judgement
+
+    def judge(self, fake: Samples, weights: str = "", **others: Any) -> Judgement:
+        """Judge samples by every metric, as `attempt` does.
+
+        Raises:
+            RecipeError: a metric that was asked for cannot be applied: what it lacks.
+        """
+        found = self.attempt(fake, weights, **others)
+        asked = [f"metric {one.name!r} {found.omitted[one.name]}" for one in self.asked if one.name in found.omitted]
+        if asked:  # of the usual ones those that apply are taken
+            raise RecipeError(asked)
+        return found
+
+    def attempt(self, fake: Samples, weights: str = "", **others: Any) -> Judgement:
+        """Judge samples by every metric that can be applied; the others are left out, each with the reason.
+
+        Args:
+            fake: what is judged, from `see`.
+            weights: of the generator: "averaged" or "last"; "" for samples from elsewhere.
+            others: what is known of a generator: `decode`, `latent`, `path`.
+        """
+        evidence, found = self.evidence(fake, **others), Judgement()
+        for metric in self.metrics:
+            try:
+                if reason := metric.missing(evidence):
+                    found.omitted[metric.name] = reason
+                else:
+                    found += self._records(metric, evidence, weights)
+            except Exception as error:  # of one metric; the others are none the worse
+                found.omitted[metric.name] = failure(error)
+        return found
+
+    def _records(self, metric: Metric, evidence: Evidence, weights: str) -> list[Record]:
+        count = len(evidence.fake)
+        found, faults = numbers(metric, evidence), []
+        try:
+            floor, baseline = self.worth.floor(metric, count), self.worth.baseline(metric, count)
+            equal, counts = self._equal(metric, evidence)
+        except Exception as error:  # the value stands without them
+            floor, baseline, equal, counts = {}, {}, {}, {}
+            faults = [f"floor and baseline {failure(error)}"]
+        protocol = self._protocol(metric, evidence, weights) | counts
+        warnings = [warning for warning in (metric.warns(evidence, found), *faults) if warning]
+        records = []
+        for name, one in found.items():
+            least, scatter = floor.get(name, (None, None))
+            spread = one.spread if one.spread is not None and math.isfinite(one.spread) else None
+            at_floor = equal[name].value if name in equal else None
+            told = (one.value, spread, metric.better[name], least, baseline.get(name))
+            record = Record(name, *told, None, protocol, scatter, at_floor)
+            records.append(record.warned([*warnings, *doubt(record)]))
+        return records
+
+    def _equal(self, metric: Metric, evidence: Evidence) -> tuple[dict[str, Measure], dict[str, int]]:
+        """Numbers at the counts of floor and baseline, and these counts, where they are not those of the value."""
+        real, others = self.worth.sides(len(evidence.fake))
+        if metric.looks_at == "training" or (real is self.real and len(others) == len(evidence.fake)):
+            return {}, {}
+        same = dataclasses.replace(evidence, real=real, fake=evidence.fake.first(len(others)))
+        if metric.missing(same):
+            return {}, {}
+        return numbers(metric, same), {"count_floor": len(others), "count_floor_real": len(real)}
+
+    def _protocol(self, metric: Metric, evidence: Evidence, weights: str) -> dict[str, Any]:
+        height, width = self.dataset.values.shape[1:3] if self.dataset.is_image else (0, 0)
+        pictures = {"size": f"{height}x{width}", "rendering": self.dataset.rendering} if height else {}
+        points = {} if self.dataset.units is None else {"units": str(self.dataset.units)}
+        return {
+            "part": str(metric),
+            **pictures,
+            **points,
+            "extractor": self.extractor.identity,
+            "sha256": self.extractor.sha256,
+            "rule": self.extractor.rule,
+            "rounding": ROUNDING if self.dataset.is_image else "none",
+            "real": {"half": "half of all"}.get(self.split, self.split),
+            "count": len(evidence.fake),
+            "count_real": len(evidence.real),
+            "data": self.dataset.fingerprint,
+            "seed": self.seed,
+            "weights": weights,
+            **({"labels": "by share"} if weights and evidence.fake.labels is not None else {}),
+            "zerosum": version("zerosum"),
+        }
+
+
+def everything() -> tuple[Metric, ...]:
+    """Every metric that there is, with its own settings."""
+    return tuple(part() for part in shelf("metric").values() if part is not Usual)
+
+
+def _split(dataset: Dataset, wanted: str) -> str:
+    if wanted == "auto":
+        return "held-out" if len(dataset.held_out) >= ENOUGH else "half"
+    if wanted == "held-out" and not len(dataset.held_out):
+        how = "train with held_out=0.1, or judge against train (judge.split, of evaluate --split)"
+        raise RecipeError(f"{dataset.name} has no held-out samples; {how}")
+    return wanted

@@ -1,0 +1,50 @@
+"""What was decided for the user before a training: a line each, said at its beginning and kept with the run."""
+
+from __future__ import annotations
+
+from zerosum.core.errors import printable
+from zerosum.data import Dataset
+from zerosum.games import checks
+from zerosum.recipes import Recipe
+from zerosum.runs.evaluation.judge import Judge
+from zerosum.runs.evaluation.proof import expected
+from zerosum.runs.training.drawing import classes_shown
+
+NAMED = 5  # classes
+
+
+def decisions(recipe: Recipe, dataset: Dataset, judge: Judge) -> list[str]:
+    """Lines about the data as they are used, then about what the recipe makes of them, and how samples are judged."""
+    return [*dataset.notes, *_held_out(recipe, dataset), *_classes(recipe, dataset), *_judging(recipe, judge)]
+
+
+def _held_out(recipe: Recipe, dataset: Dataset) -> list[str]:
+    count = len(dataset.held_out)
+    if not count:
+        return ["held out: nothing; samples are compared with training samples"]
+    if dataset.own_split:
+        return [f"held out: the test part of {count:,}, to judge samples by"]
+    whole = count + len(dataset.train)
+    return [f"held out: {count:,} of {whole:,} (held_out={recipe.data.held_out:g}), to judge samples by"]
+
+
+def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:
+    count = len(dataset.classes)
+    if not count:
+        return []
+    names = ", ".join(map(printable, dataset.classes[:NAMED])) + (", ..." if count > NAMED else "")
+    classes = f"classes: {count:,} ({names})"
+    if checks.uses_labels(recipe.game):
+        rows = len(classes_shown(dataset))
+        some = f"; pictures show {rows} of them, spread over all" if rows < count else ""
+        return [f"{classes}; {recipe.recipe} learns them{some}"]
+    return [f"{classes}; {recipe.recipe} does not use them{checks.with_labels(recipe.game)}"]
+
+
+def _judging(recipe: Recipe, judge: Judge) -> list[str]:
+    evidence = expected(judge, recipe.judge.count, checks.uses_labels(recipe.game))
+    missing = {metric.name: metric.missing(evidence) for metric in judge.metrics}
+    names = ", ".join(name for name, reason in missing.items() if not reason) or "nothing"
+    judged = f"judged by: {names}; extractor {judge.extractor.name}"
+    hint = [f"note: {judge.hint}"] if judge.hint else []
+    return [judged, *(f"not measured, {name}: {reason}" for name, reason in missing.items() if reason), *hint]

@@ -1,0 +1,77 @@
+"""Evaluations on the way of a training: whatever fails in one is noted and shown, and the training goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from zerosum.core.errors import ZerosumError
+from zerosum.data import Dataset
+from zerosum.recipes import Recipe
+from zerosum.runs.evaluation.evaluate import drawn, known, weights_of
+from zerosum.runs.evaluation.judge import Judge
+from zerosum.runs.evaluation.record import Judgement, failure
+from zerosum.runs.storage.generator import Generator
+from zerosum.runs.storage.logs import Logs
+from zerosum.runs.training.progress import Display
+
+SHOWN = 3  # numbers on the progress line
+
+
+@dataclass
+class Evaluator:
+    """Judges what one training makes.
+
+    Attributes:
+        seconds: that its evaluations took.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    device: str
+    logs: Logs
+    display: Display
+    seconds: float = 0.0
+
+    @cached_property
+    def judge(self) -> Judge:
+        """What compares samples with real ones."""
+        return Judge(self.dataset, self.recipe.judge, seed=self.recipe.seed, device=self.device)
+
+    @property
+    def followed(self) -> str:
+        """The number that `best` and `patience` follow; "" where nothing can be judged any more."""
+        try:
+            return self.judge.best
+        except ZerosumError:  # the extractor's weights are gone; `evaluate` has said so
+            return ""
+
+    def has(self, images: int) -> bool:
+        """True where samples were judged at this clock."""
+        return any(line["images"] == images for line in self.logs.evaluations)
+
+    def evaluate(self, images: int, generator: Callable[[], Generator], note: Callable[..., Any]) -> None:
+        """Judge samples of a generator; `note` writes what could not be measured between the reports."""
+        began = time.monotonic()
+        self.display.doing("evaluating")
+        found = self._judgement(generator)
+        for record in found:
+            self.logs.evaluation({"images": images, **record.line()})
+        self.display.metric = ", ".join(f"{one.metric} {one.value:.3g}" for one in found[:SHOWN])
+        told = "; ".join(found.left_out())
+        before = next((line["not_measured"] for line in reversed(self.logs.reports) if "not_measured" in line), "")
+        if told and told != before:
+            note(not_measured=told)
+            self.display.say(f"not measured at {images:,} images: {told}", "yellow")
+        self.seconds += time.monotonic() - began
+
+    def _judgement(self, make: Callable[[], Generator]) -> Judgement:
+        try:
+            generator = make()
+            fake = drawn(self.judge, generator, self.recipe.judge.count, self.recipe.seed)
+            return self.judge.attempt(fake, weights_of(generator), **known(self.judge, generator))
+        except Exception as error:  # an evaluation must never end a training
+            return Judgement(omitted={"evaluation": failure(error)})

@@ -1,0 +1,181 @@
+"""What a training will take on this machine: which precision, how much memory, how long; said before it begins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zerosum.core import settings
+from zerosum.core.compatibility import blaming
+from zerosum.core.download import cache_folder
+from zerosum.core.engine import Engine
+from zerosum.core.errors import RecipeError
+from zerosum.core.space import Space
+from zerosum.core.writing import remember
+from zerosum.data import Feed
+from zerosum.recipes import Recipe
+from zerosum.runs.storage import machine
+from zerosum.runs.storage.environment import computes_in_bf16, describe
+from zerosum.runs.training.moments import clock
+from zerosum.runs.training.rehearsal import Measured, Rehearsal
+
+LAYOUT = 1  # raise it when rehearsals measure otherwise, and what was remembered is left alone
+FACTS = ("zerosum", "torch", "processor", "instructions", "threads", "device", "accelerator", "deterministic")
+TOO_MUCH, NEAR = 1.1, 0.85  # of the free memory: refused, warned of
+USUAL = 2  # times what one pass of each network keeps: what a turn takes
+GIB = 1 << 30
+Say = Callable[[str], None]
+
+
+def candidates(recipe: Recipe, space: Space, device: torch.device) -> tuple[str, ...]:
+    """Precisions that a recipe may train in.
+
+    Points stay in fp32: small layers gain nothing, and near 2 the numbers of bf16 are 1/64 apart, as wide as a mode.
+    """
+    if recipe.precision != "auto":
+        return (recipe.precision,)
+    return ("fp32", "bf16") if space.is_image and computes_in_bf16(device) else ("fp32",)
+
+
+def rehearse(
+    recipe: Recipe, space: Space, feed: Feed, total: int | None, say: Say, among: tuple[str, ...] | None = None
+) -> Measured:
+    """Prove that a recipe runs, and measure it, or remember what was measured.
+
+    Args:
+        recipe: what is to be trained.
+        space: its sizes.
+        feed: of its data; its batch is changed.
+        total: images of the whole training; None where it is measured in time.
+        say: hears where memory will be short.
+        among: precisions to choose from, in place of all that the recipe may have.
+
+    Raises:
+        RecipeError: a turn fails, or the training would not fit into memory; with the setting that fits.
+    """
+    among = among or candidates(recipe, space, feed.device)
+    free = machine.free(feed.device)
+    engine = Engine(recipe.game, space.signals, total=total, device=feed.device, precision=among[0])
+    rehearsal = Rehearsal(engine, feed, recipe.batch)
+    place = None if has_own_parts(recipe.game) else _place(recipe, space, feed.device, among)
+    known = None if place is None else recall(place)
+    if known is None:
+        with blaming(recipe.game):
+            known = rehearsal.run(among)
+        if place is not None and not known.busy and not known.refused:  # what failed may succeed another time
+            remember(place, json.dumps(asdict(known)).encode())
+    else:
+        rehearsal.prove(known.precision)
+        known = replace(known, compared=f"{known.compared}, remembered")
+    if free is not None:
+        check_memory(recipe, known, free, say)
+    return known
+
+
+# ---------------------------------------------------------------------- what is remembered
+
+
+def _place(recipe: Recipe, space: Space, device: torch.device, among: tuple[str, ...]) -> Path:
+    """File of what was measured on this machine for the same game, shapes and batch."""
+    machine_facts = describe(device, "")
+    told = [LAYOUT, [machine_facts[name] for name in FACTS], among, settings.to_toml(recipe.game), recipe.batch]
+    key = hashlib.sha256(json.dumps([*told, asdict(space)]).encode()).hexdigest()[:32]
+    return cache_folder() / "rehearsals" / f"{key}.json"
+
+
+def recall(place: Path) -> Measured | None:
+    """What a file holds; None where there is none, or it is damaged."""
+    try:
+        return Measured(**json.loads(place.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def has_own_parts(part: Any) -> bool:
+    """True where a part of the user's own is in a game: its code may change under the same name."""
+    if isinstance(part, tuple):
+        return any(map(has_own_parts, part))
+    if not is_dataclass(part):
+        return False
+    own = type(part).__module__.partition(".")[0] != "zerosum"
+    return own or any(has_own_parts(getattr(part, one.name)) for one in fields(part))
+
+
+# ---------------------------------------------------------------------- memory
+
+
+def check_memory(recipe: Recipe, measured: Measured, free: int, say: Say) -> None:
+    """Stop before a training that would be killed, and warn of one that may be.
+
+    Raises:
+        RecipeError: it needs more memory than there is; with the setting that fits.
+    """
+    needed = measured.bytes(recipe.batch) or 0
+    if needed <= NEAR * free:
+        return
+    text = f"training needs about {gib(needed)} of memory at batch={recipe.batch}, and {gib(free)} are free"
+    way = fitting(recipe, measured, free)
+    if needed > TOO_MUCH * free:
+        raise RecipeError(f"{text}; {way}")
+    say(f"{text}: that may not be enough; {way}")
+
+
+def check_networks(sizes: Mapping[str, int], device: torch.device) -> None:
+    """Stop before networks are built that alone would take more memory than there is; `sizes`: bytes of each.
+
+    Raises:
+        RecipeError: with what each would take.
+    """
+    needed, free = sum(sizes.values()), machine.free(device)
+    if free is not None and needed > free:
+        each = ", ".join(f"{name} {gib(size)}" for name, size in sizes.items())
+        raise RecipeError(
+            f"the networks alone need {gib(needed)} of memory, whatever the batch ({each}: weights, gradients, "
+            f"optimizer state, averages), and {gib(free)} are free; set fewer channels or widths"
+        )
+
+
+def check_least(recipe: Recipe, kept: int, device: torch.device) -> None:
+    """Stop before a turn is tried where one pass of each network alone would take more memory than there is.
+
+    `kept`: bytes that it keeps of each sample, in float32.
+
+    Raises:
+        RecipeError: with the setting that should fit.
+    """
+    half = recipe.precision != "fp32" and not any(part.tracks for part in recipe.game.regularizers)
+    least, free = kept // 2 if half else kept, machine.free(device)
+    if free is not None and least * recipe.batch > free:
+        usual = Measured(recipe.precision, 0.0, 0, USUAL * least)
+        raise RecipeError(
+            f"training needs more than {gib(least * recipe.batch)} of memory at batch={recipe.batch}, and {gib(free)} "
+            f"are free; {fitting(recipe, usual, free)}"
+        )
+
+
+def fitting(recipe: Recipe, measured: Measured, free: int) -> str:
+    """The setting that would fit."""
+    pack = recipe.game.pack
+    room = (NEAR * free - (measured.fixed or 0)) / max(1, measured.per_image) / pack
+    batch = pack * (1 << int(room).bit_length() - 1) if room >= 1 else 0
+    if batch >= 2 * pack and batch < recipe.batch:
+        return f"batch={batch} needs about {gib(measured.bytes(batch) or 0)}"
+    return "set a smaller size= (half the size needs about a quarter), or fewer channels of both networks"
+
+
+def gib(count: int) -> str:
+    """Bytes in GiB, for people."""
+    return f"{count / GIB:.1f} GiB"
+
+
+def expectation(measured: Measured, left: int | None) -> str:
+    """What was measured, for people; `left`: images that are still to come."""
+    speed = f"about {1 / max(measured.seconds_per_image, 1e-9):,.0f} images/s"
+    time = "" if left is None else f", {clock(left * measured.seconds_per_image)} without evaluations"
+    return f"{measured}; {speed}{time}"

@@ -1,0 +1,69 @@
+"""Is all ready? Recipe, memory, metrics and rules are proven on the data before the first image."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from zerosum.core import compatibility
+from zerosum.core.engine import Engine
+from zerosum.core.space import Space
+from zerosum.data import Dataset, Feed
+from zerosum.recipes import Recipe
+from zerosum.runs.evaluation import proof
+from zerosum.runs.evaluation.judge import Judge
+from zerosum.runs.training import plan, stopping
+from zerosum.runs.training.failures import clear_memory
+from zerosum.runs.training.footprint import network_bytes
+from zerosum.runs.training.progress import Display
+from zerosum.runs.training.rehearsal import Measured
+from zerosum.runs.training.training import make_space
+
+
+class Readiness(NamedTuple):
+    """What was found on the way."""
+
+    measured: Measured  # precision, speed and memory of a turn
+    judge: Judge  # what will compare samples with real ones
+
+
+def prove(
+    recipe: Recipe, dataset: Dataset, device: torch.device, display: Display, among: tuple[str, ...] | None = None
+) -> Readiness:
+    """Check that everything fits, ending with a few real turns, which say what the training will take.
+
+    `among` are the precisions to choose from; by default all that the recipe may have.
+
+    Raises:
+        RecipeError: every problem: what, why and how to mend it.
+        TrainingError: memory is used up all the same.
+    """
+    with clear_memory():
+        return _prove(recipe, dataset, device, display, among)
+
+
+def _prove(
+    recipe: Recipe, dataset: Dataset, device: torch.device, display: Display, among: tuple[str, ...] | None
+) -> Readiness:
+    space, total = make_space(recipe, dataset), recipe.length.images(len(dataset.train))
+    kept = compatibility.check(recipe.game, space, total, recipe.batch)
+    plan.check_networks(network_bytes(recipe.game, space), device)
+    plan.check_least(recipe, kept, device)
+    display.work("trying a few turns", 0, 0)
+    feed = Feed(dataset, 2 * recipe.game.pack, seed=recipe.seed, balanced=recipe.data.balanced, device=device)
+    measured = plan.rehearse(recipe, space, feed, total, display.warn, among)
+    judge = Judge(dataset, recipe.judge, seed=recipe.seed, device=device)
+    proof.prove(judge, recipe.judge.count, "labels" in recipe.game.players()[recipe.game.product].network.traits())
+    judged = [name for metric in judge.metrics for name in metric.better]
+    stopping.check(recipe, judged, reported(recipe, space, feed, total) if recipe.stop_when else ())
+    return Readiness(measured, judge)
+
+
+def reported(recipe: Recipe, space: Space, feed: Feed, total: int | None) -> list[str]:
+    """Names of the numbers that a turn gives to the log, by playing one."""
+    engine = Engine(recipe.game, space.signals, total=total, device=feed.device)
+    engine.share = 0.0
+    with compatibility.blaming(recipe.game):
+        engine.turn(feed)
+    return list(engine.ledger.take("report"))

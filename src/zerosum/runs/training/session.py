@@ -1,0 +1,284 @@
+"""Begin and continue trainings: everything is checked before the run directory exists."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zerosum.core import compatibility, settings, usercode
+from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
+from zerosum.core.interrupt import Interrupt
+from zerosum.core.values import Length
+from zerosum.data import RULES, Dataset, kept, whole_place
+from zerosum.recipes import Recipe, read_recipe
+from zerosum.runs import health
+from zerosum.runs.storage import code, remains
+from zerosum.runs.storage.directory import RunDirectory, free_name, refuse_existing
+from zerosum.runs.storage.environment import be_deterministic, choose_device, describe, use_threads
+from zerosum.runs.storage.generator import save_generator
+from zerosum.runs.storage.place import resume_command
+from zerosum.runs.storage.run import Run
+from zerosum.runs.training import early, elsewhere, plan, starting, stopping
+from zerosum.runs.training.decisions import decisions
+from zerosum.runs.training.failures import clear_errors, reporting
+from zerosum.runs.training.opening import absolute, open_new, origin_of, reopen
+from zerosum.runs.training.progress import Display
+from zerosum.runs.training.readiness import prove
+from zerosum.runs.training.rehearsal import Measured
+from zerosum.runs.training.training import Training, make_space
+
+
+def train(
+    data: Any = ...,
+    recipe: str | Recipe | None = None,
+    settings: Sequence[str] = (),
+    *,
+    images: str | int | None = None,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    start_from: str | Path | None = None,
+    use: Sequence[str | Path] = (),
+    trust: bool = False,
+    data_root: str | Path | None = None,
+    skip_bad: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    deterministic: bool = False,
+    quiet: bool = False,
+) -> Run:
+    """Train a recipe on data, into a new run directory.
+
+    Args:
+        data: a named set, folder, archive, array file, table or `hf:` set; where it is left out, "digits", or with
+            `start_from` that run's data. Also an array or tensor [N, C, H, W], [N, H, W, C] or [N, D], a list of PIL
+            images, either of them with labels (numbers or names) as a pair, or a torch Dataset: a copy is kept in the
+            cache, where `resume` and the rest find it.
+        recipe: a recipe's name, or a `Recipe`; "dcgan" by default.
+        settings: `field=value` words, for example `["objective=hinge", "discriminator.lr=1e-4"]`.
+        images: how long, in place of the recipe's length: `"200k"`, `"10epochs"`, `"5min"` or a number of images.
+        out: the run directory; `runs/DATA-RECIPE` by default.
+        seed: in place of the recipe's.
+        start_from: a run, or a generator file, whose weights the training starts with: all players' of a run's newest
+            checkpoint, the generator's of a file. Weights that fit by name and shape are taken, the others are named;
+            optimizers, averages' ages and the clock begin anew. Its recipe and data are the defaults then.
+        use: files that register further parts.
+        trust: run the Python files of the run that `start_from` names, whoever wrote them.
+        data_root: where named sets are looked for; `$ZEROSUM_DATA` by default.
+        skip_bad: leave out images that cannot be read, and count them.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        threads: CPU threads; all cores by default. Equal results need equal threads, so a run remembers them.
+        deterministic: equal bits also on a GPU, by kernels that may be slower; for the whole process.
+        quiet: print nothing.
+
+    Raises:
+        ZerosumError: of the kind that fits; nothing is written unless the training could begin.
+    """
+    display = Display(quiet)
+    usercode.use(*use)
+    if trust and start_from is None:
+        raise RunError("--trust (trust=True) allows the Python files of the run that --from names; there is no --from")
+    data = data if data is ... else kept(data)
+    start = None if start_from is None else starting.find_start(start_from, display.warn, trust=trust)
+    chosen = fill_in(recipe or ("dcgan" if start is None else start.recipe(display.warn)), settings, images, seed)
+    before = None if start is None or data is not ... else start.data()
+    if data is ...:
+        data = "digits" if before is None else before["source"]
+    path = Path(out) if out else free_name(str(data), chosen.recipe)
+    refuse_existing(path)
+    origin = {"source": whole_place(data), "root": absolute(data_root), "skip_bad": skip_bad, "rules": RULES}
+    if before is not None:
+        origin |= {"root": origin["root"] or before.get("root"), "skip_bad": skip_bad or before["skip_bad"]}
+    place = choose_device(device)
+    early.check(chosen)
+    dataset = open_new(chosen, origin, display, None if before is None else start_from)
+    chosen = early.sized(chosen, dataset)
+    use_threads(threads, display.warn)
+    if deterministic:
+        be_deterministic()
+    measured, judge = prove(chosen, dataset, place, display)
+    environment = describe(place, measured.precision)
+    environment["measured"] = dataclasses.asdict(measured)
+    facts = health.facts(dataset)
+    if start is not None:
+        display.say(start.plan(chosen, make_space(chosen, dataset), dataset.classes))
+        environment["from"] = start.record()
+    environment["decisions"] = decisions(chosen, dataset, judge)
+    environment["data"] = {**origin, "fingerprint": dataset.fingerprint, "train": len(dataset.train), "facts": facts}
+    with clear_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files = [] if start_from is None else code.run_files(start_from)
+        run = RunDirectory.create(path, chosen, environment, [*use, *files])
+    return _play(run, chosen, dataset, environment, display, start=start, measured=measured)
+
+
+def resume(
+    place: str | Path,
+    settings: Sequence[str] = (),
+    *,
+    images: str | int | None = None,
+    data: Any = None,
+    data_root: str | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    deterministic: bool = False,
+    use: Sequence[str | Path] = (),
+    trust: bool = False,
+    quiet: bool = False,
+) -> Run:
+    """Continue a run where its newest whole checkpoint was written; `images` lengthens it.
+
+    Of the settings only those may change that decide when a run ends: `stop_when`, `patience`, `on_nan`.
+
+    A run that is finished stays as it is, so that this may be called again and again.
+
+    Args:
+        place: the run directory.
+        settings: `field=value` words.
+        images: a new length, as `train` takes it.
+        data: where the data are now, if they were moved, or the array or other object itself; the content must be the
+            same.
+        data_root: where named sets are looked for.
+        device: in place of the run's own. On another device, and with other threads, it goes on, but no longer bit for
+            bit as it would have: that is said, and recorded in `environment.json`.
+        threads: in place of the run's own; fewer are taken where this machine has fewer cores.
+        deterministic: equal bits also on a GPU, from here on; a run that began so goes on so.
+        use: files that register parts; the run's copies of them may run, as they are the same.
+        trust: run the Python files that the run keeps, whoever wrote them.
+        quiet: print nothing.
+
+    Raises:
+        RunError: no run, in use, its recipe or data changed, or there is no such device.
+        DataError: the data are not where they were.
+    """
+    display = Display(quiet)
+    usercode.use(*use)
+    run = RunDirectory.open(place)
+    code.load(place, trust=trust)
+    if held := code.withheld(place):
+        raise RunError(f"{held}; a training cannot go on without the code that it began with")
+    before = run.recipe()
+    chosen = fill_in(before, settings, images, None)
+    changed = _changes(before, chosen)
+    if changed:
+        raise RunError(
+            f"{place} was trained under another recipe:\n  "
+            + "\n  ".join(changed)
+            + "\nresume without these settings, or "
+            + starting.offer(run.path, *settings, images=images)
+        )
+    recorded = run.environment()
+    if deterministic or recorded.get("deterministic"):
+        be_deterministic()
+    environment = elsewhere.here(recorded, chosen, display.warn, device=device, threads=threads)
+    origin = origin_of(recorded["data"], None if data is None else kept(data), data_root)
+    dataset = reopen(run, chosen, origin, display, [*settings, *([f"length={images}"] if images is not None else [])])
+    environment["data"] = origin
+    measured = None
+    if chosen != before or elsewhere.changes(recorded, environment):
+        ready = prove(chosen, dataset, torch.device(environment["device"]), display, (environment["precision"],))
+        environment["measured"] = dataclasses.asdict(ready.measured)
+    return _play(run, chosen, dataset, environment, display, resumed=True, measured=measured)
+
+
+def fill_in(recipe: str | Recipe, words: Sequence[str], images: str | int | None, seed: int | None) -> Recipe:
+    """Recipe with settings, length and seed in their places.
+
+    Raises:
+        RecipeError: every fault, together; or the length is nothing.
+    """
+    words = (
+        [*words] + ([f"length={images}"] if images is not None else []) + ([f"seed={seed}"] if seed is not None else [])
+    )
+    chosen = read_recipe(recipe, words) if isinstance(recipe, str) else settings.assign(recipe, words)
+    if not chosen.length.amount:
+        raise RecipeError("length: a training of no images at all; give it a length, such as --images 200k")
+    return chosen
+
+
+def _changes(before: Recipe, after: Recipe) -> list[str]:
+    found = settings.differences(stopping.as_free(before, after), after)
+    if before.length != after.length and compatibility.depends_on_length(before.game):
+        found.append(f"length: {before.length} -> {after.length} (a schedule of this recipe ends with the run)")
+    return found
+
+
+def _play(
+    run: RunDirectory,
+    recipe: Recipe,
+    dataset: Dataset,
+    environment: dict[str, Any],
+    display: Display,
+    resumed: bool = False,
+    start: starting.Start | None = None,
+    measured: Measured | None = None,
+) -> Run:
+    with clear_errors(run.path, recipe.game, resumed=resumed):
+        run.hold()
+        try:
+            training = Training(run, recipe, dataset, environment, display)
+            if start is not None:
+                training.start_with(start)
+            if resumed:
+                _go_on(training, display)
+                if not training.over:
+                    recorded, images = run.environment(), training.feed.position
+                    run.write_environment(elsewhere.note(recorded, environment, images, display.warn))
+            kind = "resuming" if resumed else "training"
+            display.say(
+                f"{kind} {recipe.recipe} on {dataset.name} ({training.space.many(len(dataset.train))}) "
+                f"for {recipe.length}, {environment['precision']} on {environment['device']}, in {run.path}"
+            )
+            for line in [] if resumed else environment["decisions"]:
+                display.say(f"  {line}")
+            if measured is not None:
+                left = None if training.total is None else training.total - training.feed.position
+                display.say(f"  {plan.expectation(measured, left)}")
+            with Interrupt(display.say, run.path) as interrupt, reporting(training):
+                finished = training.play(interrupt)
+        finally:
+            run.release()
+    if not finished:
+        command = resume_command(run.path)
+        display.say(f"stopped after {training.feed.position:,} images, all saved; go on with: {command}")
+    return Run(run.path, finished)
+
+
+def _go_on(training: Training, display: Display) -> None:
+    saved = starting.newest(training.run, lambda text: display.say(text, "yellow"))
+    if saved is None and "from" in training.environment:
+        place = training.environment["from"]["path"]
+        raise RunError(
+            f"{training.run.path} ended before it took its weights from {place}; remove it, and start it again"
+        )
+    if saved is None and training.run.pointed("latest") is not None:
+        raise RunError(
+            f"{training.run.path}: its checkpoints are gone, so it cannot go on; "
+            + starting.without_checkpoints(training.run)
+        )
+    if saved is None:
+        display.say("no checkpoint had been written yet; starting from the beginning")
+        training.logs.cut({})
+        return
+    training.restore(saved)
+    run = training.run
+    if not remains.is_whole(run.generator):
+        save_generator(run.generator, training.generator)
+        text = f"{run.generator} was missing or damaged; it is written again from checkpoint {saved.name}"
+        warnings.warn(text, ZerosumWarning, stacklevel=2)
+    if training.ended is not None:
+        display.say(
+            f"{run.path} is finished ({training.ended}); "
+            f"train it further with: {resume_command(run.path, 'stop_when=', 'patience=never')}"
+        )
+    elif training.share >= 1.0:
+        longer = Length(training.recipe.length.amount * 2, training.recipe.length.unit)
+        display.say(
+            f"{run.path} is finished ({training.done}); "
+            f"train it longer with: {resume_command(run.path, '--images', str(longer))}"
+        )
+    run.write_recipe(training.recipe)

@@ -1,0 +1,65 @@
+"""Runs and generators as a notebook shows them: a small card of HTML that brings its own looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from zerosum.runs.evaluation.verdict import is_number
+from zerosum.runs.storage.directory import RunDirectory
+from zerosum.runs.storage.entry import DAMAGE
+from zerosum.runs.view import pictures
+from zerosum.runs.view.charts import value_of
+from zerosum.runs.view.gallery import compact, shown
+from zerosum.runs.view.page import picture, text
+from zerosum.runs.view.report import STATES, lead, read
+
+if TYPE_CHECKING:
+    from zerosum.runs.storage.generator import Generator
+
+SAMPLES, POINTS = 16, 2_500  # of a generator
+METRICS = 6  # numbers of a run
+WIDTH = 320  # of a picture, in pixels of the page
+LOOK = "border:1px solid #8885;border-radius:10px;padding:12px 16px;max-width:720px;font-family:system-ui,sans-serif"
+
+
+def run_card(run: RunDirectory) -> str:
+    """A run: what was trained and how far, its last samples beside real ones, its last numbers."""
+    told = read(run)
+    _, word = STATES.get(told.state, ("", "state unknown"))
+    seconds = f" in {told.seconds:,.0f} s" if told.seconds else ""
+    faults = list(told.faults)
+    files = {"real": run.real} if run.real.is_file() else {}
+    files |= {f"{images:,} images": path for images, path in list(run.pictures().items())[-1:]}
+    sheets = {caption: shown(path, faults) for caption, path in files.items()}
+    last = {line["metric"]: line for line in told.evaluations}
+    numbers = [
+        f"{name} {value_of(line['value'])}" for name, line in list(last.items())[:METRICS] if is_number(line["value"])
+    ]
+    try:
+        about = lead(told)
+    except DAMAGE as error:
+        about = f"environment.json is damaged ({error})"
+    lines = [about, f"{word}, {told.images:,} images{seconds}", ", ".join(numbers), *faults[:3]]
+    return _card(str(run.path), lines, [(caption, sheet) for caption, sheet in sheets.items() if sheet])
+
+
+def generator_card(generator: Generator) -> str:
+    """A generator: what it makes, and samples of seed 0."""
+    size = generator.space.shape
+    kind = f"images of {size[2]} x {size[1]}" if generator.space.is_image else f"points of {size[0]} numbers"
+    classes = f" in {len(generator.classes):,} classes" if generator.conditional else ""
+    line = f"{kind}{classes}, trained on {generator.images:,} images; latents of {generator.space.latent} numbers"
+    samples = generator.sample(SAMPLES if generator.space.is_image else POINTS, seed=0)
+    sheet = compact(pictures.encode(pictures.picture(samples, units=generator.units)))
+    return _card(f"Generator of {generator.recipe.recipe}", [line], [("seed 0", sheet)])
+
+
+def _card(title: str, lines: Iterable[str], sheets: Iterable[tuple[str, bytes]]) -> str:
+    said = "".join(f'<div style="opacity:.8">{text(line)}</div>' for line in lines if line)
+    shown = "".join(
+        f'<figure style="margin:10px 12px 0 0;width:{WIDTH}px;max-width:100%">{picture(content, caption)}'
+        f'<figcaption style="opacity:.7;font-size:.85em">{text(caption)}</figcaption></figure>'
+        for caption, content in sheets
+    )
+    return f'<div style="{LOOK}"><b>{text(title)}</b>{said}<div style="display:flex;flex-wrap:wrap">{shown}</div></div>'
