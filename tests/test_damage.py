@@ -197,7 +197,7 @@ def test_a_link_in_the_place_of_a_file_is_never_written_through(run, tmp_path, p
     before = content(run)
     done = call("resume", run, "--images", 128, "--quiet")
     assert done.exit_code == 2
-    assert f"{place} is a link to {str(victim)!r}"[:80] in done.stderr
+    assert f"{place} is a link to " in done.stderr
     assert "nothing was changed" in done.stderr
     assert victim.read_text() == "mine\n"
     assert content(run) == before

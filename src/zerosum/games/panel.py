@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zerosum.core.engine import Engine
-from zerosum.core.game import Feed, role
+from zerosum.core.game import Feed
 from zerosum.core.player import Player
 from zerosum.core.registry import register
 from zerosum.core.values import Count, NonNegative
@@ -49,7 +49,7 @@ class PanelGame(Adversarial):
         """Each discriminator moves, as often as it is told; then the generator."""
         G = engine.network("generator")
         loss, alter, augment = bound_parts(self, engine)
-        panel = [name for name in self.players() if role(name) == "discriminator"]
+        panel = [name for name in self.players() if name != "generator"]
         judged: dict[str, Tensor] = {}
         for _ in range(self.discriminator_updates):
             for name in panel:
@@ -66,14 +66,13 @@ class PanelGame(Adversarial):
                 engine.watch(**verdicts(real, fake, name.removeprefix("discriminator")))
                 engine.update(name, adversarial=cost, **due(real, fake, G, z))
                 judged[name] = real.logits
-        z = engine.draw(self.latent, len(x))
-        made = G(z, label)
+        made = G(z := engine.draw(self.latent, len(x)), label)
         due = Regularization(self.regularizers, "generator", engine)
         critics = [Critic(engine.network(name), augment, self.pack) for name in panel]
         met = [(critic(x, grad=False, label=label), critic(made, label=label)) for critic in critics]
         costs = [self.adversarial * charge(loss, fake, real, self.selection, engine.clock) for real, fake in met]
-        charged = engine.team.mean(torch.stack(costs))
-        engine.update("generator", adversarial=self.aggregate(charged), **due.mean(met, G, z))
+        mixture = self.aggregate(engine.team.mean(torch.stack(costs)))
+        engine.update("generator", adversarial=mixture, **due.mean(met, G, z))
         engine.show(real=x, fake=made)
         both = torch.cat(list(judged.values())), torch.cat([fake.logits for _, fake in met])
         adapt((loss, *alter, *augment), *both, batch=len(x), clock=engine.clock)
