@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import softplus
 
 from tests.small import table
-from zerosum.core.engine import Engine
+from zerosum.core.engine import Engine, skip_together
 from zerosum.core.errors import TrainingError
 from zerosum.core.registry import Part
 from zerosum.critic import Critic, Regularization
@@ -121,6 +121,20 @@ def test_a_fused_step_can_skip_itself_without_asking_the_host(bad):
     after = weights(engine)
     learned = [key for key in before if "running" not in key and "num_batches" not in key]
     assert_equal({key: before[key] for key in learned}, {key: after[key] for key in learned})
+
+
+def test_fused_steps_of_several_players_are_skipped_together():
+    engine, feed = table("dcgan")
+    engine.turn(feed)
+    optimizers = [engine.learners[player].optimizer for player in ("discriminator", "generator")]
+    for optimizer, bad in zip(optimizers, (0.0, 1.0), strict=True):
+        optimizer.found_inf = torch.tensor(bad)
+    skip_together(optimizers)
+    before = {player: copy.deepcopy(learner.parameters) for player, learner in engine.learners.items()}
+    for optimizer in optimizers:
+        optimizer.step()
+    for player, learner in engine.learners.items():
+        assert all(torch.equal(a, b) for a, b in zip(before[player], learner.parameters, strict=True)), player
 
 
 def test_the_ledger_raises_for_what_was_skipped():
@@ -378,9 +392,7 @@ OPTIMIZERS = ["adam", "adamw", "sgd", "rmsprop"]
 def test_a_gradient_through_weights_that_have_moved_is_refused(optimizer):
     engine, feed = table("mlp", f"discriminator.optimizer={optimizer}")
     if optimizer == "adam":
-        assert engine.learners["discriminator"].optimizer.defaults[
-            "fused"
-        ]  # which does not say that it changes weights
+        assert engine.learners["discriminator"].optimizer.defaults["fused"]  # it does not say that weights changed
     G, D = engine.networks("generator", "discriminator")
     fake = G(torch.randn(16, 100))
     before, late = D(fake).mean(), D(fake.detach()).mean()

@@ -328,6 +328,7 @@ def test_what_fits_passes_and_plays(which):
     engine, feed = table(which, batch=2)
     compatibility.check(engine.game, space_of(engine), 1000, 2)
     compatibility.trial(engine.game, space_of(engine), feed, 1000)
+    assert feed.position == 2 * engine.game.discriminator_updates  # a turn was played
 
 
 @every_game

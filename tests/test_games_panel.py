@@ -439,6 +439,7 @@ def test_what_fits_passes_and_plays(case):
     engine, feed = table(made, batch=2 * made.pack)
     compatibility.check(made, space_of(engine), 1000, 2 * made.pack)
     compatibility.trial(made, space_of(engine), feed, 1000)
+    assert feed.position >= 2 * made.pack  # a turn was played
 
 
 @every_case

@@ -111,7 +111,9 @@ def test_initializations_leave_norms_alone_but_for_normal(part):
 @every_initialization
 def test_initializations_work_on_the_meta_device(part):
     with torch.device("meta"):
-        part.apply(DCGANGenerator(channels=8).build(*Space((1, 16, 16), 4).ports))
+        network = DCGANGenerator(channels=8).build(*Space((1, 16, 16), 4).ports)
+        part.apply(network)
+    assert all(weight.is_meta for weight in network.parameters())
 
 
 def test_normal_also_draws_the_scales_of_conditional_norms():

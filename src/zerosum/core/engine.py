@@ -187,6 +187,7 @@ class Engine:
         for number, players in enumerate(shared.values(), 1):
             means |= dict.fromkeys(players, self._differentiate(players, losses[players[0]], keep=number < len(shared)))
         gradients = {player: self._check(player, *mean) for player, mean in means.items()}
+        skip_together([self.learners[player].optimizer for player in means])
         for player, (total, values) in means.items():
             self._step(player)
             self.ledger.note(player, total, values)
@@ -285,6 +286,14 @@ class Engine:
         }
         self.ledger.load(tensors["ledger"], numbers["ledger"], self.device)
         self.clock, self.attempt = numbers["images"], numbers.get("attempt", 0)
+
+
+def skip_together(optimizers: list[torch.optim.Optimizer]) -> None:
+    """Fused steps on an accelerator skip themselves (`_check`): where one of several would, all do."""
+    bad = [one.found_inf for one in optimizers if hasattr(one, "found_inf")]
+    if len(bad) > 1:
+        for one in optimizers:
+            one.found_inf = torch.stack(bad).amax(0)  # type: ignore[attr-defined]
 
 
 def total_norm(parameters: list[nn.Parameter]) -> Tensor:
