@@ -25,9 +25,11 @@ class Feed(Protocol):
 
 @runtime_checkable
 class Game(Protocol):
-    """Who plays and in which order. A game is a value; the live players sit at the engine's table.
+    """Who plays and in which order. A game is a value; the engine holds the live networks.
 
-    A game that must refuse what fits others may also have `faults(space) -> list[str]`: what, why, and how to mend it.
+    A game may also have `faults(signals, batch) -> list[str]`: what does not fit, why, and how to mend it; and
+    `wire(networks, real, latent, label)`: what the product makes, and logits of real samples by player, by which the
+    health monitor compares training samples with held-out ones.
     """
 
     product: str  # player whose network is what a training is for
@@ -44,15 +46,11 @@ class Game(Protocol):
         """All networks by name: what they receive and give, and who moves them."""
         ...
 
-    def wire(self, networks: dict[str, nn.Module], real: Tensor, latent: Tensor, label: Tensor | None) -> Any:
-        """Call every network once: the product's output, and logits by the name of the player that gave them."""
-        ...
-
     def step(self, feed: Feed, engine: Engine) -> None:
         """One turn: every player moves as the paper's algorithm says."""
         ...
 
-    def sample(self, generator: nn.Module, latent: Tensor, label: Tensor | None) -> Tensor:
+    def sample(self, network: nn.Module, latent: Tensor, label: Tensor | None) -> Tensor:
         """Turn latents [N, K] into data [N, ...]."""
         ...
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from typing import Any
 
 import numpy as np
 import torch
@@ -94,7 +95,8 @@ class Probe:
         batch = feed.next()
         real, label = batch["sample"], batch.get("label")
         latent = engine.game.latent(len(real), engine.device)
-        return engine.game.wire(networks, real, latent, label)[1]
+        game: Any = engine.game  # one that has `wire`
+        return game.wire(networks, real, latent, label)[1]
 
 
 def _samples(dataset: Dataset, index: np.ndarray) -> Tensor:
