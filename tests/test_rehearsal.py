@@ -382,7 +382,7 @@ def test_an_allocator_that_fails_in_the_rehearsal_is_put_into_words(tmp_path, mo
     def fail(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 160 bytes")
 
-    monkeypatch.setattr(Rehearsal, "run", fail)
+    monkeypatch.setattr(Rehearsal, "play", fail)  # which also proves a recipe whose measurement is remembered
     with pytest.raises(TrainingError, match=r"^out of memory; start again with a smaller batch=, size= or channels$"):
         zerosum.train("digits", "mlp", words("mlp"), images=96, out=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
