@@ -125,7 +125,7 @@ def compiled(engine: Engine) -> Engine:
     """The same engine with compiled networks."""
     for module in engine.modules.values():
         module.compile(dynamic=False)
-        for name in ("features", "judge"):  # what a discriminator is asked for instead
+        for name in ("features", "logits"):  # what a discriminator is asked for instead
             if hasattr(module, name):
                 setattr(module, name, torch.compile(getattr(module, name), dynamic=False))
     return engine

@@ -16,13 +16,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from zerosum.core.clock import reseed
 from zerosum.core.engine import Engine
-from zerosum.core.ledger import NotFiniteError
+from zerosum.core.meter import NotFiniteError
 from zerosum.core.space import Space
 from zerosum.critic import Critic, Exchange
 from zerosum.data import Dataset, Feed
-from zerosum.recipes import Judging, Recipe, read_recipe
+from zerosum.recipes import EvaluatorPart, Recipe, read_recipe
 from zerosum.runs.evaluation.evaluate import drawn, known
-from zerosum.runs.evaluation.judge import Judge
+from zerosum.runs.evaluation.evaluator import Evaluator
 from zerosum.runs.storage.generator import Generator
 
 
@@ -95,12 +95,12 @@ def update_that_is_not_finite_is_skipped(device: torch.device) -> str:
     engine, feed = seat(small("dcgan", "generator.channels=8", "discriminator.channels=8"), arrays(16, 3), device)
     engine.turn(feed)
     before = weights(engine)
-    engine.ledger.take("report")
+    engine.meter.take("report")
     loss = sum(one.sum() for one in engine.learners["discriminator"].parameters) * float("nan")
     try:
         engine.update("discriminator", adversarial=loss)
         how = "skipped on the device"
-        engine.ledger.take("report")
+        engine.meter.take("report")
     except NotFiniteError:
         how = "skipped" if engine.device.type == "cpu" else how
     else:
@@ -170,8 +170,8 @@ def evaluation_runs_on_the_device(device: torch.device) -> str:
     engine, feed = seat(recipe, dataset, device)
     engine.turn(feed)
     generator = Generator(engine.product(), recipe, sizes(recipe, dataset), (), feed.position)
-    judge = Judge(dataset, Judging(count=64, extractor="pixels", split="train"), seed=0, device=device)
-    records = judge.judge(drawn(judge, generator, 64, 0), **known(judge, generator))
+    evaluator = Evaluator(dataset, EvaluatorPart(count=64, extractor="pixels", split="train"), seed=0, device=device)
+    records = evaluator.evaluate(drawn(evaluator, generator, 64, 0), **known(evaluator, generator))
     here = generator.sample(8, seed=1)
     generator.module.cpu()
     gap = float((generator.sample(8, seed=1) - here).abs().max())

@@ -25,8 +25,8 @@ import numpy as np
 import torch
 
 import zerosum
-from benchmarks import ledger
-from benchmarks.ledger import append, fingerprint, read_lines
+from benchmarks import lines
+from benchmarks.lines import append, fingerprint, read_lines
 from zerosum.core import settings
 from zerosum.core.engine import Engine
 from zerosum.core.errors import TrainingError
@@ -34,9 +34,10 @@ from zerosum.data import open_data
 from zerosum.recipes import read_recipe
 from zerosum.runs import health
 
-RESULTS = ledger.RESULTS / "health.jsonl"
+RESULTS = lines.RESULTS / "health.jsonl"
 WATCHED = (
-    "correct", "duplicates", "copying", "overfitting", "generator_step", "discriminator_step", "generator_gradient",
+    "pairwise_accuracy", "duplicates", "copying", "overfitting", "generator_step", "discriminator_step",
+    "generator_gradient",
 )  # fmt: skip
 STRONG = "generator.lr=2e-2", "discriminator.lr=2e-2"
 BALANCED = "report=5k", "regularizers=none", "discriminator.power=1", "discriminator.hidden=16", "gamma=0.7", "batch=16"

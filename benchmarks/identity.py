@@ -172,7 +172,7 @@ def reason(case: str, one: Difference, expected: list[dict[str, str]]) -> str | 
     return next((line["reason"] for line in fits), None)
 
 
-def judge(name: str, before: Result, after: Result, expected: list[dict[str, str]]) -> tuple[str, list[str]]:
+def verdict(name: str, before: Result, after: Result, expected: list[dict[str, str]]) -> tuple[str, list[str]]:
     """Verdict on a case (equal, names differ, as expected, DIFFERENT), and lines that say why."""
     if before["faults"] or after["faults"] or before["settings"] != after["settings"]:
         told = [f"in the recording: {fault}" for fault in before["faults"]]
@@ -255,9 +255,9 @@ def contrast(recorded: dict[str, Any], chosen: list[Case], expected: list[dict[s
     """Play what was recorded and say what differs; 1 if something does that nobody expects."""
     before, counts = recorded["cases"], {"equal": 0, "names differ": 0, "as expected": 0, "DIFFERENT": 0}
     for name, result in play_all([case for case in chosen if case.name in before], recorded["turns"]):
-        verdict, lines = judge(name, before[name], result, expected)
-        counts[verdict] += 1
-        print("\n        ".join([verdict, *lines]))
+        outcome, lines = verdict(name, before[name], result, expected)
+        counts[outcome] += 1
+        print("\n        ".join([outcome, *lines]))
     names = [case.name for case in chosen]
     gone, new = sorted(before.keys() - set(names)), [name for name in names if name not in before]
     counts["DIFFERENT"] += len(gone)

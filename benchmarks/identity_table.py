@@ -44,7 +44,7 @@ def place() -> dict[str, Any]:
 
 def every_case() -> list[Case]:
     """All that is played."""
-    return cases(registry.shelf("recipe"))
+    return cases(registry.registered("recipe"))
 
 
 def small(part: Any) -> Any:
@@ -92,13 +92,13 @@ class Table:
     def turn(self) -> dict[str, float]:
         """Play a turn: its losses and curves."""
         self.engine.turn(self.feed)
-        return self.engine.ledger.take("report")
+        return self.engine.meter.take("report")
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """All that training changes, as tensors: kind -> name -> tensor."""
         found: dict[str, dict[str, Tensor]] = {"random": {"cpu": torch.get_rng_state()}}
         for group, tensors in self.engine.state()[0].items():
-            if group == "ledger":
+            if group == "meter":
                 kind, owner = "sums", ""
             elif group.startswith("memory."):
                 kind, owner = "memory", f"{group.removeprefix('memory.')}."

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import ledger
-from benchmarks.ledger import append, read_lines
+from benchmarks import lines
+from benchmarks.lines import append, read_lines
 from benchmarks.sheets import command, current, run_of, settings_of
 from zerosum.core.errors import TrainingError
 from zerosum.runs.evaluation.evaluate import evaluate
@@ -29,7 +29,7 @@ from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS, PAGE = ledger.RESULTS / "leaderboard.jsonl", ROOT / "docs" / "leaderboard.md"
+RESULTS, PAGE = lines.RESULTS / "leaderboard.jsonl", ROOT / "docs" / "leaderboard.md"
 RECIPES = "mnist-speedrun,mlp,dcgan,lsgan,wgan-gp-small,sngan-small,acgan,began-small,r3gan-small,stylegan2-small,rpgan"
 SHOWN = ("fd", "kid", "precision", "recall", "coverage", "classes", "ct")
 COUNT = {"digits": 1_600}  # samples; 10,000 elsewhere

@@ -26,11 +26,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks import ledger
-from benchmarks.ledger import append
+from benchmarks import lines
+from benchmarks.lines import append
 from zerosum.metrics import frechet_distance, kernel_distance, precision_recall_density_coverage
 
-RESULTS = ledger.RESULTS / "metrics_speed.jsonl"
+RESULTS = lines.RESULTS / "metrics_speed.jsonl"
 LIMIT = 0.5  # of the time of the others
 Work = Callable[[Tensor, Tensor], Any]
 

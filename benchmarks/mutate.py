@@ -126,7 +126,7 @@ def try_all(tree: Path, chosen: list[Mutant], traced: dict[str, Record], path: P
 
     def start(mutant: Mutant, tests: list[str]) -> mutate_trial.Trial:
         limit = 30 + 5 * sum(traced[file]["seconds"] for file in {test.partition("::")[0] for test in tests})
-        return mutate_trial.Trial(tree, limit, mutate_trial.judge, mutant, tests)
+        return mutate_trial.Trial(tree, limit, mutate_trial.run, mutant, tests)
 
     work = ((name, lambda plan=plan: start(*plan[:2])) for name, plan in open_plans.items() if plan[1])
     with path.open("a") as log:

@@ -163,7 +163,7 @@ def trace(tree: Path, file: str) -> dict[str, Any]:
     return {"seconds": time.monotonic() - began, "reached": tracer.found()}
 
 
-def judge(tree: Path, mutant: Mutant, tests: Sequence[str]) -> tuple[str, str]:
+def run(tree: Path, mutant: Mutant, tests: Sequence[str]) -> tuple[str, str]:
     """Import a changed module and run tests, or files of them: ("killed", which one failed) or ("survived", "")."""
     path = tree / "src" / "zerosum" / mutant.file
     name = ".".join(("zerosum", *path.relative_to(tree / "src" / "zerosum").with_suffix("").parts))

@@ -4,7 +4,7 @@
 
 The crops are drawn once, with seed 0, from the CC0 photographs in $ZEROSUM_DATA/skimage-cc0: a square of 64 to 256
 pixels anywhere in a photograph, reduced to 64. Each recipe is stopped in its middle with SIGINT and resumed. Printed:
-the course of ADA's p beside the logits' signs that drive it, sliced Wasserstein distance, speed; samples are written
+the history of ADA's p beside the logits' signs that drive it, sliced Wasserstein distance, speed; samples are written
 beside the runs.
 """
 

@@ -31,7 +31,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.ledger import append, read_lines
+from benchmarks.lines import append, read_lines
 from tests.axes import Row
 from tests.product import Product, Refusal, play
 
@@ -72,7 +72,7 @@ STAGES = {
 }
 
 
-def judge(row: Row, refused: bool) -> tuple[str, list[str]]:
+def outcome(row: Row, refused: bool) -> tuple[str, list[str]]:
     """What happened to a row, and why."""
     try:
         outcome = play(row)
@@ -89,7 +89,7 @@ def walk(rows: Iterable[tuple[int, Expected]], stage: str, out: Path) -> None:
     while some := list(itertools.islice(rows, LINE)):
         began, counts, reasons, faults = time.monotonic(), Counter(), Counter(), []
         for index, (row, refused) in some:
-            happened, why = judge(row, refused)
+            happened, why = outcome(row, refused)
             counts[happened] += 1
             if happened == "refused":
                 reasons.update(fault.partition(": ")[0] for fault in why)

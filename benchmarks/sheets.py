@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 import zerosum
-from benchmarks import ledger
-from benchmarks.ledger import append, fingerprint, read_lines
+from benchmarks import lines
+from benchmarks.lines import append, fingerprint, read_lines
 from zerosum.core import registry
 from zerosum.core.clock import seeded
 from zerosum.core.errors import TrainingError
@@ -31,14 +31,14 @@ from zerosum.runs.storage.run import Run
 from zerosum.runs.view import pictures
 
 ROOT = Path(__file__).resolve().parents[1]
-SHEETS, RESULTS = ROOT / "docs" / "sheets", ledger.RESULTS / "sheets.jsonl"
+SHEETS, RESULTS = ROOT / "docs" / "sheets", lines.RESULTS / "sheets.jsonl"
 POINTS = {"mixture", "dirac", "pacgan", "unrolled", "veegan"}  # recipes for points: benchmarks/toys.py
 ROWS, COLUMNS = 5, 10
 
 
 def candidates() -> list[str]:
     """Image recipes; the small one where there is one."""
-    names = list(registry.shelf("recipe"))
+    names = list(registry.registered("recipe"))
     return [name for name in names if f"{name}-small" not in names and name not in POINTS]
 
 

@@ -19,34 +19,34 @@ from typing import Any
 
 import torch
 
-from benchmarks import ledger
-from benchmarks.ledger import append
+from benchmarks import lines
+from benchmarks.lines import append
 from zerosum.core.engine import Engine
 from zerosum.data import Dataset, Feed, open_data
 from zerosum.metrics.suite import FD
-from zerosum.recipes import Judging, Recipe, read_recipe
+from zerosum.recipes import EvaluatorPart, Recipe, read_recipe
 from zerosum.runs.evaluation.evaluate import drawn
-from zerosum.runs.evaluation.judge import Judge
+from zerosum.runs.evaluation.evaluator import Evaluator
 from zerosum.runs.storage.generator import Generator
 from zerosum.runs.training.plan import rehearse
 from zerosum.runs.training.training import make_space
 
-RESULTS = ledger.RESULTS / "speedrun.jsonl"
+RESULTS = lines.RESULTS / "speedrun.jsonl"
 TARGETS = (2.0, 1.0, 0.5, 0.3, 0.12)
 MARKS = (20, 40, 60, 90, 120, 180, 240, 300, 360, 420, 480, 540, 600)  # seconds of training at which it is judged
 COUNT = 10_000
 
 
-def judge_of(data: str, dataset: Dataset) -> Judge:
+def evaluator_of(data: str, dataset: Dataset) -> Evaluator:
     """The judge of the rules."""
     extractor = "lenet" if data == "mnist" else "auto"
-    return Judge(dataset, Judging(metrics=(FD(),), extractor=extractor, count=COUNT, split="train"))
+    return Evaluator(dataset, EvaluatorPart(metrics=(FD(),), extractor=extractor, count=COUNT, split="train"))
 
 
 class Race:
     """One training against the clock."""
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, judge: Judge, marks: tuple[int, ...] = MARKS) -> None:
+    def __init__(self, recipe: Recipe, dataset: Dataset, evaluator: Evaluator, marks: tuple[int, ...] = MARKS) -> None:
         device = torch.device("cpu")
         self.feed = Feed(dataset, recipe.batch, seed=recipe.seed, device=device)
         self.total = recipe.length.images(self.feed.per_epoch)
@@ -54,7 +54,7 @@ class Race:
         precision = rehearse(
             recipe, self.space, Feed(dataset, recipe.batch, device=device), self.total, print
         ).precision
-        self.recipe, self.dataset, self.judge, self.precision = recipe, dataset, judge, precision
+        self.recipe, self.dataset, self.evaluator, self.precision = recipe, dataset, evaluator, precision
         self.marks = marks
         options = {"seed": recipe.seed, "device": device, "precision": precision, "total": self.total}
         self.engine = Engine(recipe.game, self.space.signals, **options)
@@ -76,10 +76,10 @@ class Race:
             self.look()
 
     def look(self) -> None:
-        """Judge the averaged generator as it is."""
+        """Evaluate the averaged generator as it is."""
         engine = self.engine
         generator = Generator(engine.product(), self.recipe, self.space, self.dataset.classes, self.feed.position)
-        found = self.judge.judge(drawn(self.judge, generator, self.judge.judging.count, 0))
+        found = self.evaluator.evaluate(drawn(self.evaluator, generator, self.evaluator.settings.count, 0))
         self.floor = {one.metric: one.floor for one in found}
         values = {one.metric: round(one.value, 4) for one in found}
         self.curve.append({"seconds": round(self.seconds, 1), "images": self.feed.position, **values})
@@ -100,7 +100,7 @@ def note(race: Race, options: argparse.Namespace, results: Path = RESULTS, **fou
         "recipe": options.recipe,
         "words": options.words,
         "seed": race.recipe.seed,
-        "extractor": race.judge.extractor.identity,
+        "extractor": race.evaluator.extractor.identity,
         **found,
         "curve": race.curve,
         "floor": race.floor,
@@ -120,10 +120,10 @@ def main() -> None:
     parser.add_argument("words", nargs="*", metavar="FIELD=VALUE")
     options = parser.parse_args()
     dataset = open_data(options.data)
-    judge = judge_of(options.data, dataset)
+    evaluator = evaluator_of(options.data, dataset)
     for seed in range(options.first, options.first + options.seeds):
         recipe = dataclasses.replace(read_recipe(options.recipe, options.words), seed=seed)
-        race = Race(recipe, dataset, judge)
+        race = Race(recipe, dataset, evaluator)
         race.run(60 * options.minutes)
         note(race, options, reached={str(target): race.reached(target) for target in TARGETS})
 

@@ -18,14 +18,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from benchmarks import ledger
+from benchmarks import lines
 from benchmarks.speedrun import Race, note
 from zerosum.data import open_data
 from zerosum.metrics.suite import StackedModes
-from zerosum.recipes import Judging, read_recipe
-from zerosum.runs.evaluation.judge import Judge
+from zerosum.recipes import EvaluatorPart, read_recipe
+from zerosum.runs.evaluation.evaluator import Evaluator
 
-RESULTS = ledger.RESULTS / "stacked_mnist.jsonl"
+RESULTS = lines.RESULTS / "stacked_mnist.jsonl"
 MARKS = tuple(60 * minute for minute in (2, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55))
 COUNT = 26_000
 
@@ -42,8 +42,8 @@ def main() -> None:
     for seed in range(options.seeds):
         recipe = dataclasses.replace(read_recipe(options.recipe, options.words), seed=seed)
         dataset = open_data(options.data, recipe.data)
-        judge = Judge(dataset, Judging(metrics=(StackedModes(),), extractor="stacked", count=COUNT))
-        race = Race(recipe, dataset, judge, MARKS)
+        evaluator = Evaluator(dataset, EvaluatorPart(metrics=(StackedModes(),), extractor="stacked", count=COUNT))
+        race = Race(recipe, dataset, evaluator, MARKS)
         race.run(60 * options.minutes)
         note(race, options, RESULTS, last=race.curve[-1])
 

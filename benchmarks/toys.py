@@ -26,8 +26,8 @@ from typing import Any
 
 import torch
 
-from benchmarks import ledger
-from benchmarks.ledger import append, fingerprint, read_lines
+from benchmarks import lines
+from benchmarks.lines import append, fingerprint, read_lines
 from zerosum.core import registry, settings
 from zerosum.core.clock import seeded
 from zerosum.core.engine import Engine
@@ -39,7 +39,7 @@ from zerosum.metrics import mode_coverage
 from zerosum.recipes import Recipe, read_recipe
 from zerosum.runs.training.training import make_space
 
-RESULTS = ledger.RESULTS / "toys.jsonl"
+RESULTS = lines.RESULTS / "toys.jsonl"
 COUNT = 2_500  # samples that are judged, as in VEEGAN and PacGAN
 Line = dict[str, Any]
 Job = tuple[str, str, int]  # toy, method, seed

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import toys
-from benchmarks.ledger import RESULTS, read_lines
+from benchmarks.lines import RESULTS, read_lines
 from benchmarks.sheets import current
 from zerosum import recipes
 from zerosum.core import registry, values
@@ -101,7 +101,7 @@ def recipe_lines(name: str) -> Iterator[str]:
 def small_lines() -> Iterator[str]:
     """Every recipe NAME of which there is a NAME-small, by the length of the small one."""
     by_length: dict[str, list[str]] = {}
-    for name, function in registry.shelf("recipe").items():
+    for name, function in registry.registered("recipe").items():
         if name.endswith("-small"):
             by_length.setdefault(str(function().length), []).append(name.removesuffix("-small"))
     for length, names in sorted(by_length.items()):
@@ -274,5 +274,5 @@ def say(line: str) -> int:
 
 
 if __name__ == "__main__":
-    assert recipes  # importing it put every part on the shelf
+    assert recipes  # importing it registers every part
     sys.exit(main(sys.argv[1:]))

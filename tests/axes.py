@@ -14,7 +14,7 @@ from zerosum.core import registry, values
 Row = dict[str, str]
 Axes = dict[str, tuple[str, ...]]
 
-_ = zerosum.games, zerosum.recipes, zerosum.selection  # what they hold is on the shelf from here on
+_ = zerosum.games, zerosum.recipes, zerosum.selection  # what they hold is in the registry from here on
 
 SMALL = {  # settings that make any part quick, where it has such a field
     "channels": 8, "widths": (8, 8), "hidden": 4, "style": 4, "mapping": 1, "embedding": 4, "blocks": 1, "units": 4,
@@ -55,19 +55,19 @@ def small(part: type, **settings: Any) -> dict[str, Any]:
     return plain | AWAKE.get(part.name, {}) | settings
 
 
-def shelf(kind: str) -> dict[str, type]:
+def registered(kind: str) -> dict[str, type]:
     """Parts of zerosum itself: another test may have put its own beside them."""
-    return {name: part for name, part in registry.shelf(kind).items() if part.__module__.startswith("zerosum.")}
+    return {name: part for name, part in registry.registered(kind).items() if part.__module__.startswith("zerosum.")}
 
 
 def judged() -> dict[str, type]:
     """Games with discriminators: what the product walks. A game without them has too few axes for it."""
-    return {name: part for name, part in shelf("game").items() if "discriminator" in registry.field_types(part)}
+    return {name: part for name, part in registered("game").items() if "discriminator" in registry.field_types(part)}
 
 
 def variants(kind: str, wide: bool) -> Iterator[str]:
     """Every part of a kind; wide: also with each of its choices changed, one at a time."""
-    for part in judged().values() if kind == "game" else shelf(kind).values():
+    for part in judged().values() if kind == "game" else registered(kind).values():
         yield text(part)
         for key in registry.field_types(part) if wide else ():
             usual = small(part).get(key, part.__dataclass_fields__[key].default)
@@ -84,7 +84,7 @@ def text(part: type, **settings: Any) -> str:
 
 def seats(player: str) -> list[str]:
     """Networks for a role: those of its trait."""
-    return [name for name, part in shelf("network").items() if player in part().traits()]
+    return [name for name, part in registered("network").items() if player in part().traits()]
 
 
 def fields(player: str) -> dict[str, list[str]]:

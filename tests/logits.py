@@ -5,14 +5,14 @@ import torch
 
 from zerosum import objectives
 from zerosum.core.memory import Bound, Memory
-from zerosum.core.registry import shelf
+from zerosum.core.registry import registered
 
 REAL = np.array([1.3, -0.4, 2.1, 0.2, -1.7, 0.9])  # asymmetric on purpose
 FAKE = np.array([-0.8, 0.6, -2.2, 1.1, 0.3, -3.0])
 P, Q = np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.2, 0.7])  # two distributions over three points
 FEEDBACK = 0.25  # BEGAN's k
 
-OBJECTIVES = [part() for part in shelf("objective").values() if part.__module__.startswith(objectives.__name__)]
+OBJECTIVES = [part() for part in registered("objective").values() if part.__module__.startswith(objectives.__name__)]
 
 
 def tensors(*arrays, requires_grad=False):

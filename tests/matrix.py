@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.axes import ABSENT, NUMBERS, PLAYERS, Axes, Row, choices, shelf
+from tests.axes import ABSENT, NUMBERS, PLAYERS, Axes, Row, choices, registered
 from zerosum.core import registry
 
 CODES = f"discriminator.codes {NUMBERS['codes'][1]}"
@@ -144,7 +144,7 @@ def _pattern(pattern: str, product: Axes) -> list[dict[str, frozenset[str]]]:
 def _twins(product: Axes) -> Iterator[Cell]:
     """The same part twice."""
     for kind in ("regularizer", "augmentation"):
-        for name in shelf(kind):
+        for name in registered(kind):
             both = {axis: frozenset(v for v in product[axis] if matches(v, name)) for axis in (kind, f"{kind}-2")}
             yield Cell(("twice", kind), both)
 

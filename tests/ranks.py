@@ -15,8 +15,8 @@ from tests import small
 from zerosum.augmentations import ADA
 from zerosum.core.engine import Engine
 from zerosum.core.errors import TrainingError
-from zerosum.core.ledger import NotFiniteError
 from zerosum.core.memory import ALONE, Memory
+from zerosum.core.meter import NotFiniteError
 from zerosum.core.ranks import Ranks
 from zerosum.core.team import share
 from zerosum.critic import Outcome

@@ -8,7 +8,7 @@ from zerosum.data import Feed, open_data
 from zerosum.recipes import read_recipe
 from zerosum.runs.training.training import make_space
 
-EAGER = ["report=96", "samples=128", "evaluation=128", "checkpoint=96", "judge.count=40"]
+EAGER = ["report=96", "samples=128", "evaluation=128", "checkpoint=96", "evaluator.count=40"]
 DATA = {"mixture": "ring8", "pacgan": "ring8", "unrolled": "ring8", "veegan": "ring8", "dirac": "dirac"}
 SIZES = {  # of networks' fields
     "channels": "8",

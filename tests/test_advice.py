@@ -27,7 +27,7 @@ PRINTED_BY = {  # files, or functions of them, with texts that name options: the
     "runs/training/failures.py": "train",  # resume says it in its own words
     "runs/storage/generator.py": "sample evaluate train",
     "runs/storage/generator.py: with_latent": "sample",
-    "runs/evaluation/judge.py": "train resume evaluate",
+    "runs/evaluation/evaluator.py": "train resume evaluate",
     "runs/evaluation/neighbours.py": "sample",
     "runs/storage/outputs.py": "sample compare",
     "runs/view/report.py": "report train resume",

@@ -208,7 +208,7 @@ def test_a_probability_above_one_acts_as_one():
     assert torch.equal(*made)
 
 
-def smooth_judge(seed=0):
+def smooth_critic(seed=0):
     weights = torch.randn(5, 3 * 4 * 4, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) / 10
     return lambda x: (x.flatten(1) @ weights.T).tanh().sum(1)
 
@@ -227,11 +227,11 @@ def test_gradients_reach_the_images_and_equal_differences():
 
 
 def test_r1_through_ada_equals_finite_differences():
-    judge, change = smooth_judge(), at(0.8)
+    critic, change = smooth_critic(), at(0.8)
 
     def logits(x):
         torch.manual_seed(7)
-        return judge(change(x))
+        return critic(change(x))
 
     x = torch.randn(4, 3, 4, 4, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(logits(x).sum(), x, create_graph=True)

@@ -10,7 +10,7 @@ from zerosum import augmentations
 from zerosum.augmentations import Crop, Flip, Rotation, Scale, Shift
 from zerosum.augmentations.augmentation import keep_some, sometimes
 from zerosum.core.errors import RecipeError
-from zerosum.core.registry import parse, shelf
+from zerosum.core.registry import parse, registered
 
 MANY = 4000
 FEW = 800  # where each image costs a resampling
@@ -54,9 +54,9 @@ def seen(made, reach=2):
 
 
 def test_exports_are_the_registered_parts():
-    parts = {part.__name__ for part in shelf("augmentation").values() if part.__module__.startswith("zerosum.")}
+    parts = {part.__name__ for part in registered("augmentation").values() if part.__module__.startswith("zerosum.")}
     assert set(augmentations.__all__) == parts
-    assert set(shelf("augmentation")) >= {"ada", "crop", "diffaugment", "flip", "rotation", "scale", "shift"}
+    assert set(registered("augmentation")) >= {"ada", "crop", "diffaugment", "flip", "rotation", "scale", "shift"}
 
 
 # ---------------------------------------------------------------------------------------------- each

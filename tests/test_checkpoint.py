@@ -12,11 +12,11 @@ import torch
 
 from zerosum.core import writing
 from zerosum.core.errors import RunError, TrainingError
-from zerosum.runs.storage import checkpoint
+from zerosum.runs.storage import checkpoint, former
 
 TENSORS = {
     "generator.weights": {"a": torch.arange(6.0).view(2, 3).t(), "b": torch.tensor(3)},
-    "ledger": {"sum": torch.tensor(1.5, dtype=torch.float64)},
+    "meter": {"sum": torch.tensor(1.5, dtype=torch.float64)},
     "memory.nothing": {},
 }
 
@@ -38,13 +38,13 @@ def test_no_pickle_is_written(tmp_path):
     files = sorted(path.name for path in (tmp_path / name).iterdir())
     assert files == [
         "generator.weights.safetensors",
-        "ledger.safetensors",
         "manifest.json",
         "memory.nothing.safetensors",
+        "meter.safetensors",
     ]
 
 
-@pytest.mark.parametrize("file", ["generator.weights.safetensors", "ledger.safetensors", "manifest.json"])
+@pytest.mark.parametrize("file", ["generator.weights.safetensors", "meter.safetensors", "manifest.json"])
 def test_any_flipped_byte_is_noticed(tmp_path, file):
     name = checkpoint.save(tmp_path, 1, TENSORS, {"seconds": 1})
     path = tmp_path / name / file
@@ -57,7 +57,7 @@ def test_any_flipped_byte_is_noticed(tmp_path, file):
     checkpoint.load(tmp_path / name)
 
 
-@pytest.mark.parametrize("file", ["ledger.safetensors", "manifest.json"])
+@pytest.mark.parametrize("file", ["meter.safetensors", "manifest.json"])
 def test_a_missing_or_shortened_file_is_noticed(tmp_path, file):
     name = checkpoint.save(tmp_path, 1, TENSORS, {})
     path = tmp_path / name / file
@@ -72,11 +72,11 @@ def test_a_missing_or_shortened_file_is_noticed(tmp_path, file):
 def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path):
     for images in (100, 200, 300):
         checkpoint.save(tmp_path, images, TENSORS, {})
-    (tmp_path / "000000300" / "ledger.safetensors").write_bytes(b"x")
+    (tmp_path / "000000300" / "meter.safetensors").write_bytes(b"x")
     said = []
     assert checkpoint.load_latest(tmp_path, said.append).name == "000000200"
     assert said == [
-        "checkpoint 000000300 is damaged: ledger.safetensors is not what was written (its sha256 differs); "
+        "checkpoint 000000300 is damaged: meter.safetensors is not what was written (its sha256 differs); "
         "falling back to the one before"
     ]
     for images in (100, 200):
@@ -129,7 +129,7 @@ def die_at(real):
 os.fsync = die_at(os.fsync)
 os.rename, os.replace = die_at(os.rename), die_at(os.replace)
 folder = checkpoint.Path({str(tmp_path)!r})
-checkpoint.save(folder, 200, {{"generator.weights": {{"a": torch.ones(3)}}, "ledger": {{}}}}, {{}})
+checkpoint.save(folder, 200, {{"generator.weights": {{"a": torch.ones(3)}}, "meter": {{}}}}, {{}})
 checkpoint.prune(folder, 1, None)
 """
     done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
@@ -142,7 +142,7 @@ checkpoint.prune(folder, 1, None)
 
 def test_the_last_and_the_best_stay(tmp_path):
     for images in range(100, 700, 100):
-        checkpoint.save(tmp_path, images, {"ledger": {}}, {})
+        checkpoint.save(tmp_path, images, {"meter": {}}, {})
     (tmp_path / ".writing-000000900-1").mkdir()
     checkpoint.prune(tmp_path, 2, "000000200")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000200", "000000500", "000000600"]
@@ -181,5 +181,20 @@ def test_processes_that_write_the_same_file_do_not_meet(tmp_path, monkeypatch):
 def test_the_manifest_says_what_each_file_is(tmp_path):
     name = checkpoint.save(tmp_path, 1, TENSORS, {})
     manifest = json.loads((tmp_path / name / "manifest.json").read_text())["manifest"]
-    file = Path(tmp_path / name / "ledger.safetensors")
-    assert manifest["files"]["ledger.safetensors"]["bytes"] == file.stat().st_size
+    file = Path(tmp_path / name / "meter.safetensors")
+    assert manifest["files"]["meter.safetensors"]["bytes"] == file.stat().st_size
+
+
+def test_names_of_earlier_versions_are_read_as_todays(tmp_path):
+    sums = {"report/correct-2": torch.tensor(3.0), "epoch/discriminator": torch.tensor(1.0)}
+    counts = {"report/correct-2": 4, "epoch/discriminator": 1}
+    name = checkpoint.save(tmp_path, 1, {"ledger": sums}, {"ledger": counts, "seats": {"generator": {"updates": 7}}})
+    loaded = checkpoint.load(tmp_path / name)
+    assert loaded.tensors == {
+        "meter": {"report/pairwise_accuracy-2": sums["report/correct-2"], **dict([*sums.items()][1:])}
+    }
+    assert loaded.manifest["meter"] == {"report/pairwise_accuracy-2": 4, "epoch/discriminator": 1}
+    assert loaded.manifest["players"] == {"generator": {"updates": 7}}
+    assert former.report({"images": 5, "correct": 0.5, "corrected": 1}) == {
+        "images": 5, "pairwise_accuracy": 0.5, "corrected": 1,
+    }  # fmt: skip

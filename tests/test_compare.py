@@ -19,7 +19,7 @@ from zerosum.recipes import read_recipe
 from zerosum.runs.evaluation.compare import Comparison
 from zerosum.runs.evaluation.estimate import Estimate, write
 from zerosum.runs.storage.directory import RunDirectory
-from zerosum.runs.storage.entry import Entry, flat
+from zerosum.runs.storage.record import RunRecord, flat
 from zerosum.runs.view.charts import charts
 from zerosum.runs.view.compare_page import _chart, write_page
 
@@ -369,7 +369,7 @@ def test_runs_that_are_not_finished_stand_alone_and_are_marked(tmp_path):
         assert len(Comparison.of([broken, again]).groups) == 2
     finally:
         directory.release()
-    assert Entry.read(writing).state == "finished"
+    assert RunRecord.read(writing).state == "finished"
     assert f"careful: {broken} is interrupted: 200 images of 300; it stands alone" in said.stderr
     assert f"{writing} is still training" in said.stderr
     assert found.apart(found.groups[1]) == ["interrupted", "200 images"]
@@ -379,12 +379,12 @@ def test_runs_that_are_not_finished_stand_alone_and_are_marked(tmp_path):
 
 def test_time_and_rules_end_a_run_too(tmp_path):
     lost = write_run(tmp_path / "a", "mlp", "length=9s", reached=120)  # its latest checkpoint is not there
-    assert Entry.read(lost).state == "interrupted"
+    assert RunRecord.read(lost).state == "interrupted"
     path = write_run(tmp_path / "b", "mlp", "length=9s")
-    assert Entry.read(path).state == "finished"
-    assert Entry.read(write_run(tmp_path / "c", "mlp", "length=11s")).state == "interrupted"
+    assert RunRecord.read(path).state == "finished"
+    assert RunRecord.read(write_run(tmp_path / "c", "mlp", "length=11s")).state == "interrupted"
     early = write_run(tmp_path / "d", "mlp", "length=900", events=[{"images": 300, "ended": "fd 0.9 < 1 after 300"}])
-    assert Entry.read(early).state == "finished"
+    assert RunRecord.read(early).state == "finished"
 
 
 @pytest.mark.parametrize("file", ["recipe.toml", "environment.json"])

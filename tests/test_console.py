@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from tests.test_sample import call, make
-from zerosum.cli import main, shelf
+from zerosum.cli import listing, main
 from zerosum.cli.command import say, sheet
 from zerosum.core.console import named, visible
 from zerosum.core.space import Space
@@ -39,7 +39,7 @@ def test_nothing_unseen_is_left(value):
 def test_every_way_to_a_terminal_shows_names_as_they_are(capsys):
     say(EVIL)
     Display().say(EVIL)
-    shelf.print_listing({"kind": [("[out, fan-in]", EVIL)]})
+    listing.print_listing({"kind": [("[out, fan-in]", EVIL)]})
     sheet().print("[red]:cat:[/red]")
     shown = capsys.readouterr()
     assert shown.err == f"{SHOWN}\n{SHOWN}\n"

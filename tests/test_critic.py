@@ -45,7 +45,7 @@ class Features(Recording):
         self.calls.append((x, beside))
         return x.flatten(1)
 
-    def judge(self, features, label=None):
+    def logits(self, features, label=None):
         self.calls.append((features, {"label": label}))
         return self.weight * features.sum(1)
 
@@ -257,7 +257,7 @@ def test_each_player_has_a_memory_of_its_own_and_all_of_it_is_watched_from_the_s
     assert engine.memory["discriminator.counting"] == {"calls": 0}
     engine.game = SimpleNamespace(step=lambda feed, engine: None)
     engine.turn(SimpleNamespace(position=0))  # after a resume, too, nothing is missing from the curve
-    assert engine.ledger.take("report")["counting.calls"] == 0
+    assert engine.meter.take("report")["counting.calls"] == 0
     assert [paid(due(engine, "discriminator", n, part))["counting"].item() for n in (2, 4)] == [2, 4]
     assert paid(due(engine, "generator", 0, part))["counting"].item() == 2
     assert engine.memory == {"discriminator.counting": {"calls": 2}, "generator.counting": {"calls": 1}}
@@ -279,7 +279,7 @@ def test_verdicts_are_means_spreads_and_the_share_of_pairs_that_are_ranked_right
     found = {name: value.item() for name, value in verdicts(real, fake, "-2").items()}
     assert found == pytest.approx({
         "real_logit-2": 3, "fake_logit-2": 1, "real_spread-2": 3.5**0.5, "fake_spread-2": 1.5**0.5,
-        "correct-2": 0.625,  # wrong, right, a draw, right
+        "pairwise_accuracy-2": 0.625,  # wrong, right, a draw, right
     })  # fmt: skip
     assert verdicts(real, said(0.0)).keys() == {"real_logit", "fake_logit", "real_spread", "fake_spread"}
     real.logits.requires_grad_()

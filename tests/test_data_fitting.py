@@ -95,7 +95,7 @@ def trained(tmp_path_factory):
     """A run on images of 8x12 and five channels of 12 bits."""
     place = tmp_path_factory.mktemp("five")
     np.save(place / "cells.npy", RANDOM.integers(0, 4000, (40, 8, 12, 5)).astype(np.int32))
-    sets = ["batch=8", "evaluation=32", "samples=32", "checkpoint=32", "judge.count=20", *words("dcgan")]
+    sets = ["batch=8", "evaluation=32", "samples=32", "checkpoint=32", "evaluator.count=20", *words("dcgan")]
     return place, session.train(place / "cells.npy", "dcgan", sets, images=32, out=place / "run", quiet=True)
 
 

@@ -165,7 +165,7 @@ def trained(tmp_path_factory):
     place = tmp_path_factory.mktemp("table")
     table = np.column_stack([RANDOM.normal(1000, 50, 200), RANDOM.normal(0, 1e-3, 200), RANDOM.integers(0, 9, 200)])
     lines = ["mass,drift,count", *(",".join(f"{x:.6g}" for x in row) for row in table)]
-    sets = ["batch=16", "evaluation=64", "samples=64", "checkpoint=64", "judge.count=20", *words("mixture")]
+    sets = ["batch=16", "evaluation=64", "samples=64", "checkpoint=64", "evaluator.count=20", *words("mixture")]
     run = session.train(csv(place / "cells.csv", *lines), "mixture", sets, images=64, out=place / "run", quiet=True)
     return place, table, run
 
@@ -194,7 +194,7 @@ def test_samples_are_judged_against_a_table_as_their_run_prepared_it(trained):
     place, _, _ = trained
     lines = (place / "cells.csv").read_text().splitlines()
     other = csv(place / "named.csv", "name," + lines[0], *(f"cell {n},{line}" for n, line in enumerate(lines[1:])))
-    settings = ["batch=16", "evaluation=64", "samples=64", "checkpoint=64", "judge.count=20", *words("mixture")]
+    settings = ["batch=16", "evaluation=64", "samples=64", "checkpoint=64", "evaluator.count=20", *words("mixture")]
     named = session.train(other, "mixture", [*settings, "data.drop=name"], images=64, out=place / "named", quiet=True)
     write(draft(named.path, count=50), place / "named-samples.csv")
     with pytest.raises(

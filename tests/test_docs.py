@@ -1,17 +1,20 @@
 """Pages say what the code says: generated tables are up to date, commands can be run, links lead somewhere."""
 
+import importlib
 import importlib.util
+import io
 import json
 import re
 import shlex
+import tokenize
 from pathlib import Path
 
 import pytest
 import typer
 
 from benchmarks import sheets, toys
-from benchmarks.ledger import fingerprint
-from zerosum import recipes  # noqa: F401  (puts every part on the shelf)
+from benchmarks.lines import fingerprint
+from zerosum import recipes  # noqa: F401  (registers every part)
 from zerosum.cli.main import app
 from zerosum.core import compatibility, registry, settings
 from zerosum.core.errors import RecipeError
@@ -219,7 +222,7 @@ def test_a_recipe_block_rebuilds_the_recipe():
 def test_every_recipe_is_named_by_a_page():
     pages = "\n".join(text(page) for page in METHODS)
     named = set(re.findall(r"`([a-z0-9-]+)`", pages)) | set(re.findall(r"--recipe ([a-z0-9-]+)", pages))
-    recipes_ = registry.shelf("recipe")
+    recipes_ = registry.registered("recipe")
     missing = [name for name in recipes_ if name not in named and name.removesuffix("-small") not in named]
     assert not missing, f"no page names the recipes {missing}; a line in docs/methods that says what each is will do"
 
@@ -339,7 +342,7 @@ def test_the_index_of_all_pages_has_each_of_them():
 
 def test_the_small_recipes_are_listed():
     block, _ = generate.render("<!-- generated: small recipes -->\n<!-- end -->")
-    small = {name.removesuffix("-small") for name in registry.shelf("recipe") if name.endswith("-small")}
+    small = {name.removesuffix("-small") for name in registry.registered("recipe") if name.endswith("-small")}
     assert set(re.findall(r"`([a-z0-9-]+)`", block)) == small
 
 
@@ -365,7 +368,7 @@ def test_every_item_of_the_tutorials_has_its_row():
 
 def test_parts_that_pages_call_missing_are_missing():
     missing = {"patchgan", "pix2pix", "cyclegan", "stargan", "seqgan", "lstm", "ppo"}
-    registered = [name for kind in registry.kinds() for name in registry.shelf(kind)]
+    registered = [name for kind in registry.kinds() for name in registry.registered(kind)]
     assert not [name for name in registered if missing & set(name.split("-"))], "docs/tutorials.md says it is not there"
 
 
@@ -376,8 +379,8 @@ def logged():
     """Names that metrics.jsonl may hold: losses by player, and what parts with a memory let watch."""
     players = [f"discriminator{number}" for number in ("", "-1", "-2")]
     players += ["generator", "reconstructor", "encoder", "decoder"]
-    losses = ["adversarial", "reconstruction", "distortion", "rate", *registry.shelf("regularizer")]
-    parts = [(name, part) for kind in registry.kinds() for name, part in registry.shelf(kind).items()]
+    losses = ["adversarial", "reconstruction", "distortion", "rate", *registry.registered("regularizer")]
+    parts = [(name, part) for kind in registry.kinds() for name, part in registry.registered(kind).items()]
     watched = [f"{name}.{value}" for name, part in parts for value in getattr(part, "watched", ())]
     return {f"{player}.{loss}" for player in players for loss in losses} | set(watched)
 
@@ -416,7 +419,9 @@ def test_small_pictures_get_small_recipes():
     """What is published for a GPU would take digits days on a CPU."""
     for page, *words in COMMANDS:
         data, name, _ = split(words)
-        assert data not in LIKE_MNIST or f"{name}-small" not in registry.shelf("recipe"), f"{page}: {' '.join(words)}"
+        assert data not in LIKE_MNIST or f"{name}-small" not in registry.registered("recipe"), (
+            f"{page}: {' '.join(words)}"
+        )
 
 
 def test_latents_of_sample_commands_are_latents():
@@ -448,7 +453,7 @@ def test_settings_are_read_by_a_recipe(page, word):
     """Recipes that the page runs are tried first, then all."""
     own = [split(command[1:])[1] for command in COMMANDS if command[0] == page]
     faults = []
-    for name in [*own, *registry.shelf("recipe")]:
+    for name in [*own, *registry.registered("recipe")]:
         try:
             read_recipe(name, [word])
         except RecipeError as error:
@@ -461,7 +466,38 @@ def test_settings_are_read_by_a_recipe(page, word):
 @pytest.mark.parametrize(("page", "word"), PARTS, ids=lambda one: one)
 def test_texts_of_parts_are_parsed(page, word):
     name = word.partition(":")[0]
-    kinds = [kind for kind in registry.kinds() if kind != "recipe" and name in registry.shelf(kind)]
+    kinds = [kind for kind in registry.kinds() if kind != "recipe" and name in registry.registered(kind)]
     assert kinds, f"{page}: no part is called {name!r}"
     for kind in kinds:
         assert registry.parse(kind, word).name == name
+
+
+def glossary() -> list[tuple[str, str, str]]:
+    """Word, name in the code, and words of earlier versions, of each row of the glossary."""
+    rows = re.findall(
+        r"^\| (.+?) \| (?:`(.+?)`)? ?\| .+? \| ?(.*?) ?\|$", (DOCS / "glossary.md").read_text(), re.MULTILINE
+    )
+    return rows[1:]
+
+
+@pytest.mark.parametrize("name", [name for _, name, _ in glossary() if name])
+def test_what_the_glossary_names_is_there(name):
+    module, *path = "zerosum", *name.split(".")
+    found = importlib.import_module(module)
+    for word in path:
+        found = getattr(found, word, None) or importlib.import_module(f"{found.__name__}.{word}")
+    assert found.__doc__
+
+
+def test_words_of_earlier_versions_are_gone():
+    gone = {word for *_, former in glossary() for word in former.split(", ") if word}
+    assert len(gone) > 7
+    files = [path for path in (ROOT / "src").rglob("*.py") if path.name != "former.py"]
+    used = {word: path for path in files for word in gone if re.search(rf"\b_?{word}s?\b", names_of(path))}
+    assert used == {}
+
+
+def names_of(path: Path) -> str:
+    """Identifiers of a file, a line each."""
+    tokens = tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
+    return "\n".join(token.string for token in tokens if token.type == tokenize.NAME)

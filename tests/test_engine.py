@@ -47,7 +47,7 @@ def test_a_run_resumed_at_any_turn_equals_the_uninterrupted_one_bit_for_bit(name
         torch.randn(7)  # somebody else draws random numbers in between
         other.turn(other_feed)
     assert_equal(weights(engine), weights(other))
-    assert engine.ledger.take("report") == other.ledger.take("report")
+    assert engine.meter.take("report") == other.meter.take("report")
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -140,9 +140,9 @@ def test_fused_steps_of_several_players_are_skipped_together():
 def test_the_ledger_raises_for_what_was_skipped():
     engine, feed = table("dcgan")
     engine.turn(feed)
-    engine.ledger.note("generator", torch.tensor(float("nan")), {"adversarial": torch.tensor(float("nan"))})
+    engine.meter.note("generator", torch.tensor(float("nan")), {"adversarial": torch.tensor(float("nan"))})
     with pytest.raises(TrainingError, match=r"not finite: generator.adversarial nan"):
-        engine.ledger.take("report")
+        engine.meter.take("report")
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -241,7 +241,7 @@ def test_memory_of_a_part_is_kept_and_exact(every):
     assert engine.memory[KEY]["calls"] == {1: 3, 3: 1}[every]
     assert_equal(engine.memory[KEY], other.memory[KEY])
     assert_equal(weights(engine), weights(other))
-    assert engine.ledger.take("report") == other.ledger.take("report")  # also of turns in which it was not asked
+    assert engine.meter.take("report") == other.meter.take("report")  # also of turns in which it was not asked
 
 
 def test_memory_of_a_checkpoint_is_completed_by_what_a_part_starts_with():
@@ -319,7 +319,7 @@ def test_what_comes_seldom_counts_as_much_as_what_comes_always():
     found = []
     for _ in range(4):
         engine.turn(feed)
-        found.append(engine.ledger.take("report").get("generator.tenth"))
+        found.append(engine.meter.take("report").get("generator.tenth"))
     assert found == [pytest.approx(0.3), None, None, pytest.approx(0.3)]
 
 
@@ -358,7 +358,7 @@ def test_players_that_move_together_take_gradients_at_the_weights_as_they_were(o
         torch.testing.assert_close(gradients(engine, player), by_hand[player], rtol=1e-5, atol=1e-8)
         assert engine.updates(player) == 1
         assert any(not torch.equal(value, before[key]) for key, value in weights(engine).items() if player in key)
-    report = engine.ledger.take("report")
+    report = engine.meter.take("report")
     for player in order:
         assert report[f"{player}.adversarial"] == pytest.approx(paid[player]["adversarial"].item(), rel=1e-6)
         assert report[f"{player}_gradient"] == pytest.approx(by_hand[player].norm().item(), rel=1e-5)
@@ -380,7 +380,7 @@ def test_where_one_of_several_players_would_fail_none_moves():
         engine.move(paid)
     assert_equal(before, weights(engine))
     assert engine.updates("discriminator") == engine.updates("generator") == 0
-    assert not engine.ledger.has("report")
+    assert not engine.meter.has("report")
 
 
 # ---------------------------------------------------------------------- weights that have moved
@@ -433,7 +433,7 @@ def test_bf16_trains_both_players_and_penalties_stay_float32(name):
     changed = {key.partition(".")[0] for key in before if not torch.equal(before[key], after[key])}
     assert changed == {"generator", "discriminator"}
     assert all(value.dtype != torch.bfloat16 for value in after.values())
-    means, true = engine.ledger.take("report"), exact.ledger.take("report")
+    means, true = engine.meter.take("report"), exact.meter.take("report")
     for key, value in true.items():
         assert means[key] == pytest.approx(value, rel=0.05, abs=0.02), key
     if name == "rpgan":  # on real images, before any update: bf16 would be off by a hundred times more

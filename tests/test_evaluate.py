@@ -127,7 +127,7 @@ def test_the_command_prints_a_table_or_one_object(run):
     assert "100 samples against 180 real ones (held-out), extractor digits-cnn-v1@" in printed.stderr
     assert "careful, fd: 100 samples, and the distance is biased upwards below about 10,000" in printed.stderr
     found = json.loads(called(run.path, "--metrics", "fd", "--count", 100, "--json").stdout)
-    assert found["records"] == [evaluate(run.path, metrics="fd", count=100)[0].line()]
+    assert found["results"] == [evaluate(run.path, metrics="fd", count=100)[0].line()]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_other_sizes_are_brought_to_that_of_the_real_ones_and_said(tmp_path):
 
 def test_data_that_changed_since_the_training_are_said(tmp_path):
     photos = folder(tmp_path / "photos", (8, 8), count=60)
-    settings = [*words("mlp"), *EAGER, "judge.metrics=sliced-wasserstein"]
+    settings = [*words("mlp"), *EAGER, "evaluator.metrics=sliced-wasserstein"]
     run = zerosum.train(photos, "mlp", settings, images=32, out=tmp_path / "run", quiet=True)
     assert evaluate(run.path, count=20, extractor="pixels").notes == []
     (fewer,) = evaluate(run.path, count=200, extractor="pixels").notes

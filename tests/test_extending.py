@@ -28,10 +28,10 @@ SMALL = ["batch=16", "generator.channels=8", "report=64", "checkpoint=64", "samp
 @pytest.fixture(autouse=True, scope="module")
 def _shelves():
     """Parts of these files are no parts of other tests."""
-    shelves, used = {kind: dict(parts) for kind, parts in registry._shelf.items()}, set(usercode._used)
+    shelves, used = {kind: dict(parts) for kind, parts in registry._registry.items()}, set(usercode._used)
     yield
-    registry._shelf.clear()
-    registry._shelf.update(shelves)
+    registry._registry.clear()
+    registry._registry.update(shelves)
     usercode._used.clear()
     usercode._used.update(used)
 
@@ -80,7 +80,7 @@ def test_a_game_of_ones_own_trains_resumes_samples_and_is_judged(tmp_path, monke
     mine = EXAMPLES["plainvae.py"]
     assert len(mine.splitlines()) <= 80
     Path("plainvae.py").write_text(mine)
-    often = ["batch=16", "report=64", "checkpoint=64", "samples=128", "evaluation=128", "judge.count=40"]
+    often = ["batch=16", "report=64", "checkpoint=64", "samples=128", "evaluation=128", "evaluator.count=40"]
     begun = call(*COMMANDS["plainvae.py"].split(), *often, "--images", 128, "--out", "run", "--quiet")
     assert begun.exit_code == 0, begun.stderr
     assert call("resume", "run", "--images", 192, "--quiet").exit_code == 0
@@ -118,7 +118,7 @@ def place(tmp_path_factory):
 def test_data_metrics_and_extractors_of_the_users_train_and_resume(file, log, place, monkeypatch):
     monkeypatch.chdir(place)
     out, more = place / file.removesuffix(".py"), ["--use", "thumbnails.py"] if file == "stripes.py" else []
-    small = [*SMALL, "judge.count=40", *(["judge.extractor=thumbnails"] if more else [])]
+    small = [*SMALL, "evaluator.count=40", *(["evaluator.extractor=thumbnails"] if more else [])]
     words = ["mlp" if word == "dcgan" else word for word in COMMANDS[file].split()]
     small = [*[word for word in small if "channels" not in word], "generator.widths=16", "discriminator.widths=16"]
     begun = call(*words, *small, *more, "--images", 128, "--out", out, "--quiet")

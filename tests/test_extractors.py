@@ -14,7 +14,7 @@ from torch import nn
 from zerosum import extractors
 from zerosum.core import registry
 from zerosum.core.errors import DataError, RecipeError
-from zerosum.core.registry import parse, shelf
+from zerosum.core.registry import parse, registered
 from zerosum.data import open_data
 from zerosum.extractors import (
     PCA,
@@ -34,7 +34,7 @@ from zerosum.extractors import (
 )
 from zerosum.extractors.extractor import exact
 from zerosum.extractors.pixels import principal_directions
-from zerosum.extractors.sight import to_channels, to_sides
+from zerosum.extractors.preprocessing import to_channels, to_sides
 from zerosum.extractors.timm import digest
 
 REAL = os.environ.get("ZEROSUM_DATA", "")
@@ -179,9 +179,9 @@ def test_autocast_outside_changes_nothing():
 # ---------------------------------------------------------------------- the parts
 
 
-def test_parts_are_on_the_shelf_and_explain_themselves():
-    assert sorted(shelf("extractor")) == NAMES
-    for name, part in shelf("extractor").items():
+def test_parts_are_in_the_registry_and_explain_themselves():
+    assert sorted(registered("extractor")) == NAMES
+    for name, part in registered("extractor").items():
         assert parse("extractor", str(part())) == part()
         assert registry.summary(part).endswith(".")
         assert [field for field, _, comment in registry.described_fields(part) if not comment] == [], name
@@ -190,13 +190,13 @@ def test_parts_are_on_the_shelf_and_explain_themselves():
 
 def test_exports():
     assert set(extractors.__all__) == {name for name in extractors.__all__ if hasattr(extractors, name)}
-    assert {cls.__name__ for cls in shelf("extractor").values()} < set(extractors.__all__)
+    assert {cls.__name__ for cls in registered("extractor").values()} < set(extractors.__all__)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "values"])
 def test_points_go_to_values(name):
     with pytest.raises(RecipeError) as caught:
-        shelf("extractor")[name]().build((2,))
+        registered("extractor")[name]().build((2,))
     assert f"extractor '{name}' looks at images [C, H, W], and a sample here has shape [2]" in str(caught.value)
     assert "extractor 'values'" in str(caught.value)
 
@@ -204,7 +204,7 @@ def test_points_go_to_values(name):
 @pytest.mark.parametrize("name", ["digits-cnn", "fashion-cnn", "inception", "lenet", "mnist-cnn", "timm"])
 def test_networks_look_at_grey_or_colour(name):
     with pytest.raises(RecipeError) as caught:
-        shelf("extractor")[name]().build((6, 28, 28))
+        registered("extractor")[name]().build((6, 28, 28))
     assert f"extractor '{name}' looks at images of 1 or 3 channels, not 6" in str(caught.value)
     assert "extractor 'pixels' or 'pca'" in str(caught.value)
 

@@ -66,7 +66,7 @@ def test_the_loss_is_minus_the_evidence_lower_bound_by_hand():
     rebuilt = z @ B.T + b
     surprise = (((x - rebuilt) / 0.5) ** 2 / 2).sum(1).mean() + 3 * math.log(0.5 * math.sqrt(2 * math.pi))
     rate = (np.exp(log_var) + mean**2 - 1 - log_var).sum(1).mean() / 2
-    found = engine.ledger.take("report")
+    found = engine.meter.take("report")
     for player in ("encoder", "decoder"):
         assert found[f"{player}.distortion"] == pytest.approx(surprise, rel=1e-5)
         assert found[f"{player}.rate"] == pytest.approx(3 * rate, rel=1e-5)
@@ -122,7 +122,7 @@ def test_labels_reach_the_decoder():
 
 
 def test_it_trains_samples_and_is_judged_like_any_other(tmp_path):
-    rare = ["report=800", "samples=1k", "evaluation=1k", "checkpoint=1k", "judge.count=40"]
+    rare = ["report=800", "samples=1k", "evaluation=1k", "checkpoint=1k", "evaluator.count=40"]
     run = zerosum.train("digits", "vae", [*words("vae"), *rare], images=1_700, out=tmp_path / "run", quiet=True)
     assert run.sample(3).shape == (3, 1, 8, 8)
     assert {"elbo", "encoder.distortion", "decoder.rate"} <= run.metrics[-1].keys()

@@ -76,7 +76,7 @@ def test_where_both_players_see_one_constant_image_neither_learns_of_the_other()
         for weight in engine.network("discriminator").parameters():
             weight.zero_()
     engine.turn(feed)
-    assert engine.ledger.take("report")["discriminator.adversarial"] == pytest.approx(2 * math.log(2), rel=1e-6)
+    assert engine.meter.take("report")["discriminator.adversarial"] == pytest.approx(2 * math.log(2), rel=1e-6)
 
 
 def test_an_augmentation_of_both_is_seen_by_the_discriminator_alone():
@@ -150,21 +150,21 @@ def test_the_generator_learns_from_the_selected_fakes_alone():
     logits = exchanges[1].fake.logits.detach()
     chosen = logits.topk(8).values
     expected = torch.nn.functional.softplus(-chosen).mean().item()
-    assert engine.ledger.take("report")["generator.adversarial"] == pytest.approx(expected, rel=1e-5)
+    assert engine.meter.take("report")["generator.adversarial"] == pytest.approx(expected, rel=1e-5)
     exchanges, engine = played("objective=relativistic", "discriminator.norm=none", selection=half)
     made, D = exchanges[1], engine.network("discriminator")
     fake, chosen = made.fake.logits.detach(), made.fake.logits.topk(8).indices
     with torch.no_grad():
         margin = fake[chosen] - D(made.real.x)[chosen]
     expected = torch.nn.functional.softplus(-margin).mean().item()
-    assert engine.ledger.take("report")["generator.adversarial"] == pytest.approx(expected, rel=1e-4)
+    assert engine.meter.take("report")["generator.adversarial"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_weight_of_the_objective_is_the_generators_alone():
     loss = {}
     for weight in (0.0, 0.5, 1.0):
         _, engine = played(adversarial=weight)
-        loss[weight] = engine.ledger.take("report")
+        loss[weight] = engine.meter.take("report")
         assert (generator_gradient(engine).abs().max() > 0) == (weight > 0)
     assert loss[0.0]["generator.adversarial"] == 0
     assert loss[0.5]["generator.adversarial"] == pytest.approx(loss[1.0]["generator.adversarial"] / 2, rel=1e-6)

@@ -49,11 +49,11 @@ class Pair(nn.Module):
         self.shown.append((x.detach().clone(), latent.detach().clone()))
         return torch.cat([x * self.u, latent * self.v], 1)
 
-    def judge(self, features, label=None):
+    def logits(self, features, label=None):
         return features.sum(1)
 
     def forward(self, x, label=None, latent=None):
-        return self.judge(self.features(x, label, latent))
+        return self.logits(self.features(x, label, latent))
 
 
 class Linear(nn.Module):
@@ -182,11 +182,11 @@ def test_turns_equal_the_algorithm_in_numpy(weight, updates):
         last = next(z)
         found = paper.reconstruct(last, weight)
         adversarial, rest = paper.generate(last, weight)
-        ledger = engine.ledger.take("report")
-        assert ledger["discriminator.adversarial"] == pytest.approx(lost, rel=1e-5)
-        assert ledger["reconstructor.reconstruction"] == pytest.approx(found, rel=1e-5)
-        assert ledger["generator.adversarial"] == pytest.approx(adversarial, rel=1e-5)
-        assert ledger["generator.reconstruction"] == pytest.approx(rest, rel=1e-5)
+        meter = engine.meter.take("report")
+        assert meter["discriminator.adversarial"] == pytest.approx(lost, rel=1e-5)
+        assert meter["reconstructor.reconstruction"] == pytest.approx(found, rel=1e-5)
+        assert meter["generator.adversarial"] == pytest.approx(adversarial, rel=1e-5)
+        assert meter["generator.reconstruction"] == pytest.approx(rest, rel=1e-5)
     assert_weights(engine, paper.weights())
     moved = [np.abs(a - b).min() for name in NAMES for a, b in zip(before[name], paper.weights()[name], strict=True)]
     assert min(moved) > 1e-4  # so that a weight that stays where it was would show
@@ -219,9 +219,9 @@ def test_a_reconstructor_that_inverts_the_generator_costs_nothing_and_stays():
         engine.network("reconstructor").weight.copy_(torch.linalg.pinv(engine.network("generator").weight))
     before = engine.network("reconstructor").weight.detach().clone()
     engine.turn(feed)
-    ledger = engine.ledger.take("report")
-    assert ledger["reconstructor.reconstruction"] == pytest.approx(0, abs=1e-10)
-    assert ledger["discriminator.adversarial"] > 0.1  # the discriminator's loss is not the reconstructor's to pay
+    meter = engine.meter.take("report")
+    assert meter["reconstructor.reconstruction"] == pytest.approx(0, abs=1e-10)
+    assert meter["discriminator.adversarial"] > 0.1  # the discriminator's loss is not the reconstructor's to pay
     torch.testing.assert_close(engine.network("reconstructor").weight, before, rtol=0, atol=1e-6)
 
 
@@ -246,7 +246,7 @@ def test_gradient_penalties_are_at_the_sample_beside_a_fixed_latent(name):
     paper = Algorithm(engine)
     square = float((paper.u**2).sum())
     engine.turn(feed)
-    assert engine.ledger.take("report")[f"discriminator.{name}"] == pytest.approx(0.4 * square, rel=1e-5)
+    assert engine.meter.take("report")[f"discriminator.{name}"] == pytest.approx(0.4 * square, rel=1e-5)
     paper.discriminate(X[0].double().numpy(), Z[0].double().numpy(), gamma=0.8)
     assert_weights(engine, {"discriminator": [paper.u, paper.v]})
 
@@ -270,7 +270,7 @@ def test_a_regularizer_of_the_generator_compares_features_of_pairs():
     gap = np.concatenate([z @ paper.A.T, z], 1).mean(0) - real
     penalty = 3 * ((gap * np.concatenate([paper.u, paper.v])) ** 2).mean()
     engine.turn(feed)
-    assert engine.ledger.take("report")["generator.feature-matching"] == pytest.approx(penalty, rel=1e-5)
+    assert engine.meter.take("report")["generator.feature-matching"] == pytest.approx(penalty, rel=1e-5)
     paper.reconstruct(z, 1.0)
     slope = 3 * 2 * (gap[:D] * paper.u**2) / (D + K)
     expected = paper.A - RATE * np.outer(slope, z.mean(0))
@@ -377,7 +377,7 @@ def test_bf16_agrees_with_float32_roughly(which):
     exact, exact_feed = table(which)
     engine.turn(feed)
     exact.turn(exact_feed)
-    found, true = engine.ledger.take("report"), exact.ledger.take("report")
+    found, true = engine.meter.take("report"), exact.meter.take("report")
     assert found.keys() == true.keys()
     for key, value in true.items():
         assert found[key] == pytest.approx(value, rel=0.05, abs=0.03), key

@@ -77,7 +77,7 @@ def test_depth_0_is_the_image_game_bit_for_bit(case):
         image.turn(image_feed)
         engine.turn(feed)
     assert_equal(tensors(image), tensors(engine))
-    assert image.ledger.take("report") == engine.ledger.take("report")
+    assert image.meter.take("report") == engine.meter.take("report")
 
 
 @every_game
@@ -135,7 +135,7 @@ def test_a_discriminator_ahead_has_the_methods_and_buffers_of_the_live_one():
     kept = dict(zip(buffers, doubled.buffers(), strict=True))
     assert all(torch.equal(there._tensors[f"network.{name}"], one) for name, one in kept.items())
     features = torch.randn(4, live.head.logit.in_features)
-    for method in ("judge", "classify"):
+    for method in ("logits", "classify"):
         assert torch.equal(getattr(there, method)(features), getattr(doubled, method)(features))
     assert not hasattr(there, "encode")
     assert not hasattr(Ahead(torch.nn.Linear(1, 1), {}), "features")

@@ -15,7 +15,7 @@ from zerosum.core.average import ExponentialAverage
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError
 from zerosum.core.player import Player
-from zerosum.core.registry import shelf
+from zerosum.core.registry import registered
 from zerosum.core.space import Space
 from zerosum.critic import Exchange, Regularization
 from zerosum.data import Feed, open_data
@@ -134,7 +134,7 @@ def test_real_pairs_are_two_images_of_one_class_and_each_image_is_once_in_either
     for source, partner, kind in rows:
         assert source != partner
         assert label[source - 20] == label[partner - 20] == kind
-    assert engine.ledger.take("report")["paired"] == 1
+    assert engine.meter.take("report")["paired"] == 1
 
 
 def test_every_other_image_of_the_class_is_as_likely_a_partner():
@@ -169,7 +169,7 @@ def test_an_image_without_a_partner_is_left_out_and_others_count_again():
     assert [row[0] for row in rows] == [1, 4, 6, 1, 4, 6, 1]
     assert rows[:3] == rows[3:6]
     assert all(source != partner and {source, partner} <= {1, 4, 6} and kind == 0 for source, partner, kind in rows)
-    assert engine.ledger.take("report")["paired"] == pytest.approx(3 / 7)
+    assert engine.meter.take("report")["paired"] == pytest.approx(3 / 7)
     rows = paired(engine, feed)  # its own copy, from the time before, is no partner
     assert {row[0] for row in rows} == {1, 4, 6}
 
@@ -190,7 +190,7 @@ def test_without_any_pair_a_batch_stays_as_it_is():
     engine = Engine(make_game(), SPACE.signals)
     rows = paired(engine, Known(([1, 2, 3], [0, 1, 2])))
     assert rows == [(1, 1, 0), (2, 2, 1), (3, 3, 2)]
-    assert engine.ledger.take("report")["paired"] == 0
+    assert engine.meter.take("report")["paired"] == 0
     rows = paired(engine, Known(([4, 5, 6], [0, 1, 2])))  # the bank has met the classes
     assert rows == [(4, 1, 0), (5, 2, 1), (6, 3, 2)]
 
@@ -240,7 +240,7 @@ def test_logits_and_fakes_are_those_of_the_networks_at_the_source(monkeypatch):
     moved = engine.network("discriminator")
     assert torch.equal(made.fake.logits, moved(made.fake.x, None, source))
     assert not torch.allclose(made.fake.logits, D(made.fake.x, None, source), atol=1e-5)
-    means = engine.ledger.take("report")
+    means = engine.meter.take("report")
     expected = first.fake.logits.mean() - first.real.logits.mean()
     assert means["discriminator.adversarial"] == pytest.approx(expected.item(), abs=1e-6)
     assert means["generator.adversarial"] == pytest.approx(-made.fake.logits.mean().item(), abs=1e-6)
@@ -266,7 +266,7 @@ def test_the_gradient_penalty_holds_the_slope_along_the_sample_alone():
     engine.turn(Known((range(12), [0, 1] * 6)))
     expected = 10 * (norm - 1).square().item()
     assert expected > 1
-    assert engine.ledger.take("report")["discriminator.gradient-penalty"] == pytest.approx(expected, rel=1e-4)
+    assert engine.meter.take("report")["discriminator.gradient-penalty"] == pytest.approx(expected, rel=1e-4)
     assert net.w.grad.abs().max() > 1e-2
     assert net.v.grad.abs().max() < 1e-5  # one source beside real and fake: alone it tells nothing
 
@@ -309,7 +309,7 @@ def test_a_resumed_game_equals_the_uninterrupted_one_bit_for_bit(digits, turns):
         torch.randn(7)
         other.turn(other_feed)
     assert_equal(state(engine), state(other))
-    assert engine.ledger.take("report") == other.ledger.take("report")
+    assert engine.meter.take("report") == other.meter.take("report")
     latent, label = torch.randn(9, 5), torch.arange(9)
     assert torch.equal(engine.product()(latent, label), other.product()(latent, label))
 
@@ -343,7 +343,7 @@ def test_regularizers_work_on_pairs(digits, part):
     compatibility.check(engine.game, SPACE, 1000, 16)
     for _ in range(2):
         engine.turn(feed)
-    found = {key: value for key, value in engine.ledger.take("report").items() if key.endswith(part.name)}
+    found = {key: value for key, value in engine.meter.take("report").items() if key.endswith(part.name)}
     assert found
     assert all(np.isfinite(value) for value in found.values())
     assert any(value != 0 for value in found.values())
@@ -366,7 +366,7 @@ def test_regularizers_call_the_generator_from_the_sources_of_the_exchange(monkey
 @pytest.mark.parametrize("changes", [
     {"objective": Relativistic(), "regularizers": (R1(), R2())},
     {"objective": Hinge(), "augmentations": (Flip(), DiffAugment())},
-    {"selection": shelf("selection")["top-k"](until=0)},
+    {"selection": registered("selection")["top-k"](until=0)},
 ], ids=["relativistic", "augmented", "selected"])  # fmt: skip
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_other_parts_and_bf16(digits, changes, precision):
@@ -375,7 +375,7 @@ def test_other_parts_and_bf16(digits, changes, precision):
     before = state(engine)
     for _ in range(2):
         engine.turn(feed)
-    assert all(np.isfinite(value) for value in engine.ledger.take("report").values())
+    assert all(np.isfinite(value) for value in engine.meter.take("report").values())
     weights = [key for key in before if ".weights." in key and key.endswith(".weight")]
     after = state(engine)
     assert weights
@@ -499,4 +499,4 @@ def test_a_recipe_of_it_is_a_value():
     game = make_game()
     assert game == make_game()
     assert dataclasses.replace(game, discriminator_updates=7) != game
-    assert shelf("game")["pairs"] is PairsGame
+    assert registered("game")["pairs"] is PairsGame

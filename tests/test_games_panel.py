@@ -98,7 +98,7 @@ def test_weights_of_the_mixture_are_differentiated_too(sharpness):
 # ---------------------------------------------------------------------- linear players, and the same in NumPy
 
 
-class Judge(nn.Module):
+class Evaluator(nn.Module):
     """s(x) = w.x, features (w_1 x_1, ..., w_D x_D)."""
 
     def __init__(self):
@@ -108,11 +108,11 @@ class Judge(nn.Module):
     def features(self, x, label=None):
         return x * self.weight
 
-    def judge(self, features, label=None):
+    def logits(self, features, label=None):
         return features.sum(1)
 
     def forward(self, x, label=None):
-        return self.judge(self.features(x, label), label)
+        return self.logits(self.features(x, label), label)
 
 
 class Maker(nn.Module):
@@ -131,7 +131,7 @@ class Made(Part):
     name = "made"
 
     def build(self, inputs, outputs):
-        return {"generator": Maker, "discriminator": Judge}[self.role]()
+        return {"generator": Maker, "discriminator": Evaluator}[self.role]()
 
     def traits(self):
         return frozenset({self.role, "logits", "features"})
@@ -234,10 +234,10 @@ def test_turns_equal_the_algorithm_in_numpy(aggregation, shared, updates):
                     batch = next(x), next(z)
                 lost[i] += paper.discriminate(i, *batch) / updates
         mixture = paper.generate(next(z), MIXTURES[aggregation])
-        ledger = engine.ledger.take("report")
+        meter = engine.meter.take("report")
         for i in range(3):
-            assert ledger[f"discriminator-{i + 1}.adversarial"] == pytest.approx(lost[i], rel=1e-5)
-        assert ledger["generator.adversarial"] == pytest.approx(mixture, rel=1e-5)
+            assert meter[f"discriminator-{i + 1}.adversarial"] == pytest.approx(lost[i], rel=1e-5)
+        assert meter["generator.adversarial"] == pytest.approx(mixture, rel=1e-5)
     for name, weight in zip(
         ("generator", *(f"discriminator-{i}" for i in (1, 2, 3))), (paper.A, *paper.w), strict=True
     ):
@@ -250,12 +250,12 @@ def test_logits_of_each_discriminator_have_their_own_line():
     engine, feed = linear()
     paper = Algorithm(engine)
     engine.turn(feed)
-    ledger = engine.ledger.take("report")
+    meter = engine.meter.take("report")
     for i in range(3):
-        assert ledger[f"real_logit-{i + 1}"] == pytest.approx((X[i].numpy() @ paper.w[i]).mean(), rel=1e-5)
+        assert meter[f"real_logit-{i + 1}"] == pytest.approx((X[i].numpy() @ paper.w[i]).mean(), rel=1e-5)
         fakes = Z[i].numpy() @ paper.A.T
-        assert ledger[f"fake_logit-{i + 1}"] == pytest.approx((fakes @ paper.w[i]).mean(), rel=1e-5)
-    losses = engine.ledger.take("epoch")
+        assert meter[f"fake_logit-{i + 1}"] == pytest.approx((fakes @ paper.w[i]).mean(), rel=1e-5)
+    losses = engine.meter.take("epoch")
     assert set(losses) == {"discriminator-1", "discriminator-2", "discriminator-3", "generator"}
 
 
@@ -280,7 +280,7 @@ def test_a_regularizer_of_the_generator_counts_as_its_mean_over_the_panel():
         paper.discriminate(i, X[i].double().numpy(), Z[i].double().numpy())
     gap = (Z[3].double().numpy() @ paper.A.T).mean(0) - X[2].double().numpy().mean(0)
     penalty = np.mean([2 * ((gap * w) ** 2).mean() for w in paper.w])
-    assert engine.ledger.take("report")["generator.feature-matching"] == pytest.approx(penalty, rel=1e-5)
+    assert engine.meter.take("report")["generator.feature-matching"] == pytest.approx(penalty, rel=1e-5)
     flow = np.mean([2 * 2 * gap * w**2 / D for w in paper.w], axis=0)
     expected = paper.A - RATE * np.outer(flow, Z[3].double().numpy().mean(0))
     np.testing.assert_allclose(numbers(engine.learners["generator"]), expected, rtol=1e-5)
@@ -290,11 +290,11 @@ def test_a_regularizer_of_the_discriminator_has_a_memory_in_each():
     engine, feed = linear(regularizers=parts("regularizer", "lecam:after=0", "r1:gamma=0.5"))
     paper = Algorithm(engine)
     engine.turn(feed)
-    ledger = engine.ledger.take("report")
+    meter = engine.meter.take("report")
     for i in range(3):
         mean = (X[i].numpy() @ paper.w[i]).mean()
         assert engine.memory[f"discriminator-{i + 1}.lecam"]["real"].item() == pytest.approx(mean, rel=1e-5)
-        assert ledger[f"discriminator-{i + 1}.r1"] == pytest.approx(0.25 * (paper.w[i] ** 2).sum(), rel=1e-5)
+        assert meter[f"discriminator-{i + 1}.r1"] == pytest.approx(0.25 * (paper.w[i] ** 2).sum(), rel=1e-5)
 
 
 def test_a_regularizer_that_remembers_is_asked_once():
@@ -303,9 +303,9 @@ def test_a_regularizer_that_remembers_is_asked_once():
     engine.turn(feed)
     mean = engine.memory["generator.path-length"]["mean"].item()
     assert 0.005 * norm < mean < 0.015 * norm  # 0.01 of the lengths: it has moved once, not three times
-    assert engine.ledger.take("report")["generator.successive-consistency"] == 0
+    assert engine.meter.take("report")["generator.successive-consistency"] == 0
     engine.turn(feed)
-    assert engine.ledger.take("report")["generator.successive-consistency"] > 0
+    assert engine.meter.take("report")["generator.successive-consistency"] > 0
 
 
 def test_the_generator_learns_from_those_fakes_that_look_most_real_to_each_discriminator():
@@ -316,7 +316,7 @@ def test_the_generator_learns_from_those_fakes_that_look_most_real_to_each_discr
         paper.discriminate(i, X[i].double().numpy(), Z[i].double().numpy())
     logits = [np.sort(Z[3].double().numpy() @ paper.A.T @ w)[-3:] for w in paper.w]
     expected = np.mean([softplus(-s).mean() for s in logits])
-    assert engine.ledger.take("report")["generator.adversarial"] == pytest.approx(expected, rel=1e-5)
+    assert engine.meter.take("report")["generator.adversarial"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_pairs_meet_real_logits_of_the_same_discriminator():
@@ -326,7 +326,7 @@ def test_pairs_meet_real_logits_of_the_same_discriminator():
     w = [numbers(engine.learners[f"discriminator-{i}"]) for i in (1, 2, 3)]
     fake, real = Z[3].double().numpy() @ B.A.T, X[2].double().numpy()
     expected = np.mean([softplus(real @ one - fake @ one).mean() for one in w])
-    assert engine.ledger.take("report")["generator.adversarial"] == pytest.approx(expected, rel=1e-5)
+    assert engine.meter.take("report")["generator.adversarial"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_what_adapts_sees_the_logits_of_all():
@@ -452,7 +452,7 @@ def test_a_panel_of_one_is_the_image_game_bit_for_bit(case, aggregation):
         engine.turn(feed)
         other.turn(other_feed)
     a, b = tensors(engine), tensors(other)
-    alone = {key: re.sub("(discriminator|logit|spread|correct)-1", r"\1", key) for key in a}
+    alone = {key: re.sub("(discriminator|logit|spread|pairwise_accuracy)-1", r"\1", key) for key in a}
     assert set(alone.values()) == b.keys()
     for key, value in a.items():
         assert torch.equal(value, b[alone[key]]), key
@@ -516,13 +516,13 @@ def test_the_class_head_of_every_discriminator_is_trained_and_teaches_the_genera
     engine, feed = table(PanelGame(**fields | {"adversarial": 0.0, "regularizers": fields["regularizers"][:1]}))
     latest = {name: copy.deepcopy(seat.parameters) for name, seat in engine.learners.items()}
     engine.turn(feed)
-    ledger = engine.ledger.take("report")
+    meter = engine.meter.take("report")
     for i in (1, 2, 3):
-        assert ledger[f"discriminator-{i}.auxiliary-classifier"] == pytest.approx(2 * np.log(10), rel=0.1)
+        assert meter[f"discriminator-{i}.auxiliary-classifier"] == pytest.approx(2 * np.log(10), rel=0.1)
         head = engine.network(f"discriminator-{i}").head.classes.weight
         index = [id(p) for p in engine.learners[f"discriminator-{i}"].parameters].index(id(head))
         assert not torch.equal(latest[f"discriminator-{i}"][index], head)
-    assert ledger["generator.auxiliary-classifier"] == pytest.approx(np.log(10), rel=0.1)
+    assert meter["generator.auxiliary-classifier"] == pytest.approx(np.log(10), rel=0.1)
     assert any(
         not torch.equal(a, b) for a, b in zip(latest["generator"], engine.learners["generator"].parameters, strict=True)
     )
@@ -540,8 +540,8 @@ def test_the_feedback_of_an_autoencoder_follows_the_mean_of_the_panel(monkeypatc
     engine.turn(feed)
     ((real, fake),) = seen
     assert len(real) == len(fake) == 16
-    ledger = engine.ledger.take("report")
-    means = [-np.mean([ledger[f"{name}_logit-{i}"] for i in (1, 2)]) for name in ("real", "fake")]
+    meter = engine.meter.take("report")
+    means = [-np.mean([meter[f"{name}_logit-{i}"] for i in (1, 2)]) for name in ("real", "fake")]
     assert real.mean().item() == pytest.approx(means[0], rel=1e-5)
     expected = max(0.0, 0.1 * (0.5 * real.mean().item() - fake.mean().item()))
     assert engine.memory["began"]["k"].item() == pytest.approx(expected, rel=1e-4, abs=1e-7)
@@ -562,7 +562,7 @@ def test_bf16_agrees_with_float32_roughly(case):
     exact, exact_feed = table(made)
     engine.turn(feed)
     exact.turn(exact_feed)
-    found, true = engine.ledger.take("report"), exact.ledger.take("report")
+    found, true = engine.meter.take("report"), exact.meter.take("report")
     assert found.keys() == true.keys()
     for key, value in true.items():
         assert found[key] == pytest.approx(value, rel=0.05, abs=0.03), key

@@ -8,7 +8,7 @@ import torch
 import zerosum
 from benchmarks import gpu, gpu_checks
 from tests.small import EAGER, words
-from zerosum.core import clock, ledger
+from zerosum.core import clock, meter
 from zerosum.runs.storage import environment
 from zerosum.runs.training import elsewhere
 
@@ -97,8 +97,8 @@ def test_seeds_reach_apples_processors(monkeypatch):
 
 
 def test_sums_are_float64_where_there_are_any():
-    assert ledger.precise(torch.device("cpu")) == ledger.precise(torch.device("cuda")) == torch.float64
-    assert ledger.precise(torch.device("mps")) == torch.float32
+    assert meter.precise(torch.device("cpu")) == meter.precise(torch.device("cuda")) == torch.float64
+    assert meter.precise(torch.device("mps")) == torch.float32
 
 
 def test_apples_processors_compute_in_bf16_from_macos_14_on(monkeypatch):

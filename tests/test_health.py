@@ -20,9 +20,9 @@ from zerosum.critic import verdicts
 from zerosum.data import Dataset, open_data
 from zerosum.recipes import read_recipe
 from zerosum.runs import health
-from zerosum.runs.health import advice, probe, symptoms
-from zerosum.runs.health import course as course_module
-from zerosum.runs.health.course import Course
+from zerosum.runs.health import advice, diagnostics, symptoms
+from zerosum.runs.health import history as history_module
+from zerosum.runs.health.history import History
 from zerosum.runs.training.training import make_space
 
 DCGAN = read_recipe("dcgan")
@@ -50,7 +50,7 @@ def test_verdicts_are_the_share_of_pairs_in_the_right_order_whatever_the_level()
         found = {name: float(value) for name, value in verdicts(met.real, met.fake).items()}
         assert found["real_logit"] == pytest.approx(1.75 + shift)
         assert found["fake_logit"] == pytest.approx(1.0 + shift)
-        assert found["correct"] == pytest.approx(2.5 / 4)
+        assert found["pairwise_accuracy"] == pytest.approx(2.5 / 4)
         assert found["real_spread"] == pytest.approx(np.std([1, 2, 5, -1]), rel=1e-4)
         assert found["fake_spread"] == pytest.approx(np.std([0, 3, 5, -4]), rel=1e-4)
 
@@ -58,15 +58,17 @@ def test_verdicts_are_the_share_of_pairs_in_the_right_order_whatever_the_level()
 def test_verdicts_are_those_of_the_discriminators_updates_alone():
     engine, feed = table("mlp", "discriminator_updates=2", "generator_updates=3")
     engine.turn(feed)
-    assert engine.ledger.counts["report/correct"] == 2
-    assert engine.ledger.counts["report/real_spread"] == engine.ledger.counts["report/fake_logit"] == 2
+    assert engine.meter.counts["report/pairwise_accuracy"] == 2
+    assert engine.meter.counts["report/real_spread"] == engine.meter.counts["report/fake_logit"] == 2
 
 
 def test_each_of_several_discriminators_has_its_own_verdicts():
     engine, feed = table("gman")
     engine.turn(feed)
-    found = engine.ledger.take("report")
-    names = {f"{name}-{number}" for name in ("correct", "real_spread", "fake_spread") for number in range(1, 6)}
+    found = engine.meter.take("report")
+    names = {
+        f"{name}-{number}" for name in ("pairwise_accuracy", "real_spread", "fake_spread") for number in range(1, 6)
+    }
     assert names <= found.keys()
     assert {"discriminator-1_gradient", "discriminator-5_step", "generator_step"} <= found.keys()
 
@@ -80,11 +82,11 @@ def test_a_step_is_the_change_of_weights_by_the_first_update_after_a_report():
     change = sum(float((a - b).detach().square().sum()) for a, b in zip(before, wide, strict=True)) ** 0.5
     size = sum(float(one.square().sum()) for one in before) ** 0.5
     engine.turn(feed)  # of a second update nothing is noted
-    found = engine.ledger.take("report")
+    found = engine.meter.take("report")
     assert found["generator_step"] == pytest.approx(change / size, rel=0.2)  # by a sample of the weights
-    assert engine.ledger.counts.get("report/generator_step") is None
+    assert engine.meter.counts.get("report/generator_step") is None
     engine.turn(feed)
-    assert engine.ledger.counts["report/generator_step"] == 1
+    assert engine.meter.counts["report/generator_step"] == 1
 
 
 def test_an_excerpt_takes_some_numbers_of_each_matrix():
@@ -110,22 +112,22 @@ def test_the_norm_is_that_of_all_gradients_together():
 def test_the_spread_is_the_root_of_the_mean_squared_distance_of_two_rows():
     rows = torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]])
     squares = [25.0, 1.0, 18.0]  # of the three pairs
-    assert probe.spread(rows) == pytest.approx((np.mean(squares) / 2) ** 0.5)
+    assert diagnostics.spread(rows) == pytest.approx((np.mean(squares) / 2) ** 0.5)
 
 
 def test_the_nearest_of_the_others():
-    assert probe.nearest(torch.tensor([[0.0], [3.0], [4.0], [10.0]])).tolist() == [3.0, 1.0, 1.0, 6.0]
+    assert diagnostics.nearest(torch.tensor([[0.0], [3.0], [4.0], [10.0]])).tolist() == [3.0, 1.0, 1.0, 6.0]
 
 
 def test_surely_is_the_probability_of_more_minus_that_of_less():
-    assert probe.surely(torch.tensor([1.0, 2.0]), torch.tensor([0.0])) == 1
-    assert probe.surely(torch.tensor([1.0, 2.0]), torch.tensor([1.5, 3.0])) == pytest.approx((1 - 3) / 4)
-    assert probe.surely(torch.tensor([[1.0]]), torch.tensor([1.0])) == 0
+    assert diagnostics.surely(torch.tensor([1.0, 2.0]), torch.tensor([0.0])) == 1
+    assert diagnostics.surely(torch.tensor([1.0, 2.0]), torch.tensor([1.5, 3.0])) == pytest.approx((1 - 3) / 4)
+    assert diagnostics.surely(torch.tensor([[1.0]]), torch.tensor([1.0])) == 0
 
 
 def test_duplicates_among_fakes_are_seen_by_the_distance_of_real_neighbours():
     data = random_images(64)
-    own = probe.Probe(data, 16)
+    own = diagnostics.Diagnostics(data, 16)
     real = torch.rand(16, 64) * 2 - 1
     different = own.compare(real, torch.rand(12, 64) * 2 - 1)
     assert different["duplicates"] == 0
@@ -142,7 +144,7 @@ def test_duplicates_among_fakes_are_seen_by_the_distance_of_real_neighbours():
 
 def test_copies_of_training_images_are_told_from_others():
     data = random_images(200, held_out=60)
-    own = probe.Probe(data, 16)
+    own = diagnostics.Diagnostics(data, 16)
     train = torch.from_numpy(data.values[data.train[:30]]).float().flatten(1) / 127.5 - 1
     new = torch.from_numpy(data.values[data.held_out[:30]]).float().flatten(1) / 127.5 - 1
     assert own.compare(new, train)["copying"] < 1e-3
@@ -151,10 +153,10 @@ def test_copies_of_training_images_are_told_from_others():
 
 
 def test_what_cannot_be_compared_is_left_out():
-    one = probe.Probe(arrays(np.full((50, 4, 4, 1), 7, np.uint8)), 16)
+    one = diagnostics.Diagnostics(arrays(np.full((50, 4, 4, 1), 7, np.uint8)), 16)
     found = one.compare(torch.zeros(16, 16), torch.randn(16, 16))
     assert found.keys() == {"real_distance", "fake_distance"}
-    own = probe.Probe(random_images(64, 4), 16)
+    own = diagnostics.Diagnostics(random_images(64, 4), 16)
     assert own.compare(torch.zeros(1, 16), torch.randn(16, 16)) == {}
     assert own.compare(torch.randn(16, 16), torch.full((16, 16), float("nan"))) == {}
     repeated = torch.rand(5, 16).repeat(4, 1)  # a small set comes round in a batch
@@ -164,13 +166,13 @@ def test_what_cannot_be_compared_is_left_out():
 def test_large_images_are_averaged_down_and_cut_to_what_a_pixel_can_be():
     batch = torch.full((2, 3, 64, 48), 5.0)
     batch[0] = -1
-    rows = probe.flat(batch)
+    rows = diagnostics.flat(batch)
     assert rows.shape == (2, 3 * 32 * 32)
     assert rows[1].max() == 1
     assert rows[0].min() == -1
-    assert probe.flat(torch.randn(2, 1, 8, 8)).shape == (2, 64)
-    assert probe.flat(torch.full((2, 2), 5.0)).max() == 5  # points
-    big = probe.Probe(random_images(10, 64), 4)
+    assert diagnostics.flat(torch.randn(2, 1, 8, 8)).shape == (2, 64)
+    assert diagnostics.flat(torch.full((2, 2), 5.0)).max() == 5  # points
+    big = diagnostics.Diagnostics(random_images(10, 64), 4)
     assert big.kept.shape == (10, 1024)
     assert big.usual > 0
 
@@ -178,7 +180,7 @@ def test_large_images_are_averaged_down_and_cut_to_what_a_pixel_can_be():
 def test_a_discriminator_that_knows_its_images_by_heart_is_seen():
     engine, feed = table("mlp", "discriminator.dropout=0")
     data = open_data("digits")
-    own = probe.Probe(data, 64)
+    own = diagnostics.Diagnostics(data, 64)
     engine.turn(feed)
     assert abs(own.overfitting(engine)["overfitting"]) < 0.5
 
@@ -191,7 +193,7 @@ def test_a_discriminator_that_knows_its_images_by_heart_is_seen():
 
     engine.modules["discriminator"] = ByHeart()
     assert own.overfitting(engine)["overfitting"] == 1
-    few = probe.Probe(dataclasses.replace(data, held_out=data.held_out[:15]), 64)
+    few = diagnostics.Diagnostics(dataclasses.replace(data, held_out=data.held_out[:15]), 64)
     assert "overfitting" not in few.look(engine)
 
 
@@ -201,7 +203,7 @@ def test_a_look_changes_nothing(name):
     other, other_feed = table(name)
     from tests.small import DATA
 
-    own = probe.Probe(open_data(DATA.get(name, "digits")), 16, engine.game.pack)
+    own = diagnostics.Diagnostics(open_data(DATA.get(name, "digits")), 16, engine.game.pack)
     for _ in range(2):
         engine.turn(feed)
         other.turn(other_feed)
@@ -213,7 +215,7 @@ def test_a_look_changes_nothing(name):
     for name, module in engine.modules.items():
         state, expected = module.state_dict(), other.network(name).state_dict()
         assert all(torch.equal(value, expected[key]) for key, value in state.items())
-    assert engine.ledger.take("report") == other.ledger.take("report")
+    assert engine.meter.take("report") == other.meter.take("report")
 
 
 def test_facts_of_data():
@@ -234,7 +236,7 @@ def test_facts_of_data():
     assert points["shape"] == [2]
 
 
-# ---------------------------------------------------------------------- a course
+# ---------------------------------------------------------------------- a history
 
 
 def reports(count=12, every=5_000, start=1, **values):
@@ -251,18 +253,18 @@ def reports(count=12, every=5_000, start=1, **values):
     return lines
 
 
-def course(lines, recipe=DCGAN, judged=(), **facts):
-    return Course(recipe, {"facts": facts} if facts else {}, lines, list(judged))
+def history(lines, recipe=DCGAN, judged=(), **facts):
+    return History(recipe, {"facts": facts} if facts else {}, lines, list(judged))
 
 
 def names(*args, **more):
-    return [one.name for one in health.examine(course(*args, **more))]
+    return [one.name for one in health.examine(history(*args, **more))]
 
 
 def test_a_course_gives_numbers_by_report():
     lines = reports(4, a=[1.0, None, 3.0, 4.0])
     lines.insert(2, {"images": 10_000, "rollback": 1, "not_finite": "x"})
-    own = course(lines)
+    own = history(lines)
     assert own.images == 20_000
     assert own.first("a") == 1
     assert own.first("b") is None
@@ -271,40 +273,47 @@ def test_a_course_gives_numbers_by_report():
     assert own.last("a", 4) == []
     assert own.recent("a") == [3.0, 4.0]
     assert own.recent("a", 3) == [1.0, 3.0, 4.0]
-    assert course([]).images == 0
+    assert history([]).images == 0
 
 
 def test_recent_means_the_last_window_and_two_reports_at_the_least():
-    assert course(reports(1, every=20_000, a=1.0)).recent("a") == []
-    assert course(reports(2, every=20_000, a=1.0)).recent("a") == [1.0, 1.0]
-    assert course(reports(9, every=1_000, a=1.0)).recent("a") == []  # so early nothing is said
-    assert course(reports(30, every=1_000, a=lambda i: float(i))).recent("a") == [float(i) for i in range(20, 30)]
+    assert history(reports(1, every=20_000, a=1.0)).recent("a") == []
+    assert history(reports(2, every=20_000, a=1.0)).recent("a") == [1.0, 1.0]
+    assert history(reports(9, every=1_000, a=1.0)).recent("a") == []  # so early nothing is said
+    assert history(reports(30, every=1_000, a=lambda i: float(i))).recent("a") == [float(i) for i in range(20, 30)]
 
 
 def test_several_discriminators_count_by_their_mean():
     lines = [
-        {"images": 5, "correct-1": 0.5, "correct-2": 1.0, "discriminator-1_step": 2.0, "discriminator-2_step": 4.0}
+        {
+            "images": 5,
+            "pairwise_accuracy-1": 0.5,
+            "pairwise_accuracy-2": 1.0,
+            "discriminator-1_step": 2.0,
+            "discriminator-2_step": 4.0,
+        }
     ]
-    own = course(lines)
-    assert own.all("correct") == [(5, 0.75)]
+    own = history(lines)
+    assert own.all("pairwise_accuracy") == [(5, 0.75)]
     assert own.all("discriminator_step") == [(5, 3.0)]
     assert own.all("step") == []
-    assert course([{"images": 5, "correct": float("nan")}]).all("correct") == []
+    assert history([{"images": 5, "pairwise_accuracy": float("nan")}]).all("pairwise_accuracy") == []
 
 
 # ---------------------------------------------------------------------- symptoms
 
 HEALTHY = {
-    "correct": 0.8, "discriminator__adversarial": 1.2, "generator__adversarial": 0.8, "discriminator_gradient": 0.4,
+    "pairwise_accuracy": 0.8, "discriminator__adversarial": 1.2, "generator__adversarial": 0.8,
+    "discriminator_gradient": 0.4,
     "generator_gradient": 0.2, "discriminator_step": 0.006, "generator_step": 0.004, "real_distance": 0.77,
     "fake_distance": 0.7, "duplicates": 0.0, "nearness": 1.0, "copying": 1.7, "overfitting": 0.05,
 }  # fmt: skip
-WINS = {"correct": 0.995, "discriminator__adversarial": 0.02}
+WINS = {"pairwise_accuracy": 0.995, "discriminator__adversarial": 0.02}
 FLAT = {"real_spread": [1.0, 0.9, 0.01, 0.01]}
 ADA = read_recipe("dcgan", ["augmentations=ada"])
 SWINGING = [0.9, 0.4, 0.95, 0.5, 0.9, 0.3, 0.9, 0.35]
 
-SICK = {  # what differs from a healthy course, and what does not yet suffice
+SICK = {  # what differs from a healthy history, and what does not yet suffice
     "learning-rate-too-high": ({"generator_step": [0.14, 0.01]}, {"generator_step": [0.1, 0.01]}),
     "learning-rate-too-high ": ({"discriminator_step": 0.14}, {"discriminator_step": 0.1}),
     "exploding-gradients": (
@@ -321,15 +330,18 @@ SICK = {  # what differs from a healthy course, and what does not yet suffice
     ),
     "generator-frozen": ({"generator_step": [0.1, 0.1, 1e-9, 0.0]}, {"generator_step": [0.1, 0.1, 1e-6, 0.0]}),
     "discriminator-loses": ({"discriminator_step": 0.0}, {"discriminator_step": 1e-6}),
-    "discriminator-loses ": ({"correct": [0.9, 0.5, 0.2, 0.1]}, {"correct": [0.9, 0.5, 0.4, 0.1]}),
-    "discriminator-wins": (WINS, WINS | {"correct": [0.999, 0.999, 0.98, 0.999]}),
+    "discriminator-loses ": ({"pairwise_accuracy": [0.9, 0.5, 0.2, 0.1]}, {"pairwise_accuracy": [0.9, 0.5, 0.4, 0.1]}),
+    "discriminator-wins": (WINS, WINS | {"pairwise_accuracy": [0.999, 0.999, 0.98, 0.999]}),
     "discriminator-wins ": (WINS, WINS | {"discriminator__adversarial": 0.04}),
-    "discriminator-collapse": (FLAT | {"correct": [0.9, 0.7, 0.45, 0.55]}, FLAT | {"correct": [0.9, 0.5, 0.5, 0.65]}),
-    "discriminator-collapse ": (
-        {"correct": 0.5, "real_spread": [0.5, 1.0, 0.01, 0.01]},
-        {"correct": 0.5, "real_spread": [0.5, 1.0, 0.03, 0.01]},
+    "discriminator-collapse": (
+        FLAT | {"pairwise_accuracy": [0.9, 0.7, 0.45, 0.55]},
+        FLAT | {"pairwise_accuracy": [0.9, 0.5, 0.5, 0.65]},
     ),
-    "oscillation": ({"correct": SWINGING}, {"correct": [0.7, 0.5, 0.75, 0.5, 0.7, 0.5, 0.75, 0.5]}),
+    "discriminator-collapse ": (
+        {"pairwise_accuracy": 0.5, "real_spread": [0.5, 1.0, 0.01, 0.01]},
+        {"pairwise_accuracy": 0.5, "real_spread": [0.5, 1.0, 0.03, 0.01]},
+    ),
+    "oscillation": ({"pairwise_accuracy": SWINGING}, {"pairwise_accuracy": [0.7, 0.5, 0.75, 0.5, 0.7, 0.5, 0.75, 0.5]}),
     "mode-collapse": ({"duplicates": [0.0, 0.2, 0.6, 0.7]}, {"duplicates": [0.0, 0.2, 0.4, 0.7]}),
     "mode-collapse ": ({"duplicates": [0.9] * 24}, {"duplicates": [0.9] * 19}),  # it may have begun so
     "memorisation": ({"copying": 0.3}, {"copying": [1.0, 1.0, 0.5, 0.3]}),
@@ -349,38 +361,40 @@ def test_a_symptom_is_seen_beyond_its_limit_and_not_before(name):
 
 
 def test_on_points_a_game_may_end_with_an_even_discriminator():
-    lines = reports(4, **HEALTHY | FLAT | {"correct": 0.5})
+    lines = reports(4, **HEALTHY | FLAT | {"pairwise_accuracy": 0.5})
     assert names(lines, shape=[2]) == []
     assert names(lines, shape=[1, 8, 8]) == ["discriminator-collapse"]
 
 
 def test_a_healthy_course_has_no_finding_at_any_time():
     lines = reports(12, **HEALTHY)
-    assert health.replay(course(lines, looked_at=1_617, distinct=1_617, shape=[1, 8, 8])) == []
+    assert health.replay(history(lines, looked_at=1_617, distinct=1_617, shape=[1, 8, 8])) == []
 
 
 def test_what_lasts_for_a_moment_is_no_finding():
     lines = reports(
-        6, **HEALTHY | {"duplicates": [0.0, 0.0, 0.9, 0.0, 0.0, 0.9], "correct": [0.8, 0.1, 0.8, 1, 0.1, 0.8]}
+        6, **HEALTHY | {"duplicates": [0.0, 0.0, 0.9, 0.0, 0.0, 0.9], "pairwise_accuracy": [0.8, 0.1, 0.8, 1, 0.1, 0.8]}
     )
-    assert health.replay(course(lines)) == []
+    assert health.replay(history(lines)) == []
 
 
 @pytest.mark.parametrize("name", ["wgan", "wgan-gp", "began", "ebgan"])
 def test_critics_and_autoencoders_may_always_be_right(name):
-    lines = reports(12, **HEALTHY | {"correct": 1.0, "discriminator__adversarial": lambda place: -0.5 * place})
+    lines = reports(
+        12, **HEALTHY | {"pairwise_accuracy": 1.0, "discriminator__adversarial": lambda place: -0.5 * place}
+    )
     lines = [{**line, "real_logit": 1e3 * line["images"], "fake_logit": -1e3} for line in lines]
     assert names(lines, read_recipe(name)) == []
 
 
 def test_auto_encoders_may_reconstruct_fakes_better():
-    lines = reports(12, **HEALTHY | {"correct": 0.1})
+    lines = reports(12, **HEALTHY | {"pairwise_accuracy": 0.1})
     assert names(lines, read_recipe("began")) == []
     assert names(lines, read_recipe("wgan-gp")) == ["discriminator-loses"]
 
 
 def test_a_discriminator_that_loses_under_a_penalty_gets_a_lighter_one():
-    (found,) = health.examine(course(reports(12, **HEALTHY | {"correct": 0.1}), read_recipe("dragan")))
+    (found,) = health.examine(history(reports(12, **HEALTHY | {"pairwise_accuracy": 0.1}), read_recipe("dragan")))
     assert found.advice.startswith("dragan.weight=1, or discriminator_updates=2")
 
 
@@ -420,7 +434,7 @@ def test_samples_that_were_better_before_are_a_decline(sign):
     assert names(lines, judged=judged(290.0, 320.0)) == []  # less than a quarter of 170
     assert names(lines, judged=judged(350.0, 290.0)) == []  # it got better
     assert names(lines, judged=judged(100.0, 200.0, 110.0)) == []  # it came back
-    (found,) = health.examine(course(lines, judged=judged(290.0, 353.6)))
+    (found,) = health.examine(history(lines, judged=judged(290.0, 353.6)))
     assert found.seen == f"fd {sign * 354} at 20,000 images, {sign * 290} at 10,000"
     assert "best.safetensors, which is kept" in found.advice
 
@@ -454,10 +468,10 @@ def test_data_that_cannot_teach(name):
 def test_a_number_that_was_not_finite_is_remembered():
     lines = reports(3, **HEALTHY)
     event = {"images": 15_000, "not_finite": "the loss of the generator is not finite after 16,000 images (x). Lower"}
-    found = health.examine(course([*lines, event]))
+    found = health.examine(history([*lines, event]))
     assert [(one.name, one.severity) for one in found] == [("not-finite", "error")]
     assert found[0].seen == "the loss of the generator is not finite after 16,000 images (x)"
-    twice = health.examine(course([*lines, event, {**event, "rollback": 1}]))
+    twice = health.examine(history([*lines, event, {**event, "rollback": 1}]))
     assert twice[0].seen.endswith("(x) (2 times)")
 
 
@@ -469,12 +483,12 @@ def test_numbers_on_a_line_may_come_to_rest():
 
 
 def test_findings_say_numbers_meaning_and_options():
-    found = health.examine(course(reports(4, **HEALTHY | {"generator_step": 0.5})))[0]
+    found = health.examine(history(reports(4, **HEALTHY | {"generator_step": 0.5})))[0]
     assert str(found) == (
         "learning-rate-too-high: one update moved the generator's weights by 50% of their size, by 5,000 images; the "
         "weights are thrown about, and what the start gave them is lost at once. Try generator.lr=4e-06"
     )
-    assert "1.4% of its loss at chance is left" in health.examine(course(reports(4, **HEALTHY | WINS)))[0].seen
+    assert "1.4% of its loss at chance is left" in health.examine(history(reports(4, **HEALTHY | WINS)))[0].seen
     text = health.lines([found, dataclasses.replace(found, name="gone", since=5_000, until=30_000)])
     assert text[0] == "warning: learning-rate-too-high since 20,000 images"
     assert text[3] == "  try:   generator.lr=4e-06"
@@ -492,7 +506,7 @@ ADVISED = ["dcgan", "wgan-gp", "rpgan", "sngan-small", "began", "acgan", "styleg
 def test_every_option_that_is_advised_is_one_that_the_recipe_takes(name):
     recipe, data = read_recipe(name), open_data("digits")
     facts = {"shape": list(data.shape), "classes": len(data.classes), "looked_at": 50, "distinct": 50}
-    own = course(reports(4, **HEALTHY | WINS), recipe, **facts)
+    own = history(reports(4, **HEALTHY | WINS), recipe, **facts)
     own.data["train"] = 1_617
     options = [*advice.penalty(own), advice.slower(own, 4), "augmentations=diffaugment", "pack=2", "objective=hinge"]
     offered = advice.offer(own, *options).split(", or ")
@@ -515,20 +529,20 @@ def test_every_option_that_is_advised_is_one_that_the_recipe_takes(name):
 )
 def test_a_generator_without_gradients_is_offered_an_end_that_pixels_come_back_from(recipe, words, offered):
     lines = reports(4, **HEALTHY | {"generator_gradient": [0.2, 0.1, 1e-5, 0.0]})
-    found = {one.name: one.advice for one in health.examine(course(lines, read_recipe(recipe, words)))}
+    found = {one.name: one.advice for one in health.examine(history(lines, read_recipe(recipe, words)))}
     assert ("generator.output=tanh-inward" in found["vanishing-gradients"].split(", or ")) == offered
 
 
 def test_advice_leaves_out_what_does_not_fit_or_change_anything():
-    own = course([], DCGAN, shape=[1, 32, 32], classes=10)
-    plain = course([], read_recipe("acgan"), shape=[1, 32, 32], classes=10)
+    own = history([], DCGAN, shape=[1, 32, 32], classes=10)
+    plain = history([], read_recipe("acgan"), shape=[1, 32, 32], classes=10)
     assert (
         advice.offer(own, "objective=non-saturating", "objective=hinge", "more data") == "objective=hinge, or more data"
     )
     assert advice.offer(plain, "pack=2", "nonsense=1") == "another recipe"
     assert advice.penalty(own) == ("discriminator.norm=none regularizers=r1:gamma=1",)  # batch norm has to go
-    assert advice.penalty(course([], read_recipe("wgan-gp"))) == ("gradient-penalty.weight=100",)
-    assert advice.weighed(course([], read_recipe("dragan")), 0.1) == ("dragan.weight=1",)
+    assert advice.penalty(history([], read_recipe("wgan-gp"))) == ("gradient-penalty.weight=100",)
+    assert advice.weighed(history([], read_recipe("dragan")), 0.1) == ("dragan.weight=1",)
     assert advice.weighed(own, 0.1) == ()
     assert advice.slower(own, 4, ("generator",)) == "generator.lr=5e-05"
 
@@ -572,7 +586,7 @@ def test_swings_run_from_turning_point_to_turning_point():
 def test_since_and_until_are_clocks_of_reports():
     shares = [0.0, 0.0, 0.9, 0.9, 0.9, 0.0, 0.0, 0.9, 0.9, 0.9]
     lines = reports(10, **HEALTHY | {"duplicates": shares})
-    found = health.replay(course(lines))
+    found = health.replay(history(lines))
     assert [(one.name, one.since, one.until) for one in found] == [
         ("mode-collapse", 45_000, None),
         ("mode-collapse", 20_000, 30_000),
@@ -582,16 +596,16 @@ def test_since_and_until_are_clocks_of_reports():
 
 def test_an_evaluation_counts_from_the_next_report_and_at_the_end():
     judged = [{"images": images, "metric": "label-kl", "value": 2.0} for images in (15_000, 30_000)]
-    found = health.replay(course(reports(6, **HEALTHY), judged=judged))
+    found = health.replay(history(reports(6, **HEALTHY), judged=judged))
     assert [(one.name, one.since, one.until) for one in found] == [("mode-collapse", 20_000, None)]
-    late = health.replay(course(reports(6, **HEALTHY), judged=judged[1:]))
+    late = health.replay(history(reports(6, **HEALTHY), judged=judged[1:]))
     assert [(one.name, one.since, one.until) for one in late] == [("mode-collapse", 30_000, None)]
 
 
 def test_an_event_does_not_end_what_lasts():
     lines = reports(6, **HEALTHY | {"duplicates": [0.0, 0.0, 0.9, 0.9, 0.9, 0.9]})
     lines.insert(5, {"images": 27_000, "ended": "x"})
-    assert [one.since for one in health.replay(course(lines))] == [20_000]
+    assert [one.since for one in health.replay(history(lines))] == [20_000]
 
 
 def test_a_player_without_a_gradient_rests_for_another_reason():
@@ -606,11 +620,11 @@ def test_a_live_monitor_and_a_replay_agree():
     lines, live = [], []
     for line in reports(10, **HEALTHY | {"duplicates": shares}):
         lines.append(line)
-        live += [(one.name, one.since) for one in health.note(course(lines)) if one.since == line["images"]]
+        live += [(one.name, one.since) for one in health.note(history(lines)) if one.since == line["images"]]
     assert live == [("mode-collapse", 20_000), ("mode-collapse", 45_000)]
     assert [line["images"] for line in lines if "findings" in line] == [20_000, 25_000, 45_000, 50_000]
     assert "90% of samples have a near duplicate" in lines[3]["findings"]["mode-collapse"]
-    again = health.replay(course(copy.deepcopy(lines)))
+    again = health.replay(history(copy.deepcopy(lines)))
     assert sorted(one.since for one in again) == [20_000, 45_000]
 
 
@@ -656,11 +670,11 @@ def test_data_that_cannot_teach_are_said(tmp_path, which, name):
 
 def test_what_waits_for_images_sees_nothing_before_and_the_doctor_says_that_it_waits():
     whole = reports(4, **HEALTHY)
-    assert health.early(course(whole)) is None
-    told = health.early(course(whole[:1]))
+    assert health.early(history(whole)) is None
+    told = health.early(history(whole[:1]))
     assert told.startswith("too early to judge: 5,000 of the 10,000 images that exploding-gradients, vanishing-")
-    assert "1 of the 2 reports that" in health.early(course(whole[-1:]))
-    assert health.early(course(whole[:1], shape=[1])) is None  # two numbers on a line may rest
+    assert "1 of the 2 reports that" in health.early(history(whole[-1:]))
+    assert health.early(history(whole[:1], shape=[1])) is None  # two numbers on a line may rest
     waiting = {symptom.name for symptom in symptoms.SYMPTOMS if symptom.needs}
     assert all(f"{name}," in told or f"{name} need" in told for name in waiting)
     for name, (sick, _) in SICK.items():
@@ -682,7 +696,7 @@ def test_a_healthy_run_has_no_finding_and_the_doctor_says_so(tmp_path):
     assert "too early to judge: 960 of the 10,000 images that" in plain.stderr
     assert "ada-runs-away need; nothing is wrong so far" in plain.stderr
     assert "Nothing is wrong so far, and it is too early to judge" in (run.path / "report.html").read_text()
-    numbers = {"correct", "real_spread", "generator_gradient", "discriminator_step", *probe.NUMBERS}
+    numbers = {"pairwise_accuracy", "real_spread", "generator_gradient", "discriminator_step", *diagnostics.NUMBERS}
     assert numbers <= run.metrics[0].keys()
 
 
@@ -720,8 +734,8 @@ def test_every_symptom_has_a_name_of_its_own_and_a_test():
 
 def test_each_report_reads_what_is_new_alone(tmp_path, monkeypatch):
     read = []
-    value = course_module._value
-    monkeypatch.setattr(course_module, "_value", lambda line, name: read.append(line["images"]) or value(line, name))
+    value = history_module._value
+    monkeypatch.setattr(history_module, "_value", lambda line, name: read.append(line["images"]) or value(line, name))
     short(tmp_path / "run", images=96 * 8)
     times = Counter(read)
     assert len(times) >= 8

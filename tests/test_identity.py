@@ -23,7 +23,7 @@ def results():
 
 
 def judged(before, after, expected=()):
-    return identity.judge("mlp", before, after, list(expected))
+    return identity.verdict("mlp", before, after, list(expected))
 
 
 def test_what_is_seldom_late_or_slow_acts_within_four_turns(results):
@@ -131,8 +131,8 @@ def test_every_part_of_a_game_is_played_by_some_case():
     games = [small(read_recipe(case.recipe, list(case.settings))).game for case in every_case()]
     played = {(part.kind, part.name) for game in games for part in settings.walk(game)}
     kinds = "game objective regularizer augmentation selection rule optimizer schedule latent initialization network"
-    shelf = {(kind, name) for kind in kinds.split() for name, part in registry.shelf(kind).items()
+    parts = {(kind, name) for kind in kinds.split() for name, part in registry.registered(kind).items()
              if part.__module__.startswith("zerosum.")}  # fmt: skip
-    assert shelf - played == set()
+    assert parts - played == set()
     names = [case.name for case in every_case()]
     assert len(names) == len(set(names)) >= 90

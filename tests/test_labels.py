@@ -128,11 +128,11 @@ def test_a_file_of_an_earlier_version_knows_no_shares(lopsided, tmp_path):
     with pytest.warns(ZerosumWarning, match="no checksum"):
         old = load_generator(tmp_path / "old.safetensors")
     assert (old.shares, old.rules) == ((), 1)
-    judge = SimpleNamespace(dataset=SimpleNamespace(classes=("3", "7"), shares=(0.9, 0.1)))
-    assert with_shares(judge, old).shares == (0.9, 0.1)  # of the data, where they have its classes
-    judge.dataset.classes = ("3",)
+    evaluator = SimpleNamespace(dataset=SimpleNamespace(classes=("3", "7"), shares=(0.9, 0.1)))
+    assert with_shares(evaluator, old).shares == (0.9, 0.1)  # of the data, where they have its classes
+    evaluator.dataset.classes = ("3",)
     with pytest.warns(ZerosumWarning, match="so all are drawn equally often"):
-        assert with_shares(judge, old).shares == ()
+        assert with_shares(evaluator, old).shares == ()
 
 
 def test_an_npz_of_samples_names_its_classes(lopsided, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from zerosum.core.errors import RecipeError
-from zerosum.core.registry import parse, shelf
+from zerosum.core.registry import parse, registered
 from zerosum.latents import InfoGAN, Normal, Truncated, Uniform
 
 SMALL = [Normal(7), Uniform(7), Truncated(7, 0.5), InfoGAN(2, 3, 2)]
@@ -32,7 +32,7 @@ def test_shape_seed_and_text(latent):
 
 
 def test_every_latent_is_tried_here():
-    assert {part.name for part in SMALL} == set(shelf("latent"))
+    assert {part.name for part in SMALL} == set(registered("latent"))
 
 
 @every_sized

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from zerosum.networks.conditioning import JoinLabel
-from zerosum.networks.judge import Discriminator, Head
+from zerosum.networks.discriminator import Discriminator, Head
 from zerosum.networks.layers import Dropout, FlatMaps, FromPixel, Maxout, network_traits
 
 
@@ -119,7 +119,7 @@ def test_further_heads_and_their_absence():
 
     x = torch.randn(3, 6)
     net = Mine(labels="classifier", classes=4, codes=2)
-    torch.testing.assert_close(net(x), net.judge(2 * x))
+    torch.testing.assert_close(net(x), net.logits(2 * x))
     torch.testing.assert_close(net.classify(x), x @ net.head.classes.weight.T + net.head.classes.bias)
     torch.testing.assert_close(net.recover(x), x @ net.head.codes.weight.T + net.head.codes.bias)
     assert net.classify(x).shape == (3, 4)

@@ -140,7 +140,7 @@ def verdict(old, new, limit):
     source = (tree / "src/zerosum" / file).read_bytes()
     start = source.index(old)
     mutant = Mutant(file, "Wasserstein", "f", 1, "by hand", start, start + len(old), new, "", "")
-    trial = mutate_trial.Trial(tree, limit, mutate_trial.judge, mutant, ["tests/test_objectives_points.py"])
+    trial = mutate_trial.Trial(tree, limit, mutate_trial.run, mutant, ["tests/test_objectives_points.py"])
     while (said := trial.result()) is None:
         time.sleep(0.01)
     return said

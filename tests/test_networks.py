@@ -10,7 +10,7 @@ from torch import nn
 
 from zerosum import networks
 from zerosum.core.errors import RecipeError
-from zerosum.core.registry import field_types, parse, shelf
+from zerosum.core.registry import field_types, parse, registered
 from zerosum.core.space import Space
 from zerosum.networks import (
     ACGANGenerator,
@@ -111,7 +111,7 @@ def output_shape(part, space, count=4):
 
 
 def test_exports_are_the_registered_parts():
-    parts = [*shelf("network").values(), *shelf("initialization").values()]
+    parts = [*registered("network").values(), *registered("initialization").values()]
     assert set(networks.__all__) == {cls.__name__ for cls in parts if cls.__module__.startswith("zerosum.")}
 
 
@@ -163,7 +163,7 @@ def test_traits_are_true(part):
     for role in ("generator", "discriminator", "encoder"):
         assert (role in traits) == part.name.endswith(role)
     assert ("logits" in traits) == ("discriminator" in traits and "autoencoder" not in traits)
-    assert ("features" in traits) == hasattr(net, "features") == hasattr(net, "judge")
+    assert ("features" in traits) == hasattr(net, "features") == hasattr(net, "logits")
     assert ("joint" in traits) == bool(beside)
     net.eval()
     if "norm" in getattr(part, "labels", ""):  # scales begin equal
@@ -189,7 +189,7 @@ def test_heads_are_what_the_traits_say(part):
     net = part.build(*SPACES[1].ports).eval()
     features = net.features(x, label, *beside)
     assert features.ndim == 2
-    assert torch.equal(net.judge(features, label), net(x, label, *beside))
+    assert torch.equal(net.logits(features, label), net(x, label, *beside))
     for trait, head, width in [("classifier", "classify", 10), ("codes", "recover", 3)]:
         if trait in traits:
             guess = getattr(net, head)(features)

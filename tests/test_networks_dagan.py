@@ -115,7 +115,7 @@ def test_traits_are_true_and_text_round_trips(part):
     assert ("batchnorm" in traits) == (nn.BatchNorm2d in kinds) == (part.norm == "batch")
     layers = [module for module in net.modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
     assert {hasattr(layer, "u") for layer in layers} == {"spectral" in traits}
-    assert ("features" in traits) == ("pairs" in traits) == ("logits" in traits) == hasattr(net, "judge")
+    assert ("features" in traits) == ("pairs" in traits) == ("logits" in traits) == hasattr(net, "logits")
     assert ("source" in traits) == ("labels" in traits) == hasattr(net, "bank")
     assert traits & {"generator", "discriminator"} == {part.name.removeprefix("dagan-")}
     assert parse("network", str(part)) == part
@@ -159,7 +159,7 @@ def test_the_logit_belongs_to_the_pair_in_its_order():
     assert (net(b, None, a) - out).abs().min() > 1e-6
     features = net.features(a, None, b)
     assert features.shape == (5, net.head.logit.in_features) == (5, 9)
-    assert torch.equal(net.judge(features), out)
+    assert torch.equal(net.logits(features), out)
     with pytest.raises(ValueError, match=r"judges pairs: call it with sample, label or None, and source \[N,"):
         net(a)
 

@@ -38,7 +38,7 @@ def test_the_logit_belongs_to_the_pair(part):
     torch.testing.assert_close(net(x[swap], None, z[swap]), out[swap])
     features = net.features(x, None, z)
     assert features.shape == (4, net.head.logit.in_features)
-    assert torch.equal(net.judge(features), out)
+    assert torch.equal(net.logits(features), out)
     with pytest.raises(ValueError, match=r"judges pairs: call it with sample, label or None, and latent \[N, K\]"):
         net(x)
 

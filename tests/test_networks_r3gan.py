@@ -156,7 +156,7 @@ def test_discriminator_judges_images(space, labels, width):
     assert logits.shape == (6,)
     assert logits.isfinite().all()
     assert net.features(x).shape == (6, width)
-    assert torch.equal(net.judge(net.features(x), label), logits)
+    assert torch.equal(net.logits(net.features(x), label), logits)
     torch.testing.assert_close(net(x[2:3], label[2:3]), logits[2:3])  # no sample sees another
     if labels == "projection":
         with pytest.raises(ValueError, match="conditional: call it with the classes"):

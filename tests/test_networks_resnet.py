@@ -261,7 +261,7 @@ def test_shapes_ranges_and_types(part, space):
             assert out.abs().max() <= 1
         else:
             assert net.features(x, label).shape == (4, net.head.logit.in_features)
-            torch.testing.assert_close(net.eval().judge(net.features(x, label), label), net(x, label))
+            torch.testing.assert_close(net.eval().logits(net.features(x, label), label), net(x, label))
 
 
 @every_generator
@@ -353,7 +353,7 @@ def test_traits_are_true(part):
         assert ("batchnorm" in traits) == any("BatchNorm" in kind for kind in kinds)
         assert ("spectral" in traits) == all(hasattr(layer, "sigma") for layer in layers(net))
         assert ("spectral" in traits) or not any(hasattr(layer, "sigma") for layer in layers(net))
-        assert ("features" in traits) == ("logits" in traits) == hasattr(net, "judge")
+        assert ("features" in traits) == ("logits" in traits) == hasattr(net, "logits")
         assert ("classifier" in traits) == (labels == "classifier")
         x, label = inputs(part, SPACES[2])
         net = settled(awake(net), part, SPACES[2])

@@ -283,7 +283,7 @@ def test_discriminator_judges_images(space, labels):
     assert logits.shape == (6,)
     assert logits.isfinite().all()
     assert net.features(x).shape == (6, 8)
-    assert torch.equal(net.judge(net.features(x), label), logits)
+    assert torch.equal(net.logits(net.features(x), label), logits)
     if labels == "projection":
         with pytest.raises(ValueError, match="conditional: call it with the classes"):
             net(x)
@@ -576,7 +576,7 @@ def test_head_is_equalized():
     assert (net.head.logit.bias == 0).all()
     nn.init.constant_(net.head.logit.bias, 0.5)
     features = torch.randn(3, 100)
-    torch.testing.assert_close(net.judge(features), features @ net.head.logit.weight[0] / 10 + 0.5)
+    torch.testing.assert_close(net.logits(features), features @ net.head.logit.weight[0] / 10 + 0.5)
     torch.testing.assert_close(net.classify(features), features @ net.head.classes.weight.T / 10)
 
 

@@ -10,13 +10,13 @@ from torch import nn
 
 from zerosum import optimizers
 from zerosum.core.errors import RecipeError
-from zerosum.core.registry import parse, shelf
+from zerosum.core.registry import parse, registered
 from zerosum.optimizers import SGD, Adam, AdamW, Constant, Cosine, Halving, Linear, RMSprop
 
 every_optimizer = pytest.mark.parametrize(
-    "part", [cls() for cls in shelf("optimizer").values()], ids=lambda part: part.name
+    "part", [cls() for cls in registered("optimizer").values()], ids=lambda part: part.name
 )
-every_schedule = pytest.mark.parametrize("cls", list(shelf("schedule").values()), ids=lambda cls: cls.name)
+every_schedule = pytest.mark.parametrize("cls", list(registered("schedule").values()), ids=lambda cls: cls.name)
 
 
 def step(part, gradient, start=1.0):
@@ -27,7 +27,7 @@ def step(part, gradient, start=1.0):
 
 
 def test_exports_are_the_registered_parts():
-    parts = [*shelf("optimizer").values(), *shelf("schedule").values()]
+    parts = [*registered("optimizer").values(), *registered("schedule").values()]
     assert set(optimizers.__all__) == {cls.__name__ for cls in parts if cls.__module__.startswith("zerosum.")}
 
 

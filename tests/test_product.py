@@ -12,7 +12,7 @@ import warnings
 import pytest
 
 from benchmarks import product as benchmark
-from tests.axes import ABSENT, PLAYERS, axes, judged, seats, shelf
+from tests.axes import ABSENT, PLAYERS, axes, judged, registered, seats
 from tests.mends import mended
 from tests.product import Product, Refusal, game, idle, play, space
 from zerosum.core import registry
@@ -21,7 +21,7 @@ from zerosum.core.errors import ZerosumError
 
 SHARDS = 4
 OTHERS = {  # compose no step
-    *("player", "recipe", "data", "preparation", "average", "schedule", "metric", "extractor", "judge")
+    *("player", "recipe", "data", "preparation", "average", "schedule", "metric", "extractor", "evaluator")
 }
 
 
@@ -136,7 +136,7 @@ def test_no_weight_stays_idle():
 def test_every_part_has_its_place_on_an_axis():
     found = axes()
     for kind in set(registry.kinds()) - OTHERS:
-        names = set(judged() if kind == "game" else shelf(kind))
+        names = set(judged() if kind == "game" else registered(kind))
         places = {"network": [*PLAYERS, "reconstructor"], "rule": [f"{player}.rule" for player in PLAYERS]}.get(
             kind, [kind]
         )
@@ -147,7 +147,7 @@ def test_every_part_has_its_place_on_an_axis():
 def test_a_part_in_the_wrong_seat_is_refused_by_name():
     row = product().complete({})
     for seat in PLAYERS:
-        for name in set(shelf("network")) - set(product().axes[seat]):
+        for name in set(registered("network")) - set(product().axes[seat]):
             faults = play({**row, seat: name, f"{seat}.labels": ABSENT, f"{seat}.norm": ABSENT}).faults
             like = f"; `zerosum ls network` has those that do, such as {seat}.network=acgan-generator"
             like = like if seat == "generator" else like.replace("acgan-generator", "began-discriminator")
@@ -191,13 +191,13 @@ def test_the_benchmark_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
 
 def test_the_benchmark_calls_a_fault_what_the_matrix_does_not_say():
     row = product().complete({})
-    assert benchmark.judge(row, refused=False) == ("trained", [])
-    assert benchmark.judge(row, refused=True)[0] == "fault"
+    assert benchmark.outcome(row, refused=False) == ("trained", [])
+    assert benchmark.outcome(row, refused=True)[0] == "fault"
     row["pack"], row["discriminator.labels"], row["generator.labels"] = "2", "concat", "concat"
-    assert benchmark.judge(row, refused=True)[0] == "refused"
-    happened, (why,) = benchmark.judge(row, refused=False)
+    assert benchmark.outcome(row, refused=True)[0] == "refused"
+    happened, (why,) = benchmark.outcome(row, refused=False)
     assert happened == "fault"
     assert why.startswith("pack=2 with 'labels'")
-    happened, (why,) = benchmark.judge(row | {"objective": "no such thing"}, refused=False)
+    happened, (why,) = benchmark.outcome(row | {"objective": "no such thing"}, refused=False)
     assert happened == "fault"
     assert "there is no objective" in why

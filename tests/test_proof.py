@@ -12,21 +12,21 @@ import zerosum
 from tests.small import EAGER, words
 from zerosum.core import registry, usercode
 from zerosum.core.errors import RecipeError
-from zerosum.core.registry import Part, register, shelf
+from zerosum.core.registry import Part, register, registered
 from zerosum.core.settings import assign
 from zerosum.data import Dataset, Preparation, open_data
 from zerosum.metrics.evidence import Measure, Metric, Samples
 from zerosum.metrics.suite import FD
-from zerosum.recipes import Judging
+from zerosum.recipes import EvaluatorPart
 from zerosum.runs.evaluation.evaluate import evaluate, weights_of
-from zerosum.runs.evaluation.judge import Judge, everything
-from zerosum.runs.evaluation.kept import code
+from zerosum.runs.evaluation.evaluator import Evaluator, everything
 from zerosum.runs.evaluation.proof import prove
+from zerosum.runs.evaluation.result_cache import code
 from zerosum.runs.storage.generator import load_generator
 
 
-def judge(dataset, *settings):
-    return Judge(dataset, assign(Judging(), list(settings)))
+def evaluator(dataset, *settings):
+    return Evaluator(dataset, assign(EvaluatorPart(), list(settings)))
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +54,17 @@ def own():
 
     yield put
     for name in names:
-        registry._shelf["metric"].pop(name)
+        registry._registry["metric"].pop(name)
 
 
 def test_metrics_that_cannot_be_measured_are_refused_before_the_first_image(tmp_path):
     with pytest.raises(RecipeError) as error:
-        zerosum.train("digits", "mlp", ["judge.metrics=modes+fd+kid:form=subsets"], out=tmp_path / "run", quiet=True)
+        zerosum.train(
+            "digits", "mlp", ["evaluator.metrics=modes+fd+kid:form=subsets"], out=tmp_path / "run", quiet=True
+        )
     assert str(error.value).splitlines() == [
-        "judge.metrics: metric 'modes' needs a mixture whose modes are known; see zerosum ls data",
-        "judge.metrics: metric 'kid' needs 1,000 samples on each side; there are 1,617 generated, 180 real",
+        "evaluator.metrics: metric 'modes' needs a mixture whose modes are known; see zerosum ls data",
+        "evaluator.metrics: metric 'kid' needs 1,000 samples on each side; there are 1,617 generated, 180 real",
     ]
     assert list(tmp_path.iterdir()) == []
 
@@ -75,14 +77,16 @@ def test_metrics_that_cannot_be_measured_are_refused_before_the_first_image(tmp_
     ("prdc:k=300", 0.1, "auto", "needs 301 samples on each side; there are 1,617 generated, 180 real"),
 ])  # fmt: skip
 def test_what_is_lacking_is_known_from_data_and_extractor_alone(metric, held_out, extractor, lacking):
-    ours = judge(open_data("digits", Preparation(held_out=held_out)), f"metrics={metric}", f"extractor={extractor}")
+    ours = evaluator(open_data("digits", Preparation(held_out=held_out)), f"metrics={metric}", f"extractor={extractor}")
     with pytest.raises(RecipeError, match=lacking):
         prove(ours, 2500, conditional=True)
     assert "real" not in vars(ours)  # nothing was extracted for it
 
 
 def test_every_shipped_metric_that_is_proven_gives_numbers(digits):
-    ours = judge(digits, "extractor=digits-cnn", "metrics=fd+kid+prdc+classes+ct+path-length+authenticity+duplicates")
+    ours = evaluator(
+        digits, "extractor=digits-cnn", "metrics=fd+kid+prdc+classes+ct+path-length+authenticity+duplicates"
+    )
     prove(ours, 100, conditional=True)
     labels = torch.arange(100) % 10
     fake = ours.see(torch.randint(256, (100, 8, 8, 1), dtype=torch.uint8), labels)
@@ -101,7 +105,7 @@ def test_a_metric_of_the_users_is_called_once_before_the_first_image(digits, own
         own(lambda self, evidence: {"own": Measure(float(len(evidence.fake)))}, least=100),
     ]
     with pytest.raises(RecipeError) as error:
-        prove(judge(digits, f"metrics={'+'.join(names)}"), 2500, conditional=False)
+        prove(evaluator(digits, f"metrics={'+'.join(names)}"), 2500, conditional=False)
     faults = str(error.value).splitlines()
     assert len(faults) == 5
     assert faults.pop(2).endswith("'own-2' failed (it gave dict of float; a dict from name to Measure is needed)")
@@ -118,7 +122,7 @@ def test_an_evaluation_that_fails_is_noted_and_the_training_goes_on(tmp_path, mo
         raise ValueError("no luck today")
 
     monkeypatch.setattr(FD, "__call__", fail)
-    settings = [*words("mlp"), *EAGER, "judge.metrics=fd+sliced-wasserstein", "evaluation=64", "checkpoint=64"]
+    settings = [*words("mlp"), *EAGER, "evaluator.metrics=fd+sliced-wasserstein", "evaluation=64", "checkpoint=64"]
     run = zerosum.train("digits", "mlp", settings, images=192, out=tmp_path / "run", quiet=True)
     assert run.finished
     assert {line["metric"] for line in run.evaluations} == {"sliced-wasserstein"}
@@ -132,7 +136,7 @@ def test_an_evaluation_that_fails_whole_is_noted_too(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("weights are gone")
 
-    monkeypatch.setattr(Judge, "attempt", fail)
+    monkeypatch.setattr(Evaluator, "attempt", fail)
     settings = [*words("mlp"), *EAGER, "patience=64", "stop_when=fd<1", "evaluation=64"]
     run = zerosum.train("digits", "mlp", settings, images=128, out=tmp_path / "run", quiet=True)
     assert run.finished
@@ -161,14 +165,14 @@ def few(count, kind, seed=0):
 @pytest.mark.parametrize("kind", ["random", "constant", "black and white", "one class"])
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 24])
 def test_of_any_few_samples_every_metric_gives_a_finite_number_or_words(count, kind):
-    ours = judge(few(count, kind), "extractor=pixels")
+    ours = evaluator(few(count, kind), "extractor=pixels")
     ours.metrics = everything()
     for fakes in {1, 2, 3, 5, 24}:
         fake = ours.see(torch.from_numpy(few(fakes, kind, seed=1).values))
         for given in (fake, ours.real):
             found = ours.attempt(given)
             measured = {one.protocol["part"].partition(":")[0] for one in found}
-            assert measured | found.omitted.keys() == shelf("metric").keys() - {"usual"}
+            assert measured | found.omitted.keys() == registered("metric").keys() - {"usual"}
             for one in found:
                 numbers = [one.value, one.floor, one.floor_spread, one.baseline, one.equal]
                 assert np.isfinite([number for number in numbers if number is not None]).all(), one
@@ -178,7 +182,7 @@ def test_of_any_few_samples_every_metric_gives_a_finite_number_or_words(count, k
 
 
 def test_features_that_are_no_numbers_are_said(digits):
-    ours = judge(digits, "metrics=fd+kid+prdc+duplicates+critic+authenticity+mifid-distance")
+    ours = evaluator(digits, "metrics=fd+kid+prdc+duplicates+critic+authenticity+mifid-distance")
     seen = ours.real
     broken = Samples(seen.values, seen.labels, seen.features * torch.where(torch.arange(64) > 60, torch.nan, 1.0), None)
     found = ours.attempt(broken)
@@ -204,7 +208,7 @@ def test_the_command_says_what_it_left_out_a_line_each(tmp_path):
     )
     shown = json.loads(CliRunner().invoke(app, ["evaluate", *places, "--metrics", "all", "--json"]).stdout)
     assert all(sum(name in line for line in lines) for name in shown["omitted"])
-    assert {one["metric"] for one in shown["records"]} == {"sliced-wasserstein", "duplicates"}
+    assert {one["metric"] for one in shown["results"]} == {"sliced-wasserstein", "duplicates"}
     refused = CliRunner().invoke(app, ["evaluate", *places, "--metrics", "fd"])
     assert refused.exit_code == 2
     assert "error: metric 'fd' needs 20 samples on each side; there are 3 generated, 2 real" in refused.stderr
@@ -218,7 +222,7 @@ def test_kept_numbers_depend_on_the_code_and_version_of_a_metric(tmp_path, monke
         path = tmp_path / "own.py"
         path.write_text(text)
         usercode.use(path)
-        return registry._shelf["metric"].pop(name)()
+        return registry._registry["metric"].pop(name)()
 
     text = """
 from dataclasses import dataclass
@@ -247,7 +251,7 @@ class Own(Metric):
 
 
 def test_a_run_without_an_average_is_judged_as_what_it_is(tmp_path):
-    settings = [*words("mlp"), *EAGER, "generator.average=none", "judge.metrics=sliced-wasserstein"]
+    settings = [*words("mlp"), *EAGER, "generator.average=none", "evaluator.metrics=sliced-wasserstein"]
     run = zerosum.train("digits", "mlp", settings, images=64, out=tmp_path / "run", quiet=True)
     assert run.evaluations[-1]["protocol"]["weights"] == "last"
     assert evaluate(run.path, metrics="sliced-wasserstein", count=40)[0].protocol["weights"] == "last"

@@ -15,7 +15,7 @@ from zerosum.recipes.building import SHORT
 from zerosum.runs.storage import checkpoint
 from zerosum.runs.training.training import make_space
 
-RECIPES = list(registry.shelf("recipe"))
+RECIPES = list(registry.registered("recipe"))
 SMALL = [name for name in RECIPES if name.endswith("-small")]
 
 

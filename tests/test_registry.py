@@ -1,4 +1,4 @@
-"""The shelf of parts: text <-> part <-> Python."""
+"""The registry of parts: text <-> part <-> Python."""
 
 import dataclasses
 import hashlib
@@ -9,24 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from zerosum import recipes  # noqa: F401  (fills the shelf)
+from zerosum import recipes  # noqa: F401  (fills it)
 from zerosum.core import protocols, registry, usercode
 from zerosum.core.errors import RecipeError
-from zerosum.core.registry import Part, parse, register, shelf
+from zerosum.core.registry import Part, parse, register, registered
 from zerosum.metrics import Metric
 from zerosum.regularizers import R1
 
 PARTS = [
     (kind, name)
     for kind in registry.kinds()
-    if kind not in ("recipe", "game", "player", "judge")
-    for name in shelf(kind)
+    if kind not in ("recipe", "game", "player", "evaluator")
+    for name in registered(kind)
 ]
 
 
 @pytest.mark.parametrize(("kind", "name"), PARTS)
 def test_every_part_round_trips_through_its_text(kind, name):
-    part = shelf(kind)[name]()
+    part = registered(kind)[name]()
     assert parse(kind, str(part)) == part
     assert hash(parse(kind, str(part))) == hash(part)
     assert parse(kind, name) == part
@@ -34,14 +34,14 @@ def test_every_part_round_trips_through_its_text(kind, name):
 
 @pytest.mark.parametrize(("kind", "name"), PARTS)
 def test_every_field_says_what_it_means(kind, name):
-    cls = shelf(kind)[name]
+    cls = registered(kind)[name]
     assert registry.summary(cls)
     assert [field for field, _, comment in registry.described_fields(cls) if not comment] == []
 
 
-@pytest.mark.parametrize(("kind", "name"), [(k, n) for k, n in PARTS if hasattr(shelf(k)[n], "memory")])
+@pytest.mark.parametrize(("kind", "name"), [(k, n) for k, n in PARTS if hasattr(registered(k)[n], "memory")])
 def test_a_part_that_remembers_says_what_that_means_on_several_ranks(kind, name):
-    assert "On several ranks" in inspect.getdoc(shelf(kind)[name])
+    assert "On several ranks" in inspect.getdoc(registered(kind)[name])
 
 
 def test_text_sets_fields():
@@ -107,7 +107,7 @@ def test_a_part_must_be_a_frozen_dataclass():
 
 def test_unknown_kind_is_refused():
     with pytest.raises(RecipeError, match="did you mean 'optimizer'"):
-        shelf("optimiser")
+        registered("optimiser")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_what_a_part_lacks_is_said_in_words(kind, body, fault):
     made = dataclasses.dataclass(frozen=True)(type("Mine", (Part,), _members(body)))
     with pytest.raises(RecipeError, match=rf"{kind} 'half-made': {fault}"):
         register(kind, "half-made")(made)
-    assert "half-made" not in shelf(kind)
+    assert "half-made" not in registered(kind)
 
 
 def _members(body):
@@ -172,7 +172,7 @@ def test_a_kind_that_is_not_there_is_refused():
 
 @pytest.mark.parametrize(("kind", "name"), PARTS)
 def test_every_part_has_what_its_kind_asks_for(kind, name):
-    assert list(protocols.faults(kind, shelf(kind)[name])) == []
+    assert list(protocols.faults(kind, registered(kind)[name])) == []
 
 
 def test_parts_are_frozen():
@@ -191,7 +191,7 @@ def test_a_users_file_is_loaded_once_and_its_faults_name_the_line(tmp_path):
     usercode.use(good)
     (tmp_path / "copy.py").write_text(good.read_text())
     usercode.use(tmp_path / "copy.py")
-    assert "good-rule" in shelf("rule")
+    assert "good-rule" in registered("rule")
     bad = tmp_path / "bad.py"
     bad.write_text("x = 1\nraise KeyError('oops')\n")
     with pytest.raises(RecipeError, match=r"bad.py, line 2: KeyError: 'oops'"):

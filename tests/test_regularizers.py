@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from zerosum import regularizers
-from zerosum.core.registry import parse, shelf
+from zerosum.core.registry import parse, registered
 from zerosum.core.space import Space
 from zerosum.networks import MLPDiscriminator
 from zerosum.regularizers import MaxNorm, WeightClip
@@ -17,7 +17,7 @@ from zerosum.regularizers.passes import per_sample, steady, still
 OURS = {
     name: part
     for kind in ("regularizer", "rule")
-    for name, part in shelf(kind).items()
+    for name, part in registered(kind).items()
     if part.__module__.startswith("zerosum.")
 }
 REGULARIZERS = [part for part in OURS.values() if part.kind == "regularizer"]

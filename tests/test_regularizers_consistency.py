@@ -178,8 +178,8 @@ def test_a_patch_map_counts_as_its_mean(part):
     conv, found = nn.Conv2d(2, 1, 3), []
     for maps in (True, False):
         torch.manual_seed(5)
-        judge = conv if maps else (lambda x: conv(x).mean((1, 2, 3)))
-        found.append(part(update(lambda x, label=None, judge=judge: judge(x))).item())
+        network = conv if maps else (lambda x: conv(x).mean((1, 2, 3)))
+        found.append(part(update(lambda x, label=None, network=network: network(x))).item())
     assert found[0] > 1e-4
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 

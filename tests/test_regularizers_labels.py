@@ -28,7 +28,7 @@ class Heads(nn.Module):
     def features(self, x, label=None):
         return x
 
-    def judge(self, features, label=None):
+    def logits(self, features, label=None):
         return features.sum(1)
 
     def classify(self, features):
@@ -226,7 +226,7 @@ class Pair(nn.Module):
     def features(self, x, label=None):
         return self.body(x)
 
-    def judge(self, features, label=None):
+    def logits(self, features, label=None):
         return self.logit(features).squeeze(1)
 
 

@@ -33,11 +33,11 @@ class Scaling(nn.Module):
         self.looks += 1
         return x.flatten(1) * self.weight
 
-    def judge(self, features, label=None):
+    def logits(self, features, label=None):
         return features.sum(1)
 
     def forward(self, x, label=None):
-        return self.judge(self.features(x, label), label)
+        return self.logits(self.features(x, label), label)
 
 
 def update(real, fake, *weights, **others):

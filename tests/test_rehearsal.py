@@ -238,7 +238,7 @@ def test_a_rehearsal_moves_no_weight_and_no_random_number():
 
 
 def test_a_training_does_not_depend_on_its_rehearsal(tmp_path, monkeypatch):
-    settings = [*words("mlp"), *EAGER, "precision=fp32", "judge.metrics=sliced-wasserstein"]
+    settings = [*words("mlp"), *EAGER, "precision=fp32", "evaluator.metrics=sliced-wasserstein"]
     runs = []
     monkeypatch.setattr(racing, "STARVED", 0.0)
     monkeypatch.setenv("ZEROSUM_CACHE", str(tmp_path / "empty"))

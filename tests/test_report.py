@@ -18,7 +18,7 @@ from zerosum.recipes import read_recipe
 from zerosum.runs import health
 from zerosum.runs.evaluation.verdict import method, verdict
 from zerosum.runs.health import Finding
-from zerosum.runs.health.probe import NUMBERS
+from zerosum.runs.health.diagnostics import NUMBERS
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.generator import Generator
 from zerosum.runs.storage.run import Run
@@ -111,7 +111,7 @@ def test_settings_that_were_changed_stand_beside_those_of_the_recipe(run):
     assert "<td>seed</td>" not in written
     file = run.path / "recipe.toml"
     file.write_text(file.read_text().replace('recipe = "dcgan"', 'recipe = "<mine>"'))
-    assert "The recipe &lt;mine&gt; is not on the shelf" in page(run)
+    assert "The recipe &lt;mine&gt; is not in the registry" in page(run)
 
 
 def test_events_are_told(run):
@@ -124,7 +124,7 @@ def test_events_are_told(run):
 
 def test_findings_of_the_monitor_come_first(run, monkeypatch):
     lasting = Finding("<collapse>", "error", 1500, "duplicates 0.9", "fakes are alike", "regularizers=r1")
-    monkeypatch.setattr(health, "examine", lambda course: [lasting] if course.images == 200 else [])
+    monkeypatch.setattr(health, "examine", lambda history: [lasting] if history.images == 200 else [])
     found = [{"images": n, "findings": {"winning": f"gap <{n}>", "<collapse>": "seen twice"}} for n in (110, 150)]
     lines(run.metrics, [*found, {"images": 200}])
     written = page(run)
@@ -377,7 +377,7 @@ def logged():
     for name in ("stylegan2-ada-small", "began-small", "dagan-small", "gman-small", "veegan", "wgan-gp"):
         engine, feed = table(name)
         engine.turn(feed)
-        found |= engine.ledger.take("report").keys()
+        found |= engine.meter.take("report").keys()
     return sorted(found)
 
 

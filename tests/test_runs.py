@@ -24,12 +24,12 @@ from zerosum.data import kept
 from zerosum.games import image
 from zerosum.latents import Truncated
 from zerosum.recipes import read_recipe
-from zerosum.runs.evaluation.judge import Judge
+from zerosum.runs.evaluation.evaluator import Evaluator
 from zerosum.runs.storage import checkpoint
 from zerosum.runs.storage.directory import RunDirectory
-from zerosum.runs.storage.entry import Entry
 from zerosum.runs.storage.generator import load_generator, with_latent
 from zerosum.runs.storage.logs import TIMES
+from zerosum.runs.storage.record import RunRecord
 from zerosum.runs.training import drawing, failures, moments, plan, rehearsal, saving, session, training
 from zerosum.runs.training.decisions import decisions
 
@@ -320,7 +320,7 @@ def test_a_directory_in_use_is_refused(tmp_path):
     try:
         with pytest.raises(RunError, match=rf"is in use by another training \(pid {os.getpid()} on .*\); wait until"):
             zerosum.resume(run.path, images=960, quiet=True)
-        assert Entry.read(run.path).state == "training"
+        assert RunRecord.read(run.path).state == "training"
         directory.holder.write_text("pid 1 on x\x1b[2J")
         with pytest.raises(RunError, match="is in use by another training; wait until"):
             zerosum.resume(run.path, images=960, quiet=True)
@@ -381,7 +381,7 @@ def test_a_full_disk_is_explained_and_loses_nothing(tmp_path, monkeypatch):
     page = (tmp_path / "run" / "report.html").read_text()
     assert ">ended by an error<" in page
     assert "192 images: ended by an error: [Errno 28] No space left on device" in page
-    assert Entry.read(tmp_path / "run").state == "failed"
+    assert RunRecord.read(tmp_path / "run").state == "failed"
     monkeypatch.setattr(checkpoint, "flush", flush)
     assert contents(zerosum.resume(tmp_path / "run", quiet=True)) == contents(short(tmp_path / "peace", "mlp"))
 
@@ -584,7 +584,7 @@ def test_what_was_decided_is_said_and_kept(tmp_path, capfd):
 def test_points_without_classes_and_held_out_samples_have_less_decided():
     recipe = read_recipe("mixture", ["held_out=0"])
     data = zerosum.open_data("ring8", recipe.data)
-    assert decisions(recipe, data, Judge(data, recipe.judge)) == [
+    assert decisions(recipe, data, Evaluator(data, recipe.evaluator)) == [
         "held out: nothing; samples are compared with training samples",
         "judged by: sliced-wasserstein, modes; extractor values",
     ]
@@ -607,7 +607,7 @@ def test_that_so_few_images_cannot_be_measured_is_said_before_and_ends_nothing(t
 def test_what_would_judge_photographs_better_is_said():
     recipe = read_recipe("dcgan")
     data = zerosum.open_data(kept(np.random.default_rng(0).integers(0, 256, (60, 16, 16, 3), dtype=np.uint8)))
-    lines = decisions(recipe, data, Judge(data, recipe.judge))
+    lines = decisions(recipe, data, Evaluator(data, recipe.evaluator))
     assert lines[-2].endswith("extractor pca-53")
     assert lines[-1].endswith("for those of a network: pip install 'zerosum[features]'")
 

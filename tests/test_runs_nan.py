@@ -6,7 +6,7 @@ import torch
 import zerosum
 from tests.small import EAGER, table, words
 from zerosum.core.errors import RunError, TrainingError
-from zerosum.core.ledger import NotFiniteError
+from zerosum.core.meter import NotFiniteError
 from zerosum.runs import health
 from zerosum.runs.storage import checkpoint
 from zerosum.runs.storage.logs import TIMES
@@ -79,16 +79,16 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_change(player, b
         engine.update(player, adversarial=loss)
     after = weights(engine)
     assert all(torch.equal(value, after[key]) for key, value in before.items())
-    assert not engine.ledger.knows("nothing")
+    assert not engine.meter.knows("nothing")
 
 
 def test_the_norm_of_a_gradient_is_that_of_all_tensors_together():
     engine, feed = table("mlp")
     engine.turn(feed)
-    engine.ledger.take("report")
+    engine.meter.take("report")
     engine.update("generator", a=sum((3.0 * one).sum() for one in engine.learners["generator"].parameters))
     count = sum(one.numel() for one in engine.learners["generator"].parameters)
-    assert engine.ledger.take("report")["generator_gradient"] == pytest.approx(3.0 * count**0.5, rel=1e-6)
+    assert engine.meter.take("report")["generator_gradient"] == pytest.approx(3.0 * count**0.5, rel=1e-6)
 
 
 def test_weights_that_are_not_finite_give_no_samples():
@@ -104,15 +104,15 @@ def test_weights_that_are_not_finite_give_no_samples():
 
 def test_the_ledger_knows_and_gives_what_is_finite():
     engine, feed = table("mlp")
-    assert not engine.ledger.knows("generator_step")
+    assert not engine.meter.knows("generator_step")
     engine.turn(feed)
-    assert engine.ledger.knows("generator_step")
-    engine.ledger.watch(bad=torch.tensor(float("nan")))
-    found = engine.ledger.finite()
+    assert engine.meter.knows("generator_step")
+    engine.meter.watch(bad=torch.tensor(float("nan")))
+    found = engine.meter.finite()
     assert "bad" not in found
     assert "generator" not in found  # of the epoch
     assert found["generator.adversarial"] > 0
-    assert engine.ledger.has("report")
+    assert engine.meter.has("report")
 
 
 # ---------------------------------------------------------------------- stop
@@ -131,7 +131,7 @@ def test_without_a_word_a_nan_stops_and_the_doctor_knows(tmp_path, monkeypatch):
     found = health.diagnose(tmp_path / "run")
     assert found[0].name == "not-finite"
     assert "the loss of the discriminator is not finite after 240 images" in found[0].seen
-    line = health.read_course(tmp_path / "run").reports[-1]
+    line = health.read_history(tmp_path / "run").reports[-1]
     assert line["images"] == 256  # drawn, though no weight has moved
     assert line["generator.adversarial"] > 0  # what was finite since the last report
 
@@ -192,7 +192,7 @@ def test_a_nan_that_always_comes_back_stops_after_three_rollbacks(tmp_path, monk
     ):
         short(tmp_path / "run", "on_nan=rollback")
     assert hit == [(240, attempt) for attempt in (0, 1, 2, 3)]
-    reports = health.read_course(tmp_path / "run").reports
+    reports = health.read_history(tmp_path / "run").reports
     assert [line.get("rollback", "end") for line in reports if "not_finite" in line][-1] == "end"
     hit.clear()
     with pytest.raises(TrainingError):  # nor may a resume begin to count anew for ever

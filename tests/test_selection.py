@@ -5,15 +5,15 @@ import torch
 
 from tests.logits import gradient
 from zerosum.core.errors import RecipeError
-from zerosum.core.registry import parse, shelf
+from zerosum.core.registry import parse, registered
 from zerosum.objectives import Hinge, Relativistic
 from zerosum.selection import All, TopK
 
 LOGITS = torch.tensor([0.3, -2.0, 1.5, 0.9, -0.1, -3.0, 0.8, 0.2])
 
 
-def test_the_shelf_and_text():
-    assert {name: cls.__name__ for name, cls in shelf("selection").items()} == {"all": "All", "top-k": "TopK"}
+def test_the_registry_and_text():
+    assert {name: cls.__name__ for name, cls in registered("selection").items()} == {"all": "All", "top-k": "TopK"}
     for part in (All(), TopK(), TopK(share=0.25, until=1500)):
         assert parse("selection", str(part)) == part
 

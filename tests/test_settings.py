@@ -5,7 +5,7 @@ import re
 import pytest
 
 from zerosum.core import registry, settings
-from zerosum.core.errors import RecipeError
+from zerosum.core.errors import RecipeError, ZerosumWarning
 from zerosum.core.values import Length
 from zerosum.objectives import Hinge
 from zerosum.recipes import Recipe, read_recipe
@@ -13,7 +13,7 @@ from zerosum.recipes.convolutional import dcgan, rpgan
 from zerosum.regularizers import R1, R2
 
 
-@pytest.mark.parametrize("name", list(registry.shelf("recipe")))
+@pytest.mark.parametrize("name", list(registry.registered("recipe")))
 def test_every_recipe_round_trips_through_toml(name):
     recipe = read_recipe(name)
     again = settings.from_toml(Recipe, settings.to_toml(recipe))
@@ -49,9 +49,9 @@ def test_words_come_in_any_order():
 def test_parts_are_added_to_a_list_and_taken_away():
     recipe = read_recipe("rpgan", ["regularizers+=lecam+orthogonal", "regularizers-=r2"])
     assert [part.name for part in recipe.game.regularizers] == ["r1", "lecam", "orthogonal"]
-    judged = read_recipe("dcgan", ["judge.metrics+=ct"]).judge
+    judged = read_recipe("dcgan", ["evaluator.metrics+=ct"]).evaluator
     assert [part.name for part in judged.metrics] == ["usual", "ct"]  # none means the usual ones
-    assert judged == read_recipe("dcgan", ["metrics=usual+ct"]).judge
+    assert judged == read_recipe("dcgan", ["metrics=usual+ct"]).evaluator
     assert settings.from_toml(Recipe, str(recipe)) == recipe
     for word, fault in {
         "regularizers-=r3": "game.regularizers has no 'r3' to take away; there is: r1, r2",
@@ -195,3 +195,12 @@ def test_a_recipe_file_that_cannot_be_used_is_named(content, fault, tmp_path):
         read_recipe(str(path))
     assert fault in str(raised.value)
     assert str(path) in str(raised.value)
+
+
+def test_settings_of_earlier_versions_are_read_with_a_note():
+    with pytest.warns(ZerosumWarning, match="the setting judge is called evaluator now"):
+        changed = read_recipe("dcgan", ["judge.count=77"])
+    assert changed.evaluator.count == 77
+    text = settings.to_toml(changed).replace("[evaluator]", "[judge]")
+    with pytest.warns(ZerosumWarning, match="the setting judge is called evaluator now"):
+        assert settings.from_toml(Recipe, text) == changed

@@ -15,7 +15,7 @@ from zerosum.runs.storage import checkpoint
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.training import session, starting, training
 
-SMALL = [*words("mlp"), *EAGER, "judge.metrics=sliced-wasserstein", "precision=fp32"]
+SMALL = [*words("mlp"), *EAGER, "evaluator.metrics=sliced-wasserstein", "precision=fp32"]
 CODE = 'from pathlib import Path\nPath(__file__).with_name("executed").touch()\n'
 
 

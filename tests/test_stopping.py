@@ -71,13 +71,17 @@ def test_the_first_evaluation_that_passes_is_the_reason_and_stays_it():
 
 
 def test_a_number_of_the_reports_will_do():
-    reports = [{"images": 10, "correct": 0.7}, {"images": 15, "ended": "x"}, {"images": 20, "correct": 0.995}]
-    assert reason(["stop_when=correct>0.99"], reports) == "correct 0.995 > 0.99 after 20 images"
-    assert reason(["stop_when=correct>0.999"], reports) is None
+    reports = [
+        {"images": 10, "pairwise_accuracy": 0.7},
+        {"images": 15, "ended": "x"},
+        {"images": 20, "pairwise_accuracy": 0.995},
+    ]
+    assert reason(["stop_when=pairwise_accuracy>0.99"], reports) == "pairwise_accuracy 0.995 > 0.99 after 20 images"
+    assert reason(["stop_when=pairwise_accuracy>0.999"], reports) is None
 
 
 def test_a_number_that_an_evaluation_left_out_ends_nothing():
-    reports = [{"images": 10, "correct": 0.7}]
+    reports = [{"images": 10, "pairwise_accuracy": 0.7}]
     assert reason(["stop_when=kid<1"], reports) is None
     assert reason(["stop_when=kid<1"], reports, evaluations(1.0, metric="fd")) is None
     later = [*evaluations(1.0, metric="fd"), {"images": 300, "metric": "kid", "value": 0.5}]
@@ -138,7 +142,10 @@ def test_a_name_that_no_turn_and_no_metric_of_the_run_gives_is_refused_before_th
         RecipeError, match=r"no number will be called 'generator.adversaria'; did you mean 'generator.adv"
     ):
         short(tmp_path / "run", "stop_when=generator.adversaria<1")
-    for metrics, name, nearest in (("", "fdd", "did you mean 'fd'"), ("judge.metrics=fd", "path-length", "there is: ")):
+    for metrics, name, nearest in (
+        ("", "fdd", "did you mean 'fd'"),
+        ("evaluator.metrics=fd", "path-length", "there is: "),
+    ):
         with pytest.raises(RecipeError, match=f"no number will be called '{name}'; {nearest}"):
             short(tmp_path / "run", f"stop_when={name}<1", *filter(None, [metrics]))
     assert list(tmp_path.iterdir()) == []

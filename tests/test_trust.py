@@ -32,8 +32,8 @@ class Strange(Part):
     def generator(self, fake, real=None): return (-fake).exp().mean()
 """
 WORDS = [
-    "judge.count=40",
-    "judge.metrics=sliced-wasserstein",
+    "evaluator.count=40",
+    "evaluator.metrics=sliced-wasserstein",
     "batch=16",
     "generator.channels=4",
     "discriminator.channels=4",
@@ -49,7 +49,7 @@ def call(*arguments):
 
 def forget(monkeypatch, name, digest):
     """As if the file had never been seen: no part of it, and no record of having written it."""
-    monkeypatch.delitem(registry._shelf["objective"], name, raising=False)
+    monkeypatch.delitem(registry._registry["objective"], name, raising=False)
     usercode._used.discard(digest)
     (code._records() / digest).unlink(missing_ok=True)
 
@@ -141,7 +141,7 @@ def test_a_run_is_taken_over_with_its_code(stranger, tmp_path, monkeypatch):
     assert done.exit_code == 0, done.stderr
     assert [path.name for path in (tmp_path / "new" / "code").iterdir()] == ["x.py"]  # of two that are equal
     marker.unlink()
-    monkeypatch.delitem(registry._shelf["objective"], "strange-one")
+    monkeypatch.delitem(registry._registry["objective"], "strange-one")
     usercode._used.discard(digest)  # as in another process, which has the record that the file was copied here
     done = call("resume", tmp_path / "new", "--images", 48, "--quiet")
     assert done.exit_code == 0, done.stderr
@@ -195,9 +195,9 @@ def test_files_of_one_name_stay_two(tmp_path):
 
 def test_a_part_that_is_not_loaded_is_shown_by_its_text(stranger):
     run, _, _, _ = stranger
-    course = health.read_course(run)
-    assert str(course.recipe.game.objective) == "strange-one"
-    assert type(course.recipe.game.objective) is registry.Unloaded
+    history = health.read_history(run)
+    assert str(history.recipe.game.objective) == "strange-one"
+    assert type(history.recipe.game.objective) is registry.Unloaded
 
 
 def test_pickles_are_read_by_restricted_readers_alone():

@@ -27,7 +27,7 @@ class Recipes(Surface):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.whole = {name: settings.to_toml(read_recipe(name)) for name in registry.shelf("recipe")}
+        self.whole = {name: settings.to_toml(read_recipe(name)) for name in registry.registered("recipe")}
         self.file = folder / "recipe.toml"
 
     def case(self, random: Random) -> Case:

@@ -14,7 +14,7 @@ from zerosum.runs.storage import checkpoint
 
 WORDS = (
     "generator.channels=4", "discriminator.channels=4", "batch=16", "report=32", "samples=64", "evaluation=64",
-    "checkpoint=64", "judge.count=20", "judge.metrics=sliced-wasserstein", "precision=fp32",
+    "checkpoint=64", "evaluator.count=20", "evaluator.metrics=sliced-wasserstein", "precision=fp32",
 )  # fmt: skip
 COMMANDS = {  # with weights: quick ones come more often
     "doctor": 60, "compare": 40, "sample": 40, "python": 40, "show": 10, "report": 6, "page": 6, "evaluate": 3,

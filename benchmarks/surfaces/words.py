@@ -24,8 +24,8 @@ class Words(Surface):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.recipes = list(registry.shelf("recipe"))
-        self.parts = [name for kind in registry.kinds() for name in registry.shelf(kind)]
+        self.recipes = list(registry.registered("recipe"))
+        self.parts = [name for kind in registry.kinds() for name in registry.registered(kind)]
         self.fields: dict[str, list[str]] = {}
 
     def case(self, random: Random) -> Case:
@@ -40,9 +40,8 @@ class Words(Surface):
     def _word(self, recipe: str, random: Random) -> str:
         key = random.choice(self.fields[recipe])
         if random.random() < 0.3:
-            key = (
-                random.choice(("game", "game.generator", "generator", "discriminator", "data", "judge", "")) + f".{key}"
-            )
+            places = ("game", "game.generator", "generator", "discriminator", "data", "evaluator", "")
+            key = f"{random.choice(places)}.{key}"
         if random.random() < 0.1:
             place = random.randrange(len(key) + 1)
             key = key[:place] + random.choice((".", "..", "=", "\x00", "x", " ", "é")) + key[place:]

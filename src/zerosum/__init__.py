@@ -1,4 +1,4 @@
-"""zerosum trains, judges, compares and serves adversarial games.
+"""zerosum trains, evaluates, compares and serves adversarial games.
 
     import zerosum
 

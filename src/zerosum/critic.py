@@ -24,7 +24,7 @@ class Critic:
     """A discriminator behind augmentations, which may judge several samples together.
 
     Args:
-        network: called as D(x, label=...) with what is given beside x, by name; or D.features and D.judge.
+        network: called as D(x, label=...) with what is given beside x, by name; or D.features and D.logits.
         augmentations: what happens to everything that it sees, in their order.
         pack: consecutive samples that one logit judges (PacGAN, Lin et al. 2018).
         precise: scores are computed in float32, whatever the engine's precision: a penalty follows their gradient.
@@ -66,7 +66,7 @@ class Critic:
         if not hasattr(self.network, "features"):
             return self.network(x, **given), None
         features = self.network.features(x, **given)
-        return self.network.judge(features, given.get("label")), features
+        return self.network.logits(features, given.get("label")), features
 
 
 class Scored:
@@ -185,7 +185,7 @@ class Regularization:
 def verdicts(real: Scored, fake: Scored, suffix: str = "") -> dict[str, Tensor]:
     """Scalars worth a curve: mean and spread of logits, and how often a real sample is ranked above a fake.
 
-    Pairs need no zero level, so `correct` is the share of right verdicts under every objective: 1/2 is chance.
+    Pairs need no zero level, so `pairwise_accuracy` is meaningful under every objective; 1/2 is chance.
 
     Args:
         real: real samples, as the discriminator moves.
@@ -196,7 +196,7 @@ def verdicts(real: Scored, fake: Scored, suffix: str = "") -> dict[str, Tensor]:
     a, b = real.logits.float().flatten(), fake.logits.float().flatten()
     found |= {"real_spread": a.std(correction=0), "fake_spread": b.std(correction=0)}
     if len(a) == len(b):
-        found["correct"] = (a - b).sign().mean().add(1).div(2)
+        found["pairwise_accuracy"] = (a - b).sign().mean().add(1).div(2)
     return {f"{name}{suffix}": value for name, value in found.items()}
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from zerosum.runs.evaluation.compare import Comparison
-    from zerosum.runs.storage.entry import Column
+    from zerosum.runs.storage.record import Column
 
 WIDTH = 100  # characters of a line
 NAME, SEEDS, CLOCK, METRIC = 28, 14, 15, 24  # characters of a column, at most; what is longer is folded

@@ -28,20 +28,20 @@ def doctor(
 
     usercode.use(*use or ())
     code.try_load(run, trust=trust)
-    course = health.read_course(run)
-    findings = health.replay(course)
+    history = health.read_history(run)
+    findings = health.replay(history)
     lasting = [one for one in findings if one.until is None]
-    early = health.early(course)
+    early = health.early(history)
     if as_json:
         found = [dataclasses.asdict(one) for one in findings]
         healthy = False if lasting else None if early else True
-        answer({"run": run, "images": course.images, "healthy": healthy, "early": early, "findings": found})
+        answer({"run": run, "images": history.images, "healthy": healthy, "early": early, "findings": found})
         return
     for line in health.lines(findings):
         tell(line)
-    if not course.reports:
+    if not history.reports:
         say("nothing has been reported yet")
     elif early:
         say(f"{run}: {early}" + ("" if lasting else "; nothing is wrong so far"))
     elif not lasting:
-        say(f"{run}: nothing is wrong at {course.images:,} images")
+        say(f"{run}: nothing is wrong at {history.images:,} images")

@@ -25,7 +25,7 @@ from zerosum.cli.command import (
 from zerosum.core.errors import RecipeError
 
 if TYPE_CHECKING:
-    from zerosum.runs.evaluation.record import Judgement
+    from zerosum.runs.evaluation.result import Results
 
 
 @command
@@ -55,17 +55,17 @@ def evaluate(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge samples against real ones. Each value is shown with its floor and a trivial baseline."""
-    from zerosum import recipes  # noqa: F401  (puts every part on the shelf)
+    """Evaluator samples against real ones. Each value is shown with its floor and a trivial baseline."""
+    from zerosum import recipes  # noqa: F401  (registers every part)
     from zerosum.core import usercode
-    from zerosum.runs.evaluation import evaluate as judging
+    from zerosum.runs.evaluation import evaluate as evaluation
     from zerosum.runs.training.progress import Display
 
     if metrics is not None and not metrics.strip():
         raise RecipeError("--metrics is empty; name some, or leave it out for the usual ones")
     usercode.use(*use or ())
     display = Display(quiet)
-    found = judging.evaluate(
+    found = evaluation.evaluate(
         place,
         data,
         metrics=metrics or "",
@@ -81,13 +81,13 @@ def evaluate(
         report=display.work,
     )
     if as_json:
-        records = [record.line() for record in found]
-        answer({"place": place, "records": records, "omitted": found.omitted, "notes": found.notes})
+        results = [result.line() for result in found]
+        answer({"place": place, "results": results, "omitted": found.omitted, "notes": found.notes})
     else:
         show(found)
 
 
-def show(found: Judgement) -> None:
+def show(found: Results) -> None:
     """Print a table: value, floor, baseline; then what it was measured with, warnings, and what was left out."""
     from rich.table import Table
 

@@ -16,13 +16,13 @@ def ls(
     as_json: Json = False,
 ) -> None:
     """List everything that can be named, by kind."""
-    from zerosum.cli import shelf
+    from zerosum.cli import listing
 
-    rows = shelf.listing(kind, use or [])
+    rows = listing.listing(kind, use or [])
     if as_json:
         answer({name: dict(parts) for name, parts in rows.items()})
     else:
-        shelf.print_listing(rows)
+        listing.print_listing(rows)
 
 
 @command
@@ -32,6 +32,6 @@ def show(
     trust: Trust = False,
 ) -> None:
     """Print a recipe or part. Every field has its value and its meaning."""
-    from zerosum.cli import shelf
+    from zerosum.cli import listing
 
-    shelf.print_description(name, use or [], trust=trust)
+    listing.print_description(name, use or [], trust=trust)

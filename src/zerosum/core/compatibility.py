@@ -33,7 +33,7 @@ def check(game: Any, space: Space, total: int | None, batch: int | None = None) 
     """
     faults = [*_doubles(game), *misplaced(game, space.signals), *_rules(game, space), *_schedules(game, total)]
     faults += game.faults(space.signals, batch) if hasattr(game, "faults") else []
-    kept = Kept()
+    kept = ResultCache()
     faults += [] if faults else _wiring(game, space, kept)
     if faults:
         raise RecipeError(list(dict.fromkeys(faults)))  # players of one description have the same ones
@@ -42,7 +42,7 @@ def check(game: Any, space: Space, total: int | None, batch: int | None = None) 
 
 def wires(game: Any, space: Space) -> bool:
     """True where the networks can be built for a space and fit each other there."""
-    return not _wiring(game, space, Kept())
+    return not _wiring(game, space, ResultCache())
 
 
 def trial(game: Any, space: Space, feed: Feed, total: int | None, **place: Any) -> None:
@@ -134,7 +134,7 @@ def misplaced(game: Any, signals: Signals) -> list[str]:
         network, demanded = player.network, game.roles.get(role(name), frozenset())
         lacking = sorted(demanded - network.traits())
         if lacking:
-            others = [one for one, part in registry.shelf("network").items() if demanded <= part().traits()]
+            others = [one for one, part in registry.registered("network").items() if demanded <= part().traits()]
             like = f", such as {name}.network={others[0]}" if others else ""
             why = f"its traits() do not name {lacking[0]!r}; `zerosum ls network` has those that do{like}"
             faults.append(f"{role(name)}.network: {network.name!r} is no {lacking[0]}: {why}")
@@ -169,7 +169,7 @@ def _schedules(game: Game, total: int | None) -> list[str]:
     return faults
 
 
-class Kept:
+class ResultCache:
     """What autograd keeps for backward passes, but the weights, counted once where several keep it."""
 
     def __init__(self) -> None:
@@ -192,7 +192,7 @@ class Kept:
         return sum(storage.nbytes() for storage in self.storages.values())
 
 
-def _wiring(game: Any, space: Space, kept: Kept) -> list[str]:
+def _wiring(game: Any, space: Space, kept: ResultCache) -> list[str]:
     """Build every network without memory or arithmetic, and call it with what it is to receive."""
     faults: list[str] = []
     players, wirings = game.players(), game.networks(space.signals)
@@ -215,7 +215,7 @@ def _count(wirings: Mapping[str, Wiring]) -> int:
     return 2 * max(wiring.items for wiring in wirings.values())
 
 
-def _called(name: str, module: nn.Module, wiring: Wiring, count: int, space: Space, kept: Kept) -> list[str]:
+def _called(name: str, module: nn.Module, wiring: Wiring, count: int, space: Space, kept: ResultCache) -> list[str]:
     """What is wrong with what a network gives for a batch of zeros."""
     first, *beside = [(key, zeros(signal, count)) for key, signal in wiring.inputs.items()]
     try:

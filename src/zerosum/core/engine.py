@@ -15,8 +15,8 @@ from zerosum.core import arithmetic
 from zerosum.core.average import reestimate_statistics
 from zerosum.core.clock import Stream, reseed, seeded
 from zerosum.core.game import Feed, Game, role
-from zerosum.core.ledger import Ledger, NotFiniteError
 from zerosum.core.memory import ALONE, Bound, Memory
+from zerosum.core.meter import Meter, NotFiniteError
 from zerosum.core.player import Learner
 from zerosum.core.signals import Signals, build
 from zerosum.core.team import Team, share
@@ -36,7 +36,7 @@ class Engine:
         precision: `fp32`, or `bf16` for automatic mixed precision (losses and penalties stay in float32).
         total: images of the whole run, which schedules refer to; None where it is measured in time.
         team: ranks that train together: they begin with the weights of rank 0, hold the same after each turn, and
-            read the ledger alike.
+            read the meter alike.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Engine:
             self.learners[name] = Learner(player, moved, [key for key in moved if self.wirings[key].players[0] == name])
         self.memory: dict[str, Memory] = {}
         self._bound: dict[str, Bound] = {}
-        self.ledger = Ledger()
+        self.meter = Meter()
         self.attempt = 0  # how often this run went back to a checkpoint; above 0 it plays with other random numbers
         self.shown: dict[str, Tensor] = {}  # samples of the last turn, for who watches over a training
         self._common = Stream(seed)  # random numbers that all ranks draw alike, of the turn under way
@@ -104,8 +104,8 @@ class Engine:
             self.game.step(feed, self)
         for bound in self._bound.values():
             names = getattr(bound.part, "watched", ())
-            self.ledger.watch(**{f"{bound.part.name}.{name}": bound.memory[name] for name in names})
-        self.team.average_(self.ledger.sums.values())
+            self.meter.watch(**{f"{bound.part.name}.{name}": bound.memory[name] for name in names})
+        self.team.average_(self.meter.sums.values())
         self.team.agree_(x for module in self._modules() for x in module.buffers())  # such as BatchNorm's statistics
         self.clock = feed.position
 
@@ -154,7 +154,7 @@ class Engine:
 
     def watch(self, **values: Tensor) -> None:
         """Note further scalars worth a curve."""
-        self.ledger.watch(**values)
+        self.meter.watch(**values)
 
     def show(self, **samples: Tensor) -> None:
         """Let who watches over a training see samples of this turn, such as `real` and `fake`."""
@@ -190,8 +190,8 @@ class Engine:
         skip_together([self.learners[player].optimizer for player in means])
         for player, (total, values) in means.items():
             self._step(player)
-            self.ledger.note(player, total, values)
-            self.ledger.watch(**{f"{player}_gradient": gradients[player]})
+            self.meter.note(player, total, values)
+            self.meter.watch(**{f"{player}_gradient": gradients[player]})
 
     def _differentiate(self, players: list[str], losses: Losses, *, keep: bool) -> tuple[Tensor, Losses]:
         """Sum of losses, [], and each of them: means over ranks, as are the gradients, which are with the weights."""
@@ -209,13 +209,13 @@ class Engine:
     def _step(self, player: str) -> None:
         """Optimizer, rules and average of a player whose gradients are there."""
         learner = self.learners[player]
-        before = None if self.ledger.knows(f"{player}_step") else excerpt(learner.parameters)
+        before = None if self.meter.knows(f"{player}_step") else excerpt(learner.parameters)
         learner.optimizer.step()
         # fused optimizers do not say that they changed the weights: a gradient through them would be wrong unnoticed
         torch.autograd.graph.increment_version(learner.parameters)
         if before is not None:  # once between two reports is enough
             step = torch.linalg.vector_norm(excerpt(learner.parameters) - before)
-            self.ledger.watch(**{f"{player}_step": step / torch.linalg.vector_norm(before).clamp(min=1e-12)})
+            self.meter.watch(**{f"{player}_step": step / torch.linalg.vector_norm(before).clamp(min=1e-12)})
         learner.settle(self.clock if self.feed is None else self.feed.position)
 
     def _check(self, player: str, total: Tensor, losses: Losses) -> Tensor:
@@ -224,7 +224,7 @@ class Engine:
         gradient = total_norm(learner.parameters)
         finite = torch.isfinite(total) & torch.isfinite(gradient)
         if self.device.type != "cpu" and learner.optimizer.defaults.get("fused"):
-            # no host sync: a fused step skips itself, and the ledger raises at the next report
+            # no host sync: a fused step skips itself, and the meter raises at the next report
             learner.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
         elif not finite:
             found = {name: float(loss) for name, loss in losses.items()} | {"gradient": float(gradient)}
@@ -265,9 +265,9 @@ class Engine:
         tensors |= {f"{name}.average": average.state_dict() for name, average in self.averages.items()}
         tensors |= {f"{name}.optimizer": learner.moments() for name, learner in self.learners.items()}
         tensors |= {f"memory.{name}": memory for name, memory in self.memory.items()}
-        tensors["ledger"], counts = self.ledger.state()
-        seats = {name: {"updates": one.updates, "images": one.clock} for name, one in self.learners.items()}
-        return tensors, {"images": self.clock, "attempt": self.attempt, "seats": seats, "ledger": counts}
+        tensors["meter"], counts = self.meter.state()
+        players = {name: {"updates": one.updates, "images": one.clock} for name, one in self.learners.items()}
+        return tensors, {"images": self.clock, "attempt": self.attempt, "players": players, "meter": counts}
 
     def load(self, tensors: dict[str, dict[str, Tensor]], numbers: dict[str, Any]) -> None:
         """Take back what `state` gave."""
@@ -277,14 +277,14 @@ class Engine:
             average.load_state_dict(tensors[f"{name}.average"])
         for name, learner in self.learners.items():
             learner.load_moments(tensors[f"{name}.optimizer"])
-            learner.updates, learner.clock = numbers["seats"][name]["updates"], numbers["seats"][name]["images"]
+            learner.updates, learner.clock = numbers["players"][name]["updates"], numbers["players"][name]["images"]
         self._bound.clear()  # what the checkpoint does not hold, from before its part was bound, begins anew
         self.memory = {
             key.removeprefix("memory."): Memory({k: x.to(self.device, copy=True) for k, x in saved.items()}, self.team)
             for key, saved in tensors.items()
             if key.startswith("memory.")
         }
-        self.ledger.load(tensors["ledger"], numbers["ledger"], self.device)
+        self.meter.load(tensors["meter"], numbers["meter"], self.device)
         self.clock, self.attempt = numbers["images"], numbers.get("attempt", 0)
 
 

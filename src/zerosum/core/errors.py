@@ -35,7 +35,7 @@ class RecipeError(ZerosumError):
 
 
 class UnknownPartError(RecipeError):
-    """A part that is not on the shelf; it may be of a file that is not loaded."""
+    """A part that is not in the registry; it may be of a file that is not loaded."""
 
 
 class DataError(ZerosumError):

@@ -56,7 +56,7 @@ PROTOCOLS: dict[str, dict[str, str]] = {  # kind -> member -> what it is for
         "sample": "sample(network, latent, label) gives samples",
     },
 }
-PROTOCOLS |= {kind: {} for kind in ("average", "judge", "player", "preparation")}  # shipped ones only, so far
+PROTOCOLS |= {kind: {} for kind in ("average", "evaluator", "player", "preparation")}  # shipped ones only, so far
 OTHERWISE = {("extractor", "make"): "fit", ("data", "contents"): "source"}  # a member that does as well
 WORDS: dict[str, type] = {"needs": dict, "clashes": dict, "better": dict}  # members of one type
 CHOICES = {

@@ -1,4 +1,4 @@
-"""Parts and the shelf they stand on.
+"""Parts, and the registry of all of them.
 
 A part is a frozen dataclass with a kind and a name: class = configuration = text = Python.
 
@@ -15,11 +15,12 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
 from zerosum.core import protocols, values
-from zerosum.core.errors import SHOWN, RecipeError, UnknownPartError, nearest, shown
+from zerosum.core.errors import SHOWN, RecipeError, UnknownPartError, ZerosumWarning, nearest, shown
 
 
 class Part:
@@ -83,11 +84,11 @@ class Unloaded(Part):
 
 
 P = TypeVar("P", bound=type)
-_shelf: dict[str, dict[str, Any]] = {}  # kind -> name -> part class, or function that returns a recipe
+_registry: dict[str, dict[str, Any]] = {}  # kind -> name -> part class, or function that returns a recipe
 
 
 def register(kind: str, name: str) -> Callable[[P], P]:
-    """Put a part on the shelf under a kind and a name.
+    """Enter a part in the registry under a kind and a name.
 
     Raises:
         RecipeError: the name is taken by another part, the class is no frozen dataclass derived from `Part`, or it
@@ -105,10 +106,10 @@ def register(kind: str, name: str) -> Callable[[P], P]:
                 f"{where}: there is no kind of part called {kind!r}; {nearest(kind, protocols.PROTOCOLS)}"
             )
         lacking = [f"{kind} {name!r}: {fault}" for fault in protocols.faults(kind, part)]
-        if lacking and name not in _shelf.get(kind, ()):
+        if lacking and name not in _registry.get(kind, ()):
             raise RecipeError(lacking)
         part.kind, part.name = kind, name
-        return shelve(kind, name, part)
+        return add(kind, name, part)
 
     return put
 
@@ -117,37 +118,37 @@ T = TypeVar("T")
 BARE = (dataclasses.MISSING, None)  # defaults of fields that have to be given: a recipe is none without its game
 
 
-def shelve(kind: str, name: str, thing: T) -> T:
-    """Put anything on the shelf; used directly only for recipes, which are functions.
+def add(kind: str, name: str, thing: T) -> T:
+    """Enter anything in the registry; used directly only for recipes, which are functions.
 
     Raises:
         RecipeError: the name is malformed or taken.
     """
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise RecipeError(f"{kind} {shown(name)}: names are lower-case words joined by '-'")
-    taken = _shelf.setdefault(kind, {}).get(name)
+    taken = _registry.setdefault(kind, {}).get(name)
     if taken is not None:
         things: tuple[Any, Any] = taken, thing
         at = [f"{one.__module__}.{one.__qualname__}" for one in things]
         raise RecipeError(f"{kind} {name!r} is defined twice: in {at[0]} and in {at[1]}; rename one of them")
-    _shelf[kind][name] = thing
+    _registry[kind][name] = thing
     return thing
 
 
 def kinds() -> list[str]:
     """Names of all kinds of part."""
-    return sorted(_shelf)
+    return sorted(_registry)
 
 
-def shelf(kind: str) -> dict[str, Any]:
+def registered(kind: str) -> dict[str, Any]:
     """All parts of a kind by name, sorted.
 
     Raises:
         RecipeError: there is no such kind.
     """
-    if kind not in _shelf:
-        raise RecipeError(f"there is no kind of part called {shown(kind)}; {nearest(kind, _shelf)}")
-    return dict(sorted(_shelf[kind].items()))
+    if kind not in _registry:
+        raise RecipeError(f"there is no kind of part called {shown(kind)}; {nearest(kind, _registry)}")
+    return dict(sorted(_registry[kind].items()))
 
 
 def lookup(kind: str, name: str) -> Any:
@@ -156,7 +157,7 @@ def lookup(kind: str, name: str) -> Any:
     Raises:
         RecipeError: there is none of that name; the message offers the nearest, or how to write several.
     """
-    parts = shelf(kind)
+    parts = registered(kind)
     if name not in parts:
         several = all(one in parts for one in name.split(","))
         hint = f"join several with +: {name.replace(',', '+')[:SHOWN]}" if several else nearest(name, parts)
@@ -206,7 +207,7 @@ def missing(part: type[Part], fields: Iterable[str]) -> list[str]:
 
 def _hint(part: type[Part], name: str) -> str:
     kind = slot_kind(part, name)
-    return nearest("", shelf(kind)) if kind else "it has no default"
+    return nearest("", registered(kind)) if kind else "it has no default"
 
 
 def unknown_field(part: Part | type[Part], field: str) -> str:
@@ -227,9 +228,20 @@ def field_types(cls: Any) -> dict[str, Any]:
     return _types[cls]
 
 
-def slot(kind: str, default: Any = dataclasses.MISSING, implied: str = "") -> Any:
-    """Declare a field that holds a part of a kind, or a tuple of them; `implied` is what an empty tuple stands for."""
-    return dataclasses.field(default=default, metadata={"kind": kind, "implied": implied})
+def slot(kind: str, default: Any = dataclasses.MISSING, implied: str = "", formerly: str = "") -> Any:
+    """Declare a field that holds a part of a kind, or a tuple of them.
+
+    `implied` is what an empty tuple stands for; `formerly`, the field's name in earlier versions, is read with a note.
+    """
+    return dataclasses.field(default=default, metadata={"kind": kind, "implied": implied, "formerly": formerly})
+
+
+def current(cls: Any, field: str) -> str:
+    """Today's name of a field of a part; a former one is warned of."""
+    name = next((one.name for one in dataclasses.fields(cls) if one.metadata.get("formerly") == field), field)
+    if name != field:
+        warnings.warn(f"the setting {field} is called {name} now", ZerosumWarning, stacklevel=2)
+    return name
 
 
 def slot_kind(cls: Any, field: str) -> str | None:

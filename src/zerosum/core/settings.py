@@ -89,8 +89,9 @@ def _find(part: Any, keys: Path) -> list[Path]:
         return [] if keys else [()]
     if not keys:
         return [()]
-    if keys[0] in registry.field_types(type(part)):
-        return [(keys[0], *rest) for rest in _find(getattr(part, keys[0]), keys[1:])] if keys[1:] else [keys]
+    key = registry.current(type(part), keys[0])
+    if key in registry.field_types(type(part)):
+        return [(key, *rest) for rest in _find(getattr(part, key), keys[1:])] if keys[1:] else [(key,)]
     below = [(name, found) for name, child in children(part) for found in _find(child, keys)]
     shortest = min((len(path) for _, path in below), default=0)
     return [(name, *path) for name, path in below if len(path) == shortest]
@@ -221,12 +222,13 @@ def to_table(part: Part) -> dict[str, Any]:
 def from_table(cls: type[T], table: dict[str, Any], *, partly: bool = False) -> T:
     """Read a composite part from its table; each entry is held against the field that it is for.
 
-    With `partly`, `Unloaded` stands for every part that is not on the shelf.
+    With `partly`, `Unloaded` stands for every part that is not in the registry.
 
     Raises:
         RecipeError: every fault of the table, together.
     """
     types = registry.field_types(cls)
+    table = {registry.current(cls, key): value for key, value in table.items()}
     faults = [registry.unknown_field(cls, key) for key in table if key not in types and (key != "part" or not cls.name)]
     fields: dict[str, Any] = {}
     for name in [name for name in types if name in table]:
@@ -272,7 +274,7 @@ def _read_part(kind: str, entry: Any, partly: bool) -> Any:
 def _class_of(kind: str, part: Any) -> Any:
     if isinstance(part, str):
         return registry.lookup(kind, part)
-    raise RecipeError(f"its table must say which {kind} it is, as part = ...; {nearest('', registry.shelf(kind))}")
+    raise RecipeError(f"its table must say which {kind} it is, as part = ...; {nearest('', registry.registered(kind))}")
 
 
 def to_toml(part: Part) -> str:

@@ -29,11 +29,11 @@ RULES = 2  # how classes are numbered and images held out; what an older run beg
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Values, labels and the split into what trains and what judges."""
+    """Values, labels and the split into what trains and what is held out."""
 
     name: str
     values: np.ndarray  # uint8 [N, H, W, C], memory-mapped where the cache holds it, or float32 points [N, D]
-    labels: np.ndarray | None  # int64 [N]; -1 for images that neither train nor judge
+    labels: np.ndarray | None  # int64 [N]; -1 for images that are in neither part
     classes: tuple[str, ...]  # names by label, each with an image that trains; () where unlabelled
     train: np.ndarray  # int64 indices into values, ascending
     held_out: np.ndarray  # int64 indices into values, ascending; disjoint from train
@@ -137,7 +137,7 @@ def _open_mixture(mixture: Mixture, preparation: Preparation, seed: int) -> Data
 def _split(
     name: str, made: Decoded, preparation: Preparation, seed: int, rules: int, notes: tuple[str, ...]
 ) -> Dataset:
-    """Number the classes, and divide the images into what trains and what judges."""
+    """Number the classes, and divide the images into what trains and what is held out."""
     labels, classes, notes = made.labels, made.classes, (*notes, *made.notes)
     by_class = labels is not None and rules > 1
     if labels is not None and by_class:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from zerosum.core.download import Report, cache_folder, download, silent
 from zerosum.core.errors import DataError
-from zerosum.core.registry import register, shelf, summary
+from zerosum.core.registry import register, registered, summary
 from zerosum.data.cifar import FORMS, cifar10, is_cifar
 from zerosum.data.contents import Contents, Source
 from zerosum.data.digits import digits
@@ -87,7 +87,7 @@ class StackedMnist(Named):
 
 def names() -> dict[str, str]:
     """Sets that can be named, each with one line about it."""
-    return {name: summary(part) for name, part in shelf("data").items()}
+    return {name: summary(part) for name, part in registered("data").items()}
 
 
 def named(name: str, data_root: str | Path | None, cache: Path, report: Report) -> Source:

@@ -1,4 +1,4 @@
-"""Sources of data as parts: what `@register("data", NAME)` puts on the shelf, and `zerosum train NAME` opens."""
+"""Sources of data as parts: what `@register("data", NAME)` puts in the registry, and `zerosum train NAME` opens."""
 
 from __future__ import annotations
 

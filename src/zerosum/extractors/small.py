@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from zerosum.core.registry import register
 from zerosum.extractors import weights
 from zerosum.extractors.extractor import Extractor, ExtractorPart
-from zerosum.extractors.sight import BILINEAR, GREY, to_channels, to_sides
+from zerosum.extractors.preprocessing import BILINEAR, GREY, to_channels, to_sides
 
 WEIGHTS = Path(__file__).with_name("weights")
 SHA256 = {  # of the files that benchmarks/classifiers.py wrote

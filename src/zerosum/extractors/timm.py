@@ -15,7 +15,7 @@ from zerosum.core.registry import register
 from zerosum.core.values import Natural
 from zerosum.extractors import weights
 from zerosum.extractors.extractor import Extractor, ExtractorPart, exact
-from zerosum.extractors.sight import to_channels, to_sides
+from zerosum.extractors.preprocessing import to_channels, to_sides
 
 
 class Prepared(nn.Module):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from zerosum.core.download import cache_folder
 from zerosum.core.errors import DataError
-from zerosum.core.registry import shelf
+from zerosum.core.registry import registered
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -70,4 +70,4 @@ def fill(make: Callable[[], N], state: dict[str, Tensor]) -> N:
 
 def alternatives() -> str:
     """The extractors that need nothing from elsewhere, for a message."""
-    return "these need no file: " + ", ".join(n for n, part in shelf("extractor").items() if not part.needs_file)
+    return "these need no file: " + ", ".join(n for n, part in registered("extractor").items() if not part.needs_file)

@@ -69,8 +69,8 @@ class Adversarial(Part):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Fakes, and logits of real samples by discriminator."""
         seen, label_seen = pack(real, self.pack), label if label is None else label[:: self.pack]
-        judges = {name: network for name, network in networks.items() if role(name) == "discriminator"}
-        logits = {name: network(seen, label_seen) for name, network in judges.items()}
+        critics = {name: network for name, network in networks.items() if role(name) == "discriminator"}
+        logits = {name: network(seen, label_seen) for name, network in critics.items()}
         return self.sample(networks[self.product], latent, label), logits
 
     def sample(self, generator: nn.Module, latent: Tensor, label: Tensor | None) -> Tensor:

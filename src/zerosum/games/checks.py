@@ -26,18 +26,18 @@ def _traits(game: Any, signals: Signals) -> list[str]:
     them, or in the latent. It clashes with the discriminators, or with the product where that pays for it, or with
     both; an auto-encoder that judges may disturb those too.
     """
-    players, judges = game.players(), _judges(game)
+    players, critics = game.players(), _critics(game)
     faults = []
     objective = data_traits(signals) | game.objective.traits() | game.latent.traits()
     present = objective.union(*(player.network.traits() for player in players.values()))
     made = players[game.product].network.traits()
-    paid = {role(game.product): made | (judges & {"autoencoder"}), "both": made | judges}
+    paid = {role(game.product): made | (critics & {"autoencoder"}), "both": made | critics}
     for part in (game.objective, game.selection, *game.augmentations, *game.regularizers):
-        faults += misfits(part, present, paid.get(getattr(part, "player", ""), judges) | objective)
+        faults += misfits(part, present, paid.get(getattr(part, "player", ""), critics) | objective)
     return list(dict.fromkeys(faults))  # several players may have one network
 
 
-def _judges(game: Any) -> Traits:
+def _critics(game: Any) -> Traits:
     """Traits of all discriminators."""
     networks = [player.network for name, player in game.players().items() if role(name) == "discriminator"]
     return frozenset().union(*(network.traits() for network in networks))
@@ -45,9 +45,9 @@ def _judges(game: Any) -> Traits:
 
 def _labels(game: Any) -> list[str]:
     """Classes must reach who makes samples and who judges them, or neither."""
-    product, judges = game.product, _judges(game)
+    product, critics = game.product, _critics(game)
     made = "labels" in game.players()[product].network.traits()
-    judged = bool(judges & LABELLED)
+    judged = bool(critics & LABELLED)
     if made and not judged:
         return [
             f"the {product} is told a class and no discriminator asks for it, so nothing would tie samples to classes; "
@@ -63,7 +63,7 @@ def _labels(game: Any) -> list[str]:
 
 def uses_labels(game: Any) -> bool:
     """True where the classes of the data reach the networks."""
-    return "labels" in game.players()[game.product].network.traits() or bool(_judges(game) & LABELLED)
+    return "labels" in game.players()[game.product].network.traits() or bool(_critics(game) & LABELLED)
 
 
 def with_labels(game: Any) -> str:
@@ -90,8 +90,8 @@ def _heads(game: Any) -> list[str]:
     """A second head of a discriminator that nothing trains would make noise of what it gives."""
     faults = []
     for trait, without in HEADS.items():
-        if trait in _judges(game) and not any(trait in part.needs for part in game.regularizers):
-            trainers = [name for name, part in registry.shelf("regularizer").items() if trait in part().needs]
+        if trait in _critics(game) and not any(trait in part.needs for part in game.regularizers):
+            trainers = [name for name, part in registry.registered("regularizer").items() if trait in part().needs]
             faults.append(
                 f"nothing trains the discriminator's second head ({trait}); add regularizers={' or '.join(trainers)}, "
                 f"or set discriminator.{without}"
@@ -101,7 +101,7 @@ def _heads(game: Any) -> list[str]:
 
 def _packs(game: Any, batch: int | None) -> list[str]:
     faults = []
-    alone = sorted(_judges(game) & {"labels", "classifier", "codes", "autoencoder", "joint", "pairs"})
+    alone = sorted(_critics(game) & {"labels", "classifier", "codes", "autoencoder", "joint", "pairs"})
     if game.pack > 1 and alone:
         faults.append(
             f"pack={game.pack} with {alone[0]!r}: a pack gets one logit, and its samples differ in what this "

@@ -64,11 +64,11 @@ def critic_divergences(real: Tensor, fake: Tensor, seed: int = 0) -> dict[str, f
 
 
 class _Halves(NamedTuple):
-    """Samples that teach, 2/5; samples that choose, 1/10; samples that judge, 1/2: of each a pair, real and fake."""
+    """Samples that teach, 2/5; samples that choose, 1/10; samples that test, 1/2: of each a pair, real and fake."""
 
     learn: list[Tensor]
     choose: list[Tensor]
-    judge: list[Tensor]
+    test: list[Tensor]
 
     @classmethod
     def of(cls, real: Tensor, fake: Tensor, generator: torch.Generator) -> _Halves:
@@ -90,7 +90,7 @@ def _classify(halves: _Halves, generator: torch.Generator) -> dict[str, float]:
     weights = [*_layers(size, 64, generator), torch.zeros(1, size)]
     weights[4].zero_()  # the first critic says 0, so that nothing learned is nothing found
     weights = _train(_classifier, weights, _log_loss, halves, generator, steps=300, rate=2e-3, decay=0.3)
-    real, fake = (_classifier(x, weights).double() for x in halves.judge)
+    real, fake = (_classifier(x, weights).double() for x in halves.test)
     squares = (1 - (real / 2).tanh()).square().mean() + (1 + (fake / 2).tanh()).square().mean()
     right = [(side > 0).double().mean() + (side == 0).double().mean() / 2 for side in (real, -fake)]
     return {
@@ -107,7 +107,7 @@ def _transport(halves: _Halves, generator: torch.Generator) -> float:
     between = halves.learn[0].mean(0) - halves.learn[1].mean(0)
     candidates: list[tuple[Critic, Weights]] = [(_lipschitz, weights), (_linear, [normalize(between, dim=0)])]
     critic, weights = min(candidates, key=lambda one: _loss(one[0], one[1], _earth_loss, halves.choose))
-    return 0.0 - _loss(critic, weights, _earth_loss, halves.judge)
+    return 0.0 - _loss(critic, weights, _earth_loss, halves.test)
 
 
 def _classifier(x: Tensor, weights: Weights) -> Tensor:

@@ -126,7 +126,7 @@ class Metric(Part):
 
     @abstractmethod
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
-        """Judge `evidence.fake`."""
+        """Evaluator `evidence.fake`."""
 
 
 def misnamed(metric: Metric, numbers: Any) -> str | None:

@@ -18,8 +18,8 @@ from zerosum.core.space import Space
 from zerosum.core.values import Count, Natural
 from zerosum.networks.attention import attentions
 from zerosum.networks.conditioning import JoinLabel, conditioned_on
+from zerosum.networks.discriminator import Head
 from zerosum.networks.initialization import Orthogonal
-from zerosum.networks.judge import Head
 from zerosum.networks.layers import network_traits
 from zerosum.networks.resnet import (
     DownBlock,

@@ -15,7 +15,7 @@ from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.core.values import Count
 from zerosum.networks.dcgan import Norm, halve, widths
-from zerosum.networks.judge import Discriminator, Head
+from zerosum.networks.discriminator import Discriminator, Head
 from zerosum.networks.layers import FlatMaps, FromPixel, network_traits
 from zerosum.networks.mlp import hidden
 from zerosum.networks.normalization import make_norm
@@ -149,7 +149,7 @@ class PairDiscriminator(Discriminator):
 
     def forward(self, x: Tensor, label: Tensor | None = None, source: Tensor | None = None) -> Tensor:
         """Samples and the sources beside them, both `[N, C, H, W]`, to logits `[N]`."""
-        return self.judge(self.features(x, label, source), label)
+        return self.logits(self.features(x, label, source), label)
 
 
 @register("network", "dagan-generator")

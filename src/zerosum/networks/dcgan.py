@@ -12,7 +12,7 @@ from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.core.values import Count, Natural
 from zerosum.networks.conditioning import DiscriminatorLabels, GeneratorLabels, JoinLabel, conditioned_on
-from zerosum.networks.judge import Discriminator, Head
+from zerosum.networks.discriminator import Discriminator, Head
 from zerosum.networks.layers import FlatMaps, FromPixel, network_traits
 from zerosum.networks.minibatch import Minibatch, MinibatchDiscrimination, MinibatchStddev
 from zerosum.networks.normalization import conditional_classes, make_norm

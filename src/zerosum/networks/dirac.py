@@ -11,7 +11,7 @@ from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signals
 from zerosum.core.space import Space
-from zerosum.networks.judge import Discriminator
+from zerosum.networks.discriminator import Discriminator
 from zerosum.networks.layers import network_traits
 
 __all__ = ["DiracDiscriminator", "DiracGenerator"]
@@ -47,7 +47,7 @@ class _Discriminator(Discriminator):
         """Points `[N, 1]` as they are."""
         return x
 
-    def judge(self, features: Tensor, label: Tensor | None = None) -> Tensor:  # noqa: ARG002  (as above)
+    def logits(self, features: Tensor, label: Tensor | None = None) -> Tensor:  # noqa: ARG002  (as above)
         """Points `[N, 1]` to logits psi x, `[N]`."""
         return (self.psi * features).squeeze(1)
 

@@ -14,7 +14,7 @@ from zerosum.core.space import Space
 from zerosum.core.values import Count
 from zerosum.networks.conditioning import JoinLabel, conditioned_on
 from zerosum.networks.dcgan import Norm, halve, widths
-from zerosum.networks.judge import Discriminator, Head
+from zerosum.networks.discriminator import Discriminator, Head
 from zerosum.networks.layers import FlatMaps, network_traits
 from zerosum.networks.mlp import Activation, DiscriminatorActivation, Share, VectorNorm, hidden, join_flat
 from zerosum.networks.precision import at_least_float32
@@ -68,7 +68,7 @@ class JointDiscriminator(Discriminator):
 
     def forward(self, x: Tensor, label: Tensor | None = None, latent: Tensor | None = None) -> Tensor:
         """Samples `[N, *shape]` and latents `[N, latent]` to logits `[N]`."""
-        return self.judge(self.features(x, label, latent), label)
+        return self.logits(self.features(x, label, latent), label)
 
 
 @register("network", "mlp-encoder")

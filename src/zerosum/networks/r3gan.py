@@ -23,7 +23,7 @@ from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.core.values import Count, Repeats
 from zerosum.networks.conditioning import conditioned_on, given, rows
-from zerosum.networks.judge import Discriminator, Head
+from zerosum.networks.discriminator import Discriminator, Head
 from zerosum.networks.layers import Output, end, network_traits
 from zerosum.networks.precision import at_least_float32, no_autocast
 from zerosum.networks.pyramid import pyramid
@@ -222,10 +222,10 @@ class _Discriminator(Discriminator):
         with no_autocast(x):
             return self.top(at_least_float32(x))
 
-    def judge(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+    def logits(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         """Features `[N, F]` to logits `[N]`."""
         with no_autocast(features):
-            return super().judge(features, label)
+            return super().logits(features, label)
 
 
 @register("network", "r3gan-generator")

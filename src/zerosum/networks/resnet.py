@@ -19,7 +19,7 @@ from zerosum.core.space import Space
 from zerosum.core.values import Count, Natural
 from zerosum.networks.attention import attentions
 from zerosum.networks.conditioning import GeneratorLabels, JoinLabel, conditioned_on
-from zerosum.networks.judge import Discriminator, Head
+from zerosum.networks.discriminator import Discriminator, Head
 from zerosum.networks.layers import network_traits
 from zerosum.networks.normalization import conditional_classes, make_norm
 from zerosum.networks.sizes import latent_size, plan

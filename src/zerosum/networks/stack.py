@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from zerosum.networks.conditioning import JoinLabel
-from zerosum.networks.judge import Discriminator, Head
+from zerosum.networks.discriminator import Discriminator, Head
 from zerosum.networks.normalization import ConditionalBatchNorm
 from zerosum.networks.precision import at_least_float32
 

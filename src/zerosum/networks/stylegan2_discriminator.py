@@ -14,8 +14,8 @@ from zerosum.core.signals import Signals
 from zerosum.core.space import Space
 from zerosum.core.values import Count
 from zerosum.networks.conditioning import conditioned_on
+from zerosum.networks.discriminator import Discriminator, Head
 from zerosum.networks.equalized import EqualizedConv, EqualizedLinear
-from zerosum.networks.judge import Discriminator, Head
 from zerosum.networks.layers import network_traits
 from zerosum.networks.minibatch import MinibatchStddev
 from zerosum.networks.precision import at_least_float32, no_autocast
@@ -74,10 +74,10 @@ class StyleDiscriminator(Discriminator):
         with no_autocast(x):
             return self.top(at_least_float32(x))
 
-    def judge(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+    def logits(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         """Features `[N, width]` to logits `[N]`."""
         with no_autocast(features):
-            return super().judge(features * self.scale, label)
+            return super().logits(features * self.scale, label)
 
     def classify(self, features: Tensor) -> Tensor:
         """Features `[N, width]` to logits of the classes, `[N, K]`."""

@@ -217,8 +217,8 @@ def minibatch() -> Recipe:
     (docs/log/minibatch-and-batch-norm.md).
     """
     adam = Adam(lr=3e-4, beta1=0.5)
-    judge = DCGANDiscriminator(norm="none", minibatch="discrimination", kernels=100)
-    return convolutional("minibatch", NonSaturating(), (adam, adam), judge, batch=100)
+    discriminator = DCGANDiscriminator(norm="none", minibatch="discrimination", kernels=100)
+    return convolutional("minibatch", NonSaturating(), (adam, adam), discriminator, batch=100)
 
 
 @recipe("feature-matching")

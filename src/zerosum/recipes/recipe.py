@@ -12,7 +12,7 @@ from zerosum.core.errors import DamagedError, RecipeError, shown
 from zerosum.core.registry import Part, slot
 from zerosum.core.values import Count, Length, Natural
 from zerosum.data import Preparation
-from zerosum.recipes.judging import Judging
+from zerosum.recipes.evaluator import EvaluatorPart
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class Recipe(Part):
     stop_when: str = ""  # end early, as fd<1.0: a number of evaluations.jsonl or metrics.jsonl, < or >, a limit
     patience: Length = Length(0)  # end early where the number that `best` follows has not improved for so long
     data: Any = slot("preparation", Preparation())  # how data are prepared: size, channels, range, split
-    judge: Any = slot("judge", Judging())  # how samples are judged on the way
+    evaluator: Any = slot(
+        "evaluator", EvaluatorPart(), formerly="judge"
+    )  # what compares samples with real ones on the way
     game: Any = slot("game", None)  # who plays and how
 
     def __str__(self) -> str:
@@ -42,10 +44,10 @@ class Recipe(Part):
 
 
 def recipe(name: str) -> Callable[[Callable[[], Recipe]], Callable[[], Recipe]]:
-    """Put a function that returns a recipe on the shelf."""
+    """Register a function that returns a recipe."""
 
     def put(function: Callable[[], Recipe]) -> Callable[[], Recipe]:
-        return registry.shelve("recipe", name, function)
+        return registry.add("recipe", name, function)
 
     return put
 

@@ -54,7 +54,7 @@ def _excess(exchange: Exchange, x: Tensor, target: float) -> Tensor:
     return torch.linalg.vector_norm(_gradient(logits, x), dim=1) - target
 
 
-def _check_course(part: Any) -> None:
+def _check_history(part: Any) -> None:
     if part.final != 1 and not part.until:
         raise RecipeError(
             f"regularizer {part.name!r}: final={part.final:g} is reached after `until` images; set until, for example "
@@ -62,7 +62,7 @@ def _check_course(part: Any) -> None:
         )
 
 
-def _course(part: Any, images: int) -> float:
+def _schedule(part: Any, images: int) -> float:
     """Gamma at a clock: half a cosine from gamma to final * gamma over `until` images, then constant."""
     done = min(1.0, images / part.until) if part.until else 0.0
     return part.gamma * (part.final + (1 - part.final) * (1 + math.cos(math.pi * done)) / 2)
@@ -90,11 +90,11 @@ class R1(Part):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_course(self)
+        _check_history(self)
 
     def __call__(self, exchange: Exchange) -> Tensor:
         """Penalty of an update, `[]`."""
-        return _course(self, exchange.clock) / 2 * _square_norm(exchange, "real", self.name)
+        return _schedule(self, exchange.clock) / 2 * _square_norm(exchange, "real", self.name)
 
 
 @register("regularizer", "r2")
@@ -119,11 +119,11 @@ class R2(Part):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_course(self)
+        _check_history(self)
 
     def __call__(self, exchange: Exchange) -> Tensor:
         """Penalty of an update, `[]`."""
-        return _course(self, exchange.clock) / 2 * _square_norm(exchange, "fake", self.name)
+        return _schedule(self, exchange.clock) / 2 * _square_norm(exchange, "fake", self.name)
 
 
 @register("regularizer", "gradient-penalty")

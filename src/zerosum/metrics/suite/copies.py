@@ -36,7 +36,7 @@ class _Copies(Metric):
     def lacks(self, evidence: Evidence) -> str | None:
         """Training samples, as many as of the others."""
         if evidence.training is None:
-            return "samples that were trained on; judge against held-out or train (judge.split, of evaluate --split)"
+            return "samples that were trained on; take held-out or train (evaluator.split, of evaluate --split)"
         count = len(evidence.training())
         return None if count >= self.least else f"{self.least} samples that were trained on; there are {count:,}"
 

@@ -14,17 +14,17 @@ __all__ = ["Usual"]
 @register("metric", "usual")
 @dataclass(frozen=True)
 class Usual(Metric):
-    """Those that are usual for the data: `judge.metrics+=ct` is `judge.metrics=usual+ct`.
+    """Those that are usual for the data: `evaluator.metrics+=ct` is `evaluator.metrics=usual+ct`.
 
     Of images fd, kid and prdc, where the extractor's features are not too many, and sliced-wasserstein; of points
-    sliced-wasserstein, and modes where the modes are known. A judge puts them in its place.
+    sliced-wasserstein, and modes where the modes are known. The evaluator puts them in its place.
     """
 
     better: ClassVar[dict[str, bool | None]] = {}
 
     def lacks(self, evidence: Evidence) -> str | None:  # noqa: ARG002
         """It gives no number of its own."""
-        return "to be put by a judge into the metrics that it stands for"
+        return "to be replaced by the metrics that it stands for"
 
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:  # noqa: ARG002
         """No number."""

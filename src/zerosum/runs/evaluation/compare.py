@@ -17,7 +17,7 @@ from zerosum.core.errors import DamagedError, RunError, nearest
 from zerosum.runs.evaluation.estimate import entries, write
 from zerosum.runs.evaluation.group import Group, names
 from zerosum.runs.evaluation.verdict import direction, method
-from zerosum.runs.storage.entry import At, Column, Entry
+from zerosum.runs.storage.record import At, Column, RunRecord
 
 ARROWS = {True: "↑", False: "↓", None: ""}
 FACTS = ("recipe", "data", "state", "images", "machine")  # that all runs may share
@@ -43,7 +43,7 @@ class Comparison:
             RunError: one of the places is no run, none can be read, or no run has such a metric.
         """
         entries, left_out = _read(places)
-        by_key: dict[Any, list[Entry]] = {}
+        by_key: dict[Any, list[RunRecord]] = {}
         data: dict[Any, list[str]] = {}  # the seed chooses what is held out, so only equal seeds tell changed data
         for entry in entries:
             prints = data.setdefault((entry.key, entry.seed), [])
@@ -181,7 +181,7 @@ class Comparison:
         }
 
 
-def _read(places: Sequence[str | Path]) -> tuple[list[Entry], list[str]]:
+def _read(places: Sequence[str | Path]) -> tuple[list[RunRecord], list[str]]:
     """The runs, and a sentence for each that cannot be read.
 
     Raises:
@@ -191,7 +191,7 @@ def _read(places: Sequence[str | Path]) -> tuple[list[Entry], list[str]]:
     entries, left_out = [], []
     for place in paths.values():
         try:
-            entries.append(Entry.read(place))
+            entries.append(RunRecord.read(place))
         except DamagedError as error:
             left_out.append(error)
     if left_out and not entries:

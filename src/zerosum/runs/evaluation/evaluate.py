@@ -1,4 +1,4 @@
-"""Judge what is there: a run, a generator file, or samples from anywhere, against real samples."""
+"""Evaluator what is there: a run, a generator file, or samples from anywhere, against real samples."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from zerosum.core.errors import DamagedError, DataError, RunError, ZerosumWarnin
 from zerosum.data import Dataset, Preparation, open_data, to_images
 from zerosum.data.sources import is_name
 from zerosum.metrics.evidence import Samples
-from zerosum.recipes import Judging
-from zerosum.runs.evaluation.judge import Judge, everything
-from zerosum.runs.evaluation.record import Judgement
+from zerosum.recipes import EvaluatorPart
+from zerosum.runs.evaluation.evaluator import Evaluator, everything
+from zerosum.runs.evaluation.result import Results
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.environment import choose_device, use_threads
 from zerosum.runs.storage.generator import Generator, find_generator, load_generator
@@ -57,8 +57,8 @@ def evaluate(
     threads: int | None = None,
     trust: bool = False,
     report: Callable[[str, int, int], None] | None = None,
-) -> Judgement:
-    """Judge a run, a generator file, or a folder, archive or array file of samples.
+) -> Results:
+    """Evaluator a run, a generator file, or a folder, archive or array file of samples.
 
     Args:
         place: what is judged.
@@ -78,10 +78,10 @@ def evaluate(
         report: hears (what, done, total) of long work.
 
     Returns:
-        The records, with what was left out and why.
+        The results, with what was left out and why.
 
     Raises:
-        RunError: there is nothing to judge, or nothing to compare it with, or too few samples for any number.
+        RunError: there is nothing to evaluate, or nothing to compare it with, or too few samples for any number.
         RecipeError: a metric or the extractor does not fit.
         DataError: real samples cannot be read.
     """
@@ -95,64 +95,66 @@ def evaluate(
         raise gone(error, subject.data, "zerosum", "evaluate", str(place), "--data", "PLACE") from error
     wanted = _split(subject, dataset, split)
     words = [f"metrics={'' if metrics == 'all' else metrics}", f"extractor={extractor}", f"count={count}"]
-    judging = settings.assign(Judging(), [*words, f"split={wanted}"])
-    judge = Judge(dataset, judging, seed=seed, device=where)
+    chosen = settings.assign(EvaluatorPart(), [*words, f"split={wanted}"])
+    evaluator = Evaluator(dataset, chosen, seed=seed, device=where)
     if metrics == "all":
-        judge.metrics = everything()
+        evaluator.metrics = everything()
     notes = _notes(subject, dataset, data)
     if subject.generator is None:
         values, labels, said = _stored(Path(place), dataset, count, seed, skip_bad, report)
-        fake, others, notes = judge.see(values, labels), {}, [*notes, *said]
+        fake, others, notes = evaluator.see(values, labels), {}, [*notes, *said]
     else:
         subject.generator.module.to(where)
-        fake, others = drawn(judge, subject.generator, count, seed), known(judge, subject.generator)
+        fake, others = drawn(evaluator, subject.generator, count, seed), known(evaluator, subject.generator)
         notes = [*_fewer(count, len(fake)), *notes]
-    found = judge.judge(fake, weights="" if subject.generator is None else weights_of(subject.generator), **others)
+    found = evaluator.evaluate(
+        fake, weights="" if subject.generator is None else weights_of(subject.generator), **others
+    )
     if not found:
         raise RunError("\n".join([f"{place}: no metric gives a number", *found.left_out()]))
-    found.notes += [*notes, *filter(None, [judge.hint])]
+    found.notes += [*notes, *filter(None, [evaluator.hint])]
     return found
 
 
-def drawn(judge: Judge, generator: Generator, count: int, seed: int) -> Samples:
-    """Samples of a generator, rounded as files hold them; at most so many as the judge can weigh against real ones.
+def drawn(evaluator: Evaluator, generator: Generator, count: int, seed: int) -> Samples:
+    """Samples of a generator, rounded as files hold them; at most so many as the evaluator can hold against real ones.
 
     Raises:
         RunError: the generator makes samples of another shape than the real ones, or some that are not finite.
     """
-    if tuple(generator.space.shape) != tuple(judge.dataset.shape):
+    if tuple(generator.space.shape) != tuple(evaluator.dataset.shape):
         raise RunError(
-            f"the generator makes samples of shape {list(generator.space.shape)}, and {judge.dataset.name} has "
-            f"{list(judge.dataset.shape)}; give the data that it was trained on with --data"
+            f"the generator makes samples of shape {list(generator.space.shape)}, and {evaluator.dataset.name} has "
+            f"{list(evaluator.dataset.shape)}; give the data that it was trained on with --data"
         )
-    count = judge.count(count)
-    generator = with_shares(judge, generator)
+    count = evaluator.count(count)
+    generator = with_shares(evaluator, generator)
     labels = generator.labels_by_share(count, seed)
     samples = generator.decode(generator.latents(count, seed), labels, seed=seed)
     if broken := int((~samples.flatten(1).isfinite().all(1)).sum()):
-        raise RunError(f"{broken:,} of {count:,} samples of the generator are not finite; there is nothing to judge")
-    values = torch.from_numpy(to_images(samples)) if judge.dataset.is_image else samples
-    return judge.see(values, labels)
+        raise RunError(f"{broken:,} of {count:,} samples of the generator are not finite; there is nothing to evaluate")
+    values = torch.from_numpy(to_images(samples)) if evaluator.dataset.is_image else samples
+    return evaluator.see(values, labels)
 
 
-def with_shares(judge: Judge, generator: Generator) -> Generator:
+def with_shares(evaluator: Evaluator, generator: Generator) -> Generator:
     """The generator with the shares of its classes, from the data where its file is too old to have them."""
     if generator.shares or not generator.conditional:
         return generator
-    if judge.dataset.classes == generator.classes:
-        return replace(generator, shares=judge.dataset.shares)
+    if evaluator.dataset.classes == generator.classes:
+        return replace(generator, shares=evaluator.dataset.shares)
     text = "its file does not say how frequent classes were in training, so all are drawn equally often"
     warnings.warn(text, ZerosumWarning, stacklevel=2)
     return generator
 
 
-def known(judge: Judge, generator: Generator) -> dict[str, Any]:
+def known(evaluator: Evaluator, generator: Generator) -> dict[str, Any]:
     """What metrics may ask of a generator."""
-    latent, generator = generator.recipe.game.latent, with_shares(judge, generator)
+    latent, generator = generator.recipe.game.latent, with_shares(evaluator, generator)
 
     def decode(latents: Tensor) -> Tensor:
         samples = generator.decode(latents, generator.labels_by_share(len(latents)))
-        return judge.extractor.unrounded(samples).values if judge.dataset.is_image else samples
+        return evaluator.extractor.unrounded(samples).values if evaluator.dataset.is_image else samples
 
     return {
         "decode": decode,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zerosum.runs.evaluation.estimate import Estimate
-from zerosum.runs.storage.entry import At, Column, Entry
+from zerosum.runs.storage.record import At, Column, RunRecord
 
 STATES = {"training": "still training", "interrupted": "interrupted", "failed": "ended by an error"}
 
@@ -19,10 +19,10 @@ STATES = {"training": "still training", "interrupted": "interrupted", "failed": 
 class Group:
     """Runs that differ by their seed alone."""
 
-    entries: list[Entry]
+    entries: list[RunRecord]
 
     @property
-    def first(self) -> Entry:
+    def first(self) -> RunRecord:
         """Whose settings are those of all."""
         return self.entries[0]
 

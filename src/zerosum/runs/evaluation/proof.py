@@ -13,45 +13,45 @@ from torch import Tensor
 from zerosum.core.errors import RecipeError
 from zerosum.core.usercode import origin_of
 from zerosum.metrics.evidence import Evidence, Metric, Samples, numbers
-from zerosum.runs.evaluation.record import failure
+from zerosum.runs.evaluation.result import failure
 
 if TYPE_CHECKING:
-    from zerosum.runs.evaluation.judge import Judge
+    from zerosum.runs.evaluation.evaluator import Evaluator
 
 TRIED_ON = 64  # real samples, or as many as a metric needs
 
 
-def prove(judge: Judge, count: int, conditional: bool) -> None:
+def prove(evaluator: Evaluator, count: int, conditional: bool) -> None:
     """Check that the metrics that are asked for can be applied to so many samples of a generator.
 
     Raises:
         RecipeError: every metric that cannot, and what it lacks.
     """
-    if not judge.asked:  # of the usual ones those that apply are taken
+    if not evaluator.asked:  # of the usual ones those that apply are taken
         return
-    evidence = expected(judge, count, conditional)
-    faults = [(metric.name, _fault(judge, metric, evidence)) for metric in judge.asked]
-    told = [f"judge.metrics: metric {name!r} {fault}" for name, fault in faults if fault]
+    evidence = expected(evaluator, count, conditional)
+    faults = [(metric.name, _fault(evaluator, metric, evidence)) for metric in evaluator.asked]
+    told = [f"evaluator.metrics: metric {name!r} {fault}" for name, fault in faults if fault]
     if told:
         raise RecipeError(told)
 
 
-def _fault(judge: Judge, metric: Metric, evidence: Evidence) -> str | None:
+def _fault(evaluator: Evaluator, metric: Metric, evidence: Evidence) -> str | None:
     try:
         lacking = metric.missing(evidence)
         if not lacking and not type(metric).__module__.startswith("zerosum."):
-            _trial(judge, metric)
+            _trial(evaluator, metric)
     except Exception as error:  # whatever a user's metric raises is the user's to mend
         return f"{failure(error)}{origin_of(type(metric), error)}"
     return lacking
 
 
-def expected(judge: Judge, count: int, conditional: bool) -> Evidence:
+def expected(evaluator: Evaluator, count: int, conditional: bool) -> Evidence:
     """Evidence of the right shapes and numbers that was never looked at."""
-    dataset = judge.dataset
+    dataset = evaluator.dataset
 
     def stand_in(size: int, labelled: bool = dataset.labels is not None) -> Samples:
-        extractor, labels = judge.extractor, torch.zeros((), dtype=torch.int64).expand(size)
+        extractor, labels = evaluator.extractor, torch.zeros((), dtype=torch.int64).expand(size)
         value = torch.zeros((), dtype=torch.uint8 if dataset.is_image else torch.float32)
         probabilities = torch.full((), 1 / max(1, extractor.classes), dtype=torch.float64)
         return Samples(
@@ -61,32 +61,32 @@ def expected(judge: Judge, count: int, conditional: bool) -> Evidence:
             probabilities.expand(size, extractor.classes) if extractor.classes else None,
         )
 
-    sizes = {split: len(judge.order(split)) for split in ("train", "held-out", judge.split)}
+    sizes = {split: len(evaluator.order(split)) for split in ("train", "held-out", evaluator.split)}
     held_out = stand_in(sizes["held-out"]) if sizes["held-out"] else None
-    return judge.evidence_of(
-        stand_in(sizes[judge.split]),
-        stand_in(judge.count(count), conditional),
-        training=None if judge.split == "all" else lambda: stand_in(sizes["train"]),
+    return evaluator.evidence_of(
+        stand_in(sizes[evaluator.split]),
+        stand_in(evaluator.count(count), conditional),
+        training=None if evaluator.split == "all" else lambda: stand_in(sizes["train"]),
         held_out=held_out,
-        **_generator(judge, torch.zeros(1, judge.extractor.size)),
+        **_generator(evaluator, torch.zeros(1, evaluator.extractor.size)),
     )
 
 
-def _generator(judge: Judge, features: Tensor) -> dict[str, Any]:
+def _generator(evaluator: Evaluator, features: Tensor) -> dict[str, Any]:
     """What is known of a generator, by one that gives these features in turn."""
     return {
         "decode": lambda latents: features[torch.arange(len(latents)) % len(features)],
-        "latent": lambda count: torch.zeros(count, max(1, judge.extractor.size)),
+        "latent": lambda count: torch.zeros(count, max(1, evaluator.extractor.size)),
     }
 
 
-def _trial(judge: Judge, metric: Metric) -> None:
+def _trial(evaluator: Evaluator, metric: Metric) -> None:
     """Call a metric on a few real samples in every role; what it raises says what is wrong."""
-    rows = judge.order(judge.split)[: max(TRIED_ON, metric.needed())]
-    labels = None if judge.dataset.labels is None else torch.from_numpy(judge.dataset.labels[rows])
-    real = judge.see(judge.values(rows), labels)
-    evidence = judge.evidence_of(
-        real, real, training=lambda: real, held_out=real, **_generator(judge, real.features.float())
+    rows = evaluator.order(evaluator.split)[: max(TRIED_ON, metric.needed())]
+    labels = None if evaluator.dataset.labels is None else torch.from_numpy(evaluator.dataset.labels[rows])
+    real = evaluator.see(evaluator.values(rows), labels)
+    evidence = evaluator.evidence_of(
+        real, real, training=lambda: real, held_out=real, **_generator(evaluator, real.features.float())
     )
     if not metric.missing(evidence):  # else so few samples were not promised to it
         numbers(metric, evidence)

@@ -24,7 +24,7 @@ def is_number(value: Any) -> bool:
 
 def direction(line: Line) -> bool | None:
     """True where higher values are better, false where lower ones are, None where neither end is good."""
-    if "higher_is_better" not in line and "part" in line["protocol"]:  # a judge leaves out what is not known
+    if "higher_is_better" not in line and "part" in line["protocol"]:  # the evaluator leaves out what is not known
         return None
     return line.get("higher_is_better", False)
 

@@ -18,25 +18,25 @@ import torch
 
 from zerosum.metrics import ClassPCAGaussian
 from zerosum.metrics.evidence import Evidence, Metric, Samples, numbers
-from zerosum.runs.evaluation.kept import code
+from zerosum.runs.evaluation.result_cache import code
 
 if TYPE_CHECKING:
-    from zerosum.runs.evaluation.judge import Judge
+    from zerosum.runs.evaluation.evaluator import Evaluator
 
 SMALL = 1_000  # samples of both sides together up to which more is drawn than once, as they scatter
 DRAWS = 5
 
 
 class Worth:
-    """Floors and baselines of a judge, kept in the cache: they depend on data, extractor and counts alone."""
+    """Floors and baselines of an evaluator, kept in the cache: they depend on data, extractor and counts alone."""
 
-    def __init__(self, judge: Judge) -> None:
-        self.judge = judge
+    def __init__(self, evaluator: Evaluator) -> None:
+        self.evaluator = evaluator
         self._trivial: dict[int, Samples] = {}  # samples of the baseline, by how many are judged
 
     def sides(self, count: int) -> tuple[Samples, Samples]:
         """Reference, and other real samples, at most `count`, in the place of that many generated ones."""
-        real, others = self.judge.real, self.judge.others
+        real, others = self.evaluator.real, self.evaluator.others
         if others is not None and len(others) >= min(count, len(real)):
             return real, others.first(count)
         pool = real if others is None else real.joined(others)
@@ -76,27 +76,27 @@ class Worth:
         return self._kept("baseline", metric, count, measure)
 
     def _kept(self, what: str, metric: Metric, count: int, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-        judge = self.judge
-        return judge.kept.numbers(judge.key(what, metric, code(metric), count, judge.split), measure)
+        evaluator = self.evaluator
+        return evaluator.cache.numbers(evaluator.key(what, metric, code(metric), count, evaluator.split), measure)
 
     def _evidence(self, real: Samples, fake: Samples) -> Evidence:
-        return dataclasses.replace(self.judge.evidence(fake), real=real)
+        return dataclasses.replace(self.evaluator.evidence(fake), real=real)
 
     def _draws(self, metric: Metric, count: int) -> Iterator[Evidence]:
         """Real against real; of small sets several times, with the same reference where there are others enough."""
         if metric.looks_at == "training":
-            held_out = self.judge.held_out
+            held_out = self.evaluator.held_out
             if held_out is not None:
                 half = len(held_out) // 2
-                evidence = self.judge.evidence(held_out.first(half).first(count))
+                evidence = self.evaluator.evidence(held_out.first(half).first(count))
                 yield dataclasses.replace(evidence, held_out=held_out.of(slice(half, None)))
             return
         real, others = self.sides(count)
         yield self._evidence(real, others)
         if metric.costly or len(real) + len(others) > SMALL:
             return
-        generator = torch.Generator().manual_seed(self.judge.seed)
-        stock = self.judge.others if real is self.judge.real else None
+        generator = torch.Generator().manual_seed(self.evaluator.seed)
+        stock = self.evaluator.others if real is self.evaluator.real else None
         pool = real.joined(others)
         for _ in range(DRAWS - 1):
             if stock is not None and len(stock) >= 2 * len(others):
@@ -107,14 +107,14 @@ class Worth:
 
     def _gaussian(self, count: int) -> Samples | None:
         """As many samples of the baseline as there are on the other side, fitted to what is not the reference."""
-        judge = self.judge
-        if not judge.dataset.is_image:
+        evaluator = self.evaluator
+        if not evaluator.dataset.is_image:
             return None
         if count not in self._trivial:
             real, others = self.sides(count)
-            fit = judge.others if real is judge.real and judge.others is not None else others
+            fit = evaluator.others if real is evaluator.real and evaluator.others is not None else others
             if len(fit) < 2:
                 return None
-            images, labels = ClassPCAGaussian.fit(fit.values, fit.labels).sample(len(others), judge.seed)
-            self._trivial[count] = judge.see(images, labels)
+            images, labels = ClassPCAGaussian.fit(fit.values, fit.labels).sample(len(others), evaluator.seed)
+            self._trivial[count] = evaluator.see(images, labels)
         return self._trivial[count]

@@ -15,22 +15,22 @@ from zerosum.core.errors import RecipeError, ZerosumWarning
 from zerosum.core.registry import Part, Unloaded
 from zerosum.core.space import Space
 from zerosum.recipes import Recipe
-from zerosum.runs.health.course import Course
+from zerosum.runs.health.history import History
 
 PENALTIES = ("r1", "r2", "gradient-penalty", "dragan")
 LOGITS = (-20.0, -5.0, -1.0, -0.5, 0.0, 0.5, 1.0, 5.0, 20.0)  # where the least loss is looked for
 
 
-def offer(course: Course, *options: str) -> str:
+def offer(history: History, *options: str) -> str:
     """Those of the options that this recipe takes, beside what is no option of a recipe, in their order."""
-    fitting = [option for option in options if option and ("=" not in option or fits(course, option))]
+    fitting = [option for option in options if option and ("=" not in option or fits(history, option))]
     return ", or ".join(dict.fromkeys(fitting)) or "another recipe"
 
 
-def fits(course: Course, option: str) -> bool:
+def fits(history: History, option: str) -> bool:
     """True where the recipe can be trained with these words, as far as the data are known, and they change it."""
-    shape = tuple(course.facts.get("shape", ()))
-    return _fits(course.recipe, option, shape, course.facts.get("classes", 0), course.data.get("train", 1))
+    shape = tuple(history.facts.get("shape", ()))
+    return _fits(history.recipe, option, shape, history.facts.get("classes", 0), history.data.get("train", 1))
 
 
 @functools.cache
@@ -50,32 +50,32 @@ def _is_loaded(recipe: Recipe) -> bool:
     return isinstance(recipe.game, Part) and not any(isinstance(part, Unloaded) for part in settings.walk(recipe))
 
 
-def inward(course: Course) -> tuple[str, ...]:
+def inward(history: History) -> tuple[str, ...]:
     """An output that pixels come back from, where the generator has a choice and ends in tanh."""
-    player = getattr(course.recipe.game, "generator", None)
+    player = getattr(history.recipe.game, "generator", None)
     ends = getattr(getattr(player, "network", None), "output", None)
     return ("generator.output=tanh-inward",) if ends == "tanh" else ()
 
 
-def slower(course: Course, factor: float, players: Sequence[str] = ("generator", "discriminator")) -> str:
+def slower(history: History, factor: float, players: Sequence[str] = ("generator", "discriminator")) -> str:
     """Learning rates divided by a factor; nothing where there are none."""
-    rates = {player: course.rate(player) for player in players}
+    rates = {player: history.rate(player) for player in players}
     return " ".join(f"{player}.lr={rate / factor:.1g}" for player, rate in rates.items() if rate)
 
 
-def penalty(course: Course) -> tuple[str, ...]:
+def penalty(history: History) -> tuple[str, ...]:
     """R1 beside the regularizers that are there, or ten times the weight of the penalty that is."""
-    if heavier := weighed(course, 10):
+    if heavier := weighed(history, 10):
         return heavier
-    before = tuple(getattr(course.recipe.game, "regularizers", ()))
+    before = tuple(getattr(history.recipe.game, "regularizers", ()))
     words = f"regularizers={'+'.join(str(one) for one in (*before, 'r1:gamma=1'))}"
     plain = (words, f"discriminator.norm=none {words}")  # batch norm mixes the gradients of samples
-    return next(((option,) for option in plain if fits(course, option)), ())
+    return next(((option,) for option in plain if fits(history, option)), ())
 
 
-def weighed(course: Course, factor: float) -> tuple[str, ...]:
+def weighed(history: History, factor: float) -> tuple[str, ...]:
     """So many times the weight of the penalty that is there; nothing where there is none."""
-    for part in getattr(course.recipe.game, "regularizers", ()):
+    for part in getattr(history.recipe.game, "regularizers", ()):
         for name in ("gamma", "weight"):
             if part.name in PENALTIES and hasattr(part, name):
                 return (f"{part.name}.{name}={getattr(part, name) * factor:g}",)

@@ -1,4 +1,4 @@
-"""The monitor: holds the course of a training against every symptom, live or from the files of a run."""
+"""The monitor: holds the history of a training against every symptom, live or from the files of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from zerosum.core.errors import DamagedError, RecipeError, ZerosumWarning
 from zerosum.recipes import Recipe
-from zerosum.runs.health.course import WINDOW, Course, Finding, Line
+from zerosum.runs.health.history import WINDOW, Finding, History, Line
 from zerosum.runs.health.symptoms import SYMPTOMS
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.logs import read_evaluations, read_reports
@@ -17,50 +17,50 @@ from zerosum.runs.storage.logs import read_evaluations, read_reports
 LEAST_REPORTS = 2  # in which something has to last
 
 
-def examine(course: Course) -> list[Finding]:
+def examine(history: History) -> list[Finding]:
     """What is wrong by the last report; the reports before know since when.
 
     Two numbers on a line (the Dirac-GAN) are right when they rest at 0, which looks like every failure but one.
     """
     found = []
-    on_a_line = course.facts.get("shape") == [1]
+    on_a_line = history.facts.get("shape") == [1]
     for symptom in SYMPTOMS:
         if on_a_line and symptom.name != "not-finite":
             continue
-        seen = symptom.look(course)
+        seen = symptom.look(history)
         if seen is not None:
             what, advice = seen
-            began = since(symptom.name, course)
+            began = since(symptom.name, history)
             found.append(Finding(symptom.name, symptom.severity, began, what, symptom.meaning, advice))
     return found
 
 
-def early(course: Course) -> str | None:
+def early(history: History) -> str | None:
     """Why it is too early to call a training healthy, with the numbers; None where every symptom can be seen."""
     waiting = [symptom for symptom in SYMPTOMS if symptom.needs]
-    reports = sum(map(is_report, course.reports))
-    if course.facts.get("shape") == [1] or (course.images >= WINDOW and reports >= LEAST_REPORTS):
+    reports = sum(map(is_report, history.reports))
+    if history.facts.get("shape") == [1] or (history.images >= WINDOW and reports >= LEAST_REPORTS):
         return None
     needed = max(symptom.needs for symptom in waiting)
-    if course.images < needed:
-        what = f"{course.images:,} of the {needed:,} images"
+    if history.images < needed:
+        what = f"{history.images:,} of the {needed:,} images"
     else:
         what = f"{reports} of the {LEAST_REPORTS} reports"
     return f"too early to judge: {what} that {', '.join(symptom.name for symptom in waiting)} need"
 
 
-def note(course: Course) -> list[Finding]:
+def note(history: History) -> list[Finding]:
     """Write what is wrong by the last report into that report, and return it."""
-    found = examine(course)
+    found = examine(history)
     if found:
-        course.reports[-1]["findings"] = {one.name: one.seen for one in found}
+        history.reports[-1]["findings"] = {one.name: one.seen for one in found}
     return found
 
 
-def since(name: str, course: Course) -> int:
+def since(name: str, history: History) -> int:
     """Images at the first of the reports in a row, up to the last one, that have found it."""
-    began = course.images
-    for line in reversed(course.reports[:-1]):
+    began = history.images
+    for line in reversed(history.reports[:-1]):
         if is_report(line) and name not in line.get("findings", {}):
             break
         began = line["images"]
@@ -72,26 +72,26 @@ def is_report(line: Line) -> bool:
     return "images_per_second" in line
 
 
-def replay(course: Course) -> list[Finding]:
+def replay(history: History) -> list[Finding]:
     """All that was wrong at any time of a training: what lasts first, then what is over."""
-    seen = Course(course.recipe, course.data)  # as much of the course as was known at a time
+    seen = History(history.recipe, history.data)  # as much of the history as was known at a time
     lasting: dict[str, Finding] = {}
     over: list[Finding] = []
-    for line in course.reports:
+    for line in history.reports:
         seen.reports.append({key: value for key, value in line.items() if key != "findings"})
         if is_report(line):
-            later = course.evaluations[len(seen.evaluations) :]
+            later = history.evaluations[len(seen.evaluations) :]
             seen.evaluations.extend(itertools.takewhile(lambda one: one["images"] < seen.images, later))
             found = {one.name: one for one in note(seen)}
             gone = [one for name, one in lasting.items() if name not in found]
             over += [dataclasses.replace(one, until=line["images"]) for one in gone]
             lasting = found
-    seen.evaluations[:] = course.evaluations
+    seen.evaluations[:] = history.evaluations
     return [*examine(seen), *over]  # with the last evaluation, and events after reports
 
 
-def read_course(place: str | Path) -> Course:
-    """The course of a run, from its files; a recipe that cannot be read is warned of, and done without.
+def read_history(place: str | Path) -> History:
+    """The history of a run, from its files; a recipe that cannot be read is warned of, and done without.
 
     Raises:
         RunError: there is no such run.
@@ -108,7 +108,7 @@ def read_course(place: str | Path) -> Course:
     except DamagedError as error:
         warnings.warn(f"{error}; what depends on the data is not looked at", ZerosumWarning, stacklevel=2)
         data = {}
-    return Course(recipe, data, reports, evaluations)
+    return History(recipe, data, reports, evaluations)
 
 
 def diagnose(place: str | Path) -> list[Finding]:
@@ -117,7 +117,7 @@ def diagnose(place: str | Path) -> list[Finding]:
     Raises:
         RunError: there is no such run.
     """
-    return replay(read_course(place))
+    return replay(read_history(place))
 
 
 def lines(findings: list[Finding]) -> list[str]:

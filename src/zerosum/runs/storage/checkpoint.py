@@ -25,6 +25,7 @@ from torch import Tensor
 from zerosum.core.errors import DamagedError, TrainingError, shown
 from zerosum.core.reading import misfit, parse_json, read_bytes
 from zerosum.core.writing import flush, flush_folder
+from zerosum.runs.storage import former
 
 Groups = dict[str, dict[str, Tensor]]
 NAME = r"[0-9]{9,18}"  # images, with zeros before them
@@ -142,7 +143,7 @@ def load(folder: Path) -> Checkpoint:
         raise DamagedError(f"{file} is not a file of tensors: {error}") from error
     except OSError as error:
         raise DamagedError(f"{Path(error.filename or folder).name} cannot be read: {error.strerror}") from error
-    return Checkpoint(folder.name, tensors, manifest)
+    return Checkpoint(folder.name, former.tensors(tensors), former.manifest(manifest))
 
 
 def names(folder: Path) -> list[str]:

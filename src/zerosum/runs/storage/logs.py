@@ -17,6 +17,7 @@ from zerosum.core.errors import DamagedError, ZerosumWarning
 from zerosum.core.game import role
 from zerosum.core.reading import parse_json, read_bytes
 from zerosum.core.values import Natural
+from zerosum.runs.storage import former
 from zerosum.runs.storage.directory import RunDirectory
 
 LARGEST = 1 << 30  # bytes of a log
@@ -116,7 +117,7 @@ class Evaluation(TypedDict):
 
 def read_reports(path: Path, say: Say | None = None) -> list[dict[str, Any]]:
     """Lines of metrics.jsonl; see `read_lines`."""
-    return read_lines(path, Report, say)
+    return [former.report(line) for line in read_lines(path, Report, say)]
 
 
 def read_evaluations(path: Path, say: Say | None = None) -> list[dict[str, Any]]:

@@ -6,16 +6,16 @@ from zerosum.core.errors import printable
 from zerosum.data import Dataset
 from zerosum.games import checks
 from zerosum.recipes import Recipe
-from zerosum.runs.evaluation.judge import Judge
+from zerosum.runs.evaluation.evaluator import Evaluator
 from zerosum.runs.evaluation.proof import expected
 from zerosum.runs.training.drawing import classes_shown
 
 NAMED = 5  # classes
 
 
-def decisions(recipe: Recipe, dataset: Dataset, judge: Judge) -> list[str]:
+def decisions(recipe: Recipe, dataset: Dataset, evaluator: Evaluator) -> list[str]:
     """Lines about the data as they are used, then about what the recipe makes of them, and how samples are judged."""
-    return [*dataset.notes, *_held_out(recipe, dataset), *_classes(recipe, dataset), *_judging(recipe, judge)]
+    return [*dataset.notes, *_held_out(recipe, dataset), *_classes(recipe, dataset), *_evaluation(recipe, evaluator)]
 
 
 def _held_out(recipe: Recipe, dataset: Dataset) -> list[str]:
@@ -41,10 +41,10 @@ def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:
     return [f"{classes}; {recipe.recipe} does not use them{checks.with_labels(recipe.game)}"]
 
 
-def _judging(recipe: Recipe, judge: Judge) -> list[str]:
-    evidence = expected(judge, recipe.judge.count, checks.uses_labels(recipe.game))
-    missing = {metric.name: metric.missing(evidence) for metric in judge.metrics}
+def _evaluation(recipe: Recipe, evaluator: Evaluator) -> list[str]:
+    evidence = expected(evaluator, recipe.evaluator.count, checks.uses_labels(recipe.game))
+    missing = {metric.name: metric.missing(evidence) for metric in evaluator.metrics}
     names = ", ".join(name for name, reason in missing.items() if not reason) or "nothing"
-    judged = f"judged by: {names}; extractor {judge.extractor.name}"
-    hint = [f"note: {judge.hint}"] if judge.hint else []
+    judged = f"judged by: {names}; extractor {evaluator.extractor.name}"
+    hint = [f"note: {evaluator.hint}"] if evaluator.hint else []
     return [judged, *(f"not measured, {name}: {reason}" for name, reason in missing.items() if reason), *hint]

@@ -12,7 +12,7 @@ from zerosum.core.space import Space
 from zerosum.data import Dataset, Feed
 from zerosum.recipes import Recipe
 from zerosum.runs.evaluation import proof
-from zerosum.runs.evaluation.judge import Judge
+from zerosum.runs.evaluation.evaluator import Evaluator
 from zerosum.runs.training import plan, stopping
 from zerosum.runs.training.failures import clear_memory
 from zerosum.runs.training.footprint import network_bytes
@@ -25,7 +25,7 @@ class Readiness(NamedTuple):
     """What was found on the way."""
 
     measured: Measured  # precision, speed and memory of a turn
-    judge: Judge  # what will compare samples with real ones
+    evaluator: Evaluator  # what will compare samples with real ones
 
 
 def prove(
@@ -53,11 +53,13 @@ def _prove(
     display.work("trying a few turns", 0, 0)
     feed = Feed(dataset, 2 * recipe.game.pack, seed=recipe.seed, balanced=recipe.data.balanced, device=device)
     measured = plan.rehearse(recipe, space, feed, total, display.warn, among)
-    judge = Judge(dataset, recipe.judge, seed=recipe.seed, device=device)
-    proof.prove(judge, recipe.judge.count, "labels" in recipe.game.players()[recipe.game.product].network.traits())
-    judged = [name for metric in judge.metrics for name in metric.better]
+    evaluator = Evaluator(dataset, recipe.evaluator, seed=recipe.seed, device=device)
+    proof.prove(
+        evaluator, recipe.evaluator.count, "labels" in recipe.game.players()[recipe.game.product].network.traits()
+    )
+    judged = [name for metric in evaluator.metrics for name in metric.better]
     stopping.check(recipe, judged, reported(recipe, space, feed, total) if recipe.stop_when else ())
-    return Readiness(measured, judge)
+    return Readiness(measured, evaluator)
 
 
 def reported(recipe: Recipe, space: Space, feed: Feed, total: int | None) -> list[str]:
@@ -66,4 +68,4 @@ def reported(recipe: Recipe, space: Space, feed: Feed, total: int | None) -> lis
     engine.share = 0.0
     with compatibility.blaming(recipe.game):
         engine.turn(feed)
-    return list(engine.ledger.take("report"))
+    return list(engine.meter.take("report"))

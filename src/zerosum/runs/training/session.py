@@ -100,14 +100,14 @@ def train(
     use_threads(threads, display.warn)
     if deterministic:
         be_deterministic()
-    measured, judge = prove(chosen, dataset, place, display)
+    measured, evaluator = prove(chosen, dataset, place, display)
     environment = describe(place, measured.precision)
     environment["measured"] = dataclasses.asdict(measured)
     facts = health.facts(dataset)
     if start is not None:
         display.say(start.plan(chosen, make_space(chosen, dataset), dataset.classes))
         environment["from"] = start.record()
-    environment["decisions"] = decisions(chosen, dataset, judge)
+    environment["decisions"] = decisions(chosen, dataset, evaluator)
     environment["data"] = {**origin, "fingerprint": dataset.fingerprint, "train": len(dataset.train), "facts": facts}
     with clear_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,8 @@ from typing import Any
 
 from zerosum.core.errors import RecipeError, nearest
 from zerosum.recipes import Recipe
-from zerosum.runs.health.probe import NUMBERS
+from zerosum.runs.health.diagnostics import NUMBERS
+from zerosum.runs.storage import former
 
 Line = dict[str, Any]
 FREE = {"length", "on_nan", "stop_when", "patience", "autosave"}  # fields that change nothing before a run's end
@@ -57,7 +58,7 @@ def read(text: str) -> Condition | None:
         limit = math.nan
     if found is None or not math.isfinite(limit):
         raise RecipeError(f"stop_when: {text!r} is not a condition; write NAME<NUMBER or NAME>NUMBER, such as fd<1.0")
-    return Condition(found[1], found[2], limit)
+    return Condition(former.curve(found[1]), found[2], limit)
 
 
 def check(recipe: Recipe, judged: Iterable[str], reported: Iterable[str] = ()) -> None:

@@ -24,7 +24,7 @@ from zerosum.runs.storage.generator import Generator
 from zerosum.runs.storage.logs import Logs
 from zerosum.runs.training import starting, stopping
 from zerosum.runs.training.drawing import Drawing
-from zerosum.runs.training.evaluator import Evaluator
+from zerosum.runs.training.evaluations import Evaluations
 from zerosum.runs.training.moments import Moment, Pace, clock
 from zerosum.runs.training.progress import Display, brief
 from zerosum.runs.training.saving import Keeper
@@ -56,8 +56,8 @@ class Manifest(TypedDict):
     seconds: NonNegative
     attempt: NotRequired[Natural]
     logs: dict[str, Natural]
-    seats: dict[str, Moves]
-    ledger: dict[str, Natural]
+    players: dict[str, Moves]
+    meter: dict[str, Natural]
 
 
 @dataclass
@@ -75,9 +75,9 @@ class Training:
     def __post_init__(self) -> None:
         recipe, game = self.recipe, self.recipe.game
         self.logs = Logs(self.run)
-        self.probe = health.Probe(self.dataset, recipe.batch, game.pack, recipe.seed)
+        self.diagnostics = health.Diagnostics(self.dataset, recipe.batch, game.pack, recipe.seed)
         self.drawing = Drawing(self.run, recipe, self.dataset)
-        self.evaluator = Evaluator(recipe, self.dataset, self.environment["device"], self.logs, self.display)
+        self.evaluator = Evaluations(recipe, self.dataset, self.environment["device"], self.logs, self.display)
         self.keeper = Keeper(self.run, recipe, self.dataset.fingerprint, self.logs, lambda: self.evaluator.followed)
         self.begin()
 
@@ -106,7 +106,7 @@ class Training:
         self.ended: str | None = None  # why the training is over before its length
         self.saved: int | None = None  # clock of the newest checkpoint
         self._product: tuple[int, nn.Module] | None = None
-        self._course: health.Course | None = None
+        self._history: health.History | None = None
         self._last = self._epoch_began = self._kept = Moment(0, 0.0)  # last report, epoch's end, checkpoint
         self._losses = ""  # as the progress line shows them
 
@@ -185,7 +185,7 @@ class Training:
             TrainingError: the recipe says stop, or this was done ROLLBACKS times.
         """
         attempt = self.engine.attempt + 1
-        event = {"not_finite": str(error), **self.engine.ledger.finite()}
+        event = {"not_finite": str(error), **self.engine.meter.finite()}
         if self.recipe.on_nan == "stop" or attempt > ROLLBACKS:
             self.note(**event)
             if self.recipe.on_nan == "stop":
@@ -247,7 +247,7 @@ class Training:
             self.note(error=" ".join(str(error).split()) or type(error).__name__)
 
     def _conclude(self, now: Moment) -> None:
-        if self.engine.ledger.has("report"):
+        if self.engine.meter.has("report"):
             self.report(now)
         if not self.run.picture(now.images).exists():
             self.drawing.draw(self.generator)
@@ -263,12 +263,16 @@ class Training:
 
     def report(self, now: Moment) -> None:
         """Write the mean losses since the last report, and show them."""
-        losses = self.engine.ledger.take("report")
+        losses = self.engine.meter.take("report")
         rate = now.after(self._last).rate
         line = {"images": now.images, "epoch": round(now.images / self.per_epoch, 4), **losses}
-        line |= {**self.probe.look(self.engine), "seconds": round(now.seconds, 3), "images_per_second": round(rate, 1)}
+        line |= {
+            **self.diagnostics.look(self.engine),
+            "seconds": round(now.seconds, 3),
+            "images_per_second": round(rate, 1),
+        }
         self.logs.reports.append(line)
-        for finding in health.note(self.course):
+        for finding in health.note(self.history):
             if finding.since == now.images:
                 self.display.say(str(finding), "yellow")
         self.logs.write(line)
@@ -276,12 +280,12 @@ class Training:
         self._losses = brief(losses)
 
     @property
-    def course(self) -> health.Course:
-        """The course of this training; it grows with the logs, and begins anew where these were cut."""
-        if self._course is None or self._course.reports is not self.logs.reports:
+    def history(self) -> health.History:
+        """The history of this training; it grows with the logs, and begins anew where these were cut."""
+        if self._history is None or self._history.reports is not self.logs.reports:
             data = self.environment["data"]
-            self._course = health.Course(self.recipe, data, self.logs.reports, self.logs.evaluations)
-        return self._course
+            self._history = health.History(self.recipe, data, self.logs.reports, self.logs.evaluations)
+        return self._history
 
     def show(self, now: Moment) -> None:
         """Show where the training stands."""
@@ -291,7 +295,7 @@ class Training:
     def _epoch(self, now: Moment) -> None:
         epochs = -(-self.total // self.per_epoch) if self.total else 0
         number = now.images // self.per_epoch
-        means = self.engine.ledger.take("epoch")
+        means = self.engine.meter.take("epoch")
         losses = {player: means[player] for player in self.engine.learners if player in means}  # in the game's order
         line = self.logs.epoch(number, max(epochs, number), losses)
         taken = now.after(self._epoch_began).seconds
@@ -300,7 +304,7 @@ class Training:
             self.display.say(f"{line}, time taken for epoch {number} is {taken:.1f} sec")
 
     def evaluate(self, images: int) -> None:
-        """Judge samples of the product as it stands."""
+        """Evaluator samples of the product as it stands."""
         self.evaluator.evaluate(images, lambda: self.generator, self.note)
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from zerosum.runs.evaluation.verdict import is_number
 from zerosum.runs.storage.directory import RunDirectory
-from zerosum.runs.storage.entry import DAMAGE
+from zerosum.runs.storage.record import DAMAGE
 from zerosum.runs.view import pictures
 from zerosum.runs.view.charts import value_of
 from zerosum.runs.view.gallery import compact, shown

@@ -11,8 +11,8 @@ from zerosum.runs.evaluation.compare import ARROWS, Comparison
 from zerosum.runs.evaluation.estimate import Estimate
 from zerosum.runs.evaluation.group import Group, machine
 from zerosum.runs.storage import outputs
-from zerosum.runs.storage.entry import At, Column, Entry
 from zerosum.runs.storage.generator import find_generator, load_generator
+from zerosum.runs.storage.record import At, Column, RunRecord
 from zerosum.runs.view import pictures
 from zerosum.runs.view.charts import Chart, Curve, charts, look
 from zerosum.runs.view.gallery import compact
@@ -143,7 +143,7 @@ def _samples(comparison: Comparison) -> str:
     return f'<p><small>{said}</small></p><div class="sheets">{shown}</div>{more}'
 
 
-def _grid(comparison: Comparison, group: Group, entry: Entry) -> str:
+def _grid(comparison: Comparison, group: Group, entry: RunRecord) -> str:
     name = f"{label(comparison, group)}, seed {entry.seed}"
     try:
         generator = load_generator(find_generator(entry.path))

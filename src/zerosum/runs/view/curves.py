@@ -27,7 +27,11 @@ class Group:
 
 
 BEFORE = (
-    Group("Verdicts", r"correct(-\d+)?", "how often a real sample ranks above a fake; 1/2 is chance, 1 never errs"),
+    Group(
+        "Verdicts",
+        r"pairwise_accuracy(-\d+)?",
+        "real samples that rank above a fake; 1/2 is chance, 1 never errs",
+    ),
     Group("Logits", r"(real|fake)_logit(-\d+)?", "what the discriminator says on average; higher looks more real"),
 )
 AFTER = (

@@ -18,8 +18,8 @@ from zerosum.runs import health
 from zerosum.runs.evaluation.verdict import is_number
 from zerosum.runs.storage.containment import check_contained
 from zerosum.runs.storage.directory import RunDirectory
-from zerosum.runs.storage.entry import DAMAGE, flat, recipe_settings, sound, state_of
 from zerosum.runs.storage.logs import read_reports
+from zerosum.runs.storage.record import DAMAGE, flat, recipe_settings, sound, state_of
 from zerosum.runs.training.moments import clock
 from zerosum.runs.view.charts import charts, value_of
 from zerosum.runs.view.curves import learning_charts
@@ -214,8 +214,8 @@ def _examined(told: Told) -> tuple[list[str], list[health.Finding], str | None]:
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            course = health.read_course(told.run.path)
-            whole = dataclasses.replace(course, reports=told.reports, evaluations=told.evaluations)
+            history = health.read_history(told.run.path)
+            whole = dataclasses.replace(history, reports=told.reports, evaluations=told.evaluations)
             found, early = health.examine(whole), health.early(whole)
         return [str(one.message) for one in warned], found, early
     except DAMAGE as error:
@@ -280,13 +280,13 @@ def _longer(told: Told) -> str:
 
 
 def _settings(told: Told) -> str:
-    """What the recipe sets otherwise than the one on the shelf that it started from, and all of it folded."""
+    """What the recipe sets otherwise than the one in the registry that it started from, and all of it folded."""
     name = told.settings.get("recipe")
-    shelf = registry.shelf("recipe")
+    recipes = registry.registered("recipe")
     whole = folded("The whole recipe", f"<pre>{text(told.recipe)}</pre>") if told.recipe else ""
-    if name not in shelf:
-        return f"<p>The recipe {text(name)} is not on the shelf.</p>{whole}" if name else whole
-    usual = dict(flat(tomllib.loads(settings.to_toml(shelf[name]()))))
+    if name not in recipes:
+        return f"<p>The recipe {text(name)} is not in the registry.</p>{whole}" if name else whole
+    usual = dict(flat(tomllib.loads(settings.to_toml(recipes[name]()))))
     keys = [key for key in {**usual, **told.settings} if key != "seed" and usual.get(key) != told.settings.get(key)]
     rows = [[text(key), *(text(side.get(key, "-")) for side in (usual, told.settings))] for key in keys[:MOST_SETTINGS]]
     head = ("setting", f"recipe {text(name)}", "this run")

@@ -32,7 +32,7 @@ NEAR = 0.1  # two fakes are duplicates below this share of the distance between 
 NUMBERS = ("real_distance", "fake_distance", "duplicates", "nearness", "copying", "overfitting")  # what it measures
 
 
-class Probe:
+class Diagnostics:
     """Measures a training from outside.
 
     Args:

@@ -18,7 +18,7 @@ from zerosum.core.errors import DamagedError, RunError, ZerosumError
 from zerosum.core.reading import parse_toml, read_bytes, read_json, read_text
 from zerosum.core.values import Length
 from zerosum.runs.evaluation.verdict import direction, is_number
-from zerosum.runs.storage import code
+from zerosum.runs.storage import code, former
 from zerosum.runs.storage.containment import is_regular
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.logs import read_evaluations, read_reports
@@ -56,7 +56,7 @@ class Column:
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class RunRecord:
     """One run, as its files tell it."""
 
     path: Path
@@ -70,7 +70,7 @@ class Entry:
     faults: tuple[str, ...] = ()  # what is damaged, in sentences
 
     @classmethod
-    def read(cls, path: str | Path) -> Entry:
+    def read(cls, path: str | Path) -> RunRecord:
         """Read a run directory; damaged lines of its logs are left out, and said.
 
         Raises:
@@ -210,7 +210,7 @@ def _held(run: RunDirectory) -> bool:
 
 def recipe_settings(run: RunDirectory) -> Line:
     """Settings of recipe.toml by dotted name, without a look at the parts that they name."""
-    return dict(flat(parse_toml(read_text(run.path / "recipe.toml"))))
+    return {former.setting(name): value for name, value in flat(parse_toml(read_text(run.path / "recipe.toml")))}
 
 
 def _made(data: Line) -> Line:

@@ -21,7 +21,7 @@ from zerosum.core.registry import Part
 from zerosum.core.writing import remember
 
 
-class Kept:
+class ResultCache:
     """Files of a folder, by key; one that cannot be written only costs time."""
 
     def __init__(self, folder: Path) -> None:

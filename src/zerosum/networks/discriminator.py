@@ -60,13 +60,13 @@ class Discriminator(nn.Module):
         """Samples `[N, *shape]` to what the head looks at, `[N, F]`."""
         raise NotImplementedError
 
-    def judge(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+    def logits(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         """Features `[N, F]` to logits `[N]`."""
         return self.head(features, label)
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """Samples `[N, *shape]` to logits `[N]`."""
-        return self.judge(self.features(x, label), label)
+        return self.logits(self.features(x, label), label)
 
     def classify(self, features: Tensor) -> Tensor:
         """Features `[N, F]` to logits of the classes, `[N, K]` (Odena et al. 2017, section 3).

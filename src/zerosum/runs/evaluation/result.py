@@ -1,4 +1,4 @@
-"""What a judgement gives: numbers with all that they need to be repeated and read, and what was left out and why."""
+"""What an evaluation gives: numbers with all that they need to be repeated and read, and what was left out and why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TIE = 1e-6  # relative difference that is none
 
 
 @dataclass(frozen=True)
-class Record:
+class Result:
     """A number, with all that it needs to be repeated and read."""
 
     metric: str
@@ -25,7 +25,7 @@ class Record:
     floor_spread: float | None = None  # standard deviation over draws of real samples
     equal: float | None = None  # the value at the counts of floor and baseline, where it was measured at others
 
-    def warned(self, warnings: list[str]) -> Record:
+    def warned(self, warnings: list[str]) -> Result:
         """The same with these warnings."""
         return dataclasses.replace(self, warning="; ".join(warnings) or None)
 
@@ -35,8 +35,8 @@ class Record:
         return {name: value for name, value in fields.items() if value is not None or name == "higher_is_better"}
 
 
-class Judgement(list[Record]):
-    """Records of one judgement, in the order of the metrics.
+class Results(list[Result]):
+    """Results of one evaluation, in the order of the metrics.
 
     Attributes:
         omitted: metrics that gave no number, each with the reason in words.
@@ -44,9 +44,9 @@ class Judgement(list[Record]):
     """
 
     def __init__(
-        self, records: Iterable[Record] = (), omitted: Mapping[str, str] | None = None, notes: Iterable[str] = ()
+        self, results: Iterable[Result] = (), omitted: Mapping[str, str] | None = None, notes: Iterable[str] = ()
     ) -> None:
-        super().__init__(records)
+        super().__init__(results)
         self.omitted, self.notes = dict(omitted or {}), list(notes)
 
     def left_out(self) -> list[str]:
@@ -85,21 +85,21 @@ def _parts(reason: str) -> tuple[str, str]:
     return (f"there are {counts} samples", own) if few else (reason, reason)
 
 
-def doubt(record: Record) -> list[str]:
+def doubt(result: Result) -> list[str]:
     """What is wrong with the order of floor, value and baseline, of which each should be worse than the last."""
-    if record.floor is None or record.higher_is_better is None:
+    if result.floor is None or result.higher_is_better is None:
         return []
-    sign = 1 if record.higher_is_better else -1
-    floor, scatter = sign * record.floor, record.floor_spread or 0.0
-    value = sign * (record.value if record.equal is None else record.equal)
+    sign = 1 if result.higher_is_better else -1
+    floor, scatter = sign * result.floor, result.floor_spread or 0.0
+    value = sign * (result.value if result.equal is None else result.equal)
     told = []
-    if record.baseline is not None and floor < sign * record.baseline:
+    if result.baseline is not None and floor < sign * result.baseline:
         told += [
-            "the baseline is better than real samples here, so this number cannot tell them apart: see docs/judging.md"
+            "the baseline is better than real samples here, so this number tells nothing apart: see docs/evaluation.md"
         ]
     if value > floor + 2 * scatter and value - floor > TIE * abs(floor):
         told += ["the value is better than that of real samples: read it as equal, or look for copies"]
-    elif record.baseline is not None and value < sign * record.baseline:
+    elif result.baseline is not None and value < sign * result.baseline:
         told += ["no better than the baseline"]
     return told
 

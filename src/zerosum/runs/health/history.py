@@ -1,4 +1,4 @@
-"""The course of a training as its files tell it, and what is found wrong with it."""
+"""The history of a training as its files tell it, and what is found wrong with it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Course:
+class History:
     """What is known of a training up to some clock; it may grow at its end.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""The ledger keeps what was lost: sums of losses on the device, read by the host once per report."""
+"""The meter keeps what was lost: sums of losses on the device, read by the host once per report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NotFiniteError(TrainingError):
     """A loss, a gradient or a weight became infinite or NaN."""
 
 
-class Ledger:
+class Meter:
     """Running means of named values since the last report, and of each player's loss since the epoch began."""
 
     def __init__(self) -> None:

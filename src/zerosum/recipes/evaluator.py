@@ -1,4 +1,4 @@
-"""How samples are judged during a training: which metrics, on how many, by which extractor."""
+"""How samples are evaluated during a training: which metrics, on how many, by which extractor."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from zerosum.core.registry import Part, register, slot
 from zerosum.core.values import Count
 
 
-@register("judge", "samples")
+@register("evaluator", "samples")
 @dataclass(frozen=True)
-class Judging(Part):
+class EvaluatorPart(Part):
     """What is measured at each evaluation of a training, and which number decides what is best."""
 
     metrics: Any = slot("metric", (), "usual")  # none: the usual ones for the data; metrics+=ct adds one

@@ -7,20 +7,20 @@ import pytest
 import torch
 
 from zerosum.core.errors import RecipeError
-from zerosum.core.registry import parse, shelf
+from zerosum.core.registry import parse, registered
 from zerosum.core.settings import assign
 from zerosum.data import Dataset, Preparation, open_data
 from zerosum.metrics import ClassPCAGaussian, frechet_distance
 from zerosum.metrics.suite import FD, KID
-from zerosum.recipes import Judging
-from zerosum.runs.evaluation.judge import Judge
-from zerosum.runs.evaluation.record import Judgement, Record, doubt
+from zerosum.recipes import EvaluatorPart
+from zerosum.runs.evaluation.evaluator import Evaluator
+from zerosum.runs.evaluation.result import Result, Results, doubt
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ZEROSUM_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "judgement"
+    return tmp_path / "cache" / "results"
 
 
 @pytest.fixture(scope="module")
@@ -28,66 +28,66 @@ def digits():
     return open_data("digits")
 
 
-def judge(dataset, *words, seed=0):
-    return Judge(dataset, assign(Judging(), list(words)), seed=seed)
+def evaluator(dataset, *words, seed=0):
+    return Evaluator(dataset, assign(EvaluatorPart(), list(words)), seed=seed)
 
 
 def copies(dataset, indices):
     return torch.from_numpy(dataset.values[indices]), torch.from_numpy(dataset.labels[indices])
 
 
-def values(records):
-    return {record.metric: record.value for record in records}
+def values(results):
+    return {result.metric: result.value for result in results}
 
 
 def test_the_usual_numbers_of_digits(digits):
-    found = judge(digits).judge(judge(digits).see(*copies(digits, digits.train[:300])))
+    found = evaluator(digits).evaluate(evaluator(digits).see(*copies(digits, digits.train[:300])))
     assert [one.metric for one in found] == [
         "fd", "kid", "precision", "recall", "density", "coverage", "sliced-wasserstein",
     ]  # fmt: skip
-    assert judge(digits).best == "fd"
+    assert evaluator(digits).best == "fd"
     assert [one.higher_is_better for one in found] == [False, False, True, True, True, True, False]
 
 
 def test_fd_is_that_of_features_and_the_floor_that_of_training_images(digits):
-    ours = judge(digits, "metrics=fd")
+    ours = evaluator(digits, "metrics=fd")
     fake = ours.see(*copies(digits, digits.train[100:350]))
-    (record,) = ours.judge(fake)
+    (result,) = ours.evaluate(fake)
     everything = ours.see(*copies(digits, digits.held_out)).features
-    assert record.value == pytest.approx(frechet_distance(everything, fake.features), rel=1e-9)
+    assert result.value == pytest.approx(frechet_distance(everything, fake.features), rel=1e-9)
     order = np.random.default_rng(0).permutation(digits.train)[:250]
     floor = frechet_distance(everything, ours.see(*copies(digits, order)).features)
     first, *more = ours.worth._draws(FD(), 250)  # against the same held-out images
     assert frechet_distance(first.real.features, first.fake.features) == pytest.approx(floor, rel=1e-6)
     several = [floor, *(frechet_distance(everything, one.fake.features) for one in more)]
-    assert record.floor == pytest.approx(np.mean(several), rel=1e-6)
-    assert record.floor_spread == pytest.approx(np.std(several), rel=1e-6)
-    assert record.value == pytest.approx(record.floor, rel=0.5)
-    assert record.baseline > 2 * record.floor
+    assert result.floor == pytest.approx(np.mean(several), rel=1e-6)
+    assert result.floor_spread == pytest.approx(np.std(several), rel=1e-6)
+    assert result.value == pytest.approx(result.floor, rel=0.5)
+    assert result.baseline > 2 * result.floor
 
 
 def test_a_protocol_says_what_was_compared(digits):
-    ours = judge(digits, "metrics=kid+prdc:k=3", "split=train", seed=4)
-    record = ours.judge(ours.see(*copies(digits, digits.held_out)), weights="last")[0]
-    protocol = record.protocol
+    ours = evaluator(digits, "metrics=kid+prdc:k=3", "split=train", seed=4)
+    result = ours.evaluate(ours.see(*copies(digits, digits.held_out)), weights="last")[0]
+    protocol = result.protocol
     assert protocol["part"] == "kid:form=full,most=10000"
     assert protocol["extractor"].startswith("digits-cnn-v1@")
     assert len(protocol["sha256"]) == 64
     assert (protocol["count"], protocol["count_real"], protocol["real"]) == (180, 1617, "train")
     assert (protocol["seed"], protocol["weights"], protocol["rounding"]) == (4, "last", "256 levels, to the nearest")
     assert protocol["data"] == digits.fingerprint
-    line = record.line()
+    line = result.line()
     named = {"metric", "value", "higher_is_better", "floor", "floor_spread", "baseline", "protocol"}
     assert named == set(line) - {"warning"}
 
 
 def test_equal_sets_are_judged_equal_and_others_are_not(digits):
-    ours = judge(digits, "split=all", "metrics=fd+prdc+duplicates+sliced-wasserstein")
-    same = values(ours.judge(ours.real))
+    ours = evaluator(digits, "split=all", "metrics=fd+prdc+duplicates+sliced-wasserstein")
+    same = values(ours.evaluate(ours.real))
     assert same["fd"] == pytest.approx(0, abs=1e-6)
     assert same["precision"] == same["recall"] == same["coverage"] == 1
     assert same["sliced-wasserstein"] == 0
-    one = values(ours.judge(ours.see(*copies(digits, np.full(400, digits.train[0])))))
+    one = values(ours.evaluate(ours.see(*copies(digits, np.full(400, digits.train[0])))))
     assert one["duplicates"] == 1
     assert one["recall"] == 0
     assert one["fd"] > 10
@@ -95,98 +95,98 @@ def test_equal_sets_are_judged_equal_and_others_are_not(digits):
 
 def test_judging_neither_reads_nor_moves_the_randomness(digits):
     state = torch.get_rng_state()
-    ours = judge(digits, "metrics=fd+fd-infinity+kid+critic+ct+prdc+inception-score")
-    first = values(ours.judge(ours.see(*copies(digits, digits.train[:300]))))
+    ours = evaluator(digits, "metrics=fd+fd-infinity+kid+critic+ct+prdc+inception-score")
+    first = values(ours.evaluate(ours.see(*copies(digits, digits.train[:300]))))
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(99)
-    again = judge(digits, "metrics=fd+fd-infinity+kid+critic+ct+prdc+inception-score")
-    second = values(again.judge(again.see(*copies(digits, digits.train[:300]))))
+    again = evaluator(digits, "metrics=fd+fd-infinity+kid+critic+ct+prdc+inception-score")
+    second = values(again.evaluate(again.see(*copies(digits, digits.train[:300]))))
     assert second == pytest.approx(first, rel=1e-12, abs=1e-12)  # linear algebra on threads may differ in the last bits
 
 
 def test_what_depends_on_the_data_alone_is_measured_once(digits, cache, monkeypatch):
-    ours = judge(digits, "metrics=fd")
+    ours = evaluator(digits, "metrics=fd")
     fake = ours.see(*copies(digits, digits.train[:200]))
-    first = ours.judge(fake)
+    first = ours.evaluate(fake)
     files = {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
     assert len(files) == 4  # features of both parts, floor, baseline
-    second = judge(digits, "metrics=fd")
-    monkeypatch.setattr(Judge, "see", lambda *_: pytest.fail("looked at real samples again"))
-    assert second.judge(fake) == first
+    second = evaluator(digits, "metrics=fd")
+    monkeypatch.setattr(Evaluator, "see", lambda *_: pytest.fail("looked at real samples again"))
+    assert second.evaluate(fake) == first
     assert {path.name: path.stat().st_mtime_ns for path in cache.iterdir()} == files
 
 
 @pytest.mark.parametrize("change", ["fingerprint", "seed", "extractor", "count", "metric"])
 def test_the_cache_knows_what_it_depends_on(digits, cache, change):
-    ours = judge(digits, "metrics=kid")
+    ours = evaluator(digits, "metrics=kid")
     fake = ours.see(*copies(digits, digits.train[:200]))
-    ours.judge(fake)
+    ours.evaluate(fake)
     before = {path.name for path in cache.iterdir()}
     dataset = dataclasses.replace(digits, fingerprint="f" * 64) if change == "fingerprint" else digits
     words = {"extractor": ["metrics=kid", "extractor=pixels"], "metric": ["metrics=kid:most=90"]}
-    other = judge(dataset, *words.get(change, ["metrics=kid"]), seed=1 if change == "seed" else 0)
+    other = evaluator(dataset, *words.get(change, ["metrics=kid"]), seed=1 if change == "seed" else 0)
     count = 150 if change == "count" else 200
-    other.judge(other.see(*copies(digits, digits.train[:count])))
+    other.evaluate(other.see(*copies(digits, digits.train[:count])))
     assert {path.name for path in cache.iterdir()} > before
 
 
 def test_a_damaged_cache_is_measured_again(digits, cache):
-    ours = judge(digits, "metrics=fd")
+    ours = evaluator(digits, "metrics=fd")
     fake = ours.see(*copies(digits, digits.train[:200]))
-    first = ours.judge(fake)
+    first = ours.evaluate(fake)
     for path in cache.iterdir():
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert judge(digits, "metrics=fd").judge(fake) == first
+    assert evaluator(digits, "metrics=fd").evaluate(fake) == first
     for path in cache.glob("*.json"):
         path.write_text('["fd"]')
-    assert judge(digits, "metrics=fd").judge(fake) == first
+    assert evaluator(digits, "metrics=fd").evaluate(fake) == first
 
 
 def test_a_value_stands_where_its_equal_fails(digits, monkeypatch):
-    ours = judge(digits, "metrics=fd")
+    ours = evaluator(digits, "metrics=fd")
     fake = ours.see(*copies(digits, digits.train[:200]))
     monkeypatch.setattr(type(ours), "_equal", lambda *_: 1 / 0)
-    (record,) = ours.judge(fake)
-    assert record.value > 0
-    assert record.floor is None
-    assert "floor and baseline failed (ZeroDivisionError" in record.warning
+    (result,) = ours.evaluate(fake)
+    assert result.value > 0
+    assert result.floor is None
+    assert "floor and baseline failed (ZeroDivisionError" in result.warning
 
 
 def test_copies_are_flagged_and_held_out_images_are_not(digits):
-    ours = judge(digits, "metrics=ct+authenticity+mifid-distance")
-    held_out = values(ours.judge(ours.see(*copies(digits, digits.held_out))))
-    taken = ours.judge(ours.see(*copies(digits, digits.train[:180])))
+    ours = evaluator(digits, "metrics=ct+authenticity+mifid-distance")
+    held_out = values(ours.evaluate(ours.see(*copies(digits, digits.held_out))))
+    taken = ours.evaluate(ours.see(*copies(digits, digits.train[:180])))
     copied = values(taken)
     assert -3 < held_out["ct"] < 3
     assert -3 < held_out["ct-pixels"] < 3
     assert copied["ct"] < -6
     assert copied["ct-pixels"] < -6
     assert copied["authenticity"] == copied["mifid-distance"] == 0
-    assert [record.warning is not None for record in taken] == [True, True, False, False]  # both CT scores
-    floors = {record.metric: record.floor for record in taken}
+    assert [result.warning is not None for result in taken] == [True, True, False, False]  # both CT scores
+    floors = {result.metric: result.floor for result in taken}
     assert -3 < floors["ct"] < 3
     assert 35 < floors["authenticity"] < 80
 
 
 def test_classes_of_conditional_samples(digits):
-    ours = judge(digits, "metrics=classes")
+    ours = evaluator(digits, "metrics=classes")
     images, labels = copies(digits, digits.train)
-    right = values(ours.judge(ours.see(images, labels)))
-    wrong = values(ours.judge(ours.see(images, (labels + 1) % 10)))
+    right = values(ours.evaluate(ours.see(images, labels)))
+    wrong = values(ours.evaluate(ours.see(images, (labels + 1) % 10)))
     assert right["accuracy"] > 0.97
     assert wrong["accuracy"] < 0.03
     assert right["classes"] == right["classes-half"] == 10
     assert right["label-kl"] < 0.02
-    assert "accuracy" not in values(ours.judge(ours.see(images)))
-    fives = values(ours.judge(ours.see(images[labels == 5], labels[labels == 5])))
+    assert "accuracy" not in values(ours.evaluate(ours.see(images)))
+    fives = values(ours.evaluate(ours.see(images[labels == 5], labels[labels == 5])))
     assert fives["classes-half"] == 1
     assert fives["label-kl"] == pytest.approx(np.log(10), abs=0.3)
 
 
 def test_points_are_judged_by_their_modes():
     ring = open_data("ring8")
-    ours = judge(ring)
-    found = values(ours.judge(ours.see(torch.from_numpy(ring.values[ring.train[:2500]]))))
+    ours = evaluator(ring)
+    found = values(ours.evaluate(ours.see(torch.from_numpy(ring.values[ring.train[:2500]]))))
     assert list(found) == ["sliced-wasserstein", "modes", "high-quality", "reverse-kl"]
     assert found["modes"] == 8
     assert 0.98 < found["high-quality"] < 0.995
@@ -194,9 +194,9 @@ def test_points_are_judged_by_their_modes():
 
 
 def test_a_metric_that_lacks_something_says_what(digits):
-    ours = judge(digits, "metrics=modes+path-length+stacked-modes+kid:form=subsets")
+    ours = evaluator(digits, "metrics=modes+path-length+stacked-modes+kid:form=subsets")
     with pytest.raises(RecipeError) as error:
-        ours.judge(ours.see(*copies(digits, digits.train[:100])))
+        ours.evaluate(ours.see(*copies(digits, digits.train[:100])))
     assert str(error.value).splitlines() == [
         "metric 'modes' needs a mixture whose modes are known; see zerosum ls data",
         "metric 'path-length' needs a generator; samples alone have no latents",
@@ -208,28 +208,28 @@ def test_a_metric_that_lacks_something_says_what(digits):
 
 def test_without_held_out_samples_there_is_no_such_split():
     everything = open_data("digits", Preparation(held_out=0))
-    assert judge(everything).split == "half"
+    assert evaluator(everything).split == "half"
     with pytest.raises(RecipeError, match=r"digits has no held-out samples; train with held_out"):
-        judge(everything, "split=held-out")
-    ours = judge(everything, "metrics=ct")
+        evaluator(everything, "split=held-out")
+    ours = evaluator(everything, "metrics=ct")
     fake = ours.see(*copies(everything, everything.train[:100]))
     with pytest.raises(RecipeError, match=r"metric 'ct' needs held-out samples; train with held_out=0.1"):
-        ours.judge(fake)
+        ours.evaluate(fake)
 
 
 def test_of_the_usual_metrics_those_that_apply_are_taken_and_best_must_be_one_of_them():
     few = open_data("digits", Preparation(held_out=0.002))
-    assert judge(few).split == "half"
-    half = judge(few, "metrics=fd").judge(judge(few).see(*copies(few, few.train[:800])))[0].floor
+    assert evaluator(few).split == "half"
+    half = evaluator(few, "metrics=fd").evaluate(evaluator(few).see(*copies(few, few.train[:800])))[0].floor
     assert 0 < half < 1  # half of the training set against the other; four held-out images are 79 from all of it
-    ours = judge(few, "split=held-out")
+    ours = evaluator(few, "split=held-out")
     assert len(few.held_out) == 4
-    assert "recall" not in values(ours.judge(ours.see(*copies(few, few.train[:30]))))
-    with pytest.raises(RecipeError, match=r"judge.best=fid: no metric gives that number; did you mean 'fd'"):
-        judge(few, "best=fid")
+    assert "recall" not in values(ours.evaluate(ours.see(*copies(few, few.train[:30]))))
+    with pytest.raises(RecipeError, match=r"evaluator.best=fid: no metric gives that number; did you mean 'fd'"):
+        evaluator(few, "best=fid")
 
 
-@pytest.mark.parametrize("name", sorted(shelf("metric")))
+@pytest.mark.parametrize("name", sorted(registered("metric")))
 def test_every_metric_names_its_numbers_and_prints(name):
     part = parse("metric", name)
     assert parse("metric", str(part)) == part
@@ -238,9 +238,9 @@ def test_every_metric_names_its_numbers_and_prints(name):
     assert part.looks_at in ("samples", "training")
 
 
-def counts(record):
+def counts(result):
     names = ("real", "count", "count_real", "count_floor", "count_floor_real")
-    return tuple(record.protocol.get(name) for name in names)
+    return tuple(result.protocol.get(name) for name in names)
 
 
 def test_value_floor_and_baseline_are_measured_at_equal_counts():
@@ -248,9 +248,9 @@ def test_value_floor_and_baseline_are_measured_at_equal_counts():
     expected = {0.1: ("held-out", 1617, 180, None, None), 0.02: ("half of all", 898, 899, None, None)}
     for held_out, told in expected.items():
         few = open_data("digits", Preparation(held_out=held_out))
-        ours = judge(few, "metrics=fd+classes", "count=5000")
+        ours = evaluator(few, "metrics=fd+classes", "count=5000")
         fake = ours.see(*ClassPCAGaussian.fit(ours.others.values, ours.others.labels).sample(ours.count(5000), seed=7))
-        fd = ours.judge(fake)[0]
+        fd = ours.evaluate(fake)[0]
         assert counts(fd) == told
         assert fd.equal is None
         assert fd.floor < min(fd.value, fd.baseline)
@@ -258,15 +258,15 @@ def test_value_floor_and_baseline_are_measured_at_equal_counts():
 
 
 def test_where_the_value_is_of_other_counts_it_is_measured_again_at_those_of_the_floor(digits):
-    ours = judge(digits, "metrics=fd", "split=train")
+    ours = evaluator(digits, "metrics=fd", "split=train")
     fake = ours.see(*copies(digits, np.sort(np.concatenate([digits.train[::2], digits.held_out]))))
-    (record,) = ours.judge(fake)
-    assert counts(record) == ("train", 989, 1617, 898, 899)
+    (result,) = ours.evaluate(fake)
+    assert counts(result) == ("train", 989, 1617, 898, 899)
     pool = torch.cat([ours.real.features, ours.others.features])
-    assert record.equal == pytest.approx(frechet_distance(pool[:899], fake.features[:898]), rel=1e-9)
-    assert record.floor == pytest.approx(frechet_distance(pool[:899], pool[899:]), rel=1e-9)
-    everything = judge(digits, "metrics=fd", "split=all")
-    (same,) = everything.judge(everything.real)
+    assert result.equal == pytest.approx(frechet_distance(pool[:899], fake.features[:898]), rel=1e-9)
+    assert result.floor == pytest.approx(frechet_distance(pool[:899], pool[899:]), rel=1e-9)
+    everything = evaluator(digits, "metrics=fd", "split=all")
+    (same,) = everything.evaluate(everything.real)
     assert same.value == pytest.approx(0, abs=1e-6)
     assert same.equal < 0.01 < same.floor
     assert "look for copies" in same.warning
@@ -283,8 +283,8 @@ def photographs(count, side=16):
 
 @pytest.mark.parametrize("count", [60, 100, 400])
 def test_of_few_pictures_the_floor_is_the_best_and_the_baseline_the_worst_or_it_is_said(count):
-    ours = judge(photographs(count), "metrics=fd+kid+prdc+sliced-wasserstein")
-    found = ours.judge(ours.see(torch.from_numpy(photographs(count).values[: ours.count(2500)])))
+    ours = evaluator(photographs(count), "metrics=fd+kid+prdc+sliced-wasserstein")
+    found = ours.evaluate(ours.see(torch.from_numpy(photographs(count).values[: ours.count(2500)])))
     assert counts(found[0])[:3] == ("half of all", count // 2, count // 2)
     for one in found:
         assert np.isfinite([one.value, one.floor, one.floor_spread, one.baseline]).all(), one
@@ -297,7 +297,7 @@ def test_of_few_pictures_the_floor_is_the_best_and_the_baseline_the_worst_or_it_
 
 def test_doubts_about_the_order_of_value_floor_and_baseline():
     def told(value, floor, baseline, higher=False, spread=None, equal=None):
-        return doubt(Record("fd", value, None, higher, floor, baseline, None, {}, spread, equal))
+        return doubt(Result("fd", value, None, higher, floor, baseline, None, {}, spread, equal))
 
     assert told(2.0, 1.0, 5.0) == told(4.0, 5.0, 1.0, higher=True) == []
     assert told(2.0, None, 5.0) == told(2.0, 1.0, None) == told(9.0, 1.0, 5.0, higher=None) == []
@@ -308,35 +308,35 @@ def test_doubts_about_the_order_of_value_floor_and_baseline():
 
 
 def test_kid_of_features_without_a_scale_does_not_depend_on_it(digits):
-    ours = judge(digits, "metrics=kid", "extractor=pixels", "split=all")
+    ours = evaluator(digits, "metrics=kid", "extractor=pixels", "split=all")
     part = ours.real.first(200)
-    (record,) = ours.judge(part)
+    (result,) = ours.evaluate(part)
     large = dataclasses.replace(part, features=part.features * 1000 + 5000)
     real = dataclasses.replace(ours.real, features=ours.real.features * 1000 + 5000)
     evidence = dataclasses.replace(ours.evidence(large), real=real)
-    assert KID()(evidence)["kid"].value == pytest.approx(record.value, rel=1e-6)
-    assert -1 < record.value < 0.1
-    assert record.floor == 0 < record.floor_spread < 0.1
+    assert KID()(evidence)["kid"].value == pytest.approx(result.value, rel=1e-6)
+    assert -1 < result.value < 0.1
+    assert result.floor == 0 < result.floor_spread < 0.1
 
 
 def test_nothing_is_extracted_where_no_metric_needs_it(digits, monkeypatch):
     values, labels = copies(digits, digits.train[:300])
-    both = judge(digits, "metrics=sliced-wasserstein+fd")
-    wanted = next(one for one in both.judge(both.see(values, labels)) if one.metric == "sliced-wasserstein")
-    alone = judge(digits, "metrics=sliced-wasserstein")
+    both = evaluator(digits, "metrics=sliced-wasserstein+fd")
+    wanted = next(one for one in both.evaluate(both.see(values, labels)) if one.metric == "sliced-wasserstein")
+    alone = evaluator(digits, "metrics=sliced-wasserstein")
     monkeypatch.setattr(type(alone.extractor), "__call__", None)
-    (record,) = alone.judge(alone.see(values, labels))
-    assert (record.value, record.floor) == (wanted.value, wanted.floor)
-    assert record.baseline == wanted.baseline
+    (result,) = alone.evaluate(alone.see(values, labels))
+    assert (result.value, result.floor) == (wanted.value, wanted.floor)
+    assert result.baseline == wanted.baseline
 
 
 def test_a_reason_is_told_once_with_all_metrics_that_it_is_of():
-    def record(metric, *warnings):
-        return Record(metric, 1.0, None, False, None, None, None, {}).warned([*warnings])
+    def result(metric, *warnings):
+        return Result(metric, 1.0, None, False, None, None, None, {}).warned([*warnings])
 
     worse, few = "no better than the baseline", "90 samples, and the distance is biased upwards below about 10,000"
-    found = Judgement(
-        [record("fd", few, worse), record("kid", worse), record("is", "90 samples, and the score grows"), record("x")],
+    found = Results(
+        [result("fd", few, worse), result("kid", worse), result("is", "90 samples, and the score grows"), result("x")],
         {
             "ct": "needs 63 samples on each side; there are 45 generated, 45 real",
             "fd-infinity": "needs 5,000 samples on each side; there are 45 generated, 45 real",

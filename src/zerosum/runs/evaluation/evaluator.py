@@ -1,4 +1,4 @@
-"""A judge: compares sets of samples with one reference, the same way every time, and says what a number is worth.
+"""The evaluator: compares sets of samples with one reference, the same way every time, and says what a number is worth.
 
 Beside each value stand its floor and its baseline (see `worth`): what is near the floor is good, what is
 not better than the baseline has learnt less than 50 directions of each class.
@@ -19,16 +19,16 @@ from torch import Tensor
 
 from zerosum.core.download import cache_folder
 from zerosum.core.errors import RecipeError, nearest
-from zerosum.core.registry import parse, shelf
+from zerosum.core.registry import parse, registered
 from zerosum.core.spacing import spaced
 from zerosum.data import Dataset
 from zerosum.extractors import Extractor, ExtractorPart, choose
 from zerosum.extractors.choose import LOOKED_AT, hint
 from zerosum.metrics.evidence import Evidence, Measure, Metric, Samples, numbers
 from zerosum.metrics.suite import FD, KID, PRDC, Modes, SlicedWasserstein, Usual
-from zerosum.recipes import Judging
-from zerosum.runs.evaluation.kept import Kept, code
-from zerosum.runs.evaluation.record import Judgement, Record, doubt, failure
+from zerosum.recipes import EvaluatorPart
+from zerosum.runs.evaluation.result import Result, Results, doubt, failure
+from zerosum.runs.evaluation.result_cache import ResultCache, code
 from zerosum.runs.evaluation.worth import Worth
 
 ROUNDING = "256 levels, to the nearest"
@@ -46,12 +46,12 @@ def usual(dataset: Dataset, extractor: Extractor) -> tuple[Metric, ...]:
     return (*distances, SlicedWasserstein())
 
 
-class Judge:
+class Evaluator:
     """Compares samples with the real ones of a data set.
 
     Args:
         dataset: where real samples come from.
-        judging: metrics, extractor, count, split.
+        settings: metrics, extractor, count, split.
         seed: of the order of real samples and of everything that a metric draws.
         device: where the extractor computes.
 
@@ -61,26 +61,26 @@ class Judge:
     """
 
     def __init__(
-        self, dataset: Dataset, judging: Judging, *, seed: int = 0, device: torch.device | str = "cpu"
+        self, dataset: Dataset, settings: EvaluatorPart, *, seed: int = 0, device: torch.device | str = "cpu"
     ) -> None:
-        self.dataset, self.judging, self.seed = dataset, judging, seed
-        self.split = _split(dataset, judging.split)
-        own = judging.extractor == "auto"
-        self.part: ExtractorPart = self._chosen() if own else parse("extractor", judging.extractor)
+        self.dataset, self.settings, self.seed = dataset, settings, seed
+        self.split = _split(dataset, settings.split)
+        own = settings.extractor == "auto"
+        self.part: ExtractorPart = self._chosen() if own else parse("extractor", settings.extractor)
         reference = self.values(self.order("train")[:REFERENCE]) if self.part.fitted else None
         self.extractor: Extractor = self.part.build(dataset.shape, device, reference)
         self.metrics: tuple[Metric, ...] = self._wanted()
         names = [name for metric in self.metrics for name in metric.better]
         if self.best not in names:
-            raise RecipeError(f"judge.best={self.best}: no metric gives that number; {nearest(self.best, names)}")
-        self.kept = Kept(cache_folder() / "judgement")
+            raise RecipeError(f"evaluator.best={self.best}: no metric gives that number; {nearest(self.best, names)}")
+        self.cache = ResultCache(cache_folder() / "results")
         self.worth = Worth(self)
 
     @property
     def best(self) -> str:
         """The number that decides which checkpoint is best."""
-        if self.judging.best != "auto":
-            return self.judging.best
+        if self.settings.best != "auto":
+            return self.settings.best
         names = [name for metric in self.metrics for name in metric.better]
         wanted = "fd" if self.extractor.classes else "sliced-wasserstein"
         return wanted if wanted in names else names[0]
@@ -88,17 +88,17 @@ class Judge:
     @property
     def hint(self) -> str:
         """Which extractor would see these images better, and how to have it; empty where none would."""
-        chosen = self.judging.extractor == "auto" and self.dataset.is_image
+        chosen = self.settings.extractor == "auto" and self.dataset.is_image
         return hint(self.part, self.dataset.shape[0]) if chosen else ""
 
     @property
     def asked(self) -> list[Metric]:
         """The metrics that were named."""
-        return [metric for metric in self.metrics if metric in self.judging.metrics]
+        return [metric for metric in self.metrics if metric in self.settings.metrics]
 
     def _wanted(self) -> tuple[Metric, ...]:
         """Metrics as they are asked for, the usual ones in the place of their name."""
-        asked: tuple[Metric, ...] = self.judging.metrics or (Usual(),)
+        asked: tuple[Metric, ...] = self.settings.metrics or (Usual(),)
         usually = usual(self.dataset, self.extractor)
         listed = [one for metric in asked for one in (usually if isinstance(metric, Usual) else (metric,))]
         return tuple(dict.fromkeys(listed))
@@ -156,7 +156,7 @@ class Judge:
     def count(self, wanted: int) -> int:
         """How many samples of a generator are judged: no more than there are others, so that a floor has as many."""
         others = len(self.order(OTHERS.get(self.split, "all")))
-        return min(wanted, others) if self.judging.split == "auto" else wanted
+        return min(wanted, others) if self.settings.split == "auto" else wanted
 
     def values(self, order: np.ndarray) -> Tensor:
         """Samples at these indices, as the data hold them."""
@@ -173,7 +173,7 @@ class Judge:
             return {name: one for name, one in known.items() if one is not None}
 
         extracts = any(metric.extracts for metric in self.metrics)
-        seen = self.kept.tensors(self.key("features", split), look) if extracts else look()
+        seen = self.cache.tensors(self.key("features", split), look) if extracts else look()
         return Samples(values, labels, seen["features"], seen.get("probabilities"))
 
     def key(self, *words: object) -> str:
@@ -197,10 +197,10 @@ class Judge:
         spread, classes = dataset.spread or 0.0, len(dataset.classes)
         return Evidence(real, fake, centres=centres, spread=spread, classes=classes, seed=self.seed, **others)
 
-    # ------------------------------------------------------------------ judgement
+    # ------------------------------------------------------------------ evaluation
 
-    def judge(self, fake: Samples, weights: str = "", **others: Any) -> Judgement:
-        """Judge samples by every metric, as `attempt` does.
+    def evaluate(self, fake: Samples, weights: str = "", **others: Any) -> Results:
+        """Evaluator samples by every metric, as `attempt` does.
 
         Raises:
             RecipeError: a metric that was asked for cannot be applied: what it lacks.
@@ -211,26 +211,26 @@ class Judge:
             raise RecipeError(asked)
         return found
 
-    def attempt(self, fake: Samples, weights: str = "", **others: Any) -> Judgement:
-        """Judge samples by every metric that can be applied; the others are left out, each with the reason.
+    def attempt(self, fake: Samples, weights: str = "", **others: Any) -> Results:
+        """Evaluator samples by every metric that can be applied; the others are left out, each with the reason.
 
         Args:
             fake: what is judged, from `see`.
             weights: of the generator: "averaged" or "last"; "" for samples from elsewhere.
             others: what is known of a generator: `decode`, `latent`, `path`.
         """
-        evidence, found = self.evidence(fake, **others), Judgement()
+        evidence, found = self.evidence(fake, **others), Results()
         for metric in self.metrics:
             try:
                 if reason := metric.missing(evidence):
                     found.omitted[metric.name] = reason
                 else:
-                    found += self._records(metric, evidence, weights)
+                    found += self._results(metric, evidence, weights)
             except Exception as error:  # of one metric; the others are none the worse
                 found.omitted[metric.name] = failure(error)
         return found
 
-    def _records(self, metric: Metric, evidence: Evidence, weights: str) -> list[Record]:
+    def _results(self, metric: Metric, evidence: Evidence, weights: str) -> list[Result]:
         count = len(evidence.fake)
         found, faults = numbers(metric, evidence), []
         try:
@@ -241,15 +241,15 @@ class Judge:
             faults = [f"floor and baseline {failure(error)}"]
         protocol = self._protocol(metric, evidence, weights) | counts
         warnings = [warning for warning in (metric.warns(evidence, found), *faults) if warning]
-        records = []
+        results = []
         for name, one in found.items():
             least, scatter = floor.get(name, (None, None))
             spread = one.spread if one.spread is not None and math.isfinite(one.spread) else None
             at_floor = equal[name].value if name in equal else None
             told = (one.value, spread, metric.better[name], least, baseline.get(name))
-            record = Record(name, *told, None, protocol, scatter, at_floor)
-            records.append(record.warned([*warnings, *doubt(record)]))
-        return records
+            result = Result(name, *told, None, protocol, scatter, at_floor)
+            results.append(result.warned([*warnings, *doubt(result)]))
+        return results
 
     def _equal(self, metric: Metric, evidence: Evidence) -> tuple[dict[str, Measure], dict[str, int]]:
         """Numbers at the counts of floor and baseline, and these counts, where they are not those of the value."""
@@ -286,13 +286,13 @@ class Judge:
 
 def everything() -> tuple[Metric, ...]:
     """Every metric that there is, with its own settings."""
-    return tuple(part() for part in shelf("metric").values() if part is not Usual)
+    return tuple(part() for part in registered("metric").values() if part is not Usual)
 
 
 def _split(dataset: Dataset, wanted: str) -> str:
     if wanted == "auto":
         return "held-out" if len(dataset.held_out) >= ENOUGH else "half"
     if wanted == "held-out" and not len(dataset.held_out):
-        how = "train with held_out=0.1, or judge against train (judge.split, of evaluate --split)"
+        how = "train with held_out=0.1, or compare with train (evaluator.split, of evaluate --split)"
         raise RecipeError(f"{dataset.name} has no held-out samples; {how}")
     return wanted

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from zerosum import recipes  # which puts every part on the shelf
+from zerosum import recipes  # which registers every part
 from zerosum.cli.command import sheet, tell
 from zerosum.core import registry, settings, usercode, values
 from zerosum.core.console import visible
@@ -30,7 +30,7 @@ def listing(kind: str | None, use: Iterable[str]) -> Listing:
     """
     usercode.use(*use)
     kinds = [one for one in registry.kinds() if one not in HIDDEN] if kind is None else [kind.rstrip("s")]
-    return {one: [(name, registry.summary(part)) for name, part in registry.shelf(one).items()] for one in kinds}
+    return {one: [(name, registry.summary(part)) for name, part in registry.registered(one).items()] for one in kinds}
 
 
 def print_listing(rows: Listing) -> None:
@@ -53,11 +53,11 @@ def print_description(name: str, use: Iterable[str], *, trust: bool = False) -> 
         RunError: it is a folder, and no run.
     """
     usercode.use(*use)
-    found = [(kind, registry.shelf(kind)[name]) for kind in registry.kinds() if name in registry.shelf(kind)]
+    found = [(kind, registry.registered(kind)[name]) for kind in registry.kinds() if name in registry.registered(kind)]
     if not found and (name.endswith(".toml") or Path(name).is_dir()):
         print_recipe(name, trust=trust)
     elif not found:
-        known = [one for kind in registry.kinds() for one in registry.shelf(kind)]
+        known = [one for kind in registry.kinds() for one in registry.registered(kind)]
         raise RecipeError(f"nothing is called {name!r}; {nearest(name, known)}")
     for kind, part in found:
         tell(f"# {kind} {name}: {registry.summary(part)}")

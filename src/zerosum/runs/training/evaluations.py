@@ -12,8 +12,8 @@ from zerosum.core.errors import ZerosumError
 from zerosum.data import Dataset
 from zerosum.recipes import Recipe
 from zerosum.runs.evaluation.evaluate import drawn, known, weights_of
-from zerosum.runs.evaluation.judge import Judge
-from zerosum.runs.evaluation.record import Judgement, failure
+from zerosum.runs.evaluation.evaluator import Evaluator
+from zerosum.runs.evaluation.result import Results, failure
 from zerosum.runs.storage.generator import Generator
 from zerosum.runs.storage.logs import Logs
 from zerosum.runs.training.progress import Display
@@ -22,7 +22,7 @@ SHOWN = 3  # numbers on the progress line
 
 
 @dataclass
-class Evaluator:
+class Evaluations:
     """Judges what one training makes.
 
     Attributes:
@@ -37,15 +37,15 @@ class Evaluator:
     seconds: float = 0.0
 
     @cached_property
-    def judge(self) -> Judge:
+    def evaluator(self) -> Evaluator:
         """What compares samples with real ones."""
-        return Judge(self.dataset, self.recipe.judge, seed=self.recipe.seed, device=self.device)
+        return Evaluator(self.dataset, self.recipe.evaluator, seed=self.recipe.seed, device=self.device)
 
     @property
     def followed(self) -> str:
         """The number that `best` and `patience` follow; "" where nothing can be judged any more."""
         try:
-            return self.judge.best
+            return self.evaluator.best
         except ZerosumError:  # the extractor's weights are gone; `evaluate` has said so
             return ""
 
@@ -54,12 +54,12 @@ class Evaluator:
         return any(line["images"] == images for line in self.logs.evaluations)
 
     def evaluate(self, images: int, generator: Callable[[], Generator], note: Callable[..., Any]) -> None:
-        """Judge samples of a generator; `note` writes what could not be measured between the reports."""
+        """Evaluator samples of a generator; `note` writes what could not be measured between the reports."""
         began = time.monotonic()
         self.display.doing("evaluating")
-        found = self._judgement(generator)
-        for record in found:
-            self.logs.evaluation({"images": images, **record.line()})
+        found = self._results(generator)
+        for result in found:
+            self.logs.evaluation({"images": images, **result.line()})
         self.display.metric = ", ".join(f"{one.metric} {one.value:.3g}" for one in found[:SHOWN])
         told = "; ".join(found.left_out())
         before = next((line["not_measured"] for line in reversed(self.logs.reports) if "not_measured" in line), "")
@@ -68,10 +68,10 @@ class Evaluator:
             self.display.say(f"not measured at {images:,} images: {told}", "yellow")
         self.seconds += time.monotonic() - began
 
-    def _judgement(self, make: Callable[[], Generator]) -> Judgement:
+    def _results(self, make: Callable[[], Generator]) -> Results:
         try:
             generator = make()
-            fake = drawn(self.judge, generator, self.recipe.judge.count, self.recipe.seed)
-            return self.judge.attempt(fake, weights_of(generator), **known(self.judge, generator))
+            fake = drawn(self.evaluator, generator, self.recipe.evaluator.count, self.recipe.seed)
+            return self.evaluator.attempt(fake, weights_of(generator), **known(self.evaluator, generator))
         except Exception as error:  # an evaluation must never end a training
-            return Judgement(omitted={"evaluation": failure(error)})
+            return Results(omitted={"evaluation": failure(error)})
