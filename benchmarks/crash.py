@@ -65,7 +65,7 @@ def contents(run: Path) -> dict[str, object]:
     """Everything of a finished run that must be equal."""
     last = run / "checkpoints" / (run / "latest").read_text().strip()
     found: dict[str, object] = {path.name: path.read_bytes() for path in last.glob("*.safetensors")}
-    found["generator"] = (run / "generator.safetensors").read_bytes()
+    found["generator"] = (run / "model.safetensors").read_bytes()
     found["loss.txt"] = (run / "loss.txt").read_text()
     for name in ("metrics.jsonl", "evaluations.jsonl"):
         lines = [json.loads(line) for line in (run / name).read_text().splitlines()]

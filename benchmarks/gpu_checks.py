@@ -17,13 +17,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from zerosum.core.clock import reseed
 from zerosum.core.engine import Engine
 from zerosum.core.meter import NotFiniteError
-from zerosum.core.space import Space
 from zerosum.critic import Critic, Exchange
 from zerosum.data import Dataset, Feed
 from zerosum.recipes import EvaluatorPart, Recipe, read_recipe
 from zerosum.runs.evaluation.evaluate import drawn, known
 from zerosum.runs.evaluation.evaluator import Evaluator
-from zerosum.runs.storage.generator import Generator
+from zerosum.runs.storage.trained import TrainedModel
 
 
 class CheckError(Exception):
@@ -39,14 +38,9 @@ def arrays(side: int, channels: int, count: int = 2048, classes: int = 0) -> Dat
     return Dataset("random", values, labels, names, everything[held:], everything[:held], "0" * 64)
 
 
-def sizes(recipe: Recipe, dataset: Dataset) -> Space:
-    """What a recipe's networks are built for."""
-    return Space(dataset.shape, recipe.game.latent.size, len(dataset.classes))
-
-
 def seat(recipe: Recipe, dataset: Dataset, device: torch.device, precision: str = "fp32") -> tuple[Engine, Feed]:
     """An engine and a feed of a recipe."""
-    engine = Engine(recipe.game, sizes(recipe, dataset).signals, device=device, precision=precision, total=10**9)
+    engine = Engine(recipe.game, dataset.signals, device=device, precision=precision, total=10**9)
     return engine, Feed(dataset, recipe.batch, device=device)
 
 
@@ -169,11 +163,11 @@ def evaluation_runs_on_the_device(device: torch.device) -> str:
     dataset = arrays(16, 3, count=512)
     engine, feed = seat(recipe, dataset, device)
     engine.turn(feed)
-    generator = Generator(engine.product(), recipe, sizes(recipe, dataset), (), feed.position)
+    generator = TrainedModel(engine.model(), recipe, dataset.signals, (), feed.position)
     evaluator = Evaluator(dataset, EvaluatorPart(count=64, extractor="pixels", split="train"), seed=0, device=device)
     records = evaluator.evaluate(drawn(evaluator, generator, 64, 0), **known(evaluator, generator))
     here = generator.sample(8, seed=1)
-    generator.module.cpu()
+    generator.to("cpu")
     gap = float((generator.sample(8, seed=1) - here).abs().max())
     expect(gap < 0.05, f"samples differ by {gap:.3f} from a CPU's")
     return ", ".join(f"{one.metric} {one.value:.3g}" for one in records[:2]) + f"; samples within {gap:.1g} of a CPU's"

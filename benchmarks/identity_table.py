@@ -21,7 +21,6 @@ from zerosum.data import Feed, open_data
 from zerosum.games.adversarial import Adversarial, bound_parts
 from zerosum.recipes import read_recipe
 from zerosum.runs.storage.environment import describe
-from zerosum.runs.training.training import make_space
 
 BATCH, SEED, TOTAL = 8, 3, 1_000  # TOTAL: images at which a run would end
 SMALL: dict[str, dict[str, Any]] = {  # fields of parts, by kind, in place of any value but 0 and 1
@@ -76,8 +75,7 @@ class Table:
     def __init__(self, case: Case) -> None:
         recipe = small(read_recipe(case.recipe, list(case.settings)))
         data = dataset(case.data, recipe.data)
-        space = make_space(recipe, data)
-        self.engine = Engine(recipe.game, space.signals, seed=SEED, precision=case.precision, total=TOTAL)
+        self.engine = Engine(recipe.game, data.signals, seed=SEED, precision=case.precision, total=TOTAL)
         self.feed = Feed(data, BATCH, seed=SEED)
         self._remember()
 
@@ -116,9 +114,11 @@ class Table:
 
     def product(self) -> dict[str, Tensor]:
         """What the training is for, as it is handed out, and samples of it."""
-        module = self.engine.product()
-        with seeded(SEED, "samples"):
-            return {**module.state_dict(), "samples": self.engine.sample(module, 4)}
+        model = self.engine.model()
+        task = model.task()
+        (name,) = model.serving()
+        with torch.no_grad(), seeded(SEED, "samples"):
+            return {**model.networks[name].state_dict(), "samples": task(task.draw(4))["sample"]}
 
     def save(self) -> Any:
         """What `load` takes, safe from further turns."""

@@ -68,7 +68,7 @@ def measure(run: Run, job: Job) -> None:
         "images_per_second": round(float(np.median([one["images_per_second"] for one in run.metrics])), 1),
         "precision_of_arithmetic": environment["precision"],
     }
-    last_file, best_file = run.path / "generator.safetensors", run.path / "best.safetensors"
+    last_file, best_file = run.path / "model.safetensors", run.path / "best.safetensors"
     numbers = judged(last_file, job.data)
     write({**facts, "at": "last", **numbers})
     same = filecmp.cmp(last_file, best_file, shallow=False)

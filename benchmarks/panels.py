@@ -28,7 +28,6 @@ from zerosum.core.engine import Engine
 from zerosum.data import Feed, open_data
 from zerosum.data.mixtures import MIXTURES
 from zerosum.recipes import read_recipe
-from zerosum.runs.training.training import make_space
 from zerosum.runs.view import pictures
 
 PANELS = Path(__file__).resolve().parents[1] / "docs" / "panels"
@@ -101,7 +100,7 @@ def augmentation() -> np.ndarray:
 def path(words: str) -> Iterator[tuple[float, float]]:
     """(theta, psi) of the Dirac-GAN at the start and after every turn."""
     made, data = settings.assign(read_recipe("dirac"), words.split()), open_data("dirac")
-    engine = Engine(made.game, make_space(made, data).signals, seed=0, total=TURNS)
+    engine = Engine(made.game, data.signals, seed=0, total=TURNS)
     feed = Feed(data, made.batch, seed=0)
     for turn in range(TURNS + 1):
         if turn:

@@ -88,7 +88,7 @@ def main() -> None:
             print(f"{line['images']:>9,} images  {line['metric']} {line['value']:.4f}")
         pictures.save(
             options.out / f"{recipe}.png",
-            pictures.picture(zerosum.load_generator(run / "generator.safetensors").sample(40), 10),
+            pictures.picture(zerosum.load_model(run / "model.safetensors").sample(40), 10),
         )
 
 

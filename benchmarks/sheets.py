@@ -86,7 +86,7 @@ def command(name: str, data: str, images: str, seed: int = 0, others: Sequence[s
 
 def block(run: Run) -> np.ndarray:
     """Samples of a run as one picture: ROWS x COLUMNS, a class in each column where there are classes."""
-    generator = run.generator
+    generator = run.model
     with seeded(0, "sheet"):
         latent = run.recipe.game.latent(ROWS * COLUMNS, "cpu")
     label = torch.arange(ROWS * COLUMNS) % COLUMNS if generator.conditional else None
@@ -96,7 +96,7 @@ def block(run: Run) -> np.ndarray:
 def draw(name: str, data: str, out: Path) -> None:
     """The sheet of a recipe on a data set, from its run, if that is finished."""
     path = out / f"{data}-{name}"
-    if (path / "generator.safetensors").exists():
+    if (path / "model.safetensors").exists():
         picture = SHEETS / data / f"{name}.png"
         picture.parent.mkdir(parents=True, exist_ok=True)
         pictures.save(picture, block(Run(path)))

@@ -28,17 +28,17 @@ import torch
 
 from benchmarks.speed_loops import by_hand, plain_dcgan, tutorial
 from zerosum.core.errors import DataError
-from zerosum.core.space import Space
 from zerosum.core.values import Length
 from zerosum.data import Dataset, Feed, open_data
 from zerosum.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator, Normal
+from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.environment import describe
 from zerosum.runs.training.plan import candidates, rehearse
 from zerosum.runs.training.progress import Display
 from zerosum.runs.training.rehearsal import Measured
-from zerosum.runs.training.training import Training, make_space
+from zerosum.runs.training.training import Training
 
 CPU = torch.device("cpu")
 RECIPES = ("mlp", "dcgan", "wgan-gp-small", "mnist-speedrun", "sngan-small", "r3gan-small", "stylegan2-ada-small")
@@ -134,7 +134,7 @@ def choose(name: str, dataset: Dataset) -> tuple[Measured, float]:
         os.environ["ZEROSUM_CACHE"] = cache
         try:
             began = time.perf_counter()
-            measured = rehearse(recipe, make_space(recipe, dataset), feed, 10**9, print)
+            measured = rehearse(recipe, dataset.signals, feed, 10**9, print)
             return measured, time.perf_counter() - began
         finally:
             os.environ.pop("ZEROSUM_CACHE") if before is None else os.environ.update(ZEROSUM_CACHE=before)
@@ -147,7 +147,7 @@ def show_auto(names: list[str], digits: Dataset, photos: Dataset, folder: Path, 
         dataset = digits if name in ("mlp", "mnist-speedrun") else photos
         measured, took = choose(name, dataset)
         recipe = read_recipe(name)
-        among = candidates(recipe, make_space(recipe, dataset), CPU)
+        among = candidates(recipe, dataset.signals, CPU)
         rates = race({one: ours(name, dataset, folder / "auto", one) for one in among}, rounds, seconds)
         best = max(rates, key=lambda one: statistics.median(rates[one]))
         shares.append(ratio(rates, measured.precision, best))

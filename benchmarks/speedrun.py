@@ -27,9 +27,8 @@ from zerosum.metrics.suite import FD
 from zerosum.recipes import EvaluatorPart, Recipe, read_recipe
 from zerosum.runs.evaluation.evaluate import drawn
 from zerosum.runs.evaluation.evaluator import Evaluator
-from zerosum.runs.storage.generator import Generator
+from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.training.plan import rehearse
-from zerosum.runs.training.training import make_space
 
 RESULTS = lines.RESULTS / "speedrun.jsonl"
 TARGETS = (2.0, 1.0, 0.5, 0.3, 0.12)
@@ -50,14 +49,14 @@ class Race:
         device = torch.device("cpu")
         self.feed = Feed(dataset, recipe.batch, seed=recipe.seed, device=device)
         self.total = recipe.length.images(self.feed.per_epoch)
-        self.space = make_space(recipe, dataset)
+        self.signals = dataset.signals
         precision = rehearse(
-            recipe, self.space, Feed(dataset, recipe.batch, device=device), self.total, print
+            recipe, self.signals, Feed(dataset, recipe.batch, device=device), self.total, print
         ).precision
         self.recipe, self.dataset, self.evaluator, self.precision = recipe, dataset, evaluator, precision
         self.marks = marks
         options = {"seed": recipe.seed, "device": device, "precision": precision, "total": self.total}
-        self.engine = Engine(recipe.game, self.space.signals, **options)
+        self.engine = Engine(recipe.game, self.signals, **options)
         self.floor: dict[str, float | None] = {}  # of real images in the place of generated ones
         self.seconds, self.curve = 0.0, list[dict[str, float]]()
 
@@ -78,7 +77,7 @@ class Race:
     def look(self) -> None:
         """Evaluate the averaged generator as it is."""
         engine = self.engine
-        generator = Generator(engine.product(), self.recipe, self.space, self.dataset.classes, self.feed.position)
+        generator = TrainedModel(engine.model(), self.recipe, self.signals, self.dataset.classes, self.feed.position)
         found = self.evaluator.evaluate(drawn(self.evaluator, generator, self.evaluator.settings.count, 0))
         self.floor = {one.metric: one.floor for one in found}
         values = {one.metric: round(one.value, 4) for one in found}

@@ -37,7 +37,6 @@ from zerosum.data.mixtures import MIXTURES
 from zerosum.games import ImageGame, JointGame, LookaheadGame, PanelGame
 from zerosum.metrics import mode_coverage
 from zerosum.recipes import Recipe, read_recipe
-from zerosum.runs.training.training import make_space
 
 RESULTS = lines.RESULTS / "toys.jsonl"
 COUNT = 2_500  # samples that are judged, as in VEEGAN and PacGAN
@@ -208,7 +207,9 @@ def recast(game: Any, kind: type[Any]) -> Any:
 def points(engine: Engine) -> torch.Tensor:
     """Samples of the product as it stands, [COUNT, 2]."""
     with seeded(engine.seed, engine.clock, "toys"):
-        return engine.sample(engine.product(), COUNT)
+        model = engine.model()
+        with torch.no_grad():
+            return model(model.task().draw(COUNT))["sample"]
 
 
 def coverage(engine: Engine, data: Dataset) -> dict[str, float]:
@@ -236,7 +237,7 @@ def moments(toy: Toy, made: Recipe, seed: int) -> Iterator[tuple[Engine, Dataset
     """Train, and stop where the toy wants to be measured; the last stop is the end."""
     data = open_data(toy.data)
     total = made.length.images(len(data.train))
-    engine = Engine(made.game, make_space(made, data).signals, seed=seed, total=total)
+    engine = Engine(made.game, data.signals, seed=seed, total=total)
     feed = Feed(data, made.batch, seed=seed)
     turns = -(-total // made.batch)
     for turn in range(1, turns + 1):

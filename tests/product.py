@@ -17,15 +17,15 @@ import torch
 
 from tests.axes import ABSENT, PLAYERS, Axes, Row, axes, small
 from tests.matrix import Cell, cells
-from tests.small import space_of
 from zerosum import optimizers
 from zerosum.core import compatibility, registry, values
 from zerosum.core.average import ExponentialAverage, NoAverage
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError
 from zerosum.core.player import Player
-from zerosum.core.space import Space
+from zerosum.core.signals import Signal
 from zerosum.data import Feed, open_data
+from zerosum.networks.space import Space
 
 Order = Callable[[str, tuple[str, ...], Row], Sequence[str]]  # which values of an axis to try first
 
@@ -129,10 +129,10 @@ class Product:
 # ---------------------------------------------------------------------- from rows to games
 
 
-def space(row: Row) -> Space:
-    """Sizes of a row's data."""
+def space(row: Row) -> dict[str, Signal]:
+    """Signals of a row's data."""
     shape = {"ring8": (2,), "line": (1,)}.get(row["data"], (1, 8, 8))
-    return Space(shape, registry.parse("latent", row["latent"]).size, 10 if row["data"] == "digits" else 0)
+    return Space(shape, 0, 10 if row["data"] == "digits" else 0).signals
 
 
 def game(row: Row) -> Any:
@@ -220,7 +220,7 @@ def play(row: Row, turns: int = 2, logits: int = 2) -> Engine | Refusal:
         Exception: it fails in a way that no check and no trial explains.
     """
     try:
-        engine = Engine(checked(game(row), row), space(row).signals, precision=row["precision"], total=1000)
+        engine = Engine(checked(game(row), row), space(row), precision=row["precision"], total=1000)
         before, feed = {name: _weights(engine, name) for name in engine.learners}, Few(row, logits)
         for _ in range(turns):
             explained(engine, row, feed)
@@ -255,7 +255,7 @@ def explained(engine: Engine, row: Row, feed: Few) -> None:
         engine.turn(feed)
     except ValueError:
         if not engine.clock:
-            compatibility.trial(engine.game, space_of(engine), Few(row), 1000)
+            compatibility.trial(engine.game, engine.signals, Few(row), 1000)
         raise
 
 

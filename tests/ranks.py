@@ -22,7 +22,6 @@ from zerosum.core.team import share
 from zerosum.critic import Outcome
 from zerosum.data import Dataset, Feed, open_data
 from zerosum.recipes import read_recipe
-from zerosum.runs.training.training import make_space
 
 MLP = "mlp", "discriminator.dropout=0"
 JOINT = {  # recipes that draw nothing but latents, and couple no samples of a batch
@@ -86,7 +85,7 @@ def seated(case, team, kind=Feed, seed=0):
     data = (
         open_data("ring8") if name in small.DATA else digits(16 if name == "dcgan" else 8)
     )  # smaller, it has no BatchNorm
-    engine = Engine(recipe.game, make_space(recipe, data).signals, seed=seed, total=10_000, team=team)
+    engine = Engine(recipe.game, data.signals, seed=seed, total=10_000, team=team)
     return engine, kind(data, recipe.batch, flip=recipe.data.flip, rank=team.rank, world=team.world)
 
 

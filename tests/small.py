@@ -1,12 +1,15 @@
 """Recipes at a size at which a test is quick."""
 
+import torch
+
 from zerosum.core.engine import Engine
+from zerosum.core.model import Networks
 from zerosum.core.player import Player
 from zerosum.core.registry import field_types
-from zerosum.core.space import Space
+from zerosum.core.signals import build
 from zerosum.data import Feed, open_data
 from zerosum.recipes import read_recipe
-from zerosum.runs.training.training import make_space
+from zerosum.runs.storage.trained import TrainedModel
 
 EAGER = ["report=96", "samples=128", "evaluation=128", "checkpoint=96", "evaluator.count=40"]
 DATA = {"mixture": "ring8", "pacgan": "ring8", "unrolled": "ring8", "veegan": "ring8", "dirac": "dirac"}
@@ -28,10 +31,14 @@ WIDE = {
 }  # what cannot be that narrow, or is wide
 
 
-def space_of(engine):
-    """Sizes that an engine's networks are built for."""
-    label = engine.signals.get("label")
-    return Space(engine.signals["sample"].shape, engine.game.latent.size, label.classes if label else 0)
+def trained(recipe, signals, classes=(), images=1_000, *, seed=0, networks=None, **facts):
+    """A model of a recipe with its first weights, or with given networks."""
+    torch.manual_seed(seed)
+    game = recipe.game
+    players, wirings = game.players(), game.networks(signals)
+    own = Networks(lambda name: build(players[wirings[name].players[0]].network, wirings[name]).eval())
+    own.update(networks or {})
+    return TrainedModel(game.model(own, signals), recipe, signals, classes, images, **facts)
 
 
 def words(name):
@@ -50,5 +57,5 @@ def table(name, *settings, seed=0, **options):
     """An engine and a feed for a small recipe."""
     recipe = read_recipe(name, [*words(name), *settings])
     dataset = open_data(DATA.get(name, "digits"), recipe.data)
-    engine = Engine(recipe.game, make_space(recipe, dataset).signals, seed=seed, total=10_000, **options)
+    engine = Engine(recipe.game, dataset.signals, seed=seed, total=10_000, **options)
     return engine, Feed(dataset, recipe.batch, seed=seed)

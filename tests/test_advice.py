@@ -25,8 +25,8 @@ PRINTED_BY = {  # files, or functions of them, with texts that name options: the
     "runs/storage/environment.py": "train resume sample evaluate",
     "runs/evaluation/evaluate.py": "evaluate",
     "runs/training/failures.py": "train",  # resume says it in its own words
-    "runs/storage/generator.py": "sample evaluate train",
-    "runs/storage/generator.py: with_latent": "sample",
+    "runs/storage/trained.py": "sample evaluate train",
+    "runs/storage/trained.py: with_latent": "sample",
     "runs/evaluation/evaluator.py": "train resume evaluate",
     "runs/evaluation/neighbours.py": "sample",
     "runs/storage/outputs.py": "sample compare",

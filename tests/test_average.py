@@ -67,14 +67,14 @@ def test_the_product_has_averaged_weights_and_its_own_statistics():
     for _ in range(6):
         engine.turn(feed)
     average, live = engine.averages["generator"], engine.network("generator")
-    product = engine.product()
+    product = engine.model().requires_grad_(False)
     norm, copied = (next(m for m in one.modules() if isinstance(m, nn.BatchNorm2d)) for one in (product, average))
     assert not torch.equal(next(product.parameters()), next(live.parameters()))
     assert torch.equal(next(product.parameters()), next(average.parameters()))
     assert not torch.allclose(norm.running_mean, copied.running_mean, rtol=0.05)
     normalised = []
     norm.register_forward_hook(lambda _m, _i, output: normalised.append(output.clone()))  # ReLU is in place
-    engine.sample(product, 4096)
+    product(product.task().draw(4096))
     standard = (normalised[0] - norm.bias.view(1, -1, 1, 1)) / norm.weight.view(1, -1, 1, 1)
     assert standard.mean((0, 2, 3)).abs().max() < 0.1
     assert (standard.std((0, 2, 3)) - 1).abs().max() < 0.1
@@ -83,7 +83,7 @@ def test_the_product_has_averaged_weights_and_its_own_statistics():
 def test_making_the_product_twice_gives_the_same():
     engine, feed = table("dcgan")
     engine.turn(feed)
-    first, second = engine.product().state_dict(), engine.product().state_dict()
+    first, second = engine.model().state_dict(), engine.model().state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 

@@ -71,7 +71,7 @@ def test_train_prints_where_everything_is(tmp_path):
     assert said["run"] == str(tmp_path / "run")
     assert said["metrics"]["images"] == 160
     assert said["evaluation"]["metric"] == "sliced-wasserstein"
-    for line in ("samples:", "report:", "generator:"):
+    for line in ("samples:", "report:", "model:"):
         assert f"{line} " in done.stderr
     assert "training mlp on digits (1,617 x 8x8 images with 1 channel) for 160" in done.stderr
 
@@ -86,7 +86,7 @@ def test_sample_writes_arrays_grids_and_files(run, tmp_path):
     assert call("sample", run, "--count", 10, "--out", tmp_path / "s.png").exit_code == 0
     with Image.open(tmp_path / "s.png") as grid:
         assert grid.size == (4 * 66 + 2, 3 * 66 + 2)
-    assert call("sample", run / "generator.safetensors", "--count", 10, "--out", f"{tmp_path}/files/").exit_code == 0
+    assert call("sample", run / "model.safetensors", "--count", 10, "--out", f"{tmp_path}/files/").exit_code == 0
     files = sorted((tmp_path / "files").iterdir())
     assert len(files) == 10
     with Image.open(files[3]) as image:
@@ -181,7 +181,7 @@ def test_a_recipe_file_is_a_recipe(run, tmp_path):
     done = call("train", "digits", "--recipe", run / "recipe.toml", "--out", out, "--quiet")
     assert done.exit_code == 0
     assert (out / "recipe.toml").read_text() == (run / "recipe.toml").read_text()
-    assert (out / "generator.safetensors").read_bytes() == (run / "generator.safetensors").read_bytes()
+    assert (out / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
 
 
 def test_a_recipe_file_or_a_run_is_shown_as_a_named_recipe_is(run, tmp_path):
@@ -238,8 +238,8 @@ WRONG = {
     "no value": (["train", "--out", "--images", "300"], "--out lacks its value: '--images' follows; --out=--images"),
     "no number": (["sample", "run", "--interpolate", "-o", "a.gif"], "--interpolate lacks its value: '-o' follows"),
     "dotted field": (["train", "digits", "genrator.chanels=8"], "did you mean 'generator.channels'?"),
-    "a folder": (["sample", "."], ". is neither a run directory nor a generator file"),
-    "no generator": (["sample", "nowhere"], "nowhere: there is no such run or generator file"),
+    "a folder": (["sample", "."], ". is neither a run directory nor a model file"),
+    "no generator": (["sample", "nowhere"], "nowhere: there is no such run or model file"),
     "no file to use": (["train", "--use", "none.py"], "--use none.py: there is no such Python file"),
     "unknown kind": (["ls", "optimiser"], "did you mean 'optimizer'"),
     "no recipe file": (["show", "none.toml"], "none.toml"),
@@ -277,7 +277,7 @@ def test_a_place_that_is_no_run_is_told_apart(run, command, tmp_path, monkeypatc
     for place, text in told.items():
         done = call(*command.split(), place)
         takes_files = command in ("sample", "train --from")
-        wanted = "neither a run directory nor a generator file" if takes_files else "not a run directory"
+        wanted = "neither a run directory nor a model file" if takes_files else "not a run directory"
         assert done.exit_code == 2
         assert text.format(wanted) in " ".join(done.stderr.split())
 

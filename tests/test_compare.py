@@ -560,7 +560,7 @@ def test_curves_have_bands_where_seeds_were_measured_together(six, tmp_path):
 
 def test_the_page_is_one_file_with_paired_samples(tmp_path):
     paths = [write_run(tmp_path / f"<{seed}>", seed=seed) for seed in range(2)]
-    make(paths[0] / "generator.safetensors")
+    make(paths[0] / "model.safetensors")
     out = tmp_path / "pages" / "c.html"
     done = call("compare", *paths, "--html", out)
     assert done.exit_code == 0, done.stderr
@@ -568,7 +568,7 @@ def test_the_page_is_one_file_with_paired_samples(tmp_path):
     page = whole(out.read_text())
     assert page.count("data:image/png;base64,") == 1
     assert "&lt;0&gt; and 1 more, seed 0, 123 images" in page
-    assert "has no generator.safetensors yet" in page
+    assert "has no model.safetensors yet" in page
     assert page.count("<svg") == 1
     assert "&lt;0&gt;" in page
     assert "<0>" not in page

@@ -12,12 +12,14 @@ from tests.small import words
 from zerosum.core import compatibility, settings
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part
-from zerosum.core.space import Space
+from zerosum.core.signals import Signal
 from zerosum.data import Feed, open_data
+from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 from zerosum.regularizers import R1
+from zerosum.runs.view.media import many
 
-DIGITS = Space((1, 8, 8), 100, 10)
+DIGITS = Space((1, 8, 8), 0, 10).signals
 
 
 def small(name, *changed):
@@ -64,12 +66,12 @@ def with_discriminator(forward):
 
 def test_what_fits_passes():
     for name in ("mlp", "dcgan", "wgan-gp", "rpgan"):
-        assert compatibility.check(read_recipe(name).game, DIGITS, 1000) > 4 * DIGITS.values  # a sample, at least
+        assert compatibility.check(read_recipe(name).game, DIGITS, 1000) > 4 * 64  # a sample, at least
 
 
 def test_so_many_samples_in_words():
-    assert Space((1,)).many(1270) == "1,270 points of 1 dimension"
-    assert Space((3, 8, 9)).many(2) == "2 x 8x9 images with 3 channels"
+    assert many(1270, Signal("points", (1,))) == "1,270 points of 1 dimension"
+    assert many(2, Signal("image", (3, 8, 9))) == "2 x 8x9 images with 3 channels"
 
 
 @pytest.mark.parametrize("penalty", ["r1", "r2", "gradient-penalty"])
@@ -100,16 +102,16 @@ def test_a_regularizer_given_twice_is_refused():
 
 
 def test_networks_that_do_not_fit_the_data_are_refused():
-    assert "30x30" in refused("dcgan", space=Space((1, 30, 30), 100))[0]
-    assert "points" in refused("dcgan", space=Space((2,), 100))[0]
+    assert "30x30" in refused("dcgan", space=Space((1, 30, 30), 100).signals)[0]
+    assert "points" in refused("dcgan", space=Space((2,), 100).signals)[0]
     conditional = "generator.labels=concat", "discriminator.labels=concat"
-    for fault in refused("mlp", *conditional, space=Space((1, 8, 8), 9)):
+    for fault in refused("mlp", *conditional, space=Space((1, 8, 8), 9).signals):
         assert "labels=concat needs data with classes" in fault
 
 
 def test_faults_of_a_users_network_are_explained():
     (fault,) = refused("mlp", **with_generator(lambda net, x: net.missing(x)))
-    assert "the networks do not fit 8x8 images with 1 channel: AttributeError" in fault
+    assert "the networks do not fit data of sample: image [1, 8, 8], label: label of 10: AttributeError" in fault
     (fault,) = refused("mlp", **with_generator(lambda net, x: x))
     assert "the generator makes [100] where the data are [1, 8, 8]" in fault
     (fault,) = refused("mlp", **with_discriminator(lambda net, x: x.mean()))
@@ -203,7 +205,7 @@ def test_the_code_of_the_latent_is_the_code_that_is_recovered():
         assert fault.startswith(wanted)
         assert "set latent=infogan:categories=10,continuous=2, or the sizes of this regularizer" in fault
     game = small("dcgan", *changed, "latent=infogan")
-    compatibility.check(game, Space((1, 8, 8), game.latent.size), 1000)
+    compatibility.check(game, Space((1, 8, 8), game.latent.size).signals, 1000)
 
 
 # ---------------------------------------------------------------------- packs
@@ -245,7 +247,7 @@ def test_a_batch_is_made_of_whole_packs(batch, pack, nearest):
 @pytest.mark.parametrize("augmentation", ["flip", "shift", "crop", "rotation", "scale", "diffaugment", "ada"])
 def test_points_are_not_augmented(augmentation):
     changed = [] if augmentation != "ada" else ["objective=hinge"]
-    (fault,) = refused("mixture", f"augmentations={augmentation}", *changed, space=Space((2,), 2))
+    (fault,) = refused("mixture", f"augmentations={augmentation}", *changed, space=Space((2,), 2).signals)
     why = "points have neither pixels nor colours to change; leave the game's augmentations empty"
     assert fault == f"augmentation {augmentation!r} needs 'images': {why}"
 
@@ -367,7 +369,7 @@ def test_a_balanced_objective_is_no_zero_sum():
         "discriminator.network=began-discriminator:channels=8,hidden=4",
     ]
     changed = [*networks, "objective=began", "latent=normal:size=100"]
-    space = Space((1, 8, 8), 100)
+    space = Space((1, 8, 8)).signals
     (fault,) = refused("unrolled", *changed, "zero_sum=true", space=space)
     assert fault == (
         "objective 'began' with zero_sum=true: what it remembers weighs the discriminator's loss alone, so minus "

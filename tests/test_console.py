@@ -12,8 +12,8 @@ from tests.test_sample import call, make
 from zerosum.cli import listing, main
 from zerosum.cli.command import say, sheet
 from zerosum.core.console import named, visible
-from zerosum.core.space import Space
-from zerosum.runs.storage.generator import load_generator, save_generator
+from zerosum.networks.space import Space
+from zerosum.runs.storage.trained import load_model, save_model
 from zerosum.runs.training.progress import Display
 from zerosum.runs.view.page import text
 
@@ -63,11 +63,11 @@ def test_the_bar_shows_brackets():
 
 
 def test_names_of_classes_are_shown_escaped(tmp_path):
-    generator = load_generator(
+    generator = load_model(
         make(tmp_path / "g.safetensors", "mlp", "generator.labels=concat", space=Space((1, 8, 8), 100, 3))
     )
     generator.classes = ("\x1b[2Jcat", "a\nerror: b", "\u202ec")
-    save_generator(tmp_path / "g.safetensors", generator)
+    save_model(tmp_path / "g.safetensors", generator)
     done = call("sample", tmp_path / "g.safetensors", "--label", "zzzz")
     assert done.exit_code == 2
     assert "there is: \\x1b[2Jcat, a\\nerror: b, \\u202ec" in done.stderr

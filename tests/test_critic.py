@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tests.exchanges import exchange
-from tests.small import space_of, table
+from tests.small import table
 from zerosum.core.memory import Memory
 from zerosum.core.registry import Part
 from zerosum.critic import Critic, Exchange, Regularization, Scored, adapt, charge, pack, verdicts
@@ -138,7 +138,7 @@ def test_a_discriminator_that_has_moved_is_not_asked_about_samples_of_before():
     critic = Critic(engine.network("discriminator"))
     early, later, late = critic(x), critic(x), critic(x)
     before = early.logits
-    fakes = engine.network("generator")(torch.randn(4, space_of(engine).latent))
+    fakes = engine.network("generator")(torch.randn(4, engine.game.latent.size))
     engine.update("generator", adversarial=fakes.mean())  # another player's move
     assert torch.equal(later.logits, before)
     assert engine.learners["discriminator"].optimizer.defaults["fused"]

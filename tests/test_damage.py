@@ -66,7 +66,7 @@ def folder(path):
         ("metrics.jsonl", write(b"[1]\n3\nnull\n"), "doctor report compare resume", ""),
         ("metrics.jsonl", write(b'{"images": "x"}\n'), "doctor compare", ""),
         ("evaluations.jsonl", write(b"\xff\xff\n{}\n"), "doctor report compare", ""),
-        ("generator.safetensors", write(b"x" * 20), "doctor report", "sample evaluate"),
+        ("model.safetensors", write(b"x" * 20), "doctor report", "sample evaluate"),
     ],
 )
 def test_what_is_damaged_stops_only_what_needs_it(run, tmp_path, file, spoil, works, stops):
@@ -118,7 +118,7 @@ def test_what_a_damaged_generator_leaves_is_said(run, tmp_path):
         return [part for part in text.strip().split("; ") if "is damaged" not in part]
 
     best, again = f"{run}/best.safetensors is whole", f"`zerosum resume {run}` writes it again"
-    cut(run, "generator.safetensors")
+    cut(run, "model.safetensors")
     assert said() == [best, again]
     cut(run, "best.safetensors")
     assert said() == [again]
@@ -127,12 +127,12 @@ def test_what_a_damaged_generator_leaves_is_said(run, tmp_path):
 
 
 def test_a_damaged_generator_is_written_again_from_the_checkpoint(run, tmp_path):
-    before = (run / "generator.safetensors").read_bytes()
-    cut(run, "generator.safetensors")
-    text = f"{run}/generator.safetensors was missing or damaged; it is written again from checkpoint 000000064"
+    before = (run / "model.safetensors").read_bytes()
+    cut(run, "model.safetensors")
+    text = f"{run}/model.safetensors was missing or damaged; it is written again from checkpoint 000000064"
     done = outcome("resume", run, tmp_path)
     assert (done.exit_code, text in done.stderr) == (0, True), done.stderr
-    assert (run / "generator.safetensors").read_bytes() == before
+    assert (run / "model.safetensors").read_bytes() == before
     assert "written again" not in outcome("resume", run, tmp_path).stderr
 
 
@@ -141,7 +141,7 @@ def test_what_damaged_checkpoints_leave_is_said(run, tmp_path):
         return outcome("resume", run, tmp_path).stderr.strip().partition("every checkpoint is damaged ")[2]
 
     cut(run, "checkpoints/*/manifest.json")
-    for name in ("generator", "best"):
+    for name in ("model", "best"):
         file = f"{run}/{name}.safetensors"
         way = f"{file} can still make samples, or start a new run with its weights: zerosum train --from {file}"
         assert said().endswith(f"); {way}")

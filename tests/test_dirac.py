@@ -20,10 +20,10 @@ from zerosum import latents, networks
 from zerosum.core.engine import Engine
 from zerosum.core.player import Player
 from zerosum.core.registry import parse
-from zerosum.core.space import Space
 from zerosum.data import Feed, open_data
 from zerosum.games import ImageGame, LookaheadGame
 from zerosum.networks import DiracDiscriminator, DiracGenerator
+from zerosum.networks.space import Space
 from zerosum.optimizers import SGD, Constant
 from zerosum.runs.training.session import train
 from zerosum.runs.view import pictures
@@ -262,8 +262,8 @@ def test_points_of_one_dimension_make_a_histogram():
 
 def test_a_run_on_it_ends_and_measures_the_distance(tmp_path):
     run = train("dirac", "dirac", ["evaluation=20"], images=20, out=tmp_path / "run", quiet=True)
-    assert run.generator.sample(3).shape == (3, 1)
-    theta = run.generator.sample(1).item()
+    assert run.model.sample(3).shape == (3, 1)
+    theta = run.model.sample(1).item()
     lines = run.evaluations
     assert {line["metric"] for line in lines} == {"sliced-wasserstein"}
     assert lines[-1]["value"] == pytest.approx(abs(theta), rel=1e-6)

@@ -18,9 +18,9 @@ from zerosum import recipes  # noqa: F401  (registers every part)
 from zerosum.cli.main import app
 from zerosum.core import compatibility, registry, settings
 from zerosum.core.errors import RecipeError
-from zerosum.core.space import Space
 from zerosum.data import Preparation
 from zerosum.data import names as named_sets
+from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 
 ROOT = Path(__file__).parent.parent
@@ -445,7 +445,7 @@ def test_commands_can_be_run(command):
         side = int(recipe.data.size.split("x")[0])
         shape = (shape[0], side, side)
     space = Space(shape, recipe.game.latent.size, classes)
-    compatibility.check(recipe.game, space, recipe.length.images(1_000))
+    compatibility.check(recipe.game, space.signals, recipe.length.images(1_000))
 
 
 @pytest.mark.parametrize(("page", "word"), SETTINGS, ids=lambda one: one)

@@ -154,7 +154,7 @@ def test_samples_find_their_neighbours_in_moved_data(begun, run, tmp_path):
         ([*words, "--data", str(other)], "holds other data than those of the training"),
         (words, "gone.npy"),
         ([*words[:4], "--data", str(other)], "for --neighbours own"),
-        (["sample", str(run / "generator.safetensors"), *words[2:]], "is not a run and does not know its data"),
+        (["sample", str(run / "model.safetensors"), *words[2:]], "is not a run and does not know its data"),
     ):
         done = CliRunner().invoke(app, more)
         assert (done.exit_code, text in " ".join(done.stderr.split())) == (2, True), done.stderr

@@ -75,9 +75,9 @@ def test_all_metrics_of_a_conditional_run_and_of_points(run, points):
 
 
 def test_a_generator_file_says_what_it_was_or_is_told(run, tmp_path):
-    there = evaluate(run.path / "generator.safetensors", metrics="fd", count=100)
+    there = evaluate(run.path / "model.safetensors", metrics="fd", count=100)
     assert there == evaluate(run.path, metrics="fd", count=100)
-    shutil.copy(run.path / "generator.safetensors", tmp_path / "moved.safetensors")
+    shutil.copy(run.path / "model.safetensors", tmp_path / "moved.safetensors")
     assert evaluate(tmp_path / "moved.safetensors", "digits", metrics="fd", count=100) == there
     with pytest.raises(RunError, match="there is nothing to compare with; give real samples with --data"):
         evaluate(tmp_path / "moved.safetensors")
@@ -133,7 +133,7 @@ def test_the_command_prints_a_table_or_one_object(run):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["no-such-run"], "no-such-run: there is no such run, generator file, folder, archive or array file"),
+        (["no-such-run"], "no-such-run: there is no such run, model file, folder, archive or array file"),
         (["RUN", "--metrics", "fid"], "there is no metric 'fid'"),
         (["RUN", "--extractor", "vgg"], "there is no extractor 'vgg'"),
         (["RUN", "--metrics", "modes"], "metric 'modes' needs a mixture whose modes are known"),

@@ -5,14 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import zerosum
 from tests.small import table, words
 from zerosum.core import compatibility
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError
-from zerosum.core.space import Space
+from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 
 POINTS = Space((3,), 2)
@@ -100,7 +99,7 @@ def test_both_players_follow_the_gradient_of_one_loss():
 def test_what_does_not_fit_is_said():
     def faults(space, *settings):
         with pytest.raises(RecipeError) as raised:
-            compatibility.check(read_recipe("vae", list(settings)).game, space, 1000, 16)
+            compatibility.check(read_recipe("vae", list(settings)).game, space.signals, 1000, 16)
         return raised.value.faults
 
     (fault,) = faults(Space((3,), 20))
@@ -109,7 +108,7 @@ def test_what_does_not_fit_is_said():
     assert fault.startswith("game 'vae' measures the divergence from N(0, I), not from uniform")
     (fault,) = faults(Space((1, 8, 8), 20), "encoder.network=mlp-generator")
     assert "is no encoder" in fault
-    compatibility.check(read_recipe("vae", ["likelihood=gaussian"]).game, Space((3,), 20), 1000, 16)
+    compatibility.check(read_recipe("vae", ["likelihood=gaussian"]).game, Space((3,)).signals, 1000, 16)
 
 
 def test_labels_reach_the_decoder():
@@ -134,4 +133,8 @@ def test_it_trains_samples_and_is_judged_like_any_other(tmp_path):
     lines = (run.path / "loss.txt").read_text().splitlines()
     assert len(lines) == 2
     assert all(line.index("loss_encoder") < line.index("loss_decoder") for line in lines)  # also after a resume
-    assert isinstance(longer.generator.module, nn.Module)
+    assert longer.model.verbs == ("generate", "encode", "reconstruct")
+    x = torch.rand(5, 1, 8, 8) * 2 - 1
+    z, again = longer.model.encode(x), longer.model.reconstruct(x)
+    assert z.shape == (5, longer.recipe.game.latent.size)
+    torch.testing.assert_close(longer.model({"latent": z})["sample"], again)

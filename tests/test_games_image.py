@@ -14,9 +14,9 @@ from tests.small import table
 from zerosum import games
 from zerosum.core.engine import Engine
 from zerosum.core.registry import Part
-from zerosum.core.space import Space
 from zerosum.critic import Exchange, pack
 from zerosum.data import Feed, open_data
+from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 from zerosum.selection import TopK
 
@@ -107,7 +107,7 @@ def test_only_an_augmentation_of_real_samples_alone_leaks_into_what_is_made(wher
     engine, feed = Engine(game, Space((2,), 2).signals, total=64 * 700), Feed(dataset, 64)
     for _ in range(700):
         engine.turn(feed)
-    found = engine.sample(engine.product(), 2000).mean(0)
+    found = engine.model().draw(2000)["sample"].mean(0)
     assert (found - mean).abs().max() < 0.25
 
 

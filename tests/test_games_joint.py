@@ -8,14 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from tests.small import Feed, make_space, open_data, space_of
+from tests.small import Feed, open_data
 from zerosum import latents, networks
 from zerosum.core import compatibility, registry, settings
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError
 from zerosum.core.player import Player
 from zerosum.core.registry import Part
-from zerosum.core.space import Space
 from zerosum.games import JointGame
 from zerosum.networks import (
     DCGANEncoder,
@@ -25,6 +24,7 @@ from zerosum.networks import (
     MLPEncoder,
     MLPGenerator,
 )
+from zerosum.networks.space import Space
 from zerosum.objectives import NonSaturating, Relativistic
 from zerosum.optimizers import SGD, Adam, Constant
 from zerosum.recipes import Recipe
@@ -316,7 +316,7 @@ def table(which, batch=16, **options):
     make, data = GAMES[which]
     recipe = Recipe(game=make(), batch=batch)
     dataset = open_data(data, recipe.data)
-    return Engine(recipe.game, make_space(recipe, dataset).signals, total=1000, **options), Feed(dataset, batch)
+    return Engine(recipe.game, dataset.signals, total=1000, **options), Feed(dataset, batch)
 
 
 def tensors(engine):
@@ -326,8 +326,8 @@ def tensors(engine):
 @every_game
 def test_what_fits_passes_and_plays(which):
     engine, feed = table(which, batch=2)
-    compatibility.check(engine.game, space_of(engine), 1000, 2)
-    compatibility.trial(engine.game, space_of(engine), feed, 1000)
+    compatibility.check(engine.game, engine.signals, 1000, 2)
+    compatibility.trial(engine.game, engine.signals, feed, 1000)
     assert feed.position == 2 * engine.game.discriminator_updates  # a turn was played
 
 
@@ -462,8 +462,8 @@ def test_it_is_written_and_read_again(which):
 def refused(game, which="points", batch=2):
     engine, feed = table(which, batch=batch)
     try:
-        compatibility.check(game, space_of(engine), 1000, batch)
-        compatibility.trial(game, space_of(engine), feed, 1000)
+        compatibility.check(game, engine.signals, 1000, batch)
+        compatibility.trial(game, engine.signals, feed, 1000)
     except RecipeError as error:
         return error.faults
     pytest.fail("it was not refused")

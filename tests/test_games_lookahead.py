@@ -11,19 +11,18 @@ import torch
 from torch.optim import Optimizer
 
 from tests import small
-from tests.small import space_of
 from zerosum import latents, networks
 from zerosum.core import compatibility
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError
 from zerosum.core.player import Player
 from zerosum.core.registry import Part, field_types, parse
-from zerosum.core.space import Space
 from zerosum.critic import Regularization, pack
 from zerosum.data import Feed, open_data
 from zerosum.games import LookaheadGame
 from zerosum.games.ahead import Ahead
 from zerosum.networks import DiracDiscriminator, DiracGenerator
+from zerosum.networks.space import Space
 from zerosum.objectives import LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
 from zerosum.optimizers import SGD, Adam, Constant
 
@@ -425,14 +424,14 @@ def test_an_optimizer_without_a_formula_is_refused_before_the_first_image():
     engine, _ = table("packs")
     game = engine.game.replace(discriminator=engine.game.discriminator.replace(optimizer=Plain()))
     with pytest.raises(RecipeError) as raised:
-        compatibility.check(game, space_of(engine), 1000)
+        compatibility.check(game, engine.signals, 1000)
     (fault,) = raised.value.faults
     assert "'plain' has no ahead(" in fault
     assert "set discriminator.optimizer=adam, or depth=0" in fault
-    compatibility.check(game.replace(depth=0), space_of(engine), 1000)
-    compatibility.check(engine.game, space_of(engine), 1000)
+    compatibility.check(game.replace(depth=0), engine.signals, 1000)
+    compatibility.check(engine.game, engine.signals, 1000)
     player = engine.game.generator.replace(optimizer=Plain())  # only the discriminator is looked ahead
-    compatibility.check(engine.game.replace(generator=player), space_of(engine), 1000)
+    compatibility.check(engine.game.replace(generator=player), engine.signals, 1000)
 
 
 def test_a_selection_is_refused_where_all_samples_count():
@@ -441,9 +440,9 @@ def test_a_selection_is_refused_where_all_samples_count():
     with pytest.raises(
         RecipeError, match=r"selection 'top-k' with zero_sum=true: .*; set selection=all, or zero_sum=f"
     ):
-        compatibility.check(game, space_of(engine), 1000)
-    compatibility.check(game.replace(zero_sum=False), space_of(engine), 1000)
-    compatibility.check(engine.game, space_of(engine), 1000)
+        compatibility.check(game, engine.signals, 1000)
+    compatibility.check(game.replace(zero_sum=False), engine.signals, 1000)
+    compatibility.check(engine.game, engine.signals, 1000)
 
 
 def test_the_game_is_a_value():

@@ -16,12 +16,12 @@ from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError
 from zerosum.core.player import Player
 from zerosum.core.registry import registered
-from zerosum.core.space import Space
 from zerosum.critic import Exchange, Regularization
 from zerosum.data import Feed, open_data
 from zerosum.games import PairsGame
 from zerosum.games.pairs import another_of_class, distinct, repeated
 from zerosum.networks import DAGANDiscriminator, DAGANGenerator, DCGANDiscriminator, DCGANGenerator
+from zerosum.networks.space import Space
 from zerosum.objectives import Hinge, Relativistic, Wasserstein
 from zerosum.optimizers import Adam, Constant
 from zerosum.recipes import Recipe, read_recipe
@@ -38,7 +38,7 @@ from zerosum.regularizers import (
     LeCam,
     SuccessiveConsistency,
 )
-from zerosum.runs.storage.generator import Generator, load_generator, save_generator
+from zerosum.runs.storage.trained import TrainedModel, load_model, save_model
 from zerosum.runs.view.sample import draft, write
 
 ADAM = Adam(lr=1e-3, beta1=0.0, beta2=0.9)
@@ -311,7 +311,7 @@ def test_a_resumed_game_equals_the_uninterrupted_one_bit_for_bit(digits, turns):
     assert_equal(state(engine), state(other))
     assert engine.meter.take("report") == other.meter.take("report")
     latent, label = torch.randn(9, 5), torch.arange(9)
-    assert torch.equal(engine.product()(latent, label), other.product()(latent, label))
+    assert torch.equal(*(one.model()({"latent": latent, "label": label})["sample"] for one in (engine, other)))
 
 
 def test_only_the_player_whose_move_it_is_moves(digits, monkeypatch):
@@ -340,7 +340,7 @@ PARTS = [R1(), R2(), DRAGAN(), LeCam(after=0), CR(), ALR(limit=1e-3), ZCR(), Fea
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_regularizers_work_on_pairs(digits, part):
     engine, feed = Engine(make_game(regularizers=(part,)), SPACE.signals), Feed(digits, 16)
-    compatibility.check(engine.game, SPACE, 1000, 16)
+    compatibility.check(engine.game, SPACE.signals, 1000, 16)
     for _ in range(2):
         engine.turn(feed)
     found = {key: value for key, value in engine.meter.take("report").items() if key.endswith(part.name)}
@@ -371,7 +371,7 @@ def test_regularizers_call_the_generator_from_the_sources_of_the_exchange(monkey
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_other_parts_and_bf16(digits, changes, precision):
     engine, feed = Engine(make_game(**changes), SPACE.signals, precision=precision), Feed(digits, 24)
-    compatibility.check(engine.game, SPACE, 1000, 24)
+    compatibility.check(engine.game, SPACE.signals, 1000, 24)
     before = state(engine)
     for _ in range(2):
         engine.turn(feed)
@@ -388,7 +388,7 @@ def test_other_parts_and_bf16(digits, changes, precision):
 
 def faults(game, space, batch=16):
     with pytest.raises(RecipeError) as raised:
-        compatibility.check(game, space, 1000, batch)
+        compatibility.check(game, space.signals, 1000, batch)
     return raised.value.faults
 
 
@@ -423,7 +423,7 @@ def test_packs_and_batch_norm_under_a_penalty_are_refused():
 @pytest.mark.parametrize("space", [SPACE, Space((3, 28, 28), 5, 3), Space((1, 64, 64), 5, 2)], ids=str)
 def test_what_fits_is_accepted(space):
     for game in (make_game(), make_game(generator=player(DAGANGenerator(norm="none")))):
-        assert compatibility.check(game, space, 1000, 16) > 4 * space.values
+        assert compatibility.check(game, space.signals, 1000, 16) > 4 * space.values
 
 
 # ---------------------------------------------------------------------------- what is saved
@@ -439,14 +439,14 @@ def trained(digits):
 
 @pytest.fixture(scope="module")
 def file(trained, digits, tmp_path_factory):
-    path = tmp_path_factory.mktemp("pairs") / "generator.safetensors"
+    path = tmp_path_factory.mktemp("pairs") / "model.safetensors"
     recipe = Recipe(recipe="pairs", game=trained.game)
-    save_generator(path, Generator(trained.product(), recipe, SPACE, digits.classes, trained.clock))
+    save_model(path, TrainedModel(trained.model(), recipe, SPACE.signals, digits.classes, trained.clock))
     return path
 
 
 def test_the_generator_file_samples_alone_and_equally(file, trained):
-    one, two = load_generator(file), load_generator(file)
+    one, two = load_model(file), load_model(file)
     first = one.sample(40, seed=3)
     assert first.shape == (40, 1, 8, 8)
     assert first.abs().max() <= 1
@@ -454,14 +454,14 @@ def test_the_generator_file_samples_alone_and_equally(file, trained):
     assert not torch.equal(one.sample(40, seed=4), first)
     assert torch.equal(one.sample(7, seed=3, start=11), first[11:18])
     latent, label = trained.game.latent(20, "cpu"), torch.arange(20) % 10
-    here = trained.game.sample(trained.product(), latent, label)
+    here = trained.model()({"latent": latent, "label": label})["sample"]
     torch.testing.assert_close(one.decode(latent, label), here, rtol=1e-5, atol=1e-5)
     assert first.std(0).mean() > 1e-3
 
 
 def test_the_average_keeps_the_bank_that_training_filled(file, trained):
     live, averaged = trained.network("generator").bank, trained.averages["generator"].bank
-    for bank in (averaged, load_generator(file).module.bank):
+    for bank in (averaged, load_model(file).model.networks["generator"].bank):
         assert torch.equal(bank.images, live.images)
         assert torch.equal(bank.seen, live.seen)
     assert live.seen.min() >= 4  # all full
@@ -470,7 +470,7 @@ def test_the_average_keeps_the_bank_that_training_filled(file, trained):
 
 def test_the_file_holds_real_images_of_each_class(file, digits):
     """As the documentation warns."""
-    bank = load_generator(file).module.bank
+    bank = load_model(file).model.networks["generator"].bank
     rows = {image.tobytes(): int(label) for image, label in zip(digits.values, digits.labels, strict=True)}
     assert [rows[image.numpy().tobytes()] for image in bank.images] == [k for k in range(10) for _ in range(4)]
     for cls in (PairsGame, DAGANGenerator):
@@ -479,12 +479,13 @@ def test_the_file_holds_real_images_of_each_class(file, digits):
 
 
 def test_the_class_that_is_asked_for_is_that_of_the_source(file, digits, tmp_path):
-    generator = load_generator(file)
+    generator = load_model(file)
     assert generator.conditional
     assert generator.labels(12).tolist() == [*range(10), 0, 1]
     rows = {image.tobytes(): int(label) for image, label in zip(digits.values, digits.labels, strict=True)}
     sources = []
-    generator.module.encoder[0].register_forward_pre_hook(lambda _, given: sources.append(given[0]))
+    encoder = generator.model.networks["generator"].encoder
+    encoder[0].register_forward_pre_hook(lambda _, given: sources.append(given[0]))
     generator.sample(30, label=7)
     given = torch.cat(sources)[:30]  # chunks are filled up
     pixels = ((given + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

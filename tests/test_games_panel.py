@@ -9,13 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from tests.small import Feed, make_space, open_data, space_of
+from tests.small import Feed, open_data
 from zerosum import latents, networks
 from zerosum.core import compatibility, registry, settings
 from zerosum.core.engine import Engine
 from zerosum.core.player import Player
 from zerosum.core.registry import Part
-from zerosum.core.space import Space
 from zerosum.critic import adapt
 from zerosum.games import ImageGame, PanelGame, panel
 from zerosum.networks import (
@@ -26,6 +25,7 @@ from zerosum.networks import (
     MLPDiscriminator,
     MLPGenerator,
 )
+from zerosum.networks.space import Space
 from zerosum.objectives import BEGAN, NonSaturating, Relativistic
 from zerosum.optimizers import SGD, Adam, Constant
 from zerosum.recipes import Recipe
@@ -424,9 +424,7 @@ every_case = pytest.mark.parametrize("case", CASES)
 def table(made, batch=8, seed=0, **options):
     recipe = Recipe(game=made, batch=batch)
     dataset = open_data("digits", recipe.data)
-    return Engine(made, make_space(recipe, dataset).signals, seed=seed, total=1000, **options), Feed(
-        dataset, batch, seed=seed
-    )
+    return Engine(made, dataset.signals, seed=seed, total=1000, **options), Feed(dataset, batch, seed=seed)
 
 
 def tensors(engine):
@@ -437,8 +435,8 @@ def tensors(engine):
 def test_what_fits_passes_and_plays(case):
     made = PanelGame(**CASES[case]())
     engine, feed = table(made, batch=2 * made.pack)
-    compatibility.check(made, space_of(engine), 1000, 2 * made.pack)
-    compatibility.trial(made, space_of(engine), feed, 1000)
+    compatibility.check(made, engine.signals, 1000, 2 * made.pack)
+    compatibility.trial(made, engine.signals, feed, 1000)
     assert feed.position >= 2 * made.pack  # a turn was played
 
 

@@ -23,7 +23,6 @@ from zerosum.runs import health
 from zerosum.runs.health import advice, diagnostics, symptoms
 from zerosum.runs.health import history as history_module
 from zerosum.runs.health.history import History
-from zerosum.runs.training.training import make_space
 
 DCGAN = read_recipe("dcgan")
 
@@ -513,7 +512,7 @@ def test_every_option_that_is_advised_is_one_that_the_recipe_takes(name):
     assert advice.slower(own, 4) in offered
     for option in offered:
         changed = settings.assign(recipe, option.split())
-        compatibility.check(changed.game, make_space(changed, data), 200_000, changed.batch)
+        compatibility.check(changed.game, data.signals, 200_000, changed.batch)
         assert changed != recipe
 
 

@@ -10,14 +10,14 @@ import torch
 from typer.testing import CliRunner
 
 import zerosum
-from tests.small import EAGER, words
+from tests.small import EAGER, trained, words
 from zerosum.cli.main import app
 from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
-from zerosum.core.space import Space
 from zerosum.data import to_images
+from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 from zerosum.runs.evaluation.evaluate import with_shares
-from zerosum.runs.storage.generator import Generator, find_label, load_generator, save_generator
+from zerosum.runs.storage.trained import find_label, load_model, save_model
 from zerosum.runs.training.drawing import classes_shown
 from zerosum.runs.view.sample import draft, write
 
@@ -25,7 +25,8 @@ LABELS = ["generator.labels=concat", "discriminator.labels=concat"]
 
 
 def generator(classes, shares=(), labels=LABELS):
-    return Generator(torch.nn.Linear(1, 1), read_recipe("mlp", labels), Space((1, 8, 8), 8), tuple(classes), 0, shares)
+    recipe, classes = read_recipe("mlp", [*words("mlp"), *labels]), tuple(classes)
+    return trained(recipe, Space((1, 8, 8), 8, len(classes)).signals, classes, shares=shares)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +53,8 @@ def test_a_label_is_a_name_else_a_number(classes, label, number):
 def test_the_command_line_draws_the_class_that_python_draws(tmp_path):
     classes = ("1", "2", "10")  # the place of each is the name of another
     recipe = read_recipe("mlp", [*words("mlp"), *LABELS])
-    space = Space((1, 8, 8), recipe.game.latent.size, len(classes))
-    made = Generator(recipe.game.players()["generator"].network.build(*space.ports), recipe, space, classes, 0)
-    save_generator(tmp_path / "g.safetensors", made)
+    made = trained(recipe, Space((1, 8, 8), 0, len(classes)).signals, classes)
+    save_model(tmp_path / "g.safetensors", made)
     for number, name in enumerate(classes):
         out = tmp_path / f"{name}.npz"
         asked = ["sample", str(tmp_path / "g.safetensors"), "--label", name, "-n", "3", "--out", str(out)]
@@ -77,7 +77,7 @@ def test_of_1500_classes_only_some_are_listed():
 
 
 def test_a_generator_without_labels_refuses_one_also_from_python():
-    with pytest.raises(RunError, match="this generator takes no labels"):
+    with pytest.raises(RunError, match="this model takes no labels"):
         generator(["a"], labels=[]).sample(1, label=0)
 
 
@@ -107,7 +107,7 @@ def lopsided(tmp_path_factory):
 
 
 def test_a_run_keeps_the_shares_and_judges_by_them(lopsided):
-    made = lopsided.generator
+    made = lopsided.model
     assert made.shares == (0.9, 0.1)
     assert made.rules == 2
     protocols = [line["protocol"] for line in lopsided.evaluations]
@@ -117,16 +117,17 @@ def test_a_run_keeps_the_shares_and_judges_by_them(lopsided):
 
 
 def test_a_file_of_an_earlier_version_knows_no_shares(lopsided, tmp_path):
-    made = lopsided.generator
-    save_generator(tmp_path / "g.safetensors", made)
+    made = lopsided.model
+    save_model(tmp_path / "g.safetensors", made)
     with safetensors.safe_open(tmp_path / "g.safetensors", "pt") as file:
         about = json.loads(file.metadata()["zerosum"])
         weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
-    del about["shares"], about["rules"], about["sha256"]
-    about["format"] = "zerosum-generator-1"
+    del about["shares"], about["rules"], about["sha256"], about["signals"]
+    about |= {"format": "zerosum-generator-1", "space": {"shape": [1, 8, 8], "latent": 100, "classes": 2}}
+    weights = {key.removeprefix("generator."): value for key, value in weights.items()}
     safetensors.torch.save_file(weights, tmp_path / "old.safetensors", {"zerosum": json.dumps(about)})
     with pytest.warns(ZerosumWarning, match="no checksum"):
-        old = load_generator(tmp_path / "old.safetensors")
+        old = load_model(tmp_path / "old.safetensors")
     assert (old.shares, old.rules) == ((), 1)
     evaluator = SimpleNamespace(dataset=SimpleNamespace(classes=("3", "7"), shares=(0.9, 0.1)))
     assert with_shares(evaluator, old).shares == (0.9, 0.1)  # of the data, where they have its classes

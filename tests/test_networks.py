@@ -11,7 +11,6 @@ from torch import nn
 from zerosum import networks
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import field_types, parse, registered
-from zerosum.core.space import Space
 from zerosum.networks import (
     ACGANGenerator,
     BEGANDiscriminator,
@@ -29,6 +28,7 @@ from zerosum.networks import (
 )
 from zerosum.networks.layers import end
 from zerosum.networks.minibatch import MinibatchDiscrimination, MinibatchStddev
+from zerosum.networks.space import Space
 
 SMALL = [
     MLPGenerator(widths=(12, 16)),

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from zerosum.core.space import Space
 from zerosum.networks import BEGANDiscriminator, BEGANGenerator
 from zerosum.networks.began import AutoEncoder
+from zerosum.networks.space import Space
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from zerosum.core.errors import RecipeError
-from zerosum.core.space import Space
 from zerosum.networks.biggan import BigGANDiscriminator, BigGANGenerator, _ModulatedBatchNorm
+from zerosum.networks.space import Space
 
 SMALL, LARGE = Space((3, 32, 32), 20, 10), Space((1, 64, 64), 13, 3)
 

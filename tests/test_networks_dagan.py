@@ -9,10 +9,10 @@ from torch.nn.functional import conv2d, leaky_relu
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import parse
-from zerosum.core.space import Space
 from zerosum.data import Feed, open_data
 from zerosum.networks import DAGANDiscriminator, DAGANGenerator
 from zerosum.networks.dagan import Bank
+from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 
 SPACE = Space((1, 16, 16), 5, 3)

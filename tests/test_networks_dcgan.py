@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from zerosum.core.errors import RecipeError
-from zerosum.core.space import Space
 from zerosum.networks import (
     ACGANGenerator,
     BEGANDiscriminator,
@@ -15,6 +14,7 @@ from zerosum.networks import (
     JointDCGANDiscriminator,
 )
 from zerosum.networks.sizes import supported_sides
+from zerosum.networks.space import Space
 
 NORMS = ["batch", "layer", "instance", "group", "none"]
 

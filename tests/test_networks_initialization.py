@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from zerosum.core.registry import parse, registered
-from zerosum.core.space import Space
 from zerosum.networks import DCGANDiscriminator, DCGANGenerator, MLPGenerator
 from zerosum.networks.initialization import Default, Glorot, He, LeCun, Normal, Orthogonal
+from zerosum.networks.space import Space
 
 every_initialization = pytest.mark.parametrize(
     "part", [cls() for cls in registered("initialization").values()], ids=lambda part: part.name

@@ -8,7 +8,6 @@ from torch import nn
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import parse
-from zerosum.core.space import Space
 from zerosum.networks import (
     DCGANEncoder,
     DiracDiscriminator,
@@ -17,6 +16,7 @@ from zerosum.networks import (
     JointMLPDiscriminator,
     MLPEncoder,
 )
+from zerosum.networks.space import Space
 
 PAIRS = [JointMLPDiscriminator(widths=(12, 8)), JointDCGANDiscriminator(channels=4, units=6)]
 every_pair = pytest.mark.parametrize("part", PAIRS, ids=lambda part: part.name)

@@ -7,7 +7,6 @@ import torch
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import field_types
-from zerosum.core.space import Space
 from zerosum.networks import (
     ACGANGenerator,
     DCGANDiscriminator,
@@ -17,6 +16,7 @@ from zerosum.networks import (
     MLPDiscriminator,
     MLPGenerator,
 )
+from zerosum.networks.space import Space
 
 PLAIN = [
     MLPGenerator(widths=(12, 16), norm="batch"),

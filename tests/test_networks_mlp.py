@@ -6,8 +6,8 @@ from torch import nn
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import parse
-from zerosum.core.space import Space
 from zerosum.networks import MLPDiscriminator, MLPGenerator
+from zerosum.networks.space import Space
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ from torch import nn
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import described_fields, parse
-from zerosum.core.space import Space
 from zerosum.networks.r3gan import Block, R3GANDiscriminator, R3GANGenerator, Stages
 from zerosum.networks.resampling import Down, Up
+from zerosum.networks.space import Space
 
 SPACES = [Space((1, 8, 8), 5, 3), Space((1, 28, 28), 6, 10), Space((3, 32, 32), 7, 2), Space((3, 16, 24), 4, 3)]
 COLOURS = Space((3, 16, 16), 6, 4)

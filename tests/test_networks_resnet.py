@@ -10,11 +10,11 @@ from torch.nn.functional import avg_pool2d, conv2d, interpolate, relu
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import parse
-from zerosum.core.space import Space
 from zerosum.networks.attention import SelfAttention, attentions
 from zerosum.networks.biggan import BigGANDiscriminator, BigGANGenerator
 from zerosum.networks.normalization import ConditionalBatchNorm, make_norm
 from zerosum.networks.resnet import DownBlock, ResNetDiscriminator, ResNetGenerator, UpBlock
+from zerosum.networks.space import Space
 
 PARTS = {
     "resnet-generator": ResNetGenerator(channels=8),

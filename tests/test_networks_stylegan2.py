@@ -11,11 +11,11 @@ from torch.nn.functional import conv2d, leaky_relu
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import described_fields, parse
-from zerosum.core.space import Space
 from zerosum.networks.equalized import EqualizedConv, EqualizedLinear
 from zerosum.networks.modulation import ModulatedConv, StyledConv
 from zerosum.networks.pyramid import pyramid
 from zerosum.networks.resampling import Blur, Down, Up
+from zerosum.networks.space import Space
 from zerosum.networks.stylegan2 import Mapping, StyleGAN2Generator, Synthesis
 from zerosum.networks.stylegan2_discriminator import DownBlock, StyleGAN2Discriminator, Top
 

@@ -12,12 +12,12 @@ from PIL import Image
 
 from tests.test_sample import call, make
 from zerosum.core.errors import RunError
-from zerosum.core.space import Space
 from zerosum.core.writing import write_file
+from zerosum.networks.space import Space
 from zerosum.runs.storage import outputs
 from zerosum.runs.storage.archives import write_npz
 from zerosum.runs.storage.folders import LONGEST, class_folders, folder_name
-from zerosum.runs.storage.generator import load_generator, save_generator
+from zerosum.runs.storage.trained import load_model, save_model
 from zerosum.runs.view import animation, pictures
 from zerosum.runs.view.report import page
 
@@ -222,9 +222,9 @@ def test_names_of_classes_are_made_safe_as_folders():
 
 def test_samples_of_odd_classes_lie_below_the_folder(tmp_path):
     path = make(tmp_path / "g.safetensors", "mlp", "generator.labels=concat", space=Space((1, 8, 8), 100, 3))
-    generator = load_generator(path)
+    generator = load_model(path)
     generator.classes = ("../../up", "a/b", "a-b")
-    save_generator(path, generator)
+    save_model(path, generator)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.jpg").touch()
     done = call("sample", path, "-n", 6, "-o", f"{tmp_path}/out/")

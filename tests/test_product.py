@@ -129,7 +129,7 @@ def test_no_weight_stays_idle():
     ]
     rows += [row for row in told if row]
     assert len(rows) > 60
-    found = {telling(row): idle(Engine(game(row), space(row).signals, total=1000), row) for row in rows}
+    found = {telling(row): idle(Engine(game(row), space(row), total=1000), row) for row in rows}
     assert {where: weights for where, weights in found.items() if weights} == {}
 
 

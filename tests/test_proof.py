@@ -22,7 +22,7 @@ from zerosum.runs.evaluation.evaluate import evaluate, weights_of
 from zerosum.runs.evaluation.evaluator import Evaluator, everything
 from zerosum.runs.evaluation.proof import prove
 from zerosum.runs.evaluation.result_cache import code
-from zerosum.runs.storage.generator import load_generator
+from zerosum.runs.storage.trained import load_model
 
 
 def evaluator(dataset, *settings):
@@ -255,4 +255,4 @@ def test_a_run_without_an_average_is_judged_as_what_it_is(tmp_path):
     run = zerosum.train("digits", "mlp", settings, images=64, out=tmp_path / "run", quiet=True)
     assert run.evaluations[-1]["protocol"]["weights"] == "last"
     assert evaluate(run.path, metrics="sliced-wasserstein", count=40)[0].protocol["weights"] == "last"
-    assert weights_of(load_generator(run.path / "generator.safetensors")) == "last"
+    assert weights_of(load_model(run.path / "model.safetensors")) == "last"

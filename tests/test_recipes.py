@@ -5,15 +5,14 @@ import copy
 import pytest
 import torch
 
-from tests.small import DATA, space_of, table
+from tests.small import DATA, table
 from zerosum.core import compatibility, registry, settings
 from zerosum.core.signals import build
-from zerosum.core.space import Space
 from zerosum.data import open_data
+from zerosum.networks.space import Space
 from zerosum.recipes import Recipe, read_recipe
 from zerosum.recipes.building import SHORT
 from zerosum.runs.storage import checkpoint
-from zerosum.runs.training.training import make_space
 
 RECIPES = list(registry.registered("recipe"))
 SMALL = [name for name in RECIPES if name.endswith("-small")]
@@ -26,7 +25,7 @@ def test_every_recipe_trains_2000_images_resumes_bit_for_bit_and_samples_finite_
         engine.turn(feed)
     tensors, numbers = engine.state()
     checkpoint.save(tmp_path, feed.position, tensors, numbers)
-    engine.product()  # somebody looks at it in between
+    engine.model()  # somebody looks at it in between
     saved = checkpoint.load_latest(tmp_path, pytest.fail)
     other, other_feed = table(name, "batch=80")
     other.load(saved.tensors, saved.manifest)
@@ -41,8 +40,8 @@ def test_every_recipe_trains_2000_images_resumes_bit_for_bit_and_samples_finite_
         assert found.keys() == theirs[group].keys(), group
         for key, value in found.items():
             assert torch.equal(value, theirs[group][key]), (group, key)
-    samples = engine.sample(engine.product(), 20)
-    assert samples.shape == (20, *space_of(engine).shape)
+    samples = engine.model().draw(20)["sample"]
+    assert samples.shape == (20, *engine.signals["sample"].shape)
     assert samples.isfinite().all()
     if name != "dirac":  # whose generator is one number
         assert samples.flatten(1).std(0).max() > 1e-4
@@ -55,9 +54,9 @@ def test_every_recipe_fits_data_it_is_made_for_and_its_text_gives_it_back(name):
     assert settings.from_toml(Recipe, str(recipe)) == recipe
     known = DATA.get(name.removesuffix("-small"))
     if known:
-        spaces = [make_space(recipe, open_data(known, recipe.data))]
+        spaces = [open_data(known, recipe.data).signals]
     else:
-        spaces = [Space(shape, recipe.game.latent.size, 10) for shape in ((1, 8, 8), (1, 28, 28), (3, 64, 64))]
+        spaces = [Space(shape, 0, 10).signals for shape in ((1, 8, 8), (1, 28, 28), (3, 64, 64))]
     for space in spaces:
         compatibility.check(recipe.game, space, 10_000, recipe.batch)
 
@@ -74,7 +73,7 @@ def test_a_small_recipe_is_its_large_one_at_another_size(name):
         assert type(seat.network) is type(large.game.players()[player].network)
 
     def weights(recipe):
-        space = Space((3, 32, 32), recipe.game.latent.size, 10)
+        space = Space((3, 32, 32), 0, 10)
         with torch.device("meta"):
             players, wirings = recipe.game.players(), recipe.game.networks(space.signals)
             networks = [build(players[wiring.players[0]].network, wiring) for wiring in wirings.values()]

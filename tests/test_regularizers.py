@@ -9,8 +9,8 @@ from torch import nn
 
 from zerosum import regularizers
 from zerosum.core.registry import parse, registered
-from zerosum.core.space import Space
 from zerosum.networks import MLPDiscriminator
+from zerosum.networks.space import Space
 from zerosum.regularizers import MaxNorm, WeightClip
 from zerosum.regularizers.passes import per_sample, steady, still
 

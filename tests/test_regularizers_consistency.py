@@ -8,8 +8,8 @@ from torch import nn
 from tests.exchanges import exchange
 from tests.test_regularizers import LinearGenerator, linear, quadratic
 from zerosum.core.registry import parse
-from zerosum.core.space import Space
 from zerosum.networks import DCGANDiscriminator, DCGANGenerator
+from zerosum.networks.space import Space
 from zerosum.regularizers import BCR, CR, ZCR
 from zerosum.regularizers.consistency import transformed
 

@@ -12,9 +12,9 @@ from tests.test_regularizers import LinearGenerator
 from zerosum.core.errors import RecipeError
 from zerosum.core.memory import Memory
 from zerosum.core.registry import parse
-from zerosum.core.space import Space
 from zerosum.core.team import Alone
 from zerosum.networks import DCGANGenerator
+from zerosum.networks.space import Space
 from zerosum.regularizers import JacobianClamping, PathLength, SuccessiveConsistency
 
 PARTS = [PathLength(every=1), JacobianClamping(), SuccessiveConsistency()]

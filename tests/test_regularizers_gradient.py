@@ -10,8 +10,8 @@ from tests.exchanges import exchange
 from tests.test_regularizers import linear, quadratic
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import parse
-from zerosum.core.space import Space
 from zerosum.networks import DCGANDiscriminator, MLPDiscriminator
+from zerosum.networks.space import Space
 from zerosum.regularizers import DRAGAN, R1, R2, GradientPenalty
 
 GRADIENT = [R1(), R2(), GradientPenalty(), DRAGAN()]

@@ -11,9 +11,9 @@ from tests.exchanges import exchange
 from tests.logits import gradient
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import parse
-from zerosum.core.space import Space
 from zerosum.latents import InfoGAN
 from zerosum.networks import MLPDiscriminator, MLPGenerator
+from zerosum.networks.space import Space
 from zerosum.objectives import NonSaturating
 from zerosum.regularizers import AuxiliaryClassifier, MutualInformation
 

@@ -11,8 +11,8 @@ from tests.exchanges import exchange
 from tests.test_regularizers import linear, quadratic
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import parse
-from zerosum.core.space import Space
 from zerosum.networks import DCGANDiscriminator
+from zerosum.networks.space import Space
 from zerosum.regularizers import ALR, VAT
 
 PARTS = [VAT(epsilon=0.5), ALR(limit=0.1)]

@@ -13,8 +13,8 @@ from tests.exchanges import Two, cost, exchange, remembered
 from tests.logits import FAKE, REAL, gradient, repeated, tensors
 from zerosum.core.memory import Memory
 from zerosum.core.registry import parse
-from zerosum.core.space import Space
 from zerosum.networks import BEGANDiscriminator, MLPDiscriminator, MLPGenerator
+from zerosum.networks.space import Space
 from zerosum.objectives import Wasserstein
 from zerosum.regularizers import Content, FeatureMatching, LeCam, PullingAway
 

@@ -16,8 +16,8 @@ from benchmarks import speed
 from tests.small import DATA, EAGER, table, words
 from zerosum.core import compatibility, usercode
 from zerosum.core.errors import RecipeError, TrainingError
-from zerosum.core.space import Space
 from zerosum.data import Feed, open_data
+from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 from zerosum.runs.storage import machine
 from zerosum.runs.training import plan, rehearsal, session
@@ -25,7 +25,6 @@ from zerosum.runs.training import race as racing
 from zerosum.runs.training.footprint import network_bytes
 from zerosum.runs.training.race import is_clear, race, typical
 from zerosum.runs.training.rehearsal import Measured, Rehearsal
-from zerosum.runs.training.training import make_space
 
 GIB = 1 << 30
 rehearsal_stopwatch = rehearsal.stopwatch  # before tests put theirs in its place
@@ -61,7 +60,7 @@ class Stopwatch:
 def rehearsed(digits, name="dcgan", *settings, **options):
     recipe = read_recipe(name, [*words(name), *settings])
     feed = Feed(digits, 2)
-    return recipe, plan.rehearse(recipe, make_space(recipe, digits), feed, 1000, lambda text: None, **options)
+    return recipe, plan.rehearse(recipe, digits.signals, feed, 1000, lambda text: None, **options)
 
 
 # ---------------------------------------------------------------------- the race
@@ -136,12 +135,12 @@ def test_on_a_busy_machine_one_thread_is_measured(monkeypatch):
 
 def test_points_and_what_cannot_be_compared_are_fp32(digits, monkeypatch):
     recipe = read_recipe("mixture")
-    space = make_space(recipe, open_data("ring8"))
+    space = open_data("ring8").signals
     monkeypatch.setattr(plan, "computes_in_bf16", lambda device: True)
     assert plan.candidates(recipe, space, torch.device("cpu")) == ("fp32",)
     assert plan.candidates(recipe.replace(precision="bf16"), space, torch.device("cpu")) == ("bf16",)
     image = read_recipe("dcgan")
-    space = make_space(image, digits)
+    space = digits.signals
     assert plan.candidates(image, space, torch.device("cpu")) == ("fp32", "bf16")
     monkeypatch.setattr(plan, "computes_in_bf16", lambda device: False)
     assert plan.candidates(image, space, torch.device("cpu")) == ("fp32",)
@@ -247,7 +246,7 @@ def test_a_training_does_not_depend_on_its_rehearsal(tmp_path, monkeypatch):
     monkeypatch.setattr(racing, "MOST", 1)
     monkeypatch.setenv("ZEROSUM_CACHE", str(tmp_path / "cache"))
     runs.append(zerosum.train("digits", "mlp", settings, images=96, out=tmp_path / "measured otherwise", quiet=True))
-    assert len({(run.path / "generator.safetensors").read_bytes() for run in runs}) == 1
+    assert len({(run.path / "model.safetensors").read_bytes() for run in runs}) == 1
     told = [json.loads((run.path / "environment.json").read_text())["measured"] for run in runs]
     assert [one["compared"] for one in told] == ["measurement", "measurement, remembered", "measurement"]
 
@@ -330,7 +329,7 @@ def test_a_batch_that_fits_is_whole_packs():
 def test_what_cannot_fit_is_refused_before_a_turn_is_tried(monkeypatch):
     space = Space((3, 128, 128), 512)
     recipe = read_recipe("stylegan2-ada")
-    kept = compatibility.check(recipe.game, space, 10**6, recipe.batch)
+    kept = compatibility.check(recipe.game, space.signals, 10**6, recipe.batch)
     assert 300 < kept / 2**20 < 600  # a turn was measured to take 943
     monkeypatch.setattr(machine, "free", lambda device: 20 * GIB)
     with pytest.raises(
@@ -348,9 +347,9 @@ def test_what_cannot_fit_is_refused_before_a_turn_is_tried(monkeypatch):
 def test_what_a_pass_keeps_is_counted(digits):
     """By hand: inputs of each layer, and what LeakyReLU and BatchNorm keep."""
     recipe = read_recipe("mlp", words("mlp"))
-    kept = compatibility.check(recipe.game, make_space(recipe, digits), 1000, 16)
+    kept = compatibility.check(recipe.game, digits.signals, 1000, 16)
     wider = read_recipe("mlp", [*words("mlp"), "discriminator.widths=32/16"])
-    more = compatibility.check(wider.game, make_space(wider, digits), 1000, 16) - kept
+    more = compatibility.check(wider.game, digits.signals, 1000, 16) - kept
     assert kept > 4 * (64 + 100)  # an image and a latent, float32
     assert more % (4 * 16) == 0
     assert 1 <= more // (4 * 16) <= 4  # 16 numbers more of a layer, kept by the layers on both sides
@@ -373,7 +372,7 @@ def test_networks_take_what_was_told(name, optimizer):
     engine, feed = table(name, *optimizers)
     engine.turn(feed)
     recipe = read_recipe(name, [*words(name), *optimizers])
-    told = network_bytes(recipe.game, make_space(recipe, open_data(DATA.get(name, "digits"))))
+    told = network_bytes(recipe.game, open_data(DATA.get(name, "digits")).signals)
     assert told.keys() == engine.modules.keys()
     assert sum(told.values()) == pytest.approx(rehearsal.state_bytes(engine), rel=0.02)
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.markup import Structure, whole
-from tests.small import space_of, table, words
+from tests.small import table, words
 from tests.test_compare import add, lines, write_run
 from zerosum.recipes import read_recipe
 from zerosum.runs import health
@@ -20,8 +20,8 @@ from zerosum.runs.evaluation.verdict import method, verdict
 from zerosum.runs.health import Finding
 from zerosum.runs.health.diagnostics import NUMBERS
 from zerosum.runs.storage.directory import RunDirectory
-from zerosum.runs.storage.generator import Generator
 from zerosum.runs.storage.run import Run
+from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.view.charts import Chart, Curve, axis, brief, charts, thin
 from zerosum.runs.view.curves import OTHERS, groups, learning_charts, metric_charts
 from zerosum.runs.view.gallery import gallery, history
@@ -84,7 +84,7 @@ def test_it_says_what_was_trained_how_far_and_how_it_ended(run):
 def test_it_says_how_to_go_on_from_where_it_ended(tmp_path, reached, events, pill, first):
     path = write_run(tmp_path / "a run", reached=reached, events=events)
     assert "<pre>zerosum sample" not in page(RunDirectory(path))
-    (path / "generator.safetensors").write_text("")
+    (path / "model.safetensors").write_text("")
     written = page(RunDirectory(path))
     assert f'<span class="state {pill}">' in written
     place = text(f"'{path}'")
@@ -230,7 +230,7 @@ def test_a_run_is_a_card_with_its_last_samples_and_numbers(run):
 @pytest.mark.parametrize("recipe", ["mlp", "mixture"])
 def test_a_generator_is_a_card_with_samples_of_one_seed(recipe, tmp_path):
     engine, _ = table(recipe)
-    generator = Generator(engine.product(), read_recipe(recipe, words(recipe)), space_of(engine), (), 123)
+    generator = TrainedModel(engine.model(), read_recipe(recipe, words(recipe)), engine.signals, (), 123)
     card = generator._repr_html_()
     Structure(card)
     assert ("images of 8 x 8" if recipe == "mlp" else "points of 2 numbers") in card

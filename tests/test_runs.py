@@ -27,9 +27,9 @@ from zerosum.recipes import read_recipe
 from zerosum.runs.evaluation.evaluator import Evaluator
 from zerosum.runs.storage import checkpoint
 from zerosum.runs.storage.directory import RunDirectory
-from zerosum.runs.storage.generator import load_generator, with_latent
 from zerosum.runs.storage.logs import TIMES
 from zerosum.runs.storage.record import RunRecord
+from zerosum.runs.storage.trained import load_model, with_latent
 from zerosum.runs.training import drawing, failures, moments, plan, rehearsal, saving, session, training
 from zerosum.runs.training.decisions import decisions
 
@@ -47,7 +47,7 @@ def short(path, name="dcgan", *settings, images=480, data="digits", **options):
 def contents(run):
     last = run.path / "checkpoints" / (run.path / "latest").read_text().strip()
     found = {path.name: path.read_bytes() for path in last.glob("*.safetensors")}
-    found["generator"] = run.path.joinpath("generator.safetensors").read_bytes()
+    found["generator"] = run.path.joinpath("model.safetensors").read_bytes()
     found["loss"] = (run.path / "loss.txt").read_text()
     found["metrics"] = [{k: v for k, v in line.items() if k not in TIMES} for line in run.metrics]
     found["evaluations"] = run.evaluations
@@ -80,7 +80,7 @@ def test_a_run_has_every_file(tmp_path):
     names = {path.name for path in run.path.iterdir()} - {".lock"}
     assert names == {
         "recipe.toml", "environment.json", "metrics.jsonl", "evaluations.jsonl", "loss.txt", "samples", "checkpoints",
-        "latest", "best", "best.safetensors", "generator.safetensors", "report.html",
+        "latest", "best", "best.safetensors", "model.safetensors", "report.html",
     }  # fmt: skip
     assert run.finished
     assert (run.path / "latest").read_text() == "000001920\n"
@@ -512,8 +512,8 @@ def test_samples_are_equal_for_equal_seeds_and_the_file_alone_is_enough(tmp_path
     assert first.shape == (20, 1, 8, 8)
     assert first.abs().max() <= 1
     (tmp_path / "alone").mkdir()
-    (tmp_path / "alone" / "g.safetensors").write_bytes((run.path / "generator.safetensors").read_bytes())
-    generator = load_generator(tmp_path / "alone" / "g.safetensors")
+    (tmp_path / "alone" / "g.safetensors").write_bytes((run.path / "model.safetensors").read_bytes())
+    generator = load_model(tmp_path / "alone" / "g.safetensors")
     assert torch.equal(generator.sample(20, seed=3), first)
     assert torch.equal(generator.sample(7, seed=3, start=11), first[11:18])
     assert not torch.equal(generator.sample(20, seed=4), first)
@@ -525,15 +525,15 @@ def test_conditional_generators_draw_a_row_for_each_class(tmp_path):
     for name in ("000000000", "000000160", "real"):
         with Image.open(run.path / "samples" / f"{name}.png") as picture:
             assert picture.size == (10 * (64 + 2) + 2, 10 * (64 + 2) + 2)
-    assert run.generator.labels(12).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+    assert run.model.labels(12).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
     assert run.sample(3, label=7).shape == (3, 1, 8, 8)
 
 
 def test_samples_of_linear_outputs_are_cut_to_what_a_picture_can_show(tmp_path):
     run = short(tmp_path / "run", "stylegan2", images=160)
-    generator = run.generator
+    generator = run.model
     with torch.no_grad():
-        generator.module.synthesis.colours[0].bias.fill_(3.0)
+        generator.model.networks["generator"].synthesis.colours[0].bias.fill_(3.0)
     samples = generator.sample(20)
     assert samples.max() == 1
     assert samples.min() >= -1
@@ -550,13 +550,13 @@ def test_classes_can_be_shown_equally_often(tmp_path, monkeypatch):
 
 def test_samples_can_come_of_another_latent_of_that_size(tmp_path):
     run = short(tmp_path / "run", images=160)
-    narrow = with_latent(run.generator, "truncated:threshold=0.01")
-    assert narrow.recipe.game.latent == Truncated(size=100, threshold=0.01)
+    narrow = with_latent(run.model, "truncated:threshold=0.01")
+    assert narrow.latent == Truncated(size=100, threshold=0.01)
     assert 0 < narrow.sample(20).std(0).mean() < 0.1 * run.sample(20).std(0).mean()
-    with pytest.raises(RunError, match=r"latents of 7 numbers, and this generator takes 100"):
-        with_latent(run.generator, "normal:size=7")
+    with pytest.raises(RunError, match=r"latents of 7 numbers, and this model takes 100"):
+        with_latent(run.model, "normal:size=7")
     with pytest.raises(RunError, match=r"latents of 74 numbers"):
-        with_latent(run.generator, "infogan")
+        with_latent(run.model, "infogan")
 
 
 def test_what_was_decided_is_said_and_kept(tmp_path, capfd):
@@ -649,4 +649,4 @@ def test_what_is_no_generator_file_is_refused(tmp_path, kind):
         "foreign": "its metadata have nothing of zerosum",
     }
     with pytest.raises(RunError, match=texts[kind]):
-        load_generator(path)
+        load_model(path)

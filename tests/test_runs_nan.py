@@ -99,7 +99,7 @@ def test_weights_that_are_not_finite_give_no_samples():
             next(name for name, _ in engine.network("generator").named_parameters())
         ).view(-1)[0] = float("nan")
     with pytest.raises(NotFiniteError, match="weights of the generator are not finite after 16 images"):
-        engine.product()
+        engine.model()
 
 
 def test_the_ledger_knows_and_gives_what_is_finite():

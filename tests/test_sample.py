@@ -12,15 +12,15 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from tests.small import words
+from tests.small import trained, words
 from zerosum.cli.main import app
 from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
-from zerosum.core.space import Space
 from zerosum.data import open_data, to_images
+from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 from zerosum.runs.evaluation import neighbours
 from zerosum.runs.storage import outputs
-from zerosum.runs.storage.generator import Generator, load_generator, save_generator
+from zerosum.runs.storage.trained import TrainedModel, load_model, save_model
 from zerosum.runs.view import animation, pictures, sample, video
 
 IMAGES = Space((1, 8, 8), 100, 10)
@@ -29,11 +29,8 @@ IMAGES = Space((1, 8, 8), 100, 10)
 def make(path, recipe="mlp", *settings, space=IMAGES, seed=0):
     """A generator file of untrained weights."""
     chosen = read_recipe(recipe, [*words(recipe), *settings])
-    space = Space(space.shape, chosen.game.latent.size, space.classes)
-    torch.manual_seed(seed)
-    network = chosen.game.players()["generator"].network.build(*space.ports).eval()
     classes = tuple(f"digit {number}" for number in range(space.classes))
-    save_generator(path, Generator(network, chosen, space, classes, 123))
+    save_model(path, trained(chosen, space.signals, classes, 123, seed=seed))
     return path
 
 
@@ -50,9 +47,10 @@ def conditional(tmp_path_factory):
 @pytest.fixture(scope="module")
 def styled(tmp_path_factory):
     path = make(tmp_path_factory.mktemp("styles") / "g.safetensors", "stylegan2")
-    generator = load_generator(path)
-    generator.module.average += torch.linspace(-1, 1, len(generator.module.average))
-    save_generator(path, generator)
+    generator = load_model(path)
+    average = generator.model.networks["generator"].average
+    average += torch.linspace(-1, 1, len(average))
+    save_model(path, generator)
     return path
 
 
@@ -167,7 +165,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_sample_i_of_a_seed_is_the_same_in_any_count_batch_and_order(tmp_path, kind):
     recipe, settings = KINDS[kind]
-    generator = load_generator(make(tmp_path / "g.safetensors", recipe, *settings))
+    generator = load_model(make(tmp_path / "g.safetensors", recipe, *settings))
     whole = generator.sample(150, seed=3)
     for start, count in ((0, 1), (0, 5), (10, 7), (63, 2), (64, 1), (100, 50)):
         assert torch.equal(generator.sample(count, seed=3, start=start), whole[start : start + count])
@@ -180,8 +178,8 @@ def test_sample_i_of_a_seed_is_the_same_in_any_count_batch_and_order(tmp_path, k
 
 
 def test_noise_of_a_network_belongs_to_the_number_of_a_sample(place):
-    generator = load_generator(place)
-    first = next(one for one in generator.module.modules() if isinstance(one, torch.nn.Linear))
+    generator = load_model(place)
+    first = next(one for one in generator.model.networks["generator"].modules() if isinstance(one, torch.nn.Linear))
     first.__class__ = Noisy
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -224,7 +222,7 @@ def test_arrays_and_files_are_written_while_samples_are_made(place, tmp_path, mo
 
 @pytest.mark.parametrize("latent", ["normal", "uniform", "truncated", "infogan:noise=88"])
 def test_blocks_leave_the_distribution_as_it_is(tmp_path, latent):
-    generator = load_generator(make(tmp_path / "g.safetensors", "mlp", f"latent={latent}"))
+    generator = load_model(make(tmp_path / "g.safetensors", "mlp", f"latent={latent}"))
     found = generator.latents(6400, 1).double()
     torch.manual_seed(0)
     wanted = generator.recipe.game.latent(6400).double()
@@ -362,9 +360,9 @@ def jump(frames):
 @pytest.mark.parametrize("kind", WAYS)
 def test_a_way_from_class_to_class_never_jumps(tmp_path, kind):
     recipe, settings = WAYS[kind]
-    generator = load_generator(make(tmp_path / "g.safetensors", recipe, *settings))
+    generator = load_model(make(tmp_path / "g.safetensors", recipe, *settings))
     with torch.no_grad():
-        for name, one in generator.module.named_parameters():  # classes look different
+        for name, one in generator.model.networks["generator"].named_parameters():  # classes look different
             if "embedding" in name or one.shape[:1] == (10,):
                 one.add_(torch.randn_like(one))
     drawn = sample.Draft(generator, generator.latents(3), torch.tensor([7, 0, 4]))
@@ -379,8 +377,8 @@ def test_a_way_from_class_to_class_never_jumps(tmp_path, kind):
 
 
 def test_a_way_of_a_generator_that_starts_from_images_never_jumps(tmp_path):
-    generator = load_generator(make(tmp_path / "g.safetensors", "dagan-small"))
-    bank = generator.module.bank
+    generator = load_model(make(tmp_path / "g.safetensors", "dagan-small"))
+    bank = generator.model.networks["generator"].bank
     bank.images.copy_(torch.randint(256, bank.images.shape).to(torch.uint8))
     bank.seen.fill_(bank.each)
     drawn = sample.Draft(generator, generator.latents(3), torch.tensor([7, 0, 4]))
@@ -393,8 +391,8 @@ def test_a_way_of_a_generator_that_starts_from_images_never_jumps(tmp_path):
 
 
 def test_a_generator_that_cannot_blend_stays_in_a_class(conditional, tmp_path, monkeypatch):
-    generator = load_generator(conditional)
-    monkeypatch.setattr(Generator, "blends", False)
+    generator = load_model(conditional)
+    monkeypatch.setattr(TrainedModel, "blends", False)
     drawn = sample.Draft(generator, generator.latents(3), torch.tensor([7, 0, 4]))
     for around, labels in ((True, [7] * 6), (False, [7, 7, 0, 0])):
         with pytest.warns(ZerosumWarning, match="cannot blend classes, so each way stays in its first one"):
@@ -424,12 +422,12 @@ def test_truncation_of_latents_is_a_shortcut(place, tmp_path):
 
 
 def test_truncation_of_styles_moves_them_towards_their_average(styled, tmp_path):
-    generator = load_generator(styled)
+    generator = load_model(styled)
     latents = generator.latents(5, seed=3)
     with torch.no_grad():
-        w = generator.module.mapping(latents)
-        average = generator.module.average
-        expected = generator.module.synthesis(average + 0.3 * (w - average)).clamp(-1, 1)
+        G = generator.model.networks["generator"]
+        w = G.mapping(latents)
+        expected = G.synthesis(G.average + 0.3 * (w - G.average)).clamp(-1, 1)
     drawn = sample.draft(styled, count=5, seed=3, truncation=0.3)
     assert torch.equal(drawn.latents, latents)  # styles are cut, latents are not
     assert "psi 0.3" in drawn.notes
@@ -452,7 +450,7 @@ def test_kept_latents_give_the_same_images_again(conditional, tmp_path):
     assert np.array_equal(a["images"], b["images"])
     assert a["labels"].tolist() == b["labels"].tolist() == [3] * 7
     assert latents["latents"].dtype == np.float32
-    assert np.array_equal(latents["latents"], load_generator(conditional).latents(7, seed=5).numpy())
+    assert np.array_equal(latents["latents"], load_model(conditional).latents(7, seed=5).numpy())
     found = sample.draft(conditional, latents=kept, count=2, label="4")
     assert found.labels.tolist() == [4, 4]
     assert np.array_equal(found.latents, latents["latents"][:2])
@@ -460,10 +458,10 @@ def test_kept_latents_give_the_same_images_again(conditional, tmp_path):
 
 def test_kept_latents_bring_the_place_and_the_seed_of_noise_along(place, tmp_path):
     drawn = sample.draft(place, count=20, seed=5, start=12)
-    first = next(one for one in drawn.generator.module.modules() if isinstance(one, torch.nn.Linear))
+    first = next(one for one in drawn.model.model.networks["generator"].modules() if isinstance(one, torch.nn.Linear))
     first.__class__ = Noisy
     sample.save_latents(tmp_path / "kept.npz", drawn)
-    again = dataclasses.replace(sample.draft(place, latents=tmp_path / "kept.npz", start=7), generator=drawn.generator)
+    again = dataclasses.replace(sample.draft(place, latents=tmp_path / "kept.npz", start=7), model=drawn.model)
     assert (again.start, again.seed) == (19, 5)
     assert np.array_equal(again.render(), drawn.render()[7:])
 
@@ -515,7 +513,7 @@ def test_latents_that_do_not_fit_are_refused(place, points, conditional, tmp_pat
     ):
         with pytest.raises(RunError, match=text):
             sample.draft(place, latents=kept, **options)
-    with pytest.raises(RunError, match=r"latents of 100 numbers, and this generator takes \d"):
+    with pytest.raises(RunError, match=r"latents of 100 numbers, and this model takes \d"):
         sample.draft(points, latents=kept)
     with pytest.raises(
         RunError, match=r"nowhere.npz: there is no such file; `zerosum sample --save-latents` writes one"
@@ -528,7 +526,7 @@ def test_latents_that_do_not_fit_are_refused(place, points, conditional, tmp_pat
     with pytest.raises(RunError, match=r"other.npz has no array `latents` \[N, K\]"):
         sample.draft(place, latents=tmp_path / "other.npz")
     np.savez(tmp_path / "labels.npz", latents=np.zeros((2, 100)), labels=np.array([0, 10]))
-    with pytest.raises(RunError, match="its labels do not fit this generator's 10 classes; name one"):
+    with pytest.raises(RunError, match="its labels do not fit this model's 10 classes; name one"):
         sample.draft(conditional, latents=tmp_path / "labels.npz")
     with pytest.raises(RunError, match=r"--save-latents .*kept.txt: latents are kept as FILE.npz"):
         sample.save_latents(tmp_path / "kept.txt", sample.draft(place, count=1))
@@ -538,7 +536,7 @@ def test_latents_that_do_not_fit_are_refused(place, points, conditional, tmp_pat
 
 
 def test_neighbours_of_copies_are_the_originals(place, tmp_path, monkeypatch):
-    data = open_data("digits", load_generator(place).recipe.data, seed=0)
+    data = open_data("digits", load_model(place).recipe.data, seed=0)
     copies = data.values[data.train][[5, 1616, 70]]
     monkeypatch.setattr(sample.Draft, "render", lambda drawn, report: copies)
     found = neighbours.neighbours(sample.draft(place, count=3), "digits", 4)
@@ -598,10 +596,10 @@ def test_neighbours_that_cannot_be_found_are_refused(place, points, tmp_path):
     drawn = sample.draft(place, count=2)
     with pytest.raises(RunError, match="fewer than --k 2000"):
         neighbours.neighbours(drawn, "digits", 2000)
-    with pytest.raises(RunError, match="this generator makes points"):
+    with pytest.raises(RunError, match="this model makes points"):
         neighbours.neighbours(sample.draft(points, count=2), "ring8")
     np.save(tmp_path / "colour.npy", np.zeros((9, 8, 8, 3), np.uint8))
-    with pytest.raises(RunError, match=r"images of \[3, 8, 8\] .*this generator makes \[1, 8, 8\]"):
+    with pytest.raises(RunError, match=r"images of \[3, 8, 8\] .*this model makes \[1, 8, 8\]"):
         neighbours.neighbours(drawn, tmp_path / "colour.npy", 1)
     with pytest.raises(RunError, match=r"--out .*n.npz: neighbours are a picture; use FILE.png"):
         neighbours.write_neighbours(drawn, tmp_path / "n.npz", "digits")
@@ -615,7 +613,7 @@ def test_options_that_do_not_fit_are_refused(place, styled, tmp_path):
     for options, text in (
         ({"truncation": 0.0}, "--truncation 0: a threshold of latents must be above 0, for example 0.7"),
         ({"truncation": 0.5, "latent": "normal"}, "--truncation and --latent exclude each other"),
-        ({"label": "3"}, "this generator takes no labels; train one with"),
+        ({"label": "3"}, "this model takes no labels; train one with"),
     ):
         with pytest.raises(RunError, match=text):
             sample.draft(place, **options)

@@ -64,10 +64,13 @@ def test_a_new_run_starts_with_the_weights_of_both_players(run, tmp_path, capsys
 
 
 def test_a_file_gives_the_generator_alone(run, tmp_path, capsys):
-    (tmp_path / "g.safetensors").write_bytes((run / "generator.safetensors").read_bytes())
+    (tmp_path / "g.safetensors").write_bytes((run / "model.safetensors").read_bytes())
     new = zerosum.train("digits", start_from=tmp_path / "g.safetensors", images=96, out=tmp_path / "new")
     assert "discriminator begins anew: " in capsys.readouterr().err
-    begun, average = first(new.path), zerosum.load_generator(tmp_path / "g.safetensors").module.state_dict()
+    begun, average = (
+        first(new.path),
+        zerosum.load_model(tmp_path / "g.safetensors").model.networks["generator"].state_dict(),
+    )
     for group in ("generator.weights", "generator.average"):
         assert all(torch.equal(begun.tensors[group][key], value) for key, value in average.items())
     assert not torch.equal(
@@ -80,10 +83,10 @@ def test_what_does_not_fit_begins_anew_and_is_named(run, tmp_path, capsys):
     source = starting.find_start(run, pytest.fail)
     settings = ["generator.labels=concat", "discriminator.labels=projection"]
     new = train(tmp_path / "new", *settings, start_from=run)
-    made = zerosum.load_generator(new.path / "generator.safetensors")
-    plan = source.plan(new.recipe, made.space, made.classes)
+    made = zerosum.load_model(new.path / "model.safetensors")
+    plan = source.plan(new.recipe, made.signals, made.classes)
     assert "the classes differ" not in plan
-    others = source.plan(new.recipe, made.space, [f"digit {number}" for number in range(10)])
+    others = source.plan(new.recipe, made.signals, [f"digit {number}" for number in range(10)])
     assert "the classes differ, and weights belong to their numbers: there '0', '1'" in others
     generator = next(line for line in plan.splitlines() if line.strip().startswith("generator"))
     assert "tensors; anew: " in generator
@@ -100,7 +103,7 @@ def test_where_nothing_fits_no_run_is_made(run, tmp_path):
     ):
         train(tmp_path / "new", "generator.widths=24/24", "discriminator.widths=24/24", "size=4", start_from=run)
     assert not (tmp_path / "new").exists()
-    with pytest.raises(RunError, match=r"--from nowhere: there is no such run or generator file"):
+    with pytest.raises(RunError, match=r"--from nowhere: there is no such run or model file"):
         train(tmp_path / "new", start_from="nowhere")
     empty = shutil.copytree(run, tmp_path / "empty")
     shutil.rmtree(empty / "checkpoints")

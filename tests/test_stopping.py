@@ -166,7 +166,7 @@ def test_a_run_ends_when_its_condition_is_met_and_says_so(tmp_path):
 
 def contents(run):
     found = [[{k: v for k, v in line.items() if k not in TIMES} for line in run.metrics], run.evaluations]
-    return found, (run.path / "generator.safetensors").read_bytes()
+    return found, (run.path / "model.safetensors").read_bytes()
 
 
 def test_a_run_that_ended_stays_ended_until_its_rule_is_changed(tmp_path, capfd):

@@ -1,4 +1,4 @@
-"""Surface: generator files, damaged, or written anew by somebody who knows the format."""
+"""Surface: model files, damaged, or written anew by somebody who knows the format."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import save
 
 from benchmarks.surfaces.surface import HUGE, Case, Surface, damage, odd_value, tamper, to_json
-from zerosum.core.space import Space
+from tests.small import trained
+from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 from zerosum.runs.storage import sealed
-from zerosum.runs.storage.generator import Generator, load_generator, save_generator
+from zerosum.runs.storage.trained import load_model, save_model
 
 WIDTHS = ("generator.channels=4",)
 SMALL = {
@@ -25,22 +26,18 @@ SMALL = {
 
 
 class Models(Surface):
-    """A generator file with a flipped bit or more, which must never be taken; or sealed again around odd content."""
+    """A model file with a flipped bit or more, which must never be taken; or sealed again around odd content."""
 
     name = "model"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.file = folder / "generator.safetensors"
+        self.file = folder / "model.safetensors"
         self.whole: dict[str, bytes] = {}
         self.parts: dict[str, tuple[dict, dict]] = {}
         for name, (space, words) in SMALL.items():
             recipe = read_recipe(name, list(words))
-            latent = recipe.game.latent.size
-            space = Space(space.shape, latent, space.classes)
-            module = recipe.game.players()[recipe.game.product].network.build(*space.ports)
-            classes = tuple(map(str, range(space.classes)))
-            save_generator(self.file, Generator(module, recipe, space, classes, 1_000))
+            save_model(self.file, trained(recipe, space.signals, tuple(map(str, range(space.classes)))))
             self.whole[name] = self.file.read_bytes()
             about, weights, _ = sealed.read(self.file, dict)
             self.parts[name] = {key: value for key, value in about.items() if key != "sha256"}, weights
@@ -54,8 +51,8 @@ class Models(Surface):
 
         def call() -> None:
             self.file.write_bytes(content)
-            generator = load_generator(self.file)
-            assert generator.sample(2).shape == (2, *generator.space.shape)
+            model = load_model(self.file)
+            assert model.sample(2).shape == (2, *model.signal.shape)
             assert same or not changed, "damage was not noticed"
 
         return Case(f"{name}: {what}", call)

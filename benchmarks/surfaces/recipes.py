@@ -9,7 +9,7 @@ from random import Random
 
 from benchmarks.surfaces.surface import Case, Surface, damage, odd_value, tamper
 from zerosum.core import compatibility, registry, settings
-from zerosum.core.space import Space
+from zerosum.networks.space import Space
 from zerosum.recipes import Recipe, read_recipe
 
 LINES = (
@@ -41,7 +41,7 @@ class Recipes(Surface):
             recipe = read_recipe(str(self.file))
             assert settings.from_toml(Recipe, settings.to_toml(recipe)) == recipe
             if wired:
-                compatibility.check(recipe.game, Space((1, 8, 8), recipe.game.latent.size, 10), 1_000, recipe.batch)
+                compatibility.check(recipe.game, Space((1, 8, 8), 0, 10).signals, 1_000, recipe.batch)
 
         return Case(f"{name}: {what}", call)
 

@@ -22,7 +22,7 @@ _HOMES = {
     "Recipe": "zerosum.recipes",
     "Run": "zerosum.runs",
     "ZerosumError": "zerosum.core.errors",
-    "load_generator": "zerosum.runs.storage.generator",
+    "load_model": "zerosum.runs.storage.trained",
     "open_data": "zerosum.data",
     "register": "zerosum.core.registry",
     "resume": "zerosum.runs",

@@ -1,4 +1,4 @@
-"""`zerosum evaluate`: numbers for a run, a generator file or samples from anywhere, each with what it is worth."""
+"""`zerosum evaluate`: numbers for a run, a model file or samples from anywhere, each with what it is worth."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def evaluate(
     place: Annotated[
         str,
-        typer.Argument(metavar="RUN|FILE|DIR|NPZ", help="A run, a generator file, or samples: folder, archive, npz."),
+        typer.Argument(metavar="RUN|FILE|DIR|NPZ", help="A run, a model file, or samples: folder, archive, npz."),
     ],
     data: Data = None,
     metrics: Annotated[
@@ -55,7 +55,7 @@ def evaluate(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Evaluator samples against real ones. Each value is shown with its floor and a trivial baseline."""
+    """Evaluate samples against real ones. Each value is shown with its floor and a trivial baseline."""
     from zerosum import recipes  # noqa: F401  (registers every part)
     from zerosum.core import usercode
     from zerosum.runs.evaluation import evaluate as evaluation

@@ -1,4 +1,4 @@
-"""`zerosum sample` and `zerosum report`: what a trained generator makes, and how its training went."""
+"""`zerosum sample` and `zerosum report`: what a trained model makes, and how its training went."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PATIENCE = 3.0  # seconds of work before anybody hears of progress
 
 @command
 def sample(
-    place: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run directory or a generator file.")],
+    place: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run directory or a model file.")],
     count: Annotated[
         int | None,
         typer.Option(
@@ -79,7 +79,7 @@ def sample(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw samples from a trained generator. They become pictures, arrays, points or an animation."""
+    """Draw samples from a trained model. They become pictures, arrays, points or an animation."""
     from zerosum.core import usercode
     from zerosum.core.errors import RunError
     from zerosum.runs.evaluation.neighbours import own_data, write_neighbours

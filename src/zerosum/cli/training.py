@@ -170,7 +170,7 @@ def conclude(run: Any, as_json: bool) -> None:
     places = {
         "samples": grids[-1] if grids else None,
         "report": run.path / "report.html",
-        "generator": run.path / "generator.safetensors",
+        "model": run.path / "model.safetensors",
     }
     for name, place in places.items():
         if place is not None and place.exists():

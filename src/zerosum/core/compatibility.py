@@ -16,13 +16,12 @@ from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError, ZerosumError, is_out_of_memory
 from zerosum.core.game import Feed, Game, role
 from zerosum.core.registry import Part
-from zerosum.core.signals import Signals, Wiring, build, zeros
-from zerosum.core.space import Space
+from zerosum.core.signals import Signals, Wiring, build, told, zeros
 
 Traits = frozenset[str]
 
 
-def check(game: Any, space: Space, total: int | None, batch: int | None = None) -> int:
+def check(game: Any, signals: Signals, total: int | None, batch: int | None = None) -> int:
     """Hold traits, needs and clashes together, then wire the networks without memory or arithmetic.
 
     Returns the bytes that one pass of each network keeps of a sample for its backward pass, in float32: the least that
@@ -31,28 +30,28 @@ def check(game: Any, space: Space, total: int | None, batch: int | None = None) 
     Raises:
         RecipeError: every problem: what, why, and how to mend it.
     """
-    faults = [*_doubles(game), *misplaced(game, space.signals), *_rules(game, space), *_schedules(game, total)]
-    faults += game.faults(space.signals, batch) if hasattr(game, "faults") else []
-    kept = ResultCache()
-    faults += [] if faults else _wiring(game, space, kept)
+    faults = [*_doubles(game), *misplaced(game, signals), *_rules(game, signals), *_schedules(game, total)]
+    faults += game.faults(signals, batch) if hasattr(game, "faults") else []
+    kept = Saved()
+    faults += [] if faults else _wiring(game, signals, kept)
     if faults:
         raise RecipeError(list(dict.fromkeys(faults)))  # players of one description have the same ones
-    return kept.bytes // _count(game.networks(space.signals))
+    return kept.bytes // _count(game.networks(signals))
 
 
-def wires(game: Any, space: Space) -> bool:
-    """True where the networks can be built for a space and fit each other there."""
-    return not _wiring(game, space, ResultCache())
+def wires(game: Any, signals: Signals) -> bool:
+    """True where the networks can be built for data of these signals, and fit each other there."""
+    return not _wiring(game, signals, Saved())
 
 
-def trial(game: Any, space: Space, feed: Feed, total: int | None, **place: Any) -> None:
+def trial(game: Any, signals: Signals, feed: Feed, total: int | None, **place: Any) -> None:
     """Play one real turn on a few images with networks that are thrown away; `place` is the engine's device, precision.
 
     Raises:
         RecipeError: the turn fails; the message carries the reason.
     """
     with blaming(game):
-        engine = Engine(game, space.signals, total=total, **place)
+        engine = Engine(game, signals, total=total, **place)
         engine.share = 0.0
         engine.turn(feed)
 
@@ -118,11 +117,11 @@ def _doubles(game: Any) -> list[str]:
     return [f"{part} is given {count} times; give it once" for part, count in parts.items() if count > 1]
 
 
-def _rules(game: Any, space: Space) -> list[str]:
+def _rules(game: Any, signals: Signals) -> list[str]:
     """Hold what happens to a player's weights beside its network."""
     faults = []
     for player in game.players().values():
-        near = player.network.traits() | data_traits(space.signals)
+        near = player.network.traits() | data_traits(signals)
         faults += [fault for rule in player.rules for fault in misfits(rule, near, near)]
     return faults
 
@@ -169,7 +168,7 @@ def _schedules(game: Game, total: int | None) -> list[str]:
     return faults
 
 
-class ResultCache:
+class Saved:
     """What autograd keeps for backward passes, but the weights, counted once where several keep it."""
 
     def __init__(self) -> None:
@@ -192,10 +191,11 @@ class ResultCache:
         return sum(storage.nbytes() for storage in self.storages.values())
 
 
-def _wiring(game: Any, space: Space, kept: ResultCache) -> list[str]:
+def _wiring(game: Any, signals: Signals, kept: Saved) -> list[str]:
     """Build every network without memory or arithmetic, and call it with what it is to receive."""
     faults: list[str] = []
-    players, wirings = game.players(), game.networks(space.signals)
+    modules: dict[str, nn.Module] = {}
+    players, wirings = game.players(), game.networks(signals)
     with torch.device("meta"):
         for name, wiring in wirings.items():
             part, where = players[wiring.players[0]].network, f"{role(wiring.players[0])}.network"
@@ -204,10 +204,28 @@ def _wiring(game: Any, space: Space, kept: ResultCache) -> list[str]:
             except RecipeError as error:
                 faults += [f"{where}: {fault}" for fault in error.faults]
             except Exception as error:  # whatever a user's network raises is the user's to mend
-                faults.append(f"{where}: {part.name!r} cannot be built for {space}: {error!r}")
+                faults.append(f"{where}: {part.name!r} cannot be built for data of {told(signals)}: {error!r}")
             else:
-                faults += _called(name, module, wiring, _count(wirings) // wiring.items, space, kept)
+                modules[name] = module
+                faults += _called(name, module, wiring, _count(wirings) // wiring.items, signals, kept)
+        faults += [] if faults else _tasks(game, modules, signals)
     return list(dict.fromkeys(faults))
+
+
+def _tasks(game: Any, modules: dict[str, nn.Module], signals: Signals) -> list[str]:
+    """What is wrong with the tasks of the model that a training is for."""
+    faults = []
+    try:
+        model = game.model(modules, signals)
+        for name, task in model.tasks.items():
+            given = task({key: zeros(signal, 2) for key, signal in task.inputs.items()})
+            for key, signal in task.outputs.items():
+                if list(given[key].shape) != [2, *signal.shape]:
+                    wanted = f"{[2, *signal.shape]} for a batch of 2"
+                    faults.append(f"task {name!r} gives {key} {list(given[key].shape)}, not {wanted}")
+    except Exception as error:  # as below
+        faults.append(f"the model of this game does not work: {type(error).__name__}: {error}")
+    return faults
 
 
 def _count(wirings: Mapping[str, Wiring]) -> int:
@@ -215,14 +233,14 @@ def _count(wirings: Mapping[str, Wiring]) -> int:
     return 2 * max(wiring.items for wiring in wirings.values())
 
 
-def _called(name: str, module: nn.Module, wiring: Wiring, count: int, space: Space, kept: ResultCache) -> list[str]:
+def _called(name: str, module: nn.Module, wiring: Wiring, count: int, signals: Signals, kept: Saved) -> list[str]:
     """What is wrong with what a network gives for a batch of zeros."""
     first, *beside = [(key, zeros(signal, count)) for key, signal in wiring.inputs.items()]
     try:
         with torch.autograd.graph.saved_tensors_hooks(kept.keep, lambda tensor: tensor):
             given = module(first[1], **dict(beside))
     except Exception as error:  # as above
-        return [f"the networks do not fit {space}: {type(error).__name__}: {error}"]
+        return [f"the networks do not fit data of {told(signals)}: {type(error).__name__}: {error}"]
     kept.forget(module)
     outputs = given if isinstance(given, dict) else dict.fromkeys(list(wiring.outputs)[:1], given)
     faults = []
@@ -231,6 +249,6 @@ def _called(name: str, module: nn.Module, wiring: Wiring, count: int, space: Spa
         if found[:1] != [count]:
             faults.append(f"the {name} gives {key}s {found} for a batch of {count}; the batch must come first")
         elif signal.shape and found[1:] != list(signal.shape):
-            data = "the data are" if key in space.signals else "it must make"
-            faults.append(f"the {name} makes {found[1:]} where {data} {list(signal.shape)} ({space})")
+            data = "the data are" if key in signals else "it must make"
+            faults.append(f"the {name} makes {found[1:]} where {data} {list(signal.shape)}")
     return faults

@@ -17,6 +17,7 @@ from zerosum.core.clock import Stream, reseed, seeded
 from zerosum.core.game import Feed, Game, role
 from zerosum.core.memory import ALONE, Bound, Memory
 from zerosum.core.meter import Meter, NotFiniteError
+from zerosum.core.model import Model, Networks, Task, reached
 from zerosum.core.player import Learner
 from zerosum.core.signals import Signals, build
 from zerosum.core.team import Team, share
@@ -236,28 +237,32 @@ class Engine:
             )
         return gradient
 
-    def product(self) -> nn.Module:
-        """A copy of the network that the training is for, ready to use: averaged weights, evaluation mode.
+    def model(self) -> Model:
+        """What the training is for, ready to use: copies of networks, with averaged weights where there are any.
 
         Raises:
-            NotFiniteError: a weight is not finite, so what it would give is no sample.
+            NotFiniteError: a weight is not finite, so nothing that it would give is worth anything.
         """
         averages = self.averages
-        module = copy.deepcopy(averages.get(self.game.product, self.modules[self.game.product])).eval()
-        if not all(bool(one.isfinite().all()) for one in module.parameters()):
-            raise NotFiniteError(f"weights of the {self.game.product} are not finite after {self.clock:,} images")
-        if self.game.product in averages:
-            with seeded(self.seed, "statistics"):
-                reestimate_statistics(module, lambda: self.sample(module, 128))
-        return module
+        live = {**self.modules, **averages}
+        model = self.game.model(Networks(lambda name: copy.deepcopy(live[name]).eval()), self.signals)
+        for name, network in model.networks.items():
+            if not all(bool(one.isfinite().all()) for one in network.parameters()):
+                raise NotFiniteError(f"weights of the {name} are not finite after {self.clock:,} images")
+        averaged = {name: network for name, network in model.networks.items() if name in averages}
+        for task in model.tasks.values():
+            if averaged and not task.asked:
+                self._reestimate(task, averaged)
+        return model
 
     @torch.no_grad()
-    def sample(self, module: nn.Module, count: int) -> Tensor:
-        """Sample `count` items from a generator with random latents and labels."""
-        latent = self.game.latent(count, self.device)
-        classes = self.signals["label"].classes if "label" in self.signals else 0
-        label = torch.randint(classes, (count,), device=self.device) if classes else None
-        return self.game.sample(module, latent, label)
+    def _reestimate(self, task: Task, averaged: dict[str, nn.Module]) -> None:
+        """Measure statistics of averaged networks again, of those that a task without given inputs goes through."""
+        with seeded(self.seed, "statistics"):
+            through = reached(averaged, lambda: task(task.draw(2, self.device)))
+        with seeded(self.seed, "statistics"):
+            networks = nn.ModuleList(averaged[name] for name in averaged if name in through)
+            reestimate_statistics(networks, lambda: task(task.draw(128, self.device)))
 
     def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         """Tensors by group, and numbers: all that a checkpoint needs."""

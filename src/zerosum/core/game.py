@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from torch import Tensor, nn
+from torch import nn
 
+from zerosum.core.model import Model
 from zerosum.core.player import Player
 from zerosum.core.signals import Batch, Signals, Wiring
 
@@ -28,12 +30,10 @@ class Game(Protocol):
     """Who plays and in which order. A game is a value; the engine holds the live networks.
 
     A game may also have `faults(signals, batch) -> list[str]`: what does not fit, why, and how to mend it; and
-    `wire(networks, real, latent, label)`: what the product makes, and logits of real samples by player, by which the
-    health monitor compares training samples with held-out ones.
+    `scores(networks, batch) -> dict[str, Tensor]`: logits of real samples by player, by which the health monitor
+    compares what was trained on with what was held out.
     """
 
-    product: str  # player whose network is what a training is for
-    latent: Any  # latent part: latent(count, device) -> [count, size]
     regularizers: tuple[Any, ...]
     pack: int  # samples that one logit judges; a batch must be a multiple of it
     roles: dict[str, frozenset[str]]  # traits that the network of a role must have
@@ -50,8 +50,8 @@ class Game(Protocol):
         """One turn: every player moves as the paper's algorithm says."""
         ...
 
-    def sample(self, network: nn.Module, latent: Tensor, label: Tensor | None) -> Tensor:
-        """Turn latents [N, K] into data [N, ...]."""
+    def model(self, networks: Mapping[str, nn.Module], signals: Signals) -> Model:
+        """What the training is for: networks that it needs, taken from these by name, and its tasks."""
         ...
 
 

@@ -49,11 +49,10 @@ PROTOCOLS: dict[str, dict[str, str]] = {  # kind -> member -> what it is for
     "schedule": {"factor": "factor(images, total) gives the factor on the learning rate"},
     "selection": {"__call__": "__call__(fake_logits, images) gives the indices of the chosen, or None for all"},
     "game": {
-        "product": "name of the player that a training is for",
         "players": "players() gives all players by name",
         "networks": "networks(signals) gives a zerosum.core.signals.Wiring for each network, by name",
         "step": "step(feed, engine) plays one turn",
-        "sample": "sample(network, latent, label) gives samples",
+        "model": "model(networks, signals) gives a zerosum.core.model.Model: what a training is for",
     },
 }
 PROTOCOLS |= {kind: {} for kind in ("average", "evaluator", "player", "preparation")}  # shipped ones only, so far

@@ -22,6 +22,10 @@ class Signal:
     shape: tuple[int, ...] = ()  # of one item; () for a number
     classes: int = 0  # of a class number: how many there are
 
+    def __str__(self) -> str:
+        size = f" of {self.classes}" if self.classes else f" {list(self.shape)}" if self.shape else ""
+        return self.kind + size
+
 
 Signals = Mapping[str, Signal]
 
@@ -37,6 +41,11 @@ class Wiring(NamedTuple):
     outputs: Signals
     players: tuple[str, ...]
     items: int = 1  # samples of the data that one call item holds, as a pack does
+
+
+def told(signals: Signals) -> str:
+    """Signals in words."""
+    return ", ".join(f"{name}: {signal}" for name, signal in signals.items())
 
 
 def zeros(signal: Signal, count: int) -> Tensor:

@@ -13,6 +13,7 @@ import numpy as np
 
 from zerosum.core.download import Report, cache_folder, silent
 from zerosum.core.errors import DataError, printable
+from zerosum.core.signals import Signal
 from zerosum.data import classes as classing
 from zerosum.data.cache import decoded
 from zerosum.data.contents import Decoded
@@ -62,6 +63,12 @@ class Dataset:
             return (self.values.shape[1],)
         height, width, channels = self.values.shape[1:]
         return channels, height, width
+
+    @property
+    def signals(self) -> dict[str, Signal]:
+        """What a sample consists of, as networks see it: `sample`, and `label` where there are classes."""
+        sample = Signal("image" if self.is_image else "points", self.shape)
+        return {"sample": sample} | ({"label": Signal("label", (), self.num_classes)} if self.classes else {})
 
     @cached_property
     def shares(self) -> tuple[float, ...]:

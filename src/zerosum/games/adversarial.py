@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from zerosum.core.engine import Engine
 from zerosum.core.game import Feed, role
+from zerosum.core.model import Model
 from zerosum.core.player import Player
 from zerosum.core.registry import Part, slot
-from zerosum.core.signals import Signal, Signals, Wiring
+from zerosum.core.signals import Batch, Signal, Signals, Wiring
 from zerosum.core.values import Count, NonNegative
 from zerosum.critic import pack
 from zerosum.games.checks import adversarial_faults
+from zerosum.games.tasks import generation
 from zerosum.selection import All
 
 _WHERE = ("real", "both")  # an augmentation may act
@@ -25,7 +27,6 @@ _WHERE = ("real", "both")  # an augmentation may act
 class Adversarial(Part):
     """Settings of games in which a generator learns from the logits of discriminators. It plays nothing."""
 
-    product: ClassVar[str] = "generator"
     roles: ClassVar[dict[str, frozenset[str]]] = {
         "generator": frozenset({"generator"}),
         "discriminator": frozenset({"discriminator"}),
@@ -64,18 +65,17 @@ class Adversarial(Part):
         """What does not fit."""
         return adversarial_faults(self, signals, batch)
 
-    def wire(
-        self, networks: dict[str, nn.Module], real: Tensor, latent: Tensor, label: Tensor | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fakes, and logits of real samples by discriminator."""
-        seen, label_seen = pack(real, self.pack), label if label is None else label[:: self.pack]
-        critics = {name: network for name, network in networks.items() if role(name) == "discriminator"}
-        logits = {name: network(seen, label_seen) for name, network in critics.items()}
-        return self.sample(networks[self.product], latent, label), logits
+    def scores(self, networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Logits of real samples by discriminator."""
+        x, label = batch["sample"], batch.get("label")
+        given = pack(x, self.pack), label if label is None else label[:: self.pack]
+        return {name: networks[name](*given) for name in self.players() if role(name) == "discriminator"}
 
-    def sample(self, generator: nn.Module, latent: Tensor, label: Tensor | None) -> Tensor:
-        """Images [N, C, H, W] in [-1, 1], or points [N, D], from latents [N, K]."""
-        return generator(latent, label)
+    def model(self, networks: Mapping[str, nn.Module], signals: Signals) -> Model:
+        """The generator, which makes samples of latents."""
+        G = networks["generator"]
+        tasks = generation(G, self.generator.network, self.latent, signals)
+        return Model({"generator": G}, tasks)
 
 
 def bound_parts(game: Adversarial, engine: Engine) -> tuple[Any, list[Any], list[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -11,10 +12,12 @@ from torch.nn.functional import binary_cross_entropy
 
 from zerosum.core.engine import Engine
 from zerosum.core.game import Feed
+from zerosum.core.model import Model
 from zerosum.core.player import Player
 from zerosum.core.registry import Part, register, slot
 from zerosum.core.signals import Signal, Signals, Wiring
 from zerosum.core.values import NonNegative, Positive
+from zerosum.games.tasks import generation, inference, reconstruction
 
 
 @register("game", "vae")
@@ -29,7 +32,6 @@ class VariationalAutoencoder(Part):
     other. beta above 1 is the beta-VAE (Higgins et al. 2017).
     """
 
-    product: ClassVar[str] = "decoder"
     pack: ClassVar[int] = 1
     regularizers: ClassVar[tuple[Any, ...]] = ()
     roles: ClassVar[dict[str, frozenset[str]]] = {
@@ -87,6 +89,18 @@ class VariationalAutoencoder(Part):
         errors = ((x - rebuilt) / self.deviation).square() / 2
         return errors.flatten(1).sum(1).mean() + x[0].numel() * math.log(self.deviation * math.sqrt(2 * math.pi))
 
-    def sample(self, decoder: nn.Module, latent: Tensor, label: Tensor | None) -> Tensor:
-        """Images [N, C, H, W] in [-1, 1], or points [N, D], from latents [N, K]."""
-        return decoder(latent, label)
+    def model(self, networks: Mapping[str, nn.Module], signals: Signals) -> Model:
+        """Both networks: samples of latents, the likeliest latents of samples, and samples of those."""
+        E, D = networks["encoder"], networks["decoder"]
+        parts = self.decoder.network, self.encoder.network
+        latent = Signal("latent", (self.latent.size,))
+
+        def mean(sample: Tensor, label: Tensor | None = None) -> Tensor:
+            return E(sample, label)[:, : self.latent.size]
+
+        tasks = {
+            **generation(D, parts[0], self.latent, signals),
+            "encode": inference(mean, parts[1], latent, signals),
+            "reconstruct": reconstruction(mean, D, parts, signals),
+        }
+        return Model({"decoder": D, "encoder": E}, tasks)

@@ -23,15 +23,15 @@ def _traits(game: Any, signals: Signals) -> list[str]:
     """Hold each part beside what it needs and what it clashes with.
 
     What acts between players (objective, selection, augmentations, regularizers) may find what it needs with any of
-    them, or in the latent. It clashes with the discriminators, or with the product where that pays for it, or with
+    them, or in the latent. It clashes with the discriminators, or with the generator where that pays for it, or with
     both; an auto-encoder that judges may disturb those too.
     """
     players, critics = game.players(), _critics(game)
     faults = []
     objective = data_traits(signals) | game.objective.traits() | game.latent.traits()
     present = objective.union(*(player.network.traits() for player in players.values()))
-    made = players[game.product].network.traits()
-    paid = {role(game.product): made | (critics & {"autoencoder"}), "both": made | critics}
+    made = players["generator"].network.traits()
+    paid = {"generator": made | (critics & {"autoencoder"}), "both": made | critics}
     for part in (game.objective, game.selection, *game.augmentations, *game.regularizers):
         faults += misfits(part, present, paid.get(getattr(part, "player", ""), critics) | objective)
     return list(dict.fromkeys(faults))  # several players may have one network
@@ -45,17 +45,17 @@ def _critics(game: Any) -> Traits:
 
 def _labels(game: Any) -> list[str]:
     """Classes must reach who makes samples and who judges them, or neither."""
-    product, critics = game.product, _critics(game)
-    made = "labels" in game.players()[product].network.traits()
+    critics = _critics(game)
+    made = "labels" in game.players()["generator"].network.traits()
     judged = bool(critics & LABELLED)
     if made and not judged:
         return [
-            f"the {product} is told a class and no discriminator asks for it, so nothing would tie samples to classes; "
-            f"set {_ways(game, 'discriminator')}, or {product}.labels=none"
+            "the generator is told a class and no discriminator asks for it, so nothing would tie samples to classes; "
+            f"set {_ways(game, 'discriminator')}, or generator.labels=none"
         ]
     if judged and not made:
         return [
-            f"the discriminator asks for a class that the {product} is not told; set {_ways(game, product)}, or "
+            f"the discriminator asks for a class that the generator is not told; set {_ways(game, 'generator')}, or "
             "discriminator.labels=none"
         ]
     return []
@@ -63,15 +63,20 @@ def _labels(game: Any) -> list[str]:
 
 def uses_labels(game: Any) -> bool:
     """True where the classes of the data reach the networks."""
-    return "labels" in game.players()[game.product].network.traits() or bool(_critics(game) & LABELLED)
+    return any(player.network.traits() & LABELLED for player in game.players().values())
 
 
 def with_labels(game: Any) -> str:
     """What would let the classes in, as `; a=b c=d would`; nothing where the networks cannot be told them."""
-    judged = ("discriminator",) if any(role(name) == "discriminator" for name in game.players()) else ()
-    roles = (game.product, *judged)
+    roles = [
+        role(name)
+        for trait in ("generator", "discriminator")
+        for name, player in game.players().items()
+        if trait in player.network.traits()
+    ]
+    roles = list(dict.fromkeys(roles))
     words = [f"{of}.labels={_label_ways(game, of)[0]}" for of in roles if _label_ways(game, of)]
-    return f"; {' '.join(words)} would" if len(words) == len(roles) else ""
+    return f"; {' '.join(words)} would" if words and len(words) == len(roles) else ""
 
 
 def _ways(game: Any, of: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,12 +11,14 @@ from torch import Tensor, nn
 
 from zerosum.core.engine import Engine
 from zerosum.core.game import Feed
+from zerosum.core.model import Model
 from zerosum.core.player import Player
 from zerosum.core.registry import register, slot
-from zerosum.core.signals import Signal, Signals, Wiring
+from zerosum.core.signals import Batch, Signal, Signals, Wiring
 from zerosum.core.values import NonNegative
 from zerosum.critic import Critic, Regularization, adapt, charge, verdicts
 from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
+from zerosum.games.tasks import generation, inference, reconstruction
 
 
 @register("game", "joint")
@@ -63,13 +66,22 @@ class JointGame(Adversarial):
             "reconstructor": Wiring({**signals}, latent, ("reconstructor",)),
         }
 
-    def wire(
-        self, networks: dict[str, nn.Module], real: Tensor, latent: Tensor, label: Tensor | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fakes, and logits of real samples beside their latents."""
-        inferred = networks["reconstructor"](real, label)
-        logits = networks["discriminator"](real, label, inferred)
-        return self.sample(networks["generator"], latent, label), {"discriminator": logits}
+    def scores(self, networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Logits of real samples beside their latents."""
+        x, label = batch["sample"], batch.get("label")
+        return {"discriminator": networks["discriminator"](x, label, networks["reconstructor"](x, label))}
+
+    def model(self, networks: Mapping[str, nn.Module], signals: Signals) -> Model:
+        """Generator and reconstructor: samples of latents, and latents of samples."""
+        G, F = networks["generator"], networks["reconstructor"]
+        parts = self.generator.network, self.reconstructor.network
+        latent = Signal("latent", (self.latent.size,))
+        tasks = {
+            **generation(G, parts[0], self.latent, signals),
+            "encode": inference(F, parts[1], latent, signals),
+            "reconstruct": reconstruction(F, G, parts, signals),
+        }
+        return Model({"generator": G, "reconstructor": F}, tasks)
 
     def step(self, feed: Feed, engine: Engine) -> None:
         """Several moves of the discriminator, one of the reconstructor, one of the generator."""

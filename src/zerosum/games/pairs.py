@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError
 from zerosum.core.game import Feed
 from zerosum.core.registry import register
-from zerosum.core.signals import Signals, Wiring
+from zerosum.core.signals import Batch, Signals, Wiring
 from zerosum.critic import Critic, Regularization, adapt, charge, verdicts
 from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
 
@@ -57,12 +57,10 @@ class PairsGame(Adversarial):
         """Without classes there are no pairs."""
         return super().faults(signals, batch) + ([] if "label" in signals else [UNLABELLED])
 
-    def wire(
-        self, networks: dict[str, nn.Module], real: Tensor, latent: Tensor, label: Tensor | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fakes, and logits of real pairs."""
-        made = networks["generator"](latent, label, real)
-        return made, {"discriminator": networks["discriminator"](real, label, real)}
+    def scores(self, networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Logits of real samples, each beside itself."""
+        x, label = batch["sample"], batch["label"]
+        return {"discriminator": networks["discriminator"](x, label, x)}
 
     def step(self, feed: Feed, engine: Engine) -> None:
         """Several moves of the discriminator, then one of the generator from the last sources."""

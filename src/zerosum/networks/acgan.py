@@ -8,12 +8,12 @@ from torch import nn
 
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signals
-from zerosum.core.space import Space
 from zerosum.core.values import Count
 from zerosum.networks.conditioning import GeneratorLabels, JoinLabel, conditioned_on
 from zerosum.networks.layers import network_traits
 from zerosum.networks.normalization import conditional_classes, make_norm
 from zerosum.networks.sizes import latent_size, plan
+from zerosum.networks.space import Space
 from zerosum.networks.stack import StackedGenerator
 
 __all__ = ["ACGANGenerator"]

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signals
-from zerosum.core.space import Space
 from zerosum.core.values import Count, Range
 from zerosum.networks.layers import FlatMaps, network_traits
 from zerosum.networks.precision import at_least_float32
 from zerosum.networks.sizes import latent_size, plan
+from zerosum.networks.space import Space
 from zerosum.networks.stack import StackedGenerator
 
 __all__ = ["BEGANDiscriminator", "BEGANGenerator"]

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signals
-from zerosum.core.space import Space
 from zerosum.core.values import Count, Natural
 from zerosum.networks.attention import attentions
 from zerosum.networks.conditioning import JoinLabel, conditioned_on
@@ -30,6 +29,7 @@ from zerosum.networks.resnet import (
     is_small,
 )
 from zerosum.networks.sizes import latent_size, plan
+from zerosum.networks.space import Space
 from zerosum.networks.spectral import convolution, linear
 
 __all__ = ["BigGANDiscriminator", "BigGANGenerator"]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from zerosum.core.errors import RecipeError
-from zerosum.core.space import Space
+from zerosum.networks.space import Space
 
 GeneratorLabels = Literal["none", "concat", "embed", "norm"]
 LARGEST = 1 << 22  # numbers that the one-hot maps of an image may have: 16 MB

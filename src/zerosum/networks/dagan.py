@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signals
-from zerosum.core.space import Space
 from zerosum.core.values import Count
 from zerosum.networks.dcgan import Norm, halve, widths
 from zerosum.networks.discriminator import Discriminator, Head
@@ -21,6 +20,7 @@ from zerosum.networks.mlp import hidden
 from zerosum.networks.normalization import make_norm
 from zerosum.networks.precision import at_least_float32
 from zerosum.networks.sizes import latent_size, plan
+from zerosum.networks.space import Space
 from zerosum.networks.stack import Stack
 
 __all__ = ["DAGANDiscriminator", "DAGANGenerator"]

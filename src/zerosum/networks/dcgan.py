@@ -9,7 +9,6 @@ from torch import nn
 
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signals
-from zerosum.core.space import Space
 from zerosum.core.values import Count, Natural
 from zerosum.networks.conditioning import DiscriminatorLabels, GeneratorLabels, JoinLabel, conditioned_on
 from zerosum.networks.discriminator import Discriminator, Head
@@ -17,6 +16,7 @@ from zerosum.networks.layers import FlatMaps, FromPixel, network_traits
 from zerosum.networks.minibatch import Minibatch, MinibatchDiscrimination, MinibatchStddev
 from zerosum.networks.normalization import conditional_classes, make_norm
 from zerosum.networks.sizes import latent_size, plan
+from zerosum.networks.space import Space
 from zerosum.networks.spectral import convolution
 from zerosum.networks.stack import StackedDiscriminator, StackedGenerator
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signals
-from zerosum.core.space import Space
 from zerosum.networks.discriminator import Discriminator
 from zerosum.networks.layers import network_traits
+from zerosum.networks.space import Space
 
 __all__ = ["DiracDiscriminator", "DiracGenerator"]
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signals
-from zerosum.core.space import Space
 from zerosum.core.values import Count
 from zerosum.networks.conditioning import JoinLabel, conditioned_on
 from zerosum.networks.dcgan import Norm, halve, widths
@@ -19,6 +18,7 @@ from zerosum.networks.layers import FlatMaps, network_traits
 from zerosum.networks.mlp import Activation, DiscriminatorActivation, Share, VectorNorm, hidden, join_flat
 from zerosum.networks.precision import at_least_float32
 from zerosum.networks.sizes import latent_size, plan
+from zerosum.networks.space import Space
 from zerosum.networks.stack import Stack
 
 __all__ = ["DCGANEncoder", "JointDCGANDiscriminator", "JointMLPDiscriminator", "MLPEncoder"]

@@ -11,7 +11,6 @@ from torch import nn
 
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signals
-from zerosum.core.space import Space
 from zerosum.core.values import Count, Natural, Range
 from zerosum.networks.conditioning import DiscriminatorLabels, GeneratorLabels, JoinLabel, conditioned_on
 from zerosum.networks.discriminator import Discriminator, Head
@@ -19,6 +18,7 @@ from zerosum.networks.layers import Dropout, Maxout, network_traits
 from zerosum.networks.minibatch import Minibatch, MinibatchDiscrimination, MinibatchStddev
 from zerosum.networks.normalization import conditional_classes, make_norm
 from zerosum.networks.sizes import latent_size
+from zerosum.networks.space import Space
 from zerosum.networks.spectral import linear
 from zerosum.networks.stack import StackedDiscriminator, StackedGenerator
 

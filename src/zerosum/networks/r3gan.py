@@ -20,7 +20,6 @@ from torch.nn.functional import leaky_relu
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signals
-from zerosum.core.space import Space
 from zerosum.core.values import Count, Repeats
 from zerosum.networks.conditioning import conditioned_on, given, rows
 from zerosum.networks.discriminator import Discriminator, Head
@@ -29,6 +28,7 @@ from zerosum.networks.precision import at_least_float32, no_autocast
 from zerosum.networks.pyramid import pyramid
 from zerosum.networks.resampling import Down, Up
 from zerosum.networks.sizes import latent_size, plan
+from zerosum.networks.space import Space
 
 __all__ = ["R3GANDiscriminator", "R3GANGenerator"]
 

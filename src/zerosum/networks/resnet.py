@@ -15,7 +15,6 @@ from torch.nn.functional import interpolate
 
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signals
-from zerosum.core.space import Space
 from zerosum.core.values import Count, Natural
 from zerosum.networks.attention import attentions
 from zerosum.networks.conditioning import GeneratorLabels, JoinLabel, conditioned_on
@@ -23,6 +22,7 @@ from zerosum.networks.discriminator import Discriminator, Head
 from zerosum.networks.layers import network_traits
 from zerosum.networks.normalization import conditional_classes, make_norm
 from zerosum.networks.sizes import latent_size, plan
+from zerosum.networks.space import Space
 from zerosum.networks.spectral import convolution, linear
 
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zerosum.core.errors import RecipeError
-from zerosum.core.space import Space
+from zerosum.networks.space import Space
 
 _LARGEST = 256  # pixels; beyond it these networks are too shallow to be worth their memory
 

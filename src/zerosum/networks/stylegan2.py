@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signals
-from zerosum.core.space import Space
 from zerosum.core.values import Count, Fraction, Repeats
 from zerosum.networks.conditioning import conditioned_on, given, rows
 from zerosum.networks.equalized import EqualizedLinear
@@ -22,6 +21,7 @@ from zerosum.networks.precision import at_least_float32, no_autocast
 from zerosum.networks.pyramid import pyramid
 from zerosum.networks.resampling import Up
 from zerosum.networks.sizes import latent_size, plan
+from zerosum.networks.space import Space
 
 __all__ = ["StyleGAN2Generator"]
 

@@ -1,4 +1,4 @@
-"""Evaluator what is there: a run, a generator file, or samples from anywhere, against real samples."""
+"""Evaluate what is there: a run, a model file, or samples from anywhere, against real samples."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from zerosum.runs.evaluation.evaluator import Evaluator, everything
 from zerosum.runs.evaluation.result import Results
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.environment import choose_device, use_threads
-from zerosum.runs.storage.generator import Generator, find_generator, load_generator
 from zerosum.runs.storage.place import is_run
+from zerosum.runs.storage.trained import TrainedModel, find_model, in_run, load_model
 from zerosum.runs.training.elsewhere import gone
 
 AS_THEY_ARE = Preparation(size="own", fit="stretch")  # samples that nobody trains on: nothing is cut away
@@ -32,9 +32,9 @@ AS_THEY_ARE = Preparation(size="own", fit="stretch")  # samples that nobody trai
 
 @dataclass(frozen=True)
 class Subject:
-    """What is judged: a generator, or a source of samples; and where its real samples come from, if it knows."""
+    """What is judged: a model, or a source of samples; and where its real samples come from, if it knows."""
 
-    generator: Generator | None = None
+    model: TrainedModel | None = None
     data: str | None = None  # as `open_data` takes it
     data_root: str | None = None
     skip_bad: bool = False
@@ -58,7 +58,7 @@ def evaluate(
     trust: bool = False,
     report: Callable[[str, int, int], None] | None = None,
 ) -> Results:
-    """Evaluator a run, a generator file, or a folder, archive or array file of samples.
+    """Evaluate a run, a model file, or a folder, archive or array file of samples.
 
     Args:
         place: what is judged.
@@ -100,60 +100,59 @@ def evaluate(
     if metrics == "all":
         evaluator.metrics = everything()
     notes = _notes(subject, dataset, data)
-    if subject.generator is None:
+    if subject.model is None:
         values, labels, said = _stored(Path(place), dataset, count, seed, skip_bad, report)
         fake, others, notes = evaluator.see(values, labels), {}, [*notes, *said]
     else:
-        subject.generator.module.to(where)
-        fake, others = drawn(evaluator, subject.generator, count, seed), known(evaluator, subject.generator)
+        subject.model.to(where)
+        fake, others = drawn(evaluator, subject.model, count, seed), known(evaluator, subject.model)
         notes = [*_fewer(count, len(fake)), *notes]
-    found = evaluator.evaluate(
-        fake, weights="" if subject.generator is None else weights_of(subject.generator), **others
-    )
+    found = evaluator.evaluate(fake, weights="" if subject.model is None else weights_of(subject.model), **others)
     if not found:
         raise RunError("\n".join([f"{place}: no metric gives a number", *found.left_out()]))
     found.notes += [*notes, *filter(None, [evaluator.hint])]
     return found
 
 
-def drawn(evaluator: Evaluator, generator: Generator, count: int, seed: int) -> Samples:
-    """Samples of a generator, rounded as files hold them; at most so many as the evaluator can hold against real ones.
+def drawn(evaluator: Evaluator, trained: TrainedModel, count: int, seed: int) -> Samples:
+    """Samples of a model, rounded as files hold them; at most so many as the evaluator can hold against real ones.
 
     Raises:
-        RunError: the generator makes samples of another shape than the real ones, or some that are not finite.
+        RunError: the model makes samples of another shape than the real ones, or some that are not finite.
     """
-    if tuple(generator.space.shape) != tuple(evaluator.dataset.shape):
+    if tuple(trained.signal.shape) != tuple(evaluator.dataset.shape):
         raise RunError(
-            f"the generator makes samples of shape {list(generator.space.shape)}, and {evaluator.dataset.name} has "
+            f"the model makes samples of shape {list(trained.signal.shape)}, and {evaluator.dataset.name} has "
             f"{list(evaluator.dataset.shape)}; give the data that it was trained on with --data"
         )
     count = evaluator.count(count)
-    generator = with_shares(evaluator, generator)
-    labels = generator.labels_by_share(count, seed)
-    samples = generator.decode(generator.latents(count, seed), labels, seed=seed)
+    trained = with_shares(evaluator, trained)
+    samples = trained.decode(trained.latents(count, seed), labels := trained.labels_by_share(count, seed), seed=seed)
     if broken := int((~samples.flatten(1).isfinite().all(1)).sum()):
-        raise RunError(f"{broken:,} of {count:,} samples of the generator are not finite; there is nothing to evaluate")
+        raise RunError(f"{broken:,} of {count:,} samples of the model are not finite; there is nothing to evaluate")
     values = torch.from_numpy(to_images(samples)) if evaluator.dataset.is_image else samples
     return evaluator.see(values, labels)
 
 
-def with_shares(evaluator: Evaluator, generator: Generator) -> Generator:
-    """The generator with the shares of its classes, from the data where its file is too old to have them."""
-    if generator.shares or not generator.conditional:
-        return generator
-    if evaluator.dataset.classes == generator.classes:
-        return replace(generator, shares=evaluator.dataset.shares)
+def with_shares(evaluator: Evaluator, trained: TrainedModel) -> TrainedModel:
+    """The model with the shares of its classes, from the data where its file is too old to have them."""
+    if trained.shares or not trained.conditional:
+        return trained
+    if evaluator.dataset.classes == trained.classes:
+        return replace(trained, shares=evaluator.dataset.shares)
     text = "its file does not say how frequent classes were in training, so all are drawn equally often"
     warnings.warn(text, ZerosumWarning, stacklevel=2)
-    return generator
+    return trained
 
 
-def known(evaluator: Evaluator, generator: Generator) -> dict[str, Any]:
-    """What metrics may ask of a generator."""
-    latent, generator = generator.recipe.game.latent, with_shares(evaluator, generator)
+def known(evaluator: Evaluator, trained: TrainedModel) -> dict[str, Any]:
+    """What metrics may ask of a model; nothing of one without latents."""
+    latent, trained = trained.latent, with_shares(evaluator, trained)
+    if latent is None:
+        return {}
 
     def decode(latents: Tensor) -> Tensor:
-        samples = generator.decode(latents, generator.labels_by_share(len(latents)))
+        samples = trained.decode(latents, trained.labels_by_share(len(latents)))
         return evaluator.extractor.unrounded(samples).values if evaluator.dataset.is_image else samples
 
     return {
@@ -163,33 +162,36 @@ def known(evaluator: Evaluator, generator: Generator) -> dict[str, Any]:
     }
 
 
-def weights_of(generator: Generator) -> str:
-    """Which weights a generator file holds."""
-    game = generator.recipe.game
-    return "last" if isinstance(game.players()[game.product].average, NoAverage) else "averaged"
+def weights_of(trained: TrainedModel) -> str:
+    """Which weights the networks of its task have."""
+    game = trained.recipe.game
+    players, wirings = game.players(), game.networks(trained.signals)
+    through = trained.model.serving()
+    last = any(isinstance(players[wirings[name].players[0]].average, NoAverage) for name in through)
+    return "last" if last else "averaged"
 
 
 def find_subject(place: str | Path, *, trust: bool = False) -> Subject:
-    """Tell a run or a generator file from a source of samples.
+    """Tell a run or a model file from a source of samples.
 
     Raises:
-        RunError: there is no such place, or a run has no generator yet.
+        RunError: there is no such place, or a run has no model yet.
     """
     path = Path(place)
     folder = path.parent if path.suffix == ".safetensors" else path
-    if (folder / "recipe.toml").is_file():  # a run, or a generator file that still lies in its run
-        generator = load_generator(find_generator(path), trust=trust)
+    if (folder / "recipe.toml").is_file():  # a run, or a model file that still lies in its run
+        trained = load_model(find_model(path), trust=trust)
         try:
             origin = RunDirectory.open(folder).environment()["data"]
         except DamagedError as error:
             warnings.warn(f"{error}; name the data with --data", ZerosumWarning, stacklevel=2)
-            return Subject(generator)
+            return Subject(trained)
         told = origin["source"], origin.get("root"), origin["skip_bad"], origin["fingerprint"], origin["train"]
-        return Subject(generator, *told)
-    if path.suffix == ".safetensors" or (path / "generator.safetensors").is_file():
-        return Subject(load_generator(find_generator(path), trust=trust))
+        return Subject(trained, *told)
+    if path.suffix == ".safetensors" or in_run(path).is_file():
+        return Subject(load_model(find_model(path), trust=trust))
     if not path.exists():
-        raise RunError(f"{place}: there is no such run, generator file, folder, archive or array file")
+        raise RunError(f"{place}: there is no such run, model file, folder, archive or array file")
     return Subject()
 
 
@@ -201,13 +203,13 @@ def _real(
     source, root = (data, data_root) if data is not None else (subject.data, data_root or subject.data_root)
     if source is None:
         raise RunError("there is nothing to compare with; give real samples with --data")
-    if subject.generator is None:
+    if subject.model is None:
         return open_data(source, AS_THEY_ARE, data_root=root, skip_bad=skip_bad, report=report)
-    recipe = subject.generator.recipe
-    prepared = _shaped(recipe.data, subject.generator.space.shape) if subject.generator.space.is_image else recipe.data
+    recipe = subject.model.recipe
+    prepared = _shaped(recipe.data, subject.model.signal.shape) if len(subject.model.signal.shape) == 3 else recipe.data
     skip = skip_bad or (data is None and subject.skip_bad)
     return open_data(
-        source, prepared, seed=recipe.seed, data_root=root, skip_bad=skip, report=report, rules=subject.generator.rules
+        source, prepared, seed=recipe.seed, data_root=root, skip_bad=skip, report=report, rules=subject.model.rules
     )
 
 
@@ -231,7 +233,7 @@ def _of_run(run: RunDirectory, data_root: str | Path | None, skip_bad: bool, rep
 
 def _notes(subject: Subject, dataset: Dataset, data: str | Path | None) -> list[str]:
     """What a reader must know of the real samples: how they were made equal, and whether they are others by now."""
-    if subject.generator is None:
+    if subject.model is None:
         return [f"{data}: {note}" for note in dataset.notes]
     if not subject.fingerprint or subject.fingerprint == dataset.fingerprint:
         return []
@@ -261,7 +263,7 @@ def _shaped(preparation: Preparation, shape: tuple[int, ...]) -> Preparation:
 
 
 def _split(subject: Subject, dataset: Dataset, split: str) -> str:
-    own = subject.generator is not None or dataset.own_split
+    own = subject.model is not None or dataset.own_split
     return split if split != "auto" or own else "all"
 
 

@@ -200,7 +200,7 @@ class Evaluator:
     # ------------------------------------------------------------------ evaluation
 
     def evaluate(self, fake: Samples, weights: str = "", **others: Any) -> Results:
-        """Evaluator samples by every metric, as `attempt` does.
+        """Evaluate samples by every metric, as `attempt` does.
 
         Raises:
             RecipeError: a metric that was asked for cannot be applied: what it lacks.
@@ -212,7 +212,7 @@ class Evaluator:
         return found
 
     def attempt(self, fake: Samples, weights: str = "", **others: Any) -> Results:
-        """Evaluator samples by every metric that can be applied; the others are left out, each with the reason.
+        """Evaluate samples by every metric that can be applied; the others are left out, each with the reason.
 
         Args:
             fake: what is judged, from `see`.

@@ -19,6 +19,7 @@ from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.place import is_run
 from zerosum.runs.view import pictures
 from zerosum.runs.view.draft import Draft
+from zerosum.runs.view.media import medium_of
 
 Array = np.ndarray
 
@@ -44,23 +45,23 @@ def neighbours(
 ) -> Neighbours:
     """Find the k training images nearest to each sample, by pixels.
 
-    `source` is prepared and split as it was for the generator's own training; `skip_bad` leaves out images that cannot
+    `source` is prepared and split as it was for the model's own training; `skip_bad` leaves out images that cannot
     be read. With `fingerprint` they must be the very data that it belongs to.
 
     Raises:
-        RunError: the generator makes points, the data are others, or of another shape, or there are fewer than k.
+        RunError: the model makes points, the data are others, or of another shape, or there are fewer than k.
         DataError: the data cannot be read.
     """
-    generator = drawn.generator
-    if not generator.space.is_image:
-        raise RunError("--neighbours is a picture of images, and this generator makes points")
-    recipe = generator.recipe
-    how: dict[str, Any] = {"seed": recipe.seed, "rules": generator.rules}
+    trained = drawn.model
+    if trained.signal.kind != "image":
+        raise RunError(f"--neighbours is a picture of images, and this model makes {medium_of(trained.signal).noun}")
+    recipe = trained.recipe
+    how: dict[str, Any] = {"seed": recipe.seed, "rules": trained.rules}
     data = open_data(source, recipe.data, data_root=data_root, skip_bad=skip_bad, report=report, **how)
-    if data.shape != generator.space.shape:
+    if data.shape != trained.signal.shape:
         raise RunError(
-            f"--neighbours {source}: images of {list(data.shape)} (channels, height, width), and this generator makes "
-            f"{list(generator.space.shape)}; name the data that it was trained on"
+            f"--neighbours {source}: images of {list(data.shape)} (channels, height, width), and this model makes "
+            f"{list(trained.signal.shape)}; name the data that it was trained on"
         )
     if fingerprint is not None and data.fingerprint != fingerprint:
         raise RunError(f"--neighbours own: {source} holds other data than those of the training; name others with DATA")

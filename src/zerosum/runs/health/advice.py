@@ -13,9 +13,9 @@ import torch
 from zerosum.core import compatibility, settings
 from zerosum.core.errors import RecipeError, ZerosumWarning
 from zerosum.core.registry import Part, Unloaded
-from zerosum.core.space import Space
 from zerosum.recipes import Recipe
 from zerosum.runs.health.history import History
+from zerosum.runs.training.early import signals
 
 PENALTIES = ("r1", "r2", "gradient-penalty", "dragan")
 LOGITS = (-20.0, -5.0, -1.0, -0.5, 0.0, 0.5, 1.0, 5.0, 20.0)  # where the least loss is looked for
@@ -38,8 +38,7 @@ def _fits(recipe: Recipe, option: str, shape: tuple[int, ...], classes: int, tra
     try:
         changed = settings.assign(recipe, option.split())
         if shape and _is_loaded(recipe):
-            space = Space(shape, changed.game.latent.size, classes)
-            compatibility.check(changed.game, space, changed.length.images(train), changed.batch)
+            compatibility.check(changed.game, signals(shape, classes), changed.length.images(train), changed.batch)
     except RecipeError:
         return False
     return changed != recipe

@@ -18,6 +18,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from zerosum.core.clock import mix, seeded
 from zerosum.core.engine import Engine
 from zerosum.core.game import role
+from zerosum.core.model import Networks
 from zerosum.core.spacing import spaced
 from zerosum.data import Dataset, Feed
 from zerosum.runs.health.facts import AT_ONCE
@@ -61,7 +62,7 @@ class Diagnostics:
     def look(self, engine: Engine) -> dict[str, float]:
         """All that can be measured after a turn."""
         found = self.compare(*(flat(engine.shown[name]) for name in ("real", "fake"))) if engine.shown else {}
-        if len(self.dataset.held_out) >= LEAST and hasattr(engine.game, "wire"):
+        if len(self.dataset.held_out) >= LEAST and hasattr(engine.game, "scores"):
             found |= self.overfitting(engine)
         return found
 
@@ -84,19 +85,17 @@ class Diagnostics:
     @torch.no_grad()
     def overfitting(self, engine: Engine) -> dict[str, float]:
         """How surely copies of the discriminators rank training samples above held-out ones: 0 chance, 1 always."""
-        networks = {name: copy.deepcopy(module) for name, module in engine.modules.items()}
+        networks = Networks(lambda name: copy.deepcopy(engine.modules[name]))
         with seeded(self.seed, "overfitting", engine.clock):
             known, new = (self._logits(engine, networks, part) for part in ("train", "held_out"))
         return {f"overfitting{name.removeprefix(role(name))}": surely(known[name], new[name]) for name in known}
 
-    def _logits(self, engine: Engine, networks: dict[str, torch.nn.Module], part: str) -> dict[str, Tensor]:
+    def _logits(self, engine: Engine, networks: Networks, part: str) -> dict[str, Tensor]:
         chosen = dataclasses.replace(self.dataset, train=getattr(self.dataset, part))
         feed = Feed(chosen, self.count, seed=mix(self.seed, engine.clock), device=engine.device)
-        batch = feed.next()
-        real, label = batch["sample"], batch.get("label")
-        latent = engine.game.latent(len(real), engine.device)
-        game: Any = engine.game  # one that has `wire`
-        return game.wire(networks, real, latent, label)[1]
+        game: Any = engine.game  # one that has `scores`
+        scores: dict[str, Tensor] = game.scores(networks, feed.next())
+        return scores
 
 
 def _samples(dataset: Dataset, index: np.ndarray) -> Tensor:

@@ -24,7 +24,7 @@ LARGEST = 4 << 20  # bytes of a file of code
 
 
 def files(place: str | Path) -> list[Path]:
-    """Python files that come with a run, or with a generator file that lies in one, in the order in which they run."""
+    """Python files that come with a run, or with a model file that lies in one, in the order in which they run."""
     run = Path(place) if Path(place).is_dir() else Path(place).parent
     return sorted((run / FOLDER).glob("*.py"))
 

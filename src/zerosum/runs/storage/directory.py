@@ -8,7 +8,7 @@ loss.txt              one line per epoch
 samples/real.png      real samples, for comparison
 samples/000050000.png fixed latents, named by the clock
 checkpoints/          000050000/ each; `latest` and `best` beside it hold names
-generator.safetensors averaged weights with all that sampling needs
+model.safetensors averaged weights with all that using them needs
 best.safetensors      the same, as it was at the best checkpoint
 report.html           one file that opens offline
 code/                 copies of the user's own files
@@ -89,7 +89,7 @@ class Environment(_Begun):
 
 FILES = (  # that a training writes at the top
     *("recipe.toml", "environment.json", "metrics.jsonl", "evaluations.jsonl", "loss.txt", "latest", "best"),
-    *("generator.safetensors", "best.safetensors", "report.html", ".lock", ".holder"),
+    *("model.safetensors", "generator.safetensors", "best.safetensors", "report.html", ".lock", ".holder"),
 )
 INTACT = "`zerosum sample`, `report` and `doctor` work without it"
 
@@ -105,8 +105,8 @@ class RunDirectory:
         self.metrics = self.path / "metrics.jsonl"
         self.evaluations = self.path / "evaluations.jsonl"
         self.losses = self.path / "loss.txt"
-        self.generator = self.path / "generator.safetensors"
-        self.best_generator = self.path / "best.safetensors"
+        self.model = self.path / "model.safetensors"
+        self.best_model = self.path / "best.safetensors"
         self.report = self.path / "report.html"
         self.lock = FileLock(self.path / ".lock", timeout=0)
         self.holder = self.path / ".holder"

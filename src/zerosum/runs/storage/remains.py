@@ -7,29 +7,29 @@ import warnings
 from pathlib import Path
 
 from zerosum.core.errors import DamagedError, ZerosumWarning
-from zerosum.runs.storage import checkpoint, model
+from zerosum.runs.storage import checkpoint, legacy, model
 from zerosum.runs.storage.place import is_run
 
 
-def is_whole(generator: Path) -> bool:
-    """True for a generator file that can be read."""
+def is_whole(file: Path) -> bool:
+    """True for a model file that can be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ZerosumWarning)  # one of an earlier version has no checksum
-            model.read(generator)
+            model.read(file)
     except DamagedError:
         return False
     return True
 
 
-def beside(generator: Path) -> str:
-    """What helps where a generator file is damaged, to go on a sentence; empty where it lies in no run, or nothing."""
-    run = generator.parent
+def beside(file: Path) -> str:
+    """What helps where a model file is damaged, to go on a sentence; empty where it lies in no run, or nothing."""
+    run = file.parent
     if not is_run(run):
         return ""
-    files = [run / name for name in ("generator.safetensors", "best.safetensors") if name != generator.name]
-    ways = [f"{file} is whole" for file in files if is_whole(file)]
-    if generator.name == "generator.safetensors" and _has_checkpoint(run / "checkpoints"):
+    files = [run / name for name in ("model.safetensors", legacy.NAME, "best.safetensors") if name != file.name]
+    ways = [f"{other} is whole" for other in files if is_whole(other)]
+    if file.name in ("model.safetensors", legacy.NAME) and _has_checkpoint(run / "checkpoints"):
         ways.append(f"`{shlex.join(['zerosum', 'resume', str(run)])}` writes it again")
     return "".join(f"; {way}" for way in ways)
 

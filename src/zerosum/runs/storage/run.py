@@ -11,8 +11,8 @@ from torch import Tensor
 from zerosum.recipes import Recipe
 from zerosum.runs.storage import code
 from zerosum.runs.storage.directory import RunDirectory
-from zerosum.runs.storage.generator import Generator, find_generator, load_generator
 from zerosum.runs.storage.logs import read_evaluations, read_reports
+from zerosum.runs.storage.trained import TrainedModel, find_model, load_model
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ class Run:
         return read_evaluations(self.path / "evaluations.jsonl")
 
     @property
-    def generator(self) -> Generator:
-        """The trained generator."""
-        return load_generator(find_generator(self.path), trust=self.trust)
+    def model(self) -> TrainedModel:
+        """The trained model."""
+        return load_model(find_model(self.path), trust=self.trust)
 
     def sample(self, count: int = 16, *, seed: int = 0, label: str | int | None = None, start: int = 0) -> Tensor:
         """Samples [N, C, H, W] in [-1, 1], or points [N, D] in the data's units; of all classes in turn or of one.
 
         Sample i of a seed is the same in any count, and from any `start`.
         """
-        return self.generator.sample(count, seed=seed, label=label, start=start)
+        return self.model.sample(count, seed=seed, label=label, start=start)
 
     def _repr_html_(self) -> str:
         """As a notebook shows it."""

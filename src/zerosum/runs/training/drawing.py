@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from zerosum.core.clock import seeded
+from zerosum.core.model import outline
 from zerosum.core.spacing import spaced
 from zerosum.data import Dataset
 from zerosum.recipes import Recipe
 from zerosum.runs.storage.directory import RunDirectory
-from zerosum.runs.storage.generator import Generator
 from zerosum.runs.storage.outputs import is_ours
+from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.training.moments import Moment
 from zerosum.runs.view import pictures
 
@@ -43,14 +44,13 @@ class Drawing:
 
     def __init__(self, run: RunDirectory, recipe: Recipe, dataset: Dataset) -> None:
         self.run, self.recipe, self.dataset = run, recipe, dataset
-        product = recipe.game.players()[recipe.game.product]
-        conditional = "labels" in product.network.traits()
+        conditional = "label" in outline(recipe.game, dataset.signals).task().inputs
         self.columns = EACH if conditional else COLUMNS
         self.labels = classes_shown(dataset).repeat(EACH) if conditional else None
         self._last = 0.0  # seconds of training at the last picture
         self._cost = self._spent = 0.0  # seconds that the last picture took, and all those by the clock
 
-    def begin(self, now: Moment, generator: Callable[[], Generator]) -> None:
+    def begin(self, now: Moment, model: Callable[[], TrainedModel]) -> None:
         """Draw what there is before the first image; a run that goes on has it."""
         self._last = now.seconds
         if not self.recipe.samples.amount:
@@ -58,30 +58,30 @@ class Drawing:
         if not self.run.real.exists():
             pictures.save(self.run.real, self._real())
         if not now.images and not self.run.picture(0).exists():
-            self._timed(generator)
+            self._timed(model)
 
-    def draw(self, generator: Generator) -> None:
+    def draw(self, trained: TrainedModel) -> None:
         """Draw the fixed latents, named by the clock."""
         began = time.monotonic()
         count = TILES if self.dataset.is_image else POINTS
         label = None if self.labels is None else torch.from_numpy(self.labels)
         with seeded(self.recipe.seed, "samples"):
-            latent = self.recipe.game.latent(count if label is None else len(label), "cpu")
-        samples = generator.decode(latent, label)
-        shown = pictures.picture(generator.outward(samples), self.columns, self.dataset.units)
-        pictures.save(self.run.picture(generator.images), shown)
+            latent = trained.latent(count if label is None else len(label), "cpu")
+        samples = trained.decode(latent, label)
+        shown = pictures.picture(trained.outward(samples), self.columns, self.dataset.units)
+        pictures.save(self.run.picture(trained.images), shown)
         self._cost = time.monotonic() - began
 
-    def stop(self, generator: Generator) -> None:
+    def stop(self, trained: TrainedModel) -> None:
         """Draw where a training was stopped, unless the last picture took long, or none was drawn so far."""
-        if 0 < self._cost <= QUICK and self.recipe.samples.amount and not self.run.picture(generator.images).exists():
-            self.draw(generator)
+        if 0 < self._cost <= QUICK and self.recipe.samples.amount and not self.run.picture(trained.images).exists():
+            self.draw(trained)
 
-    def by_the_clock(self, now: Moment, generator: Callable[[], Generator]) -> None:
+    def by_the_clock(self, now: Moment, model: Callable[[], TrainedModel]) -> None:
         """Draw once more where a mark was passed, unless that would cost too much yet."""
         due = any(self._last < mark <= now.seconds for mark in MARKS)
         if due and self.recipe.samples.amount and self._spent + self._cost <= BUDGET * now.seconds:
-            self._timed(generator)
+            self._timed(model)
             self._last, self._spent = now.seconds, self._spent + self._cost
 
     def forget(self, images: int) -> None:
@@ -90,9 +90,9 @@ class Drawing:
             if at > images and is_ours(picture):
                 picture.unlink()
 
-    def _timed(self, generator: Callable[[], Generator]) -> None:
+    def _timed(self, model: Callable[[], TrainedModel]) -> None:
         began = time.monotonic()
-        self.draw(generator())
+        self.draw(model())
         self._cost = time.monotonic() - began
 
     def _real(self) -> np.ndarray:

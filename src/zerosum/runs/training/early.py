@@ -6,7 +6,7 @@ from typing import Any
 
 from zerosum.core import compatibility
 from zerosum.core.errors import RecipeError
-from zerosum.core.space import Space
+from zerosum.core.signals import Signal
 from zerosum.data import Dataset, Preparation
 from zerosum.data.fitting import Fits
 from zerosum.recipes import Recipe
@@ -19,9 +19,15 @@ def fits(game: Any) -> Fits:
 
     def takes(shape: tuple[int, int, int], classes: int) -> bool:
         height, width, channels = shape
-        return compatibility.wires(game, Space((channels, height, width), game.latent.size, classes))
+        return compatibility.wires(game, signals((channels, height, width), classes))
 
     return takes
+
+
+def signals(shape: tuple[int, ...], classes: int) -> dict[str, Signal]:
+    """Signals of images or points of a shape, as `Dataset.signals` gives them."""
+    sample = Signal("image" if len(shape) == 3 else "points", shape)
+    return {"sample": sample} | ({"label": Signal("label", (), classes)} if classes else {})
 
 
 def check(recipe: Recipe) -> None:
@@ -36,9 +42,8 @@ def check(recipe: Recipe) -> None:
     faults: list[list[str]] = []
     for shape in _shapes(preparation):
         for classes in (0, CLASSES):
-            space = Space(shape, recipe.game.latent.size, classes)
             try:
-                compatibility.check(recipe.game, space, recipe.length.images(1), recipe.batch)
+                compatibility.check(recipe.game, signals(shape, classes), recipe.length.images(1), recipe.batch)
             except RecipeError as error:
                 faults.append(error.faults)
             else:

@@ -14,8 +14,8 @@ from zerosum.recipes import Recipe
 from zerosum.runs.evaluation.evaluate import drawn, known, weights_of
 from zerosum.runs.evaluation.evaluator import Evaluator
 from zerosum.runs.evaluation.result import Results, failure
-from zerosum.runs.storage.generator import Generator
 from zerosum.runs.storage.logs import Logs
+from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.training.progress import Display
 
 SHOWN = 3  # numbers on the progress line
@@ -53,11 +53,11 @@ class Evaluations:
         """True where samples were judged at this clock."""
         return any(line["images"] == images for line in self.logs.evaluations)
 
-    def evaluate(self, images: int, generator: Callable[[], Generator], note: Callable[..., Any]) -> None:
-        """Evaluator samples of a generator; `note` writes what could not be measured between the reports."""
+    def evaluate(self, images: int, model: Callable[[], TrainedModel], note: Callable[..., Any]) -> None:
+        """Evaluate a model; `note` writes what could not be measured between the reports."""
         began = time.monotonic()
         self.display.doing("evaluating")
-        found = self._results(generator)
+        found = self._results(model)
         for result in found:
             self.logs.evaluation({"images": images, **result.line()})
         self.display.metric = ", ".join(f"{one.metric} {one.value:.3g}" for one in found[:SHOWN])
@@ -68,10 +68,10 @@ class Evaluations:
             self.display.say(f"not measured at {images:,} images: {told}", "yellow")
         self.seconds += time.monotonic() - began
 
-    def _results(self, make: Callable[[], Generator]) -> Results:
+    def _results(self, make: Callable[[], TrainedModel]) -> Results:
         try:
-            generator = make()
-            fake = drawn(self.evaluator, generator, self.recipe.evaluator.count, self.recipe.seed)
-            return self.evaluator.attempt(fake, weights_of(generator), **known(self.evaluator, generator))
+            trained = make()
+            fake = drawn(self.evaluator, trained, self.recipe.evaluator.count, self.recipe.seed)
+            return self.evaluator.attempt(fake, weights_of(trained), **known(self.evaluator, trained))
         except Exception as error:  # an evaluation must never end a training
             return Results(omitted={"evaluation": failure(error)})

@@ -9,18 +9,17 @@ from torch import nn
 
 from zerosum.core.average import NoAverage
 from zerosum.core.compatibility import blaming
-from zerosum.core.signals import build
-from zerosum.core.space import Space
+from zerosum.core.signals import Signals, build
 
 
-def network_bytes(game: Any, space: Space) -> dict[str, int]:
+def network_bytes(game: Any, signals: Signals) -> dict[str, int]:
     """Bytes of each network by name: weights, their average, their gradients, and what optimizers remember of them.
 
     Raises:
         RecipeError: an optimizer fails on a weight of two by two numbers.
     """
     players, found = game.players(), {}
-    for name, wiring in game.networks(space.signals).items():
+    for name, wiring in game.networks(signals).items():
         owner = players[wiring.players[0]]
         with torch.device("meta"):
             module = build(owner.network, wiring)

@@ -16,7 +16,7 @@ from zerosum.core.compatibility import blaming
 from zerosum.core.download import cache_folder
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError
-from zerosum.core.space import Space
+from zerosum.core.signals import Signals
 from zerosum.core.writing import remember
 from zerosum.data import Feed
 from zerosum.recipes import Recipe
@@ -33,24 +33,25 @@ GIB = 1 << 30
 Say = Callable[[str], None]
 
 
-def candidates(recipe: Recipe, space: Space, device: torch.device) -> tuple[str, ...]:
+def candidates(recipe: Recipe, signals: Signals, device: torch.device) -> tuple[str, ...]:
     """Precisions that a recipe may train in.
 
     Points stay in fp32: small layers gain nothing, and near 2 the numbers of bf16 are 1/64 apart, as wide as a mode.
     """
     if recipe.precision != "auto":
         return (recipe.precision,)
-    return ("fp32", "bf16") if space.is_image and computes_in_bf16(device) else ("fp32",)
+    points = any(signal.kind == "points" for signal in signals.values())
+    return ("fp32",) if points or not computes_in_bf16(device) else ("fp32", "bf16")
 
 
 def rehearse(
-    recipe: Recipe, space: Space, feed: Feed, total: int | None, say: Say, among: tuple[str, ...] | None = None
+    recipe: Recipe, signals: Signals, feed: Feed, total: int | None, say: Say, among: tuple[str, ...] | None = None
 ) -> Measured:
     """Prove that a recipe runs, and measure it, or remember what was measured.
 
     Args:
         recipe: what is to be trained.
-        space: its sizes.
+        signals: of its data.
         feed: of its data; its batch is changed.
         total: images of the whole training; None where it is measured in time.
         say: hears where memory will be short.
@@ -59,11 +60,11 @@ def rehearse(
     Raises:
         RecipeError: a turn fails, or the training would not fit into memory; with the setting that fits.
     """
-    among = among or candidates(recipe, space, feed.device)
+    among = among or candidates(recipe, signals, feed.device)
     free = machine.free(feed.device)
-    engine = Engine(recipe.game, space.signals, total=total, device=feed.device, precision=among[0])
+    engine = Engine(recipe.game, signals, total=total, device=feed.device, precision=among[0])
     rehearsal = Rehearsal(engine, feed, recipe.batch)
-    place = None if has_own_parts(recipe.game) else _place(recipe, space, feed.device, among)
+    place = None if has_own_parts(recipe.game) else _place(recipe, signals, feed.device, among)
     known = None if place is None else recall(place)
     if known is None:
         with blaming(recipe.game):
@@ -81,11 +82,13 @@ def rehearse(
 # ---------------------------------------------------------------------- what is remembered
 
 
-def _place(recipe: Recipe, space: Space, device: torch.device, among: tuple[str, ...]) -> Path:
+def _place(recipe: Recipe, signals: Signals, device: torch.device, among: tuple[str, ...]) -> Path:
     """File of what was measured on this machine for the same game, shapes and batch."""
     machine_facts = describe(device, "")
     told = [LAYOUT, [machine_facts[name] for name in FACTS], among, settings.to_toml(recipe.game), recipe.batch]
-    key = hashlib.sha256(json.dumps([*told, asdict(space)]).encode()).hexdigest()[:32]
+    key = hashlib.sha256(
+        json.dumps([*told, {name: asdict(one) for name, one in signals.items()}]).encode()
+    ).hexdigest()[:32]
     return cache_folder() / "rehearsals" / f"{key}.json"
 
 

@@ -8,7 +8,8 @@ import torch
 
 from zerosum.core import compatibility
 from zerosum.core.engine import Engine
-from zerosum.core.space import Space
+from zerosum.core.model import outline
+from zerosum.core.signals import Signals
 from zerosum.data import Dataset, Feed
 from zerosum.recipes import Recipe
 from zerosum.runs.evaluation import proof
@@ -18,7 +19,6 @@ from zerosum.runs.training.failures import clear_memory
 from zerosum.runs.training.footprint import network_bytes
 from zerosum.runs.training.progress import Display
 from zerosum.runs.training.rehearsal import Measured
-from zerosum.runs.training.training import make_space
 
 
 class Readiness(NamedTuple):
@@ -46,25 +46,23 @@ def prove(
 def _prove(
     recipe: Recipe, dataset: Dataset, device: torch.device, display: Display, among: tuple[str, ...] | None
 ) -> Readiness:
-    space, total = make_space(recipe, dataset), recipe.length.images(len(dataset.train))
-    kept = compatibility.check(recipe.game, space, total, recipe.batch)
-    plan.check_networks(network_bytes(recipe.game, space), device)
+    signals, total = dataset.signals, recipe.length.images(len(dataset.train))
+    kept = compatibility.check(recipe.game, signals, total, recipe.batch)
+    plan.check_networks(network_bytes(recipe.game, signals), device)
     plan.check_least(recipe, kept, device)
     display.work("trying a few turns", 0, 0)
     feed = Feed(dataset, 2 * recipe.game.pack, seed=recipe.seed, balanced=recipe.data.balanced, device=device)
-    measured = plan.rehearse(recipe, space, feed, total, display.warn, among)
+    measured = plan.rehearse(recipe, signals, feed, total, display.warn, among)
     evaluator = Evaluator(dataset, recipe.evaluator, seed=recipe.seed, device=device)
-    proof.prove(
-        evaluator, recipe.evaluator.count, "labels" in recipe.game.players()[recipe.game.product].network.traits()
-    )
+    proof.prove(evaluator, recipe.evaluator.count, "label" in outline(recipe.game, signals).task().inputs)
     judged = [name for metric in evaluator.metrics for name in metric.better]
-    stopping.check(recipe, judged, reported(recipe, space, feed, total) if recipe.stop_when else ())
+    stopping.check(recipe, judged, reported(recipe, signals, feed, total) if recipe.stop_when else ())
     return Readiness(measured, evaluator)
 
 
-def reported(recipe: Recipe, space: Space, feed: Feed, total: int | None) -> list[str]:
+def reported(recipe: Recipe, signals: Signals, feed: Feed, total: int | None) -> list[str]:
     """Names of the numbers that a turn gives to the log, by playing one."""
-    engine = Engine(recipe.game, space.signals, total=total, device=feed.device)
+    engine = Engine(recipe.game, signals, total=total, device=feed.device)
     engine.share = 0.0
     with compatibility.blaming(recipe.game):
         engine.turn(feed)

@@ -11,8 +11,8 @@ from zerosum.core.errors import RunError
 from zerosum.recipes import Recipe
 from zerosum.runs.storage import checkpoint
 from zerosum.runs.storage.directory import RunDirectory
-from zerosum.runs.storage.generator import Generator, save_generator
 from zerosum.runs.storage.logs import Logs
+from zerosum.runs.storage.trained import TrainedModel, save_model
 from zerosum.runs.training import stopping
 from zerosum.runs.training.moments import clock
 from zerosum.runs.training.starting import offer
@@ -30,9 +30,9 @@ class Keeper:
     logs: Logs
     followed: Callable[[], str]  # gives the metric that `best` follows
 
-    def save(self, engine: Engine, generator: Generator, seconds: float) -> None:
-        """Write the generator file, then a checkpoint; killed in between, the run still fits together."""
-        save_generator(self.run.generator, generator)
+    def save(self, engine: Engine, model: TrainedModel, seconds: float) -> None:
+        """Write the model file, then a checkpoint; killed in between, the run still fits together."""
+        save_model(self.run.model, model)
         tensors, numbers = engine.state()
         manifest = {
             "format": FORMAT,
@@ -42,15 +42,15 @@ class Keeper:
             "logs": self.logs.flush(),
             **numbers,
         }
-        name = checkpoint.save(self.run.checkpoints, generator.images, tensors, manifest)
-        self.settle(name, lambda: generator)
+        name = checkpoint.save(self.run.checkpoints, model.images, tensors, manifest)
+        self.settle(name, lambda: model)
 
-    def settle(self, name: str, generator: Callable[[], Generator]) -> None:
+    def settle(self, name: str, model: Callable[[], TrainedModel]) -> None:
         """Make a checkpoint the latest, and remove those that are neither recent nor best."""
         self.run.point("latest", name)
-        checkpoint.prune(self.run.checkpoints, self.recipe.keep, self._best(name, generator))
+        checkpoint.prune(self.run.checkpoints, self.recipe.keep, self._best(name, model))
 
-    def _best(self, name: str, generator: Callable[[], Generator]) -> str:
+    def _best(self, name: str, model: Callable[[], TrainedModel]) -> str:
         """The checkpoint with the best number so far; evaluations and checkpoints meet by the clock."""
         lines = [line for line in self.logs.evaluations if line["metric"] == self.followed()]
         values = {
@@ -59,7 +59,7 @@ class Keeper:
         best = self.run.pointed("best")
         if best is None or best not in values or values.get(name, float("inf")) < values[best]:
             best = name
-            save_generator(self.run.best_generator, generator())
+            save_model(self.run.best_model, model())
             self.run.point("best", name)
         return best
 

@@ -17,12 +17,12 @@ from zerosum.core.values import Length
 from zerosum.data import RULES, Dataset, kept, whole_place
 from zerosum.recipes import Recipe, read_recipe
 from zerosum.runs import health
-from zerosum.runs.storage import code, remains
+from zerosum.runs.storage import code, legacy, remains
 from zerosum.runs.storage.directory import RunDirectory, free_name, refuse_existing
 from zerosum.runs.storage.environment import be_deterministic, choose_device, describe, use_threads
-from zerosum.runs.storage.generator import save_generator
 from zerosum.runs.storage.place import resume_command
 from zerosum.runs.storage.run import Run
+from zerosum.runs.storage.trained import save_model
 from zerosum.runs.training import early, elsewhere, plan, starting, stopping
 from zerosum.runs.training.decisions import decisions
 from zerosum.runs.training.failures import clear_errors, reporting
@@ -30,7 +30,8 @@ from zerosum.runs.training.opening import absolute, open_new, origin_of, reopen
 from zerosum.runs.training.progress import Display
 from zerosum.runs.training.readiness import prove
 from zerosum.runs.training.rehearsal import Measured
-from zerosum.runs.training.training import Training, make_space
+from zerosum.runs.training.training import Training
+from zerosum.runs.view.media import many
 
 
 def train(
@@ -63,8 +64,8 @@ def train(
         images: how long, in place of the recipe's length: `"200k"`, `"10epochs"`, `"5min"` or a number of images.
         out: the run directory; `runs/DATA-RECIPE` by default.
         seed: in place of the recipe's.
-        start_from: a run, or a generator file, whose weights the training starts with: all players' of a run's newest
-            checkpoint, the generator's of a file. Weights that fit by name and shape are taken, the others are named;
+        start_from: a run, or a model file, whose weights the training starts with: all players' of a run's newest
+            checkpoint, those that a file holds. Weights that fit by name and shape are taken, the others are named;
             optimizers, averages' ages and the clock begin anew. Its recipe and data are the defaults then.
         use: files that register further parts.
         trust: run the Python files of the run that `start_from` names, whoever wrote them.
@@ -105,7 +106,7 @@ def train(
     environment["measured"] = dataclasses.asdict(measured)
     facts = health.facts(dataset)
     if start is not None:
-        display.say(start.plan(chosen, make_space(chosen, dataset), dataset.classes))
+        display.say(start.plan(chosen, dataset.signals, dataset.classes))
         environment["from"] = start.record()
     environment["decisions"] = decisions(chosen, dataset, evaluator)
     environment["data"] = {**origin, "fingerprint": dataset.fingerprint, "train": len(dataset.train), "facts": facts}
@@ -229,8 +230,9 @@ def _play(
                     recorded, images = run.environment(), training.feed.position
                     run.write_environment(elsewhere.note(recorded, environment, images, display.warn))
             kind = "resuming" if resumed else "training"
+            count = many(len(dataset.train), next(iter(dataset.signals.values())))
             display.say(
-                f"{kind} {recipe.recipe} on {dataset.name} ({training.space.many(len(dataset.train))}) "
+                f"{kind} {recipe.recipe} on {dataset.name} ({count}) "
                 f"for {recipe.length}, {environment['precision']} on {environment['device']}, in {run.path}"
             )
             for line in [] if resumed else environment["decisions"]:
@@ -266,9 +268,13 @@ def _go_on(training: Training, display: Display) -> None:
         return
     training.restore(saved)
     run = training.run
-    if not remains.is_whole(run.generator):
-        save_generator(run.generator, training.generator)
-        text = f"{run.generator} was missing or damaged; it is written again from checkpoint {saved.name}"
+    if legacy.is_old(run.path):
+        save_model(run.model, training.model)
+        text = f"{run.path} is of an earlier version: its model is in {run.model.name} from now on"
+        warnings.warn(f"{text}, and {legacy.NAME} stays as it was", ZerosumWarning, stacklevel=2)
+    elif not remains.is_whole(run.model):
+        save_model(run.model, training.model)
+        text = f"{run.model} was missing or damaged; it is written again from checkpoint {saved.name}"
         warnings.warn(text, ZerosumWarning, stacklevel=2)
     if training.ended is not None:
         display.say(

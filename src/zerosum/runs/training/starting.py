@@ -1,4 +1,4 @@
-"""Weights that a training starts with: those of another run, or of a generator file. `zerosum train --from`."""
+"""Weights that a training starts with: those of another run, or of a model file. `zerosum train --from`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from torch import Tensor
 
 from zerosum.core.engine import Engine
 from zerosum.core.errors import DamagedError, RunError
-from zerosum.core.signals import build
-from zerosum.core.space import Space
+from zerosum.core.signals import Signals, build
 from zerosum.data.classes import listed
 from zerosum.recipes import Recipe
 from zerosum.runs.storage import checkpoint, code, model, remains
 from zerosum.runs.storage.directory import RunDirectory
-from zerosum.runs.storage.generator import load_generator
 from zerosum.runs.storage.place import is_run, no_run
+from zerosum.runs.storage.trained import in_run, load_model
 
 NAMED = 4  # tensors that begin anew, of a player, are named
 Tensors = Mapping[str, Tensor]
@@ -32,7 +31,7 @@ class Start:
     """Weights by player, and where they are from."""
 
     path: Path
-    sha256: str  # of a checkpoint's manifest, which holds those of its files; or of the generator file
+    sha256: str  # of a checkpoint's manifest, which holds those of its files; or of the model file
     images: int  # that these weights were trained on
     weights: dict[str, Tensors]
     averages: dict[str, Tensors] = field(default_factory=dict)
@@ -50,7 +49,7 @@ class Start:
         """
         run = _run_of(self.path)
         if run is None:
-            return load_generator(self.path).recipe
+            return load_model(self.path, whole=True).recipe
         code.load(self.path)
         recipe = run.recipe()
         if held := code.withheld(self.path):
@@ -62,7 +61,7 @@ class Start:
         run = _run_of(self.path)
         return None if run is None else run.environment()["data"]
 
-    def plan(self, recipe: Recipe, space: Space, classes: Sequence[str]) -> str:
+    def plan(self, recipe: Recipe, signals: Signals, classes: Sequence[str]) -> str:
         """What a new training on data of these classes takes, and what begins anew, in words.
 
         Raises:
@@ -70,7 +69,7 @@ class Start:
         """
         lines, fits = [], False
         players = recipe.game.players()
-        for name, wiring in recipe.game.networks(space.signals).items():
+        for name, wiring in recipe.game.networks(signals).items():
             with torch.device("meta"):
                 own = build(players[wiring.players[0]].network, wiring).state_dict()
             taken, anew = _match(own, self.weights.get(name, {}))
@@ -129,7 +128,7 @@ def _line(name: str, taken: Sequence[str], anew: Sequence[str], path: Path, *, k
 
 
 def find_start(place: str | Path, warn: Callable[[str], None], *, trust: bool = False) -> Start:
-    """Read the newest whole checkpoint of a run, or a generator file; with `trust` run the Python files beside it.
+    """Read the newest whole checkpoint of a run, or a model file; with `trust` run the Python files beside it.
 
     Raises:
         RunError: there is none, or it is damaged.
@@ -148,13 +147,13 @@ def find_start(place: str | Path, warn: Callable[[str], None], *, trust: bool = 
         digest = hashlib.sha256(manifest).hexdigest()
         return Start(path, digest, int(saved.name), weights, averages, _classes(run))
     if not path.exists():
-        raise RunError(f"--from {place}: there is no such run or generator file")
+        raise RunError(f"--from {place}: there is no such run or model file")
     if path.is_dir():
-        raise RunError(f"--from {place} is neither a run directory nor a generator file: {no_run(path)}")
-    generator = load_generator(path, trust=trust)
-    product = generator.recipe.game.product
+        raise RunError(f"--from {place} is neither a run directory nor a model file: {no_run(path)}")
+    trained = load_model(path, trust=trust)
+    weights = {name: network.state_dict() for name, network in trained.model.networks.items()}
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Start(path, digest, generator.images, {product: generator.module.state_dict()}, classes=generator.classes)
+    return Start(path, digest, trained.images, weights, classes=trained.classes)
 
 
 def newest(run: RunDirectory, warn: Callable[[str], None]) -> checkpoint.Checkpoint | None:
@@ -171,16 +170,16 @@ def newest(run: RunDirectory, warn: Callable[[str], None]) -> checkpoint.Checkpo
 
 def without_checkpoints(run: RunDirectory) -> str:
     """What to do with a run that has no checkpoint to go on from."""
-    for file in (run.generator, run.best_generator):
+    for file in (in_run(run.path), run.best_model):
         if remains.is_whole(file):
             return f"{file} can still make samples, or {offer(file)}"
     return "start the training again"
 
 
 def _classes(run: RunDirectory) -> tuple[str, ...]:
-    """Names of the classes of a run, by its generator file; empty where that is missing or damaged."""
+    """Names of the classes of a run, by its model file; empty where that is missing or damaged."""
     try:
-        return tuple(model.read(run.generator)[0]["classes"])
+        return tuple(model.read(in_run(run.path))[0]["classes"])
     except RunError:
         return ()
 

@@ -7,21 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict
 
 import torch
-from torch import nn
 
 from zerosum.core.engine import Engine
 from zerosum.core.errors import DamagedError, TrainingError
 from zerosum.core.interrupt import Interrupt
+from zerosum.core.model import Model
 from zerosum.core.reading import misfit
-from zerosum.core.space import Space
 from zerosum.core.values import Length, Natural, NonNegative
 from zerosum.data import Dataset, Feed
 from zerosum.recipes import Recipe
 from zerosum.runs import health
 from zerosum.runs.storage import checkpoint
 from zerosum.runs.storage.directory import RunDirectory
-from zerosum.runs.storage.generator import Generator
 from zerosum.runs.storage.logs import Logs
+from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.training import starting, stopping
 from zerosum.runs.training.drawing import Drawing
 from zerosum.runs.training.evaluations import Evaluations
@@ -33,11 +32,6 @@ from zerosum.runs.training.starting import Start
 QUICK = 5.0  # seconds; shorter epochs are not worth a line each
 GLANCE = 0.2  # seconds from one change of the progress line to the next
 ROLLBACKS = 3  # of a run; more are no accident
-
-
-def make_space(recipe: Recipe, dataset: Dataset) -> Space:
-    """Sizes that the networks take from recipe and data."""
-    return Space(dataset.shape, recipe.game.latent.size, len(dataset.classes))
 
 
 class Moves(TypedDict):
@@ -94,10 +88,9 @@ class Training:
         )
         self.per_epoch = self.feed.per_epoch
         self.total = recipe.length.images(self.per_epoch)
-        self.space = make_space(recipe, self.dataset)
         self.engine = Engine(
             recipe.game,
-            self.space.signals,
+            self.dataset.signals,
             seed=recipe.seed,
             device=device,
             precision=self.environment["precision"],
@@ -105,7 +98,7 @@ class Training:
         )
         self.ended: str | None = None  # why the training is over before its length
         self.saved: int | None = None  # clock of the newest checkpoint
-        self._product: tuple[int, nn.Module] | None = None
+        self._model: tuple[int, Model] | None = None
         self._history: health.History | None = None
         self._last = self._epoch_began = self._kept = Moment(0, 0.0)  # last report, epoch's end, checkpoint
         self._losses = ""  # as the progress line shows them
@@ -150,7 +143,7 @@ class Training:
 
     def _play(self, interrupt: Interrupt) -> bool:
         if not self.over:
-            self.drawing.begin(self.now, lambda: self.generator)
+            self.drawing.begin(self.now, lambda: self.model)
             self.spent = self._kept.seconds if self.feed.position else 0.0
             self.began = time.monotonic()  # what came before was no training
         self._last = self._epoch_began = before = shown = self.now
@@ -175,7 +168,7 @@ class Training:
         elif not over:
             if unsaved:
                 self.save()
-            self.drawing.stop(self.generator)
+            self.drawing.stop(self.model)
         return over
 
     def _roll_back(self, error: TrainingError) -> None:
@@ -216,9 +209,9 @@ class Training:
         if due(Length(1, "epochs")):
             self._epoch(now)
         if due(recipe.samples):
-            self.drawing.draw(self.generator)
+            self.drawing.draw(self.model)
         else:
-            self.drawing.by_the_clock(now, lambda: self.generator)
+            self.drawing.by_the_clock(now, lambda: self.model)
         if due(recipe.evaluation):
             self.evaluate(now.images)
         if lines != len(self.logs.reports) + len(self.logs.evaluations):
@@ -250,7 +243,7 @@ class Training:
         if self.engine.meter.has("report"):
             self.report(now)
         if not self.run.picture(now.images).exists():
-            self.drawing.draw(self.generator)
+            self.drawing.draw(self.model)
         within, before = self.evaluator.seconds, self.pace.start
         told = f", {clock(within)} of it evaluating" if within >= 1 else ""
         told += f", {clock(now.seconds)} in all" if before.images else ""
@@ -304,24 +297,23 @@ class Training:
             self.display.say(f"{line}, time taken for epoch {number} is {taken:.1f} sec")
 
     def evaluate(self, images: int) -> None:
-        """Evaluator samples of the product as it stands."""
-        self.evaluator.evaluate(images, lambda: self.generator, self.note)
+        """Evaluate the model as it stands."""
+        self.evaluator.evaluate(images, lambda: self.model, self.note)
 
     @property
-    def generator(self) -> Generator:
-        """The product as it stands; made once per clock."""
-        if self._product is None or self._product[0] != self.feed.position:
-            self._product = (self.feed.position, self.engine.product())
-        classes, shares, rules = self.dataset.classes, self.dataset.shares, self.environment["data"].get("rules", 1)
-        network, images = self._product[1], self.feed.position
-        return Generator(network, self.recipe, self.space, classes, images, shares, rules, self.dataset.units)
+    def model(self) -> TrainedModel:
+        """The model as it stands; made once per clock."""
+        if self._model is None or self._model[0] != self.feed.position:
+            self._model = (self.feed.position, self.engine.model())
+        data, rules, (images, model) = self.dataset, self.environment["data"].get("rules", 1), self._model
+        return TrainedModel(model, self.recipe, data.signals, data.classes, images, data.shares, rules, data.units)
 
     # ------------------------------------------------------------------ saving
 
     def save(self) -> None:
-        """Write the generator file and a checkpoint; killed in between, the run still fits together."""
+        """Write the model file and a checkpoint; killed in between, the run still fits together."""
         self._kept = self.now
-        self.keeper.save(self.engine, self.generator, self._kept.seconds)
+        self.keeper.save(self.engine, self.model, self._kept.seconds)
         self.saved = self.feed.position
 
     def start_with(self, start: Start) -> None:
@@ -349,5 +341,5 @@ class Training:
         self.drawing.forget(saved.manifest["images"])
         self.spent, self.began = saved.manifest["seconds"], time.monotonic()
         self._kept = self.now
-        self.keeper.settle(saved.name, lambda: self.generator)
+        self.keeper.settle(saved.name, lambda: self.model)
         self.decide()

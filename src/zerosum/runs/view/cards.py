@@ -1,4 +1,4 @@
-"""Runs and generators as a notebook shows them: a small card of HTML that brings its own looks."""
+"""Runs and models as a notebook shows them: a small card of HTML that brings its own looks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from zerosum.runs.storage.record import DAMAGE
 from zerosum.runs.view import pictures
 from zerosum.runs.view.charts import value_of
 from zerosum.runs.view.gallery import compact, shown
+from zerosum.runs.view.media import medium_of
 from zerosum.runs.view.page import picture, text
 from zerosum.runs.view.report import STATES, lead, read
 
 if TYPE_CHECKING:
-    from zerosum.runs.storage.generator import Generator
+    from zerosum.runs.storage.trained import TrainedModel
 
-SAMPLES, POINTS = 16, 2_500  # of a generator
 METRICS = 6  # numbers of a run
 WIDTH = 320  # of a picture, in pixels of the page
 LOOK = "border:1px solid #8885;border-radius:10px;padding:12px 16px;max-width:720px;font-family:system-ui,sans-serif"
@@ -44,15 +44,18 @@ def run_card(run: RunDirectory) -> str:
     return _card(str(run.path), lines, [(caption, sheet) for caption, sheet in sheets.items() if sheet])
 
 
-def generator_card(generator: Generator) -> str:
-    """A generator: what it makes, and samples of seed 0."""
-    size = generator.space.shape
-    kind = f"images of {size[2]} x {size[1]}" if generator.space.is_image else f"points of {size[0]} numbers"
-    classes = f" in {len(generator.classes):,} classes" if generator.conditional else ""
-    line = f"{kind}{classes}, trained on {generator.images:,} images; latents of {generator.space.latent} numbers"
-    samples = generator.sample(SAMPLES if generator.space.is_image else POINTS, seed=0)
-    sheet = compact(pictures.encode(pictures.picture(samples, units=generator.units)))
-    return _card(f"Generator of {generator.recipe.recipe}", [line], [("seed 0", sheet)])
+def model_card(trained: TrainedModel) -> str:
+    """A model: what it makes, and samples of seed 0 where it draws any."""
+    size, medium = trained.signal.shape, medium_of(trained.signal)
+    kind = f"images of {size[2]} x {size[1]}" if len(size) == 3 else f"points of {size[0]} numbers"
+    classes = f" in {len(trained.classes):,} classes" if trained.conditional else ""
+    latents = "" if trained.latent is None else f"; latents of {trained.latent.size} numbers"
+    line = f"{kind}{classes}, trained on {trained.images:,} images{latents}; it can {' and '.join(trained.verbs)}"
+    sheets = []
+    if trained.latent is not None:
+        samples = trained.sample(medium.card, seed=0)
+        sheets = [("seed 0", compact(pictures.encode(pictures.picture(samples, units=trained.units))))]
+    return _card(f"Model of {trained.recipe.recipe}", [line], sheets)
 
 
 def _card(title: str, lines: Iterable[str], sheets: Iterable[tuple[str, bytes]]) -> str:

@@ -11,11 +11,12 @@ from zerosum.runs.evaluation.compare import ARROWS, Comparison
 from zerosum.runs.evaluation.estimate import Estimate
 from zerosum.runs.evaluation.group import Group, machine
 from zerosum.runs.storage import outputs
-from zerosum.runs.storage.generator import find_generator, load_generator
 from zerosum.runs.storage.record import At, Column, RunRecord
+from zerosum.runs.storage.trained import find_model, load_model
 from zerosum.runs.view import pictures
 from zerosum.runs.view.charts import Chart, Curve, charts, look
 from zerosum.runs.view.gallery import compact
+from zerosum.runs.view.media import medium_of
 from zerosum.runs.view.page import figure, page, table, text
 
 MOST = 8  # differences of a group that are told beside its name
@@ -138,7 +139,7 @@ def _samples(comparison: Comparison) -> str:
     entries = [(group, entry) for group in comparison.groups for entry in group.entries]
     left = len(entries) - PICTURED
     more = f"<p>{left} more runs are not shown.</p>" if left > 0 else ""
-    said = f"Latents of seed {SEED}, equal for generators with latents alike; weights of the end."
+    said = f"Latents of seed {SEED}, equal for models with latents alike; weights of the end."
     shown = "".join(_grid(comparison, group, entry) for group, entry in entries[:PICTURED])
     return f'<p><small>{said}</small></p><div class="sheets">{shown}</div>{more}'
 
@@ -146,12 +147,12 @@ def _samples(comparison: Comparison) -> str:
 def _grid(comparison: Comparison, group: Group, entry: RunRecord) -> str:
     name = f"{label(comparison, group)}, seed {entry.seed}"
     try:
-        generator = load_generator(find_generator(entry.path))
+        trained = load_model(find_model(entry.path))
     except ZerosumError as error:
         return f"<figure><p><small>{text(error)}</small></p><figcaption>{text(name)}</figcaption></figure>"
-    many = COUNT if generator.space.is_image else 2_500
-    shown = pictures.picture(generator.sample(many, seed=SEED), units=generator.units)
-    return figure(compact(pictures.encode(shown)), f"{name}, {generator.images:,} images")
+    many = COUNT if trained.signal.kind == "image" else medium_of(trained.signal).card
+    shown = pictures.picture(trained.sample(many, seed=SEED), units=trained.units)
+    return figure(compact(pictures.encode(shown)), f"{name}, {trained.images:,} images")
 
 
 def _settings(comparison: Comparison) -> str:

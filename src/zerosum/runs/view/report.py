@@ -20,6 +20,7 @@ from zerosum.runs.storage.containment import check_contained
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.logs import read_reports
 from zerosum.runs.storage.record import DAMAGE, flat, recipe_settings, sound, state_of
+from zerosum.runs.storage.trained import in_run
 from zerosum.runs.training.moments import clock
 from zerosum.runs.view.charts import charts, value_of
 from zerosum.runs.view.curves import learning_charts
@@ -245,10 +246,10 @@ def _learning(told: Told) -> str:
 
 
 def _commands(told: Told) -> str:
-    """How to go on, with the run's own place; what needs a generator only where there is one."""
+    """How to go on, with the run's own place; what needs a model only where there is one."""
     path = shlex.quote(str(told.run.path.resolve()))
     lines = [_resume(told, path)]
-    if told.run.generator.is_file():
+    if in_run(told.run.path).is_file():
         lines.append(("more samples", f"zerosum sample {path} --count 64 --seed 1 --out samples.png"))
         if len(told.data.get("facts", {}).get("shape", ())) == 3:
             lines.append(("a walk from sample to sample", f"zerosum sample {path} --interpolate 12 --out walk.gif"))

@@ -1,4 +1,4 @@
-"""Samples of a trained generator, written: as arrays, a grid, a file each, or moving."""
+"""Samples of a trained model, written: as arrays, a grid, a file each, or moving."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOVING = (*animation.FORMS, ".mp4")
 def save_latents(path: str | Path, drawn: Draft, *, overwrite: bool = False) -> None:
     """Write an .npz of `latents` float32 [N, K], `seed`, `start` and, where there are any, `labels` int64 [N].
 
-    That is exactly what is used, so the same generator makes the same images of it again.
+    That is exactly what is used, so the same model makes the same images of it again.
 
     Raises:
         RunError: the name has another ending, or the place cannot be written or holds what zerosum did not write.
@@ -59,7 +59,7 @@ def write(
 ) -> Path:
     """Make samples and write them; return where.
 
-    `out` decides the form: `.npz` holds `images` uint8 [N, H, W, C] (or `points` [N, D]) and, where the generator
+    `out` decides the form: `.npz` holds `images` uint8 [N, H, W, C] (or `points` [N, D]) and, where the model
     takes labels, `labels` int64 [N] and `classes`, their names; `.csv` holds points, under the names of the data's
     columns; `.png` is a grid; anything else is a folder with a file for each. A device or pipe whose name has no ending
     gets the bytes of an `.npz`.
@@ -100,16 +100,16 @@ def write(
 
 
 def _sheet(drawn: Draft, samples: Array, columns: int | None) -> Array:
-    units = drawn.generator.units
+    units = drawn.model.units
     return pictures.sheet(samples, columns, None if units is None else pictures.around(units))
 
 
 def pictured(drawn: Draft, out: str | Path) -> str:
     """What a form of samples leaves out of them, in words; empty where nothing."""
-    space = drawn.generator.space
-    if form_of(out) == ".npz" or not space.is_image or space.shape[0] <= pictures.SEEN:
+    signal = drawn.model.signal
+    if form_of(out) == ".npz" or signal.kind != "image" or signal.shape[0] <= pictures.SEEN:
         return ""
-    return f"pictures of the first 3 of {space.shape[0]} channels (FILE.npz holds all)"
+    return f"pictures of the first 3 of {signal.shape[0]} channels (FILE.npz holds all)"
 
 
 def form_of(out: str | Path) -> str:
@@ -121,7 +121,7 @@ def form_of(out: str | Path) -> str:
 
 def _check_form(drawn: Draft, form: str, out: str, interpolate: int | None) -> None:
     moving = form in MOVING
-    if form == ".csv" and drawn.generator.space.is_image:
+    if form == ".csv" and drawn.model.signal.kind == "image":
         raise RunError(f"--out {out}: a table holds points, and these are images; use FILE.npz, FILE.png or FOLDER/")
     if form not in (".npz", ".png", ".csv", "folder") and not moving:
         raise RunError(
@@ -138,7 +138,7 @@ def _check_form(drawn: Draft, form: str, out: str, interpolate: int | None) -> N
             "and 2 latents"
         )
     if (
-        not drawn.generator.space.is_image
+        drawn.model.signal.kind != "image"
         and form not in (".npz", ".csv")
         and (form != ".png" or interpolate is not None)
     ):
@@ -147,18 +147,18 @@ def _check_form(drawn: Draft, form: str, out: str, interpolate: int | None) -> N
 
 
 def _samples(drawn: Draft, report: Report) -> dict[str, Growing]:
-    space = drawn.generator.space
-    channels, *sides = space.shape
+    signal = drawn.model.signal
+    channels, *sides = signal.shape
     shape, name, dtype = (
-        ((*sides, channels), "images", np.uint8) if space.is_image else (space.shape, "points", drawn.dtype)
+        ((*sides, channels), "images", np.uint8) if signal.kind == "image" else (signal.shape, "points", drawn.dtype)
     )
     return {name: Growing((len(drawn), *shape), dtype, drawn.chunks(report))}
 
 
 def _csv(drawn: Draft, report: Report) -> bytes:
     """A table of points with the names of its columns, and of their classes where there are any."""
-    units, classes = drawn.generator.units, drawn.generator.classes
-    names = units.names if units is not None and units.names else range(1, drawn.generator.space.shape[0] + 1)
+    units, classes = drawn.model.units, drawn.model.classes
+    names = units.names if units is not None and units.names else range(1, drawn.model.signal.shape[0] + 1)
     file = io.StringIO()
     rows = csv.writer(file, lineterminator="\n")
     rows.writerow([*names, *(["class"] if drawn.labels is not None else [])])
@@ -172,12 +172,12 @@ def _labels(drawn: Draft) -> dict[str, Array]:
     """Classes that were asked for, by number and by name; nothing where there are none."""
     if drawn.labels is None:
         return {}
-    names = np.array(drawn.generator.classes, dtype=np.str_)
+    names = np.array(drawn.model.classes, dtype=np.str_)
     return {"labels": drawn.labels.numpy().astype(np.int64), "classes": names}
 
 
 def _write_files(folder: Path, drawn: Draft, report: Report, overwrite: bool) -> None:
-    names = [""] if drawn.labels is None else class_folders(drawn.generator.classes)
+    names = [""] if drawn.labels is None else class_folders(drawn.model.classes)
     kinds = [0] * len(drawn) if drawn.labels is None else drawn.labels.tolist()
     paths = [folder / names[kind] / f"{number:06d}.png" for number, kind in enumerate(kinds, drawn.start)]
     outputs.check_files(paths, overwrite=overwrite)

@@ -45,10 +45,6 @@ class Space:
         latent, label = both.get("latent"), both.get("label")
         return cls(both["sample"].shape, latent.shape[0] if latent else 0, label.classes if label else 0)
 
-    def many(self, count: int) -> str:
-        """So many samples, in words."""
-        return f"{count:,} x {self}" if self.is_image else f"{count:,} {self}"
-
     def __str__(self) -> str:
         if self.is_image:
             channels, height, width = self.shape

@@ -1,0 +1,75 @@
+"""Tasks of models that make samples of latents: generate, encode, reconstruct."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from zerosum.core.model import Choice, Task
+from zerosum.core.signals import Signal, Signals
+
+
+def generation(generator: Callable[..., Tensor], part: Any, latent: Any, signals: Signals) -> dict[str, Task]:
+    """Samples [N, ...] of latents [N, K], and of classes [N] where the network is told them.
+
+    A network with styles takes `psi`, which moves them towards their average; one that blends classes takes shares of
+    them, [N, classes]; one that starts from real samples takes these, [N, ...], and a second task tells which it takes
+    where nobody gives any.
+
+    Args:
+        generator: the network.
+        part: its description.
+        latent: the prior.
+        signals: of the data.
+    """
+    traits, classes = part.traits(), _classes(signals)
+    taken = {
+        "styles": {"psi": Signal("number")},
+        "blends": {"shares": Signal("shares", (sum(one.classes for one in classes.values()),))},
+        "source": {"source": signals["sample"]},
+    }
+    options = {name: one for trait, listed in taken.items() if trait in traits for name, one in listed.items()}
+    # a class is drawn also where nobody is told it: so random numbers come in the order that they always had
+    priors = {"latent": latent, **{name: Choice(one.classes) for name, one in classes.items()}}
+
+    def run(latent: Tensor, label: Tensor | None = None, shares: Tensor | None = None, **options: Any) -> Tensor:
+        return generator(latent, label if shares is None else shares, **options)
+
+    inputs = {"latent": Signal("latent", (latent.size,)), **_told(signals, part)}
+    tasks = {"generate": Task("generate", inputs, {"sample": signals["sample"]}, run, priors, options)}
+    if "source" in traits:
+        source: Any = generator
+        tasks["source"] = Task("recall", inputs, {"source": signals["sample"]}, source.sources, priors)
+    return tasks
+
+
+def inference(encoder: Callable[..., Tensor], part: Any, latent: Signal, signals: Signals) -> Task:
+    """Latents [N, K] of samples [N, ...]; arguments as of `generation`."""
+
+    def run(sample: Tensor, label: Tensor | None = None) -> Tensor:
+        return encoder(sample, label)
+
+    return Task("encode", {"sample": signals["sample"], **_told(signals, part)}, {"latent": latent}, run)
+
+
+def reconstruction(
+    encoder: Callable[..., Tensor], generator: Callable[..., Tensor], parts: tuple[Any, ...], signals: Signals
+) -> Task:
+    """Samples [N, ...] as they come back from their latents; `parts` describe both networks."""
+
+    def run(sample: Tensor, label: Tensor | None = None) -> Tensor:
+        return generator(encoder(sample, label), label)
+
+    inputs = {"sample": signals["sample"], **_told(signals, *parts)}
+    return Task("reconstruct", inputs, {"sample": signals["sample"]}, run)
+
+
+def _classes(signals: Signals) -> dict[str, Signal]:
+    return {name: signal for name, signal in signals.items() if name == "label"}
+
+
+def _told(signals: Signals, *parts: Any) -> dict[str, Signal]:
+    """The classes, where one of the networks is told them."""
+    return _classes(signals) if any("labels" in part.traits() for part in parts) else {}

@@ -1,0 +1,123 @@
+"""Media: how what a model takes and gives is shown, read and measured, by the kind of its signal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zerosum.core.errors import RunError
+from zerosum.core.reading import read_bytes
+from zerosum.core.signals import Signal
+from zerosum.data import Preparation, Units, to_images
+from zerosum.data.limits import LARGEST_FILE
+from zerosum.data.pixels import calm_pillow, open_image, prepare
+from zerosum.runs.view import pictures
+
+Array = np.ndarray
+
+
+class Medium:
+    """What is known of one kind of signal; of this one, as of latents, no more than its numbers.
+
+    Attributes:
+        noun: several samples, in words.
+        sheet: samples in a picture.
+        card: samples in a small one.
+        metrics: the usual ones by verb, as `--metrics` takes them; those that do not apply are left out.
+    """
+
+    noun = "rows of numbers"
+    sheet, card = 64, 16
+    metrics: Mapping[str, str] = MappingProxyType({})
+
+    def inside(self, x: Tensor) -> Tensor:
+        """What a network gives, [N, ...], within the range of such samples."""
+        return x
+
+    def values(self, x: Tensor, units: Units | None = None) -> Array:
+        """Samples [N, ...] as files hold them."""
+        return x.numpy() if units is None else units.outward(x.numpy())
+
+    def picture(self, values: Array, columns: int | None = None, units: Units | None = None) -> Array:
+        """Samples as files hold them in one picture, uint8 [H, W, C]."""
+        return pictures.sheet(values, columns, None if units is None else pictures.around(units))
+
+    def words(self, signal: Signal) -> str:
+        """Samples of a signal in words."""
+        return f"{self.noun} {list(signal.shape)}"
+
+    def read(self, path: Path, signal: Signal, preparation: Preparation) -> Tensor:  # noqa: ARG002
+        """A sample of a file, [...], as networks take it.
+
+        Raises:
+            RunError: it cannot be read, or such samples have no files.
+        """
+        raise RunError(f"{path}: {self.noun} are not read from files of their own; give them from Python")
+
+
+class Images(Medium):
+    """Images [N, C, H, W] in [-1, 1]; uint8 [N, H, W, C] in files."""
+
+    noun = "images"
+    metrics: Mapping[str, str] = MappingProxyType(
+        dict.fromkeys(("generate", "translate"), "fd+kid+prdc+sliced-wasserstein")
+    )
+
+    def inside(self, x: Tensor) -> Tensor:
+        """Pixels within [-1, 1]: the output of some networks is linear."""
+        return x.clamp(-1, 1)
+
+    def values(self, x: Tensor, units: Units | None = None) -> Array:  # noqa: ARG002
+        """Pixels, uint8 [N, H, W, C]."""
+        return to_images(x)
+
+    def words(self, signal: Signal) -> str:
+        """Size and channels."""
+        channels, height, width = signal.shape
+        return f"{height}x{width} images with {channels} channel{'s' if channels > 1 else ''}"
+
+    def read(self, path: Path, signal: Signal, preparation: Preparation) -> Tensor:
+        """A picture in the size and channels of a signal, [C, H, W], made so as the training's images were.
+
+        Raises:
+            DataError: it cannot be read, or is no picture.
+        """
+        channels, height, width = signal.shape
+        content = io.BytesIO(read_bytes(path, LARGEST_FILE))
+        with calm_pillow(), open_image(content, str(path)) as image:
+            pixels = prepare(image, str(path), (height, width, channels), preparation)
+        return torch.from_numpy(pixels.copy()).float().div(127.5).sub(1).permute(2, 0, 1)
+
+
+class Points(Medium):
+    """Points [N, D], standardised inside, in the data's units in files."""
+
+    noun = "points"
+    sheet, card = 10_000, 2_500
+    metrics: Mapping[str, str] = MappingProxyType(dict.fromkeys(("generate", "translate"), "sliced-wasserstein+modes"))
+
+    def words(self, signal: Signal) -> str:
+        """Dimensions."""
+        return f"points of {signal.shape[0]} dimension{'s' if signal.shape[0] > 1 else ''}"
+
+
+MEDIA: dict[str, Medium] = {"image": Images(), "points": Points()}
+OTHER = Medium()
+
+
+def medium_of(signal: Signal) -> Medium:
+    """The medium of a signal."""
+    return MEDIA.get(signal.kind, OTHER)
+
+
+def many(count: int, signal: Signal) -> str:
+    """So many samples of a signal, in words."""
+    words: Any = medium_of(signal).words(signal)
+    return f"{count:,} {'x ' if signal.kind == 'image' else ''}{words}"
