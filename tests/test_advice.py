@@ -27,9 +27,11 @@ PRINTED_BY = {  # files, or functions of them, with texts that name options: the
     "runs/training/failures.py": "train",  # resume says it in its own words
     "runs/storage/trained.py": "sample evaluate train",
     "runs/storage/trained.py: with_latent": "sample",
+    "runs/storage/trained.py: TrainedModel": "translate reconstruct",
+    "runs/view/transform.py": "translate reconstruct",
     "runs/evaluation/evaluator.py": "train resume evaluate",
     "runs/evaluation/neighbours.py": "sample",
-    "runs/storage/outputs.py": "sample compare",
+    "runs/storage/outputs.py": "sample compare translate reconstruct",
     "runs/view/report.py": "report train resume",
     "runs/view/sample.py": "sample",
     "runs/training/session.py": "train resume",

@@ -56,6 +56,11 @@ Data = Annotated[
     typer.Option("--data", "-d", metavar="PLACE", help="Real samples; for a run only needed if its data were moved."),
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and count them.")]
+Label = Annotated[str | None, typer.Option("--label", help="One class only, by name or number.")]
+Task = Annotated[
+    str | None,
+    typer.Option("--task", metavar="NAME", help="Which task of the model; default: the first or only one."),
+]
 Seed = Annotated[
     int | None,
     typer.Option("--seed", min=0, help="Equal seeds give equal results; default 0, for train the recipe's."),
@@ -78,7 +83,8 @@ Out = Annotated[
         "-o",
         metavar="PLACE",
         help="train: the new run directory (default runs/DATA-RECIPE). sample: FILE.png (a grid; default samples.png), "
-        "FILE.npz (arrays), FILE.csv (points), FOLDER/ (a file each), with --interpolate FILE.mp4, .gif, .webp, .apng.",
+        "FILE.npz (arrays), FILE.csv (points), FOLDER/ (a file each), with --interpolate FILE.mp4, .gif, .webp, .apng. "
+        "translate, reconstruct: a folder.",
     ),
 ]
 

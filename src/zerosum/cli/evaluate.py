@@ -14,6 +14,7 @@ from zerosum.cli.command import (
     Root,
     Seed,
     SkipBad,
+    Task,
     Threads,
     Trust,
     Use,
@@ -48,6 +49,7 @@ def evaluate(
     seed: Seed = None,
     use: Use = None,
     trust: Trust = False,
+    task: Task = None,
     data_root: Root = None,
     skip_bad: SkipBad = False,
     device: Device = None,
@@ -78,6 +80,7 @@ def evaluate(
         device="auto" if device is None else device,
         threads=threads,
         trust=trust,
+        task=task,
         report=display.work,
     )
     if as_json:

@@ -12,6 +12,7 @@ from zerosum.cli.command import (
     Data,
     Device,
     Json,
+    Label,
     Out,
     Overwrite,
     Quiet,
@@ -46,7 +47,7 @@ def sample(
         ),
     ] = 0,
     out: Out = None,
-    label: Annotated[str | None, typer.Option("--label", help="One class only, by name or number.")] = None,
+    label: Label = None,
     latent: Annotated[
         str | None, typer.Option("--latent", help="Other latents of the same size, such as truncated:threshold=0.7.")
     ] = None,

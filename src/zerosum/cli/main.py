@@ -10,7 +10,7 @@ import sys
 from zerosum.cli.command import Json, Quiet, Root, Use, answer, app, command, say
 from zerosum.core.interrupt import leave
 
-SUBJECTS = ("training", "evaluate", "looking", "comparison", "doctor", "naming")  # as `--help` lists them
+SUBJECTS = ("training", "evaluate", "looking", "transform", "comparison", "doctor", "naming")  # as `--help` lists them
 
 for subject in SUBJECTS:
     importlib.import_module(f"zerosum.cli.{subject}")

@@ -3,7 +3,7 @@
 ZerosumError
     RecipeError     a recipe, part, field or value that does not exist or does not fit      exit 2
     DataError       images that cannot be found, read or used                               exit 2
-    RunError        a run directory, checkpoint or generator file that cannot be used       exit 2
+    RunError        a run directory, checkpoint or model file that cannot be used           exit 2
         DamagedError    a file of it that is not what was written                           exit 2
     TrainingError   a training that had to stop: non-finite loss, memory, disk              exit 1
 
@@ -46,7 +46,7 @@ class DataError(ZerosumError):
 
 
 class RunError(ZerosumError):
-    """A run directory, checkpoint or generator file that cannot be used as asked."""
+    """A run directory, checkpoint or model file that cannot be used as asked."""
 
 
 class DamagedError(RunError):

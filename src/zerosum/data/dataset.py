@@ -70,6 +70,19 @@ class Dataset:
         sample = Signal("image" if self.is_image else "points", self.shape)
         return {"sample": sample} | ({"label": Signal("label", (), self.num_classes)} if self.classes else {})
 
+    def of(self, signal: str) -> Dataset:
+        """The samples of one signal as a set by itself.
+
+        Raises:
+            DataError: these data have no samples of that name.
+        """
+        if signal not in self.signals or self.signals[signal].kind == "label":
+            names = ", ".join(name for name, one in self.signals.items() if one.kind != "label")
+            raise DataError(
+                f"{self.name}: no samples are called {signal!r}; inputs and outputs must be named as {names}"
+            )
+        return self
+
     @cached_property
     def shares(self) -> tuple[float, ...]:
         """Share of each class among what trains; () where unlabelled."""

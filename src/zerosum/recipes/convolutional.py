@@ -272,7 +272,7 @@ def gman_small() -> Recipe:
 def dagan() -> Recipe:
     """Further images of a class from one of them, judged in pairs: critic with penalty 10 (Antoniou et al. 2018).
 
-    Its generator file holds some of the real images, from which it starts.
+    Its model file holds some of the real images, from which it starts.
     """
     adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
     game = PairsGame(

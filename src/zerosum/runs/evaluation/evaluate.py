@@ -15,16 +15,18 @@ from torch import Tensor
 from zerosum.core import settings
 from zerosum.core.average import NoAverage
 from zerosum.core.errors import DamagedError, DataError, RunError, ZerosumWarning
+from zerosum.core.model import Task
 from zerosum.data import Dataset, Preparation, open_data, to_images
 from zerosum.data.sources import is_name
 from zerosum.metrics.evidence import Samples
 from zerosum.recipes import EvaluatorPart
-from zerosum.runs.evaluation.evaluator import Evaluator, everything
+from zerosum.runs.evaluation.evaluator import Evaluator, everything, order
+from zerosum.runs.evaluation.given import batch, compared, source
 from zerosum.runs.evaluation.result import Results
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.environment import choose_device, use_threads
 from zerosum.runs.storage.place import is_run
-from zerosum.runs.storage.trained import TrainedModel, find_model, in_run, load_model
+from zerosum.runs.storage.trained import TrainedModel, find_model, in_run, load_model, with_task
 from zerosum.runs.training.elsewhere import gone
 
 AS_THEY_ARE = Preparation(size="own", fit="stretch")  # samples that nobody trains on: nothing is cut away
@@ -56,6 +58,7 @@ def evaluate(
     device: str = "auto",
     threads: int | None = None,
     trust: bool = False,
+    task: str | None = None,
     report: Callable[[str, int, int], None] | None = None,
 ) -> Results:
     """Evaluate a run, a model file, or a folder, archive or array file of samples.
@@ -75,6 +78,7 @@ def evaluate(
         device: "auto", "cpu", "cuda", "mps" ...
         threads: CPU threads; all cores by default.
         trust: run the Python files that the run keeps, whoever wrote them.
+        task: which of the model's tasks is judged; by default what it is for.
         report: hears (what, done, total) of long work.
 
     Returns:
@@ -86,7 +90,7 @@ def evaluate(
         DataError: real samples cannot be read.
     """
     use_threads(threads)
-    subject, where = find_subject(place, trust=trust), choose_device(device)
+    subject, where = find_subject(place, task, trust=trust), choose_device(device)
     try:
         dataset = _real(subject, data, data_root, skip_bad, report)
     except DataError as error:
@@ -96,7 +100,8 @@ def evaluate(
     wanted = _split(subject, dataset, split)
     words = [f"metrics={'' if metrics == 'all' else metrics}", f"extractor={extractor}", f"count={count}"]
     chosen = settings.assign(EvaluatorPart(), [*words, f"split={wanted}"])
-    evaluator = Evaluator(dataset, chosen, seed=seed, device=where)
+    real = dataset if subject.model is None else compared(dataset, subject.model.task)
+    evaluator = Evaluator(real, chosen, seed=seed, device=where)
     if metrics == "all":
         evaluator.metrics = everything()
     notes = _notes(subject, dataset, data)
@@ -105,8 +110,8 @@ def evaluate(
         fake, others, notes = evaluator.see(values, labels), {}, [*notes, *said]
     else:
         subject.model.to(where)
-        fake, others = drawn(evaluator, subject.model, count, seed), known(evaluator, subject.model)
-        notes = [*_fewer(count, len(fake)), *notes]
+        fake, others = drawn(evaluator, subject.model, count, seed, dataset), known(evaluator, subject.model)
+        notes = [*_fewer(count, len(fake)), *_untouched(evaluator, subject.model.task, dataset, len(fake)), *notes]
     found = evaluator.evaluate(fake, weights="" if subject.model is None else weights_of(subject.model), **others)
     if not found:
         raise RunError("\n".join([f"{place}: no metric gives a number", *found.left_out()]))
@@ -114,8 +119,12 @@ def evaluate(
     return found
 
 
-def drawn(evaluator: Evaluator, trained: TrainedModel, count: int, seed: int) -> Samples:
+def drawn(
+    evaluator: Evaluator, trained: TrainedModel, count: int, seed: int, dataset: Dataset | None = None
+) -> Samples:
     """Samples of a model, rounded as files hold them; at most so many as the evaluator can hold against real ones.
+
+    A task that is given samples takes those of the same split of `dataset`, such as what was held out.
 
     Raises:
         RunError: the model makes samples of another shape than the real ones, or some that are not finite.
@@ -126,12 +135,36 @@ def drawn(evaluator: Evaluator, trained: TrainedModel, count: int, seed: int) ->
             f"{list(evaluator.dataset.shape)}; give the data that it was trained on with --data"
         )
     count = evaluator.count(count)
-    trained = with_shares(evaluator, trained)
-    samples = trained.decode(trained.latents(count, seed), labels := trained.labels_by_share(count, seed), seed=seed)
+    if trained.task.asked:
+        samples, labels = _outputs(evaluator, trained, count, dataset or evaluator.dataset), None
+        count = len(samples)
+    else:
+        trained = with_shares(evaluator, trained)
+        labels = trained.labels_by_share(count, seed)
+        samples = trained.decode(trained.latents(count, seed), labels, seed=seed)
     if broken := int((~samples.flatten(1).isfinite().all(1)).sum()):
         raise RunError(f"{broken:,} of {count:,} samples of the model are not finite; there is nothing to evaluate")
     values = torch.from_numpy(to_images(samples)) if evaluator.dataset.is_image else samples
     return evaluator.see(values, labels)
+
+
+def _outputs(evaluator: Evaluator, trained: TrainedModel, count: int, dataset: Dataset) -> Tensor:
+    """What a task makes of real samples that it is given, [N, ...]."""
+    task = trained.task
+    samples = source(dataset, task)
+    rows = order(samples, evaluator.split, evaluator.seed)[:count]
+    return trained.run(batch(samples, task, rows))[next(iter(task.outputs))]
+
+
+def _untouched(evaluator: Evaluator, task: Task, dataset: Dataset, count: int) -> list[str]:
+    """What the metrics say of samples that a translator has not touched: it must be better than these."""
+    if task.verb != "translate":
+        return []
+    samples = source(dataset, task)
+    rows = order(samples, evaluator.split, evaluator.seed)[:count]
+    found = evaluator.attempt(evaluator.see(torch.from_numpy(np.ascontiguousarray(samples.values[rows]))))
+    numbers = ", ".join(f"{one.metric} {one.value:.4g}" for one in found)
+    return [f"{next(iter(task.asked))} as it is, without translation: {numbers}"] if found else []
 
 
 def with_shares(evaluator: Evaluator, trained: TrainedModel) -> TrainedModel:
@@ -171,7 +204,7 @@ def weights_of(trained: TrainedModel) -> str:
     return "last" if last else "averaged"
 
 
-def find_subject(place: str | Path, *, trust: bool = False) -> Subject:
+def find_subject(place: str | Path, task: str | None = None, *, trust: bool = False) -> Subject:
     """Tell a run or a model file from a source of samples.
 
     Raises:
@@ -180,7 +213,7 @@ def find_subject(place: str | Path, *, trust: bool = False) -> Subject:
     path = Path(place)
     folder = path.parent if path.suffix == ".safetensors" else path
     if (folder / "recipe.toml").is_file():  # a run, or a model file that still lies in its run
-        trained = load_model(find_model(path), trust=trust)
+        trained = with_task(load_model(find_model(path), trust=trust), task)
         try:
             origin = RunDirectory.open(folder).environment()["data"]
         except DamagedError as error:
@@ -189,7 +222,7 @@ def find_subject(place: str | Path, *, trust: bool = False) -> Subject:
         told = origin["source"], origin.get("root"), origin["skip_bad"], origin["fingerprint"], origin["train"]
         return Subject(trained, *told)
     if path.suffix == ".safetensors" or in_run(path).is_file():
-        return Subject(load_model(find_model(path), trust=trust))
+        return Subject(with_task(load_model(find_model(path), trust=trust), task))
     if not path.exists():
         raise RunError(f"{place}: there is no such run, model file, folder, archive or array file")
     return Subject()

@@ -146,12 +146,7 @@ class Evaluator:
 
     def order(self, split: str) -> np.ndarray:
         """Indices of a split in random order, at most so many as are held in memory."""
-        data = self.dataset
-        indices = {"train": data.train, "held-out": data.held_out}.get(split, np.union1d(data.train, data.held_out))
-        found = np.random.default_rng(self.seed).permutation(indices)
-        half = (len(found) + 1) // 2
-        found = {"half": found[:half], "other half": found[half:]}.get(split, found)
-        return found[: HELD_BYTES // max(1, data.values[:1].nbytes)]
+        return order(self.dataset, split, self.seed)
 
     def count(self, wanted: int) -> int:
         """How many samples of a generator are judged: no more than there are others, so that a floor has as many."""
@@ -287,6 +282,15 @@ class Evaluator:
 def everything() -> tuple[Metric, ...]:
     """Every metric that there is, with its own settings."""
     return tuple(part() for part in registered("metric").values() if part is not Usual)
+
+
+def order(data: Dataset, split: str, seed: int) -> np.ndarray:
+    """Indices of a split in random order, at most so many as are held in memory."""
+    indices = {"train": data.train, "held-out": data.held_out}.get(split, np.union1d(data.train, data.held_out))
+    found = np.random.default_rng(seed).permutation(indices)
+    half = (len(found) + 1) // 2
+    found = {"half": found[:half], "other half": found[half:]}.get(split, found)
+    return found[: HELD_BYTES // max(1, data.values[:1].nbytes)]
 
 
 def _split(dataset: Dataset, wanted: str) -> str:

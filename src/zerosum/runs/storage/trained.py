@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zerosum.core import registry, settings
 from zerosum.core.errors import DamagedError, RecipeError, RunError, ZerosumWarning, nearest
-from zerosum.core.model import Model, Task
+from zerosum.core.model import Model, Task, outline
 from zerosum.core.signals import Batch, Signal, Signals
 from zerosum.core.writing import write_file
 from zerosum.data import RULES, Units
@@ -93,7 +93,8 @@ class TrainedModel:
             RunError: its task starts from no latents.
         """
         if self.latent is None:
-            raise RunError(f"this model draws nothing: it can {' and '.join(self.verbs)} samples that are given")
+            verb = self.task.verb
+            raise RunError(f"this model draws nothing; it can {verb} what it is given: `zerosum {verb}`")
         return self.model.inputs(count, seed, start=start)["latent"]
 
     @property
@@ -220,7 +221,7 @@ class TrainedModel:
         if not names:
             raise RunError(f"this model cannot {verb}; it can {' and '.join(self.verbs)}")
         if name is None and len(names) > 1:
-            raise RunError(f"this model has several tasks that {verb}: {', '.join(names)}; say which task")
+            raise RunError(f"this model has several tasks that {verb}: {', '.join(names)}; name one with --task")
         return name or names[0]
 
     def sources(self, latent: Tensor, label: Tensor | None) -> Tensor | None:
@@ -348,6 +349,29 @@ def in_run(run: Path) -> Path:
     return run / (legacy.NAME if legacy.is_old(run) else NAME)
 
 
+def verbs_in(path: Path) -> tuple[str, ...]:
+    """What the model of a file can do, as its recipe says; nothing of the user's own is run for that."""
+    try:
+        about, _ = model.read(path)
+        recipe = settings.from_toml(Recipe, about["recipe"], partly=True)
+        tasks = outline(recipe.game, model.signals_of(about)).tasks.values()
+    except Exception:  # damaged, or of parts that are not loaded; most models generate
+        return ("generate",)
+    return tuple(dict.fromkeys(task.verb for task in tasks))
+
+
+def with_task(trained: TrainedModel, name: str | None) -> TrainedModel:
+    """The model for another of its tasks; None: as it is.
+
+    Raises:
+        RunError: it has no such task.
+    """
+    if name is None:
+        return trained
+    tasks = {name: trained.model.task(name), **trained.model.tasks}
+    return replace(trained, model=Model(trained.model.networks, tasks))
+
+
 def with_latent(trained: TrainedModel, text: str) -> TrainedModel:
     """The model with other latents, which have its own's size unless they say another.
 
@@ -368,15 +392,20 @@ def with_latent(trained: TrainedModel, text: str) -> TrainedModel:
     return replace(trained, model=Model(trained.model.networks, {**trained.model.tasks, first: changed}))
 
 
-def find_label(trained: TrainedModel, label: str | int) -> int:
+def find_label(trained: TrainedModel, label: str | int, *, told: bool = False) -> int:
     """Number of a class: the one of that name, else the one whose name is that number, else the one at that place.
 
     Where every name is a number, as in 1, 2, ... or 01, 02, ..., a number always means the name.
 
+    Args:
+        trained: the model.
+        label: the class.
+        told: another task than the first asks for it.
+
     Raises:
         RunError: the model takes no labels, or has no such class.
     """
-    if not trained.conditional:
+    if not trained.conditional and not told:
         raise RunError("this model takes no labels; train one with generator.labels=concat discriminator.labels=concat")
     word, classes = str(label if isinstance(label, str) else operator.index(label)), trained.classes
     if word in classes:

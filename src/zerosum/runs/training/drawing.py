@@ -18,6 +18,7 @@ from zerosum.runs.storage.outputs import is_ours
 from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.training.moments import Moment
 from zerosum.runs.view import pictures
+from zerosum.runs.view.beside import beside
 
 MARKS = (10, 30, 60, 120, 300)  # seconds of training at which there is a picture, whatever the recipe's interval
 QUICK = 2.0  # seconds that a picture may take where a person has stopped the training, and waits
@@ -61,16 +62,21 @@ class Drawing:
             self._timed(model)
 
     def draw(self, trained: TrainedModel) -> None:
-        """Draw the fixed latents, named by the clock."""
+        """Draw what a model makes, named by the clock."""
         began = time.monotonic()
+        pictures.save(self.run.picture(trained.images), self._sheet(trained))
+        self._cost = time.monotonic() - began
+
+    def _sheet(self, trained: TrainedModel) -> np.ndarray:
+        """What the model makes of fixed latents; of a task that is given samples, these beside what became of them."""
+        if trained.task.asked:
+            return beside(trained, self.dataset, self.recipe.seed)
         count = TILES if self.dataset.is_image else POINTS
         label = None if self.labels is None else torch.from_numpy(self.labels)
         with seeded(self.recipe.seed, "samples"):
             latent = trained.latent(count if label is None else len(label), "cpu")
         samples = trained.decode(latent, label)
-        shown = pictures.picture(trained.outward(samples), self.columns, self.dataset.units)
-        pictures.save(self.run.picture(trained.images), shown)
-        self._cost = time.monotonic() - began
+        return pictures.picture(trained.outward(samples), self.columns, self.dataset.units)
 
     def stop(self, trained: TrainedModel) -> None:
         """Draw where a training was stopped, unless the last picture took long, or none was drawn so far."""

@@ -9,10 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from zerosum.core.errors import ZerosumError
+from zerosum.core.model import outline
 from zerosum.data import Dataset
 from zerosum.recipes import Recipe
 from zerosum.runs.evaluation.evaluate import drawn, known, weights_of
 from zerosum.runs.evaluation.evaluator import Evaluator
+from zerosum.runs.evaluation.given import compared
 from zerosum.runs.evaluation.result import Results, failure
 from zerosum.runs.storage.logs import Logs
 from zerosum.runs.storage.trained import TrainedModel
@@ -39,7 +41,8 @@ class Evaluations:
     @cached_property
     def evaluator(self) -> Evaluator:
         """What compares samples with real ones."""
-        return Evaluator(self.dataset, self.recipe.evaluator, seed=self.recipe.seed, device=self.device)
+        real = compared(self.dataset, outline(self.recipe.game, self.dataset.signals).task())
+        return Evaluator(real, self.recipe.evaluator, seed=self.recipe.seed, device=self.device)
 
     @property
     def followed(self) -> str:
@@ -71,7 +74,7 @@ class Evaluations:
     def _results(self, make: Callable[[], TrainedModel]) -> Results:
         try:
             trained = make()
-            fake = drawn(self.evaluator, trained, self.recipe.evaluator.count, self.recipe.seed)
+            fake = drawn(self.evaluator, trained, self.recipe.evaluator.count, self.recipe.seed, self.dataset)
             return self.evaluator.attempt(fake, weights_of(trained), **known(self.evaluator, trained))
         except Exception as error:  # an evaluation must never end a training
             return Results(omitted={"evaluation": failure(error)})

@@ -14,6 +14,7 @@ from zerosum.data import Dataset, Feed
 from zerosum.recipes import Recipe
 from zerosum.runs.evaluation import proof
 from zerosum.runs.evaluation.evaluator import Evaluator
+from zerosum.runs.evaluation.given import compared
 from zerosum.runs.training import plan, stopping
 from zerosum.runs.training.failures import clear_memory
 from zerosum.runs.training.footprint import network_bytes
@@ -53,8 +54,9 @@ def _prove(
     display.work("trying a few turns", 0, 0)
     feed = Feed(dataset, 2 * recipe.game.pack, seed=recipe.seed, balanced=recipe.data.balanced, device=device)
     measured = plan.rehearse(recipe, signals, feed, total, display.warn, among)
-    evaluator = Evaluator(dataset, recipe.evaluator, seed=recipe.seed, device=device)
-    proof.prove(evaluator, recipe.evaluator.count, "label" in outline(recipe.game, signals).task().inputs)
+    task = outline(recipe.game, signals).task()
+    evaluator = Evaluator(compared(dataset, task), recipe.evaluator, seed=recipe.seed, device=device)
+    proof.prove(evaluator, recipe.evaluator.count, "label" in task.inputs)
     judged = [name for metric in evaluator.metrics for name in metric.better]
     stopping.check(recipe, judged, reported(recipe, signals, feed, total) if recipe.stop_when else ())
     return Readiness(measured, evaluator)

@@ -148,10 +148,11 @@ def _grid(comparison: Comparison, group: Group, entry: RunRecord) -> str:
     name = f"{label(comparison, group)}, seed {entry.seed}"
     try:
         trained = load_model(find_model(entry.path))
+        count = COUNT if trained.signal.kind == "image" else medium_of(trained.signal).card
+        samples = trained.sample(count, seed=SEED)
     except ZerosumError as error:
         return f"<figure><p><small>{text(error)}</small></p><figcaption>{text(name)}</figcaption></figure>"
-    many = COUNT if trained.signal.kind == "image" else medium_of(trained.signal).card
-    shown = pictures.picture(trained.sample(many, seed=SEED), units=trained.units)
+    shown = pictures.picture(samples, units=trained.units)
     return figure(compact(pictures.encode(shown)), f"{name}, {trained.images:,} images")
 
 

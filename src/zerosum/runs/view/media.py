@@ -41,6 +41,10 @@ class Medium:
         """What a network gives, [N, ...], within the range of such samples."""
         return x
 
+    def tensors(self, values: Array) -> Tensor:
+        """Samples of data [N, ...] as networks take them."""
+        return torch.from_numpy(np.ascontiguousarray(values))
+
     def values(self, x: Tensor, units: Units | None = None) -> Array:
         """Samples [N, ...] as files hold them."""
         return x.numpy() if units is None else units.outward(x.numpy())
@@ -74,6 +78,10 @@ class Images(Medium):
         """Pixels within [-1, 1]: the output of some networks is linear."""
         return x.clamp(-1, 1)
 
+    def tensors(self, values: Array) -> Tensor:
+        """Pixels, uint8 [N, H, W, C], in [-1, 1], [N, C, H, W]."""
+        return torch.from_numpy(np.ascontiguousarray(values)).float().div(127.5).sub(1).permute(0, 3, 1, 2)
+
     def values(self, x: Tensor, units: Units | None = None) -> Array:  # noqa: ARG002
         """Pixels, uint8 [N, H, W, C]."""
         return to_images(x)
@@ -93,7 +101,7 @@ class Images(Medium):
         content = io.BytesIO(read_bytes(path, LARGEST_FILE))
         with calm_pillow(), open_image(content, str(path)) as image:
             pixels = prepare(image, str(path), (height, width, channels), preparation)
-        return torch.from_numpy(pixels.copy()).float().div(127.5).sub(1).permute(2, 0, 1)
+        return self.tensors(np.array(pixels[None]))[0]
 
 
 class Points(Medium):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,21 @@ def beside(samples: Array, others: Array, tile: int = 64) -> Array:
     height = parts[0].shape[0]  # the last block may have fewer rows
     parts = [np.pad(one, ((0, height - len(one)), (0, 0), (0, 0)), constant_values=255) for one in parts[:-1]]
     return np.concatenate(parts, axis=1)
+
+
+def pairs(before: Array, after: Array) -> Array:
+    """Images [N, H, W, C], each at the left of what became of it, [N, H, W, C], of as many pixels and channels."""
+    channels = max(before.shape[3], after.shape[3])
+    one, two = (side if side.shape[3] == channels else seen(side).repeat(channels, 3) for side in (before, after))
+    return beside(one, two[:, None])
+
+
+def stack(sheets: Sequence[Array]) -> Array:
+    """Sheets [H, W, C] one below the other, the narrower ones filled up with white."""
+    channels, width = max(one.shape[2] for one in sheets), max(one.shape[1] for one in sheets)
+    even = [np.repeat(one, channels, axis=2) if one.shape[2] == 1 else one for one in sheets]
+    filled = [np.pad(one, ((0, 0), (0, width - one.shape[1]), (0, 0)), constant_values=255) for one in even]
+    return np.concatenate(filled)
 
 
 def scatter(points: Array, side: int = 512, ranges: Ranges | None = None) -> Array:

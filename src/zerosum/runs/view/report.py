@@ -20,7 +20,7 @@ from zerosum.runs.storage.containment import check_contained
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.logs import read_reports
 from zerosum.runs.storage.record import DAMAGE, flat, recipe_settings, sound, state_of
-from zerosum.runs.storage.trained import in_run
+from zerosum.runs.storage.trained import in_run, verbs_in
 from zerosum.runs.training.moments import clock
 from zerosum.runs.view.charts import charts, value_of
 from zerosum.runs.view.curves import learning_charts
@@ -250,8 +250,15 @@ def _commands(told: Told) -> str:
     path = shlex.quote(str(told.run.path.resolve()))
     lines = [_resume(told, path)]
     if in_run(told.run.path).is_file():
-        lines.append(("more samples", f"zerosum sample {path} --count 64 --seed 1 --out samples.png"))
-        if len(told.data.get("facts", {}).get("shape", ())) == 3:
+        verbs = verbs_in(in_run(told.run.path))
+        ways = {
+            "translate": f"zerosum translate {path} IMAGES --out translated",
+            "reconstruct": f"zerosum reconstruct {path} IMAGES --out reconstructed",
+        }
+        lines += [(f"{verb} images of your own", way) for verb, way in ways.items() if verb in verbs]
+        if "generate" in verbs:
+            lines.append(("more samples", f"zerosum sample {path} --count 64 --seed 1 --out samples.png"))
+        if "generate" in verbs and len(told.data.get("facts", {}).get("shape", ())) == 3:
             lines.append(("a walk from sample to sample", f"zerosum sample {path} --interpolate 12 --out walk.gif"))
         lines.append(("judge it by everything that applies", f"zerosum evaluate {path} --metrics all"))
     lines += [
