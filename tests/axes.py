@@ -18,7 +18,7 @@ _ = zerosum.games, zerosum.recipes, zerosum.selection  # what they hold is in th
 
 SMALL = {  # settings that make any part quick, where it has such a field
     "channels": 8, "widths": (8, 8), "hidden": 4, "style": 4, "mapping": 1, "embedding": 4, "blocks": 1, "units": 4,
-    "kernels": 2, "group": 2, "bank": 10, "size": 8, "categories": 3, "continuous": 1, "depth": 1,
+    "kernels": 2, "layers": 1, "group": 2, "bank": 10, "size": 8, "categories": 3, "continuous": 1, "depth": 1,
     "discriminators": 2, "lr": 1e-4,  # at which two turns of nothing diverge
 }  # fmt: skip
 NUMBERS = {  # numbers that are walked like choices, where a part has such a field

@@ -28,7 +28,7 @@ MATRIX: tuple[tuple[str, ...], ...] = (
     ("objective began ebgan", f"not {AUTOENCODER}"),
     ("not objective began ebgan", AUTOENCODER),
     (f"regularizer {GRADIENT} lecam cr bcr zcr vat alr", AUTOENCODER),
-    ("regularizer feature-matching:of=features content pulling-away:of=features", AUTOENCODER),
+    ("regularizer feature-matching:of=features content pulling-away:of=features", f"{AUTOENCODER} patch-discriminator"),
     ("regularizer pulling-away:of=code", f"not {AUTOENCODER}"),
     ("augmentation ada:control=adaptive", AUTOENCODER),
     # gradients of one sample's own logit, or at one latent

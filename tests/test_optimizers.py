@@ -11,7 +11,7 @@ from torch import nn
 from zerosum import optimizers
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import parse, registered
-from zerosum.optimizers import SGD, Adam, AdamW, Constant, Cosine, Halving, Linear, RMSprop
+from zerosum.optimizers import SGD, Adam, AdamW, Constant, Cosine, Halving, LateLinear, Linear, RMSprop
 
 every_optimizer = pytest.mark.parametrize(
     "part", [cls() for cls in registered("optimizer").values()], ids=lambda part: part.name
@@ -145,6 +145,17 @@ def test_schedules_warm_up_in_a_straight_line(cls):
         assert schedule.factor(images, 10_000) == pytest.approx(expected, rel=1e-12)
     assert parse("schedule", str(schedule)) == schedule
     assert cold.factor(0, 10_000) == 1
+
+
+def test_a_late_fall_takes_what_is_left_of_the_run():
+    schedule = LateLinear(hold=0.75, final=0.2)
+    assert [schedule.factor(at, 1000) for at in (0, 750, 1000, 2000)] == pytest.approx([1, 1, 0.2, 0.2], abs=1e-12)
+    assert schedule.factor(875, 1000) == pytest.approx(0.6, abs=1e-12)
+    assert LateLinear().factor(75, 100) == 0.5
+    with pytest.raises(RecipeError, match="ends with the run, and this one has no length"):
+        schedule.factor(0, None)
+    with pytest.raises(RecipeError, match="hold=1 leaves nothing to fall in"):
+        LateLinear(hold=1)
 
 
 @pytest.mark.parametrize("cls", [Linear, Cosine])

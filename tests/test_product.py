@@ -21,8 +21,9 @@ from zerosum.core.errors import ZerosumError
 
 SHARDS = 4
 OTHERS = {  # compose no step
-    *("player", "recipe", "data", "preparation", "average", "schedule", "metric", "extractor", "evaluator")
+    *("player", "recipe", "data", "preparation", "average", "schedule", "metric", "extractor", "evaluator", "pool")
 }
+ELSEWHERE = {"resnet-translator"}  # networks of games that are not walked
 
 
 @functools.cache
@@ -141,7 +142,7 @@ def test_every_part_has_its_place_on_an_axis():
             kind, [kind]
         )
         listed = {value.partition(":")[0] for axis in places for value in found[axis]} - {"none", ABSENT}
-        assert listed == names, kind
+        assert listed == names - ELSEWHERE, kind
 
 
 def test_a_part_in_the_wrong_seat_is_refused_by_name():

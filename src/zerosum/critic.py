@@ -157,13 +157,14 @@ class Regularization:
         parts: all regularizers of a game.
         player: who moves.
         engine: counts its updates, of which a regularizer comes with each so many (`every`), and keeps its memory.
+        mover: the player whose updates count, where `player` is one of several networks that it moves.
     """
 
-    def __init__(self, parts: Iterable[Any], player: str, engine: Engine) -> None:
-        self.role, self.clock = role(player), engine.clock
+    def __init__(self, parts: Iterable[Any], player: str, engine: Engine, mover: str = "") -> None:
+        self.role, self.clock, updates = role(player), engine.clock, engine.updates(mover or player)
         acting = [part for part in parts if part.player in (self.role, "both")]
         bound = [engine.bind(f"{player}.{part.name}", part) for part in acting]  # so that each turn notes its memory
-        self.due = [part for part in bound if engine.updates(player) % part.every == 0]
+        self.due = [part for part in bound if updates % part.every == 0]
         self.tracks: frozenset[str] = frozenset().union(*(part.tracks for part in self.due))
 
     def __call__(self, real: Scored, fake: Scored, generator: Any, latent: Tensor | None) -> dict[str, Tensor]:

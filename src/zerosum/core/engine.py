@@ -136,11 +136,14 @@ class Engine:
             return part
         bound = self._bound.get(key)
         if bound is None or bound.part is not part:
-            memory = self.memory.setdefault(key, Memory(team=self.team))  # or what a checkpoint held
+            memory = self.memory.setdefault(key, self._remembered({}))  # or what a checkpoint held
             first = {name: value.to(self.device) for name, value in part.memory(*sizes).items() if name not in memory}
             memory.update(first)
             bound = self._bound[key] = Bound(part, memory)
         return bound
+
+    def _remembered(self, tensors: dict[str, Tensor]) -> Memory:
+        return Memory(tensors, self.team, lambda: self._common.flowing())
 
     def updates(self, player: str) -> int:
         """How many times a player has moved."""
@@ -285,7 +288,7 @@ class Engine:
             learner.updates, learner.clock = numbers["players"][name]["updates"], numbers["players"][name]["images"]
         self._bound.clear()  # what the checkpoint does not hold, from before its part was bound, begins anew
         self.memory = {
-            key.removeprefix("memory."): Memory({k: x.to(self.device, copy=True) for k, x in saved.items()}, self.team)
+            key.removeprefix("memory."): self._remembered({k: x.to(self.device, copy=True) for k, x in saved.items()})
             for key, saved in tensors.items()
             if key.startswith("memory.")
         }

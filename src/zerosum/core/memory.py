@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from torch import Tensor
@@ -20,11 +21,17 @@ class Memory(dict[str, Tensor]):
     Args:
         tensors: as they are at first.
         team: the ranks that hold it.
+        common: gives a block in which all ranks draw the same random numbers; of several ranks `whole` needs it.
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor] = {}, team: Team = ALONE) -> None:
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor] = {},
+        team: Team = ALONE,
+        common: Callable[[], AbstractContextManager[Any]] | None = None,
+    ) -> None:
         super().__init__(tensors)
-        self.team = team
+        self.team, self.common = team, common
 
     def mean(self, x: Tensor) -> Tensor:
         """Mean of a tensor over ranks, so that all remember the same; its gradient is a mean too."""
@@ -37,6 +44,19 @@ class Memory(dict[str, Tensor]):
     def share(self, x: Tensor) -> Tensor:
         """This rank's part [N, ...] of what was gathered, [world * N, ...]."""
         return share(x, self.team)
+
+    def whole(self, x: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
+        """This rank's part of what `work` makes of the batches of all ranks, with random numbers that all draw alike.
+
+        Args:
+            x: this rank's batch, [N, ...].
+            work: called with [world * N, ...], without gradients; gives as many.
+        """
+        if self.team.world == 1:
+            return work(x.detach())
+        assert self.common is not None, "ranks that draw for themselves would not remember the same"
+        with self.common():
+            return self.share(work(self.gather(x)))
 
 
 class Bound:

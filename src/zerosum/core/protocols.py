@@ -38,6 +38,11 @@ PROTOCOLS: dict[str, dict[str, str]] = {  # kind -> member -> what it is for
         "discriminator": "discriminator(real, fake) gives the discriminator's loss",
         "generator": "generator(fake, real=None) gives the generator's loss",
     },
+    "pool": {
+        "size": "how many samples it holds; a batch of all ranks must fit in",
+        "memory": "memory(signal) gives the tensors that it starts with",
+        "__call__": "__call__(x, memory) gives samples [N, ...] in the place of new ones",
+    },
     "optimizer": {"build": "build(parameters) gives a torch.optim.Optimizer"},
     "regularizer": {
         "player": 'who pays: "discriminator", "generator" or "both"',

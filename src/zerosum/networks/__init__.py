@@ -15,10 +15,12 @@ from zerosum.networks.dirac import DiracDiscriminator, DiracGenerator
 from zerosum.networks.initialization import Default, Glorot, He, LeCun, Normal, Orthogonal
 from zerosum.networks.joint import DCGANEncoder, JointDCGANDiscriminator, JointMLPDiscriminator, MLPEncoder
 from zerosum.networks.mlp import MLPDiscriminator, MLPGenerator
+from zerosum.networks.patch import PatchDiscriminator
 from zerosum.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from zerosum.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from zerosum.networks.stylegan2 import StyleGAN2Generator
 from zerosum.networks.stylegan2_discriminator import StyleGAN2Discriminator
+from zerosum.networks.translator import ResNetTranslator
 
 __all__ = [
     "ACGANGenerator",
@@ -44,10 +46,12 @@ __all__ = [
     "MLPGenerator",
     "Normal",
     "Orthogonal",
+    "PatchDiscriminator",
     "R3GANDiscriminator",
     "R3GANGenerator",
     "ResNetDiscriminator",
     "ResNetGenerator",
+    "ResNetTranslator",
     "StyleGAN2Discriminator",
     "StyleGAN2Generator",
 ]

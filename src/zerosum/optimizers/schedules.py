@@ -15,7 +15,7 @@ from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Fraction, Images, write_images
 
-__all__ = ["Constant", "Cosine", "Halving", "Linear"]
+__all__ = ["Constant", "Cosine", "Halving", "LateLinear", "Linear"]
 
 
 def _warm(images: int, warmup: int) -> float:
@@ -61,7 +61,7 @@ class Constant(Part):
 @register("schedule", "linear")
 @dataclass(frozen=True)
 class Linear(Part):
-    """The learning rate falls in a straight line, as CycleGAN's in its second half.
+    """The learning rate falls in a straight line.
 
     Raises:
         RecipeError: the decay would start at or after its end.
@@ -84,6 +84,35 @@ class Linear(Part):
     def factor(self, images: int, total: float | None) -> float:
         """Factor on the learning rate, 0 to 1."""
         done = _progress(self.name, images, self.start, self.end, total)
+        return _warm(images, self.warmup) * ((1 - done) + self.final * done)
+
+
+@register("schedule", "late-linear")
+@dataclass(frozen=True)
+class LateLinear(Part):
+    """The learning rate stays for a share of the run, then falls in a straight line to its end, as CycleGAN's.
+
+    Raises:
+        RecipeError: it would stay all the time.
+    """
+
+    hold: Fraction = 0.5  # share of the run that passes before the fall
+    final: Fraction = 0.0  # factor at the end of the run
+    warmup: Images = 0  # images over which it rises from 0; 0: no warm-up
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hold == 1:
+            raise RecipeError("schedule 'late-linear': hold=1 leaves nothing to fall in; set hold=0.5, or constant")
+
+    def factor(self, images: int, total: float | None) -> float:
+        """Factor on the learning rate, 0 to 1."""
+        if total is None:
+            raise RecipeError(
+                "schedule 'late-linear' ends with the run, and this one has no length; give the engine a `total`, or "
+                "before each turn the `share` of the run that is done"
+            )
+        done = max(0.0, _progress(self.name, images, 0, 0, total) - self.hold) / (1 - self.hold)
         return _warm(images, self.warmup) * ((1 - done) + self.final * done)
 
 

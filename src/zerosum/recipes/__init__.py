@@ -12,6 +12,7 @@ from zerosum import (
     networks,
     objectives,
     optimizers,
+    pools,
     regularizers,
     selection,
 )
