@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signals
-from zerosum.core.space import Space
 from zerosum.core.values import Count
 from zerosum.networks.dcgan import widths
 from zerosum.networks.layers import network_traits
 from zerosum.networks.normalization import make_norm
+from zerosum.networks.space import Space
 from zerosum.networks.spectral import convolution
 
 
