@@ -118,7 +118,7 @@ def resume_is_exact(device: torch.device) -> str:
         kept = {name: {key: one.cpu().clone() for key, one in group.items()} for name, group in tensors.items()}
         again, feed = seat(recipe, arrays(16, 3), device)
         again.load(kept, numbers)
-        feed.position = numbers["images"]
+        feed.position = numbers["clock"]
         for _ in range(2):
             again.turn(feed)
     one, other = weights(whole), weights(again)

@@ -48,7 +48,7 @@ class Race:
     def __init__(self, recipe: Recipe, dataset: Dataset, evaluator: Evaluator, marks: tuple[int, ...] = MARKS) -> None:
         device = torch.device("cpu")
         self.feed = Feed(dataset, recipe.batch, seed=recipe.seed, device=device)
-        self.total = recipe.length.images(self.feed.per_epoch)
+        self.total = recipe.length.samples(self.feed.per_epoch)
         self.signals = dataset.signals
         precision = rehearse(
             recipe, self.signals, Feed(dataset, recipe.batch, device=device), self.total, print

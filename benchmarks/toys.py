@@ -236,7 +236,7 @@ def means(found: list[dict[str, float]]) -> dict[str, float]:
 def moments(toy: Toy, made: Recipe, seed: int) -> Iterator[tuple[Engine, Dataset]]:
     """Train, and stop where the toy wants to be measured; the last stop is the end."""
     data = open_data(toy.data)
-    total = made.length.images(len(data.train))
+    total = made.length.samples(len(data.train))
     engine = Engine(made.game, data.signals, seed=seed, total=total)
     feed = Feed(data, made.batch, seed=seed)
     turns = -(-total // made.batch)

@@ -126,7 +126,7 @@ def test_a_trial_turn_finds_what_shapes_do_not_show():
 
     game = read_recipe("mlp", words("mlp")).game.replace(**with_generator(broken))
     compatibility.check(game, DIGITS, 1000)
-    with pytest.raises(RecipeError, match=r"a trial turn on a few images failed: ZeroDivisionError: only with real"):
+    with pytest.raises(RecipeError, match=r"a trial turn on a few samples failed: ZeroDivisionError: only with real"):
         compatibility.trial(game, DIGITS, Feed(open_data("digits"), 2), 1000)
 
 
@@ -387,7 +387,7 @@ def test_a_trial_turn_names_the_part_that_raised():
     with pytest.raises(RecipeError) as raised:
         compatibility.trial(game, DIGITS, Feed(open_data("digits"), 2), 1000)
     what = r"ZeroDivisionError: not today \(raised by regularizer 'r1' in .*test_compatibility.py, line \d+\)"
-    assert re.fullmatch(f"a trial turn on a few images failed: {what}", str(raised.value))
+    assert re.fullmatch(f"a trial turn on a few samples failed: {what}", str(raised.value))
 
 
 def test_the_trial_turn_is_played_in_the_precision_of_the_training():
@@ -400,5 +400,5 @@ def test_the_trial_turn_is_played_in_the_precision_of_the_training():
 
     game = read_recipe("mlp", words("mlp")).game.replace(**with_generator(narrow))
     compatibility.trial(game, DIGITS, Feed(open_data("digits"), 2), 1000, precision="fp32")
-    with pytest.raises(RecipeError, match=r"a trial turn on a few images failed: ArithmeticError: not in bf16"):
+    with pytest.raises(RecipeError, match=r"a trial turn on a few samples failed: ArithmeticError: not in bf16"):
         compatibility.trial(game, DIGITS, Feed(open_data("digits"), 2), 1000, precision="bf16")

@@ -445,7 +445,7 @@ def test_commands_can_be_run(command):
         side = int(recipe.data.size.split("x")[0])
         shape = (shape[0], side, side)
     space = Space(shape, recipe.game.latent.size, classes)
-    compatibility.check(recipe.game, space.signals, recipe.length.images(1_000))
+    compatibility.check(recipe.game, space.signals, recipe.length.samples(1_000))
 
 
 @pytest.mark.parametrize(("page", "word"), SETTINGS, ids=lambda one: one)

@@ -41,7 +41,7 @@ def test_a_run_resumed_at_any_turn_equals_the_uninterrupted_one_bit_for_bit(name
     state, numbers = copy.deepcopy(engine.state())
     other, other_feed = table(name)
     other.load(state, numbers)
-    other_feed.position = numbers["images"]
+    other_feed.position = numbers["clock"]
     for _ in range(3):
         engine.turn(feed)
         torch.randn(7)  # somebody else draws random numbers in between
@@ -234,7 +234,7 @@ def test_memory_of_a_part_is_kept_and_exact(every):
     assert state[f"memory.{KEY}"]["mean"] != 0
     other, other_feed = counting(every)
     other.load(state, numbers)
-    other_feed.position = numbers["images"]
+    other_feed.position = numbers["clock"]
     for _ in range(2):
         engine.turn(feed)
         other.turn(other_feed)
@@ -267,7 +267,7 @@ def test_a_checkpoint_from_before_a_memory_lets_it_begin_anew():
         engine.turn(feed)
     after, memory = weights(engine), engine.memory[KEY]
     engine.load(state, numbers)
-    feed.position = numbers["images"]
+    feed.position = numbers["clock"]
     for _ in range(2):
         engine.turn(feed)
     assert_equal(after, weights(engine))

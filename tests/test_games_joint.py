@@ -340,7 +340,7 @@ def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(which, prec
     state, numbers = copy.deepcopy(engine.state())
     other, other_feed = table(which, precision=precision)
     other.load(state, numbers)
-    other_feed.position = numbers["images"]
+    other_feed.position = numbers["clock"]
     for _ in range(2):
         engine.turn(feed)
         torch.randn(3)
@@ -492,5 +492,5 @@ def test_a_part_that_judges_samples_of_its_own_is_refused_by_the_trial(name):
     game = points()
     quiet = game.discriminator.replace(network=JointMLPDiscriminator(widths=(8,)))
     (fault,) = refused(game.replace(discriminator=quiet, regularizers=(registry.parse("regularizer", name),)))
-    assert "a trial turn on a few images failed: ValueError: this game's discriminator judges pairs" in fault
+    assert "a trial turn on a few samples failed: ValueError: this game's discriminator judges pairs" in fault
     assert "remove the regularizer" in fault

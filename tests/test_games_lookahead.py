@@ -109,7 +109,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(case):
     state, numbers = copy.deepcopy(engine.state())
     other, other_feed = table(case)
     other.load(state, numbers)
-    other_feed.position = numbers["images"]
+    other_feed.position = numbers["clock"]
     for _ in range(2):
         engine.turn(feed)
         torch.randn(7)

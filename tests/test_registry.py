@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from zerosum import recipes  # noqa: F401  (fills it)
-from zerosum.core import protocols, registry, usercode
+from zerosum import kinds, recipes  # noqa: F401  (recipes fills the registry)
+from zerosum.core import registry, usercode
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, parse, register, registered
 from zerosum.metrics import Metric
@@ -172,7 +172,7 @@ def test_a_kind_that_is_not_there_is_refused():
 
 @pytest.mark.parametrize(("kind", "name"), PARTS)
 def test_every_part_has_what_its_kind_asks_for(kind, name):
-    assert list(protocols.faults(kind, registered(kind)[name])) == []
+    assert list(kinds.faults(kind, registered(kind)[name])) == []
 
 
 def test_parts_are_frozen():

@@ -161,7 +161,7 @@ def test_a_precision_that_fails_is_left_aside_and_said(digits, monkeypatch, bf16
     with monkeypatch.context() as patch:  # it may have been a shortage of memory, so it is tried again
         patch.setattr(rehearsal.Engine, "turn", turn)
         assert not rehearsed(digits, "dcgan", "generator.lr=0.123")[1].refused
-    with pytest.raises(RecipeError, match="a trial turn on a few images failed: NotImplementedError: no kernel"):
+    with pytest.raises(RecipeError, match="a trial turn on a few samples failed: NotImplementedError: no kernel"):
         rehearsed(digits, "dcgan", "precision=bf16")
 
 
@@ -414,7 +414,7 @@ def test_a_part_that_fails_late_is_named_with_its_line(tmp_path, monkeypatch):
     where = r"ZeroDivisionError: division by zero \(raised by objective 'failing' in .*failing.py, line 15\)(\n|$)"
     calls = next(module for name, module in sys.modules.items() if name.startswith("zerosum_use_failing_")).calls
     settings = [*words("mlp"), "objective=failing"]
-    with pytest.raises(RecipeError, match=f"^a trial turn on a few images failed: {where}"):
+    with pytest.raises(RecipeError, match=f"^a trial turn on a few samples failed: {where}"):
         zerosum.train("digits", "mlp", [*settings, "objective.after=2"], images=96, out=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
     play = session.Training.play

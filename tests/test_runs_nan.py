@@ -98,7 +98,7 @@ def test_weights_that_are_not_finite_give_no_samples():
         engine.averages["generator"].get_parameter(
             next(name for name, _ in engine.network("generator").named_parameters())
         ).view(-1)[0] = float("nan")
-    with pytest.raises(NotFiniteError, match="weights of the generator are not finite after 16 images"):
+    with pytest.raises(NotFiniteError, match="weights of the generator are not finite after 16 samples"):
         engine.model()
 
 
@@ -120,17 +120,17 @@ def test_the_ledger_knows_and_gives_what_is_finite():
 
 def test_without_a_word_a_nan_stops_and_the_doctor_knows(tmp_path, monkeypatch):
     poison(monkeypatch, lambda images, _: images >= 240)
-    with pytest.raises(TrainingError, match=r"loss of the discriminator is not finite after 240 images") as caught:
+    with pytest.raises(TrainingError, match=r"loss of the discriminator is not finite after 240 samples") as caught:
         short(tmp_path / "run")
     assert caught.value.__notes__ == [
         f"saved: everything up to 192 images; go on with: zerosum resume {tmp_path / 'run'}",
         f"report: {tmp_path / 'run' / 'report.html'}",
     ]
-    assert "loss of the discriminator is not finite after 240 images" in (tmp_path / "run" / "report.html").read_text()
+    assert "loss of the discriminator is not finite after 240 samples" in (tmp_path / "run" / "report.html").read_text()
     assert (tmp_path / "run" / "latest").read_text() == "000000192\n"
     found = health.diagnose(tmp_path / "run")
     assert found[0].name == "not-finite"
-    assert "the loss of the discriminator is not finite after 240 images" in found[0].seen
+    assert "the loss of the discriminator is not finite after 240 samples" in found[0].seen
     line = health.read_history(tmp_path / "run").reports[-1]
     assert line["images"] == 256  # drawn, though no weight has moved
     assert line["generator.adversarial"] > 0  # what was finite since the last report
@@ -159,7 +159,7 @@ def test_a_nan_that_comes_once_is_survived(tmp_path, monkeypatch, what, capfd):
     assert hit == [(240, 0)]
     events = [line for line in run.metrics if "rollback" in line]
     assert [(line["images"], line["rollback"]) for line in events] == [(192, 1)]
-    assert "is not finite after 240 images" in events[0]["not_finite"]
+    assert "is not finite after 240 samples" in events[0]["not_finite"]
     said = " ".join(capfd.readouterr().err.split())
     assert "back to 192 images, rollback 1 of 3" in said
     clocks = [line["images"] for line in run.metrics if "images_per_second" in line]
@@ -203,7 +203,7 @@ def test_a_nan_that_always_comes_back_stops_after_three_rollbacks(tmp_path, monk
 def test_three_rollbacks_are_all_that_a_run_has_wherever_they_come(tmp_path, monkeypatch):
     places = {0: 112, 1: 208, 2: 304, 3: 400}
     hit = poison(monkeypatch, lambda images, attempt: images == places[attempt])
-    with pytest.raises(TrainingError, match=r"after 400 images.* after 3 rollbacks"):
+    with pytest.raises(TrainingError, match=r"after 400 samples.* after 3 rollbacks"):
         short(tmp_path / "run", "on_nan=rollback")
     assert hit == [(place, attempt) for attempt, place in places.items()]
     hit.clear()

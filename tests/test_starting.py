@@ -52,7 +52,7 @@ def test_a_new_run_starts_with_the_weights_of_both_players(run, tmp_path, capsys
         assert begun.tensors[group].keys() == before.tensors[group].keys()
         assert all(torch.equal(begun.tensors[group][key], value) for key, value in before.tensors[group].items())
     assert begun.tensors["generator.optimizer"] == {}
-    assert begun.manifest["images"] == 0
+    assert begun.manifest["clock"] == 0
     assert new.recipe == session.fill_in(RunDirectory(run).recipe(), ["discriminator.lr=1e-4"], 96, None)
     environment = json.loads((new.path / "environment.json").read_text())
     assert environment["data"]["source"] == "digits"

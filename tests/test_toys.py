@@ -24,7 +24,7 @@ def data():
 def test_every_method_fits_its_toys(data):
     for toy, method, _ in toys.chosen(list(toys.TOYS), list(toys.METHODS), 1):
         made = toys.recipe(toy, method)
-        total = made.length.images(90_000)
+        total = made.length.samples(90_000)
         compatibility.check(made.game, data[toy].signals, total, made.batch)
         assert (made.recipe, made.batch) == (method, 128)
 

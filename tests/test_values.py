@@ -5,23 +5,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zerosum.core import values
-from zerosum.core.values import Count, Fraction, Images, Length, Positive
+from zerosum.core.values import Count, Fraction, Length, Positive, SampleCount
 
 
 @pytest.mark.parametrize(("text", "images"), [("300", 300), ("50k", 50_000), ("1.5M", 1_500_000), ("1_000", 1000)])
 def test_images_are_read(text, images):
-    assert values.read_images(text) == images
+    assert values.read_count(text) == images
 
 
 @pytest.mark.parametrize("text", ["", "k", "-5", "1.5", "3 cats", "1e5"])
 def test_what_is_no_number_of_images_is_refused(text):
-    with pytest.raises(ValueError, match="images"):
-        values.read_images(text)
+    with pytest.raises(ValueError, match="samples"):
+        values.read_count(text)
 
 
 @given(st.integers(0, 10**12))
 def test_images_round_trip(images):
-    assert values.read_images(values.write_images(images)) == images
+    assert values.read_count(values.write_count(images)) == images
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def test_lengths_are_read_and_written(text, length):
 
 
 def test_a_length_counts_images():
-    assert Length(2.5, "epochs").images(1000) == 2500
-    assert Length(300, "seconds").images(1000) is None
-    assert Length(0).images(1000) == 0
+    assert Length(2.5, "epochs").samples(1000) == 2500
+    assert Length(300, "seconds").samples(1000) is None
+    assert Length(0).samples(1000) == 0
 
 
 @pytest.mark.parametrize("text", ["five", "5 parsecs", "min", "-3epochs"])
@@ -72,7 +72,7 @@ def test_values_out_of_range_are_named(value, kind, fault):
     assert fault in values.check(value, kind)
 
 
-@pytest.mark.parametrize(("value", "kind"), [(0.5, Fraction), (0, Images), (3, Count), (1e-8, Positive)])
+@pytest.mark.parametrize(("value", "kind"), [(0.5, Fraction), (0, SampleCount), (3, Count), (1e-8, Positive)])
 def test_values_in_range_pass(value, kind):
     assert values.check(value, kind) is None
 
@@ -89,9 +89,9 @@ def test_numbers_beyond_counting_are_refused_in_few_words(text):
     assert len(str(raised.value)) < 200
     assert "must be at most" in values.check(10**400, int)
     assert "not a finite number" in values.check(10**400, float)
-    assert values.check(Length(float("nan")), Length) == "nan images is not a length"
+    assert values.check(Length(float("nan")), Length) == "nan samples is not a length"
 
 
 def test_large_numbers_of_images_are_exact():
-    assert values.read_images("9007199254740991") == 9007199254740991
-    assert values.read_images("1.5M") == 1_500_000
+    assert values.read_count("9007199254740991") == 9007199254740991
+    assert values.read_count("1.5M") == 1_500_000

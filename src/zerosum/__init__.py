@@ -35,6 +35,7 @@ _MODULES = (
     "data",
     "extractors",
     "games",
+    "kinds",
     "latents",
     "metrics",
     "networks",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from zerosum.core.registry import Part, register
-from zerosum.core.values import Images, Range
+from zerosum.core.values import Range, SampleCount
 
 __all__ = ["All", "TopK"]
 
@@ -42,7 +42,7 @@ class TopK(Part):
     """
 
     share: Share = 0.5  # share of a batch that is left at the end of the decay
-    until: Images = 3_450_000  # images over which the share falls from 1; 69 epochs of 50,000 images; 0: from the start
+    until: SampleCount = 3_450_000  # images over which the share falls from 1; 69 epochs of 50,000; 0: from the start
 
     @torch.no_grad()
     def __call__(self, fake_logits: Tensor, images: int) -> Tensor | None:

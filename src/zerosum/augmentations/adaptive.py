@@ -18,7 +18,7 @@ from zerosum.core.registry import register
 from zerosum.core.values import Count, Fraction, Range
 
 Sign = Annotated[float, Range(-1, 1)]
-Duration = Annotated[int, Range(1), "images"]
+Duration = Annotated[int, Range(1), "samples"]
 
 
 @register("augmentation", "ada")

@@ -1,4 +1,4 @@
-"""Averages of a player's weights over training; the averaged generator is the one that samples."""
+"""Averages of a player's weights over training; averaged networks are the ones that are used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from zerosum.core.registry import Part, register
-from zerosum.core.values import Fraction, Images
+from zerosum.core.values import Fraction, SampleCount
 
 
 @register("average", "none")
@@ -22,14 +22,14 @@ class NoAverage(Part):
 @register("average", "ema")
 @dataclass(frozen=True)
 class ExponentialAverage(Part):
-    """Exponential moving average with a half-life in images (Karras et al. 2018; ramp of StyleGAN2-ADA)."""
+    """Exponential moving average with a half-life in samples (Karras et al. 2018; ramp of StyleGAN2-ADA)."""
 
-    half_life: Images = 20_000  # images after which a weight counts half
-    ramp: Fraction = 0.05  # the half-life is at most this share of the images seen; 0 switches the ramp off
+    half_life: SampleCount = 20_000  # samples after which a weight counts half
+    ramp: Fraction = 0.05  # the half-life is at most this share of the samples seen; 0 switches the ramp off
 
-    def decay(self, step: int, images: int) -> float:
-        """Share of the old average that an update of `step` images leaves, `images` after the start."""
-        half_life = min(float(self.half_life), self.ramp * images) if self.ramp else float(self.half_life)
+    def decay(self, step: int, clock: int) -> float:
+        """Share of the old average that an update of `step` samples leaves, `clock` after the start."""
+        half_life = min(float(self.half_life), self.ramp * clock) if self.ramp else float(self.half_life)
         return 0.5 ** (step / half_life) if half_life > 0 else 0.0
 
 

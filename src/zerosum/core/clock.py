@@ -1,4 +1,4 @@
-"""The clock counts images; randomness is a function of it, so nothing random has to be remembered."""
+"""The clock counts samples; randomness is a function of it, so nothing random has to be remembered."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def has_mps() -> bool:
 
 
 def reseed(*items: int | str) -> None:
-    """Seed torch's default generators, on the CPU and on every accelerator in use."""
+    """Seed torch's own random numbers, on the CPU and on every accelerator in use."""
     seed = mix(*items)
     torch.default_generator.manual_seed(seed)  # torch.manual_seed costs a hundred times more
     if torch.cuda.is_initialized():
@@ -53,7 +53,7 @@ def seeded(*items: int | str) -> Iterator[None]:
 
 
 class Stream:
-    """Random numbers from a seed, beside those of torch's default generators, which do not notice.
+    """Random numbers from a seed, beside torch's own, which do not notice.
 
     Args:
         items: numbers and words that seed it.

@@ -1,4 +1,4 @@
-"""Does everything fit? All problems of a game are found and reported together, before the first image."""
+"""Does everything fit? All problems of a game are found and reported together, before the first turn."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def wires(game: Any, signals: Signals) -> bool:
 
 
 def trial(game: Any, signals: Signals, feed: Feed, total: int | None, **place: Any) -> None:
-    """Play one real turn on a few images with networks that are thrown away; `place` is the engine's device, precision.
+    """Play one real turn on a few samples with networks that nobody keeps; `place` is the engine's device, precision.
 
     Raises:
         RecipeError: the turn fails; the message carries the reason.
@@ -71,7 +71,7 @@ def blaming(game: Any) -> Iterator[None]:
         if is_out_of_memory(error):
             raise
         what = f"{type(error).__name__}: {error}{culprit(error, game)}"
-        raise RecipeError(f"a trial turn on a few images failed: {what}") from error
+        raise RecipeError(f"a trial turn on a few samples failed: {what}") from error
 
 
 def culprit(error: BaseException, game: Any) -> str:
@@ -143,7 +143,7 @@ def misplaced(game: Any, signals: Signals) -> list[str]:
 
 
 def data_traits(signals: Signals) -> Traits:
-    """What data bring: their kinds, such as images and labels, or points."""
+    """What data bring: their kinds, such as points."""
     return frozenset(signal.kind if signal.kind.endswith("s") else f"{signal.kind}s" for signal in signals.values())
 
 

@@ -35,7 +35,7 @@ class Engine:
         seed: everything random is a function of this and of the clock.
         device: where networks live.
         precision: `fp32`, or `bf16` for automatic mixed precision (losses and penalties stay in float32).
-        total: images of the whole run, which schedules refer to; None where it is measured in time.
+        total: samples of the whole run, which schedules refer to; None where it is measured in time.
         team: ranks that train together: they begin with the weights of rank 0, hold the same after each turn, and
             read the meter alike.
     """
@@ -112,7 +112,7 @@ class Engine:
 
     @property
     def horizon(self) -> float | None:
-        """Images of the whole run; where it is measured in time, what the pace so far leads to."""
+        """Samples of the whole run; where it is measured in time, what the pace so far leads to."""
         if self.total is not None or self.share is None:
             return self.total
         return self.clock / self.share if self.clock and self.share else sys.maxsize
@@ -161,7 +161,7 @@ class Engine:
         self.meter.watch(**values)
 
     def show(self, **samples: Tensor) -> None:
-        """Let who watches over a training see samples of this turn, such as `real` and `fake`."""
+        """Let who watches over a training see samples of this turn, by name."""
         self.shown = {name: value.detach() for name, value in samples.items()}
 
     def update(self, player: str, **losses: Tensor) -> None:
@@ -235,7 +235,7 @@ class Engine:
             what = "gradient" if math.isfinite(float(total)) else "loss"
             shown = ", ".join(f"{name} {value:g}" for name, value in found.items())
             raise NotFiniteError(
-                f"the {what} of the {player} is not finite after {self.clock:,} images ({shown}); its weights were "
+                f"the {what} of the {player} is not finite after {self.clock:,} samples ({shown}); its weights were "
                 f"not changed. Lower {role(player)}.lr, or add a regularizer such as r1"
             )
         return gradient
@@ -251,7 +251,7 @@ class Engine:
         model = self.game.model(Networks(lambda name: copy.deepcopy(live[name]).eval()), self.signals)
         for name, network in model.networks.items():
             if not all(bool(one.isfinite().all()) for one in network.parameters()):
-                raise NotFiniteError(f"weights of the {name} are not finite after {self.clock:,} images")
+                raise NotFiniteError(f"weights of the {name} are not finite after {self.clock:,} samples")
         averaged = {name: network for name, network in model.networks.items() if name in averages}
         for task in model.tasks.values():
             if averaged and not task.asked:
@@ -274,8 +274,8 @@ class Engine:
         tensors |= {f"{name}.optimizer": learner.moments() for name, learner in self.learners.items()}
         tensors |= {f"memory.{name}": memory for name, memory in self.memory.items()}
         tensors["meter"], counts = self.meter.state()
-        players = {name: {"updates": one.updates, "images": one.clock} for name, one in self.learners.items()}
-        return tensors, {"images": self.clock, "attempt": self.attempt, "players": players, "meter": counts}
+        players = {name: {"updates": one.updates, "clock": one.clock} for name, one in self.learners.items()}
+        return tensors, {"clock": self.clock, "attempt": self.attempt, "players": players, "meter": counts}
 
     def load(self, tensors: dict[str, dict[str, Tensor]], numbers: dict[str, Any]) -> None:
         """Take back what `state` gave."""
@@ -285,7 +285,7 @@ class Engine:
             average.load_state_dict(tensors[f"{name}.average"])
         for name, learner in self.learners.items():
             learner.load_moments(tensors[f"{name}.optimizer"])
-            learner.updates, learner.clock = numbers["players"][name]["updates"], numbers["players"][name]["images"]
+            learner.updates, learner.clock = numbers["players"][name]["updates"], numbers["players"][name]["clock"]
         self._bound.clear()  # what the checkpoint does not hold, from before its part was bound, begins anew
         self.memory = {
             key.removeprefix("memory."): self._remembered({k: x.to(self.device, copy=True) for k, x in saved.items()})
@@ -293,7 +293,7 @@ class Engine:
             if key.startswith("memory.")
         }
         self.meter.load(tensors["meter"], numbers["meter"], self.device)
-        self.clock, self.attempt = numbers["images"], numbers.get("attempt", 0)
+        self.clock, self.attempt = numbers["clock"], numbers.get("attempt", 0)
 
 
 def skip_together(optimizers: list[torch.optim.Optimizer]) -> None:

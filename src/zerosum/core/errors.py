@@ -2,7 +2,7 @@
 
 ZerosumError
     RecipeError     a recipe, part, field or value that does not exist or does not fit      exit 2
-    DataError       images that cannot be found, read or used                               exit 2
+    DataError       data that cannot be found, read or used                               exit 2
     RunError        a run directory, checkpoint or model file that cannot be used           exit 2
         DamagedError    a file of it that is not what was written                           exit 2
     TrainingError   a training that had to stop: non-finite loss, memory, disk              exit 1

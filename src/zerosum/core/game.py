@@ -39,7 +39,7 @@ class Game(Protocol):
     roles: dict[str, frozenset[str]]  # traits that the network of a role must have
 
     def players(self) -> dict[str, Player]:
-        """All players by name; what follows a `-` numbers players of one role, as in `discriminator-2`."""
+        """All players by name; what follows a `-` numbers players of one role, as in `critic-2`."""
         ...
 
     def networks(self, signals: Signals) -> dict[str, Wiring]:
@@ -56,5 +56,5 @@ class Game(Protocol):
 
 
 def role(player: str) -> str:
-    """Role of a player: `discriminator` for `discriminator-2`."""
+    """Role of a player: `critic` for `critic-2`."""
     return player.partition("-")[0]

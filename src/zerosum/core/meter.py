@@ -23,7 +23,7 @@ class Meter:
     """Running means of named values since the last report, and of each player's loss since the epoch began."""
 
     def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}  # "report/discriminator.adversarial" -> float64 scalar
+        self.sums: dict[str, Tensor] = {}  # "report/encoder.rate" -> float64 scalar
         self.counts: dict[str, int] = {}
 
     def note(self, player: str, total: Tensor, values: dict[str, Tensor]) -> None:

@@ -13,13 +13,15 @@ A part is a frozen dataclass with a kind and a name: class = configuration = tex
 from __future__ import annotations
 
 import dataclasses
+import functools
+import importlib
 import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
-from zerosum.core import protocols, values
+from zerosum.core import values
 from zerosum.core.errors import SHOWN, RecipeError, UnknownPartError, ZerosumWarning, nearest, shown
 
 
@@ -83,6 +85,12 @@ class Unloaded(Part):
         return self.text
 
 
+@functools.cache
+def declared() -> Any:
+    """What parts of each kind must have; the core knows where that is written, and nothing of it."""
+    return importlib.import_module("zerosum.kinds")
+
+
 P = TypeVar("P", bound=type)
 _registry: dict[str, dict[str, Any]] = {}  # kind -> name -> part class, or function that returns a recipe
 
@@ -101,11 +109,11 @@ def register(kind: str, name: str) -> Callable[[P], P]:
             raise RecipeError(f"{where}: a part of the kind {kind!r} must derive from zerosum.Part")
         if "__dataclass_params__" not in vars(part) or not part.__dataclass_params__.frozen:  # type: ignore[attr-defined]
             raise RecipeError(f"{where}: write @dataclass(frozen=True) under @register({kind!r}, {name!r})")
-        if kind not in protocols.PROTOCOLS:
+        if kind not in declared().PROTOCOLS:
             raise RecipeError(
-                f"{where}: there is no kind of part called {kind!r}; {nearest(kind, protocols.PROTOCOLS)}"
+                f"{where}: there is no kind of part called {kind!r}; {nearest(kind, declared().PROTOCOLS)}"
             )
-        lacking = [f"{kind} {name!r}: {fault}" for fault in protocols.faults(kind, part)]
+        lacking = [f"{kind} {name!r}: {fault}" for fault in declared().faults(kind, part)]
         if lacking and name not in _registry.get(kind, ()):
             raise RecipeError(lacking)
         part.kind, part.name = kind, name

@@ -1,6 +1,6 @@
 """Trees of parts (recipe, game, player) as dotted words and as TOML tables.
 
-A word such as `discriminator.lr=1e-4` may leave out the names of the parts in between as long as one place is meant.
+A word such as `encoder.lr=1e-4` may leave out the names of the parts in between as long as one place is meant.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ def to_table(part: Part) -> dict[str, Any]:
             plain = values.strip(kind)[0]
             table[name] = (
                 value
-                if plain in (bool, int, float) and "images" not in values.strip(kind)[1]
+                if plain in (bool, int, float) and "samples" not in values.strip(kind)[1]
                 else values.write(value, kind)
             )
         elif isinstance(value, tuple):
@@ -309,7 +309,7 @@ def from_toml(cls: type[T], text: str, *, partly: bool = False) -> T:
 
 
 def differences(before: Part, after: Part) -> list[str]:
-    """One line for each field that differs: `game.discriminator.optimizer: A -> B`."""
+    """One line for each field that differs: `game.encoder.optimizer: A -> B`."""
     old, new = dict(_flat(to_table(before))), dict(_flat(to_table(after)))
     return [f"{key}: {old.get(key)} -> {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)]
 

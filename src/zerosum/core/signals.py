@@ -18,7 +18,7 @@ Batch = dict[str, Tensor]
 class Signal:
     """One kind of tensor; the batch comes first and does not count."""
 
-    kind: str  # such as image, points, latent, label, logit
+    kind: str  # such as points, latent, logit
     shape: tuple[int, ...] = ()  # of one item; () for a number
     classes: int = 0  # of a class number: how many there are
 

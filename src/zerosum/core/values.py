@@ -38,7 +38,7 @@ Fraction = Annotated[float, Range(0, 1)]
 Count = Annotated[int, Range(1)]
 Natural = Annotated[int, Range(0)]
 Repeats = Annotated[int, Range(1, 1_000)]  # how often something is done, or built, in a loop
-Images = Annotated[int, Range(0), "images"]  # a number of images: text may say 50k or 2M
+SampleCount = Annotated[int, Range(0), "samples"]  # a position or span of the clock: text may say 50k or 2M
 
 
 LARGEST = 2**53  # whole numbers above it are not exact as float64
@@ -46,31 +46,31 @@ _UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 _SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
 
 
-def read_images(text: str) -> int:
-    """Read a number of images: `300`, `50k`, `1.5M`."""
+def read_count(text: str) -> int:
+    """Read a number of samples: `300`, `50k`, `1.5M`."""
     match = re.fullmatch(r"(\d{1,30}(?:\.\d{1,30})?)([kKmMgG]?)", text.strip().replace("_", ""))
     if match is None:
-        raise ValueError(f"{shown(text)} is not a number of images; write 50000, 50k or 1.5M")
-    images = fractions.Fraction(match[1]) * _UNITS[match[2].lower()]
-    if images.denominator != 1 or images > LARGEST:
-        raise ValueError(f"{shown(text)} is not a whole number of images up to {LARGEST:,}")
-    return int(images)
+        raise ValueError(f"{shown(text)} is not a number of samples; write 50000, 50k or 1.5M")
+    count = fractions.Fraction(match[1]) * _UNITS[match[2].lower()]
+    if count.denominator != 1 or count > LARGEST:
+        raise ValueError(f"{shown(text)} is not a whole number of samples up to {LARGEST:,}")
+    return int(count)
 
 
-def write_images(images: int) -> str:
-    """Write a number of images as short as it stays exact: 50000 -> 50k."""
+def write_count(count: int) -> str:
+    """Write a number of samples as short as it stays exact: 50000 -> 50k."""
     for unit, size in (("M", 1_000_000), ("k", 1_000)):
-        if images and images % size == 0:
-            return f"{images // size}{unit}"
-    return str(images)
+        if count and count % size == 0:
+            return f"{count // size}{unit}"
+    return str(count)
 
 
 @dataclass(frozen=True)
 class Length:
-    """How long or how often: in images, in epochs, or in seconds of training. `never` is zero."""
+    """How long or how often: in samples, in epochs, or in seconds of training. `never` is zero."""
 
     amount: float
-    unit: Literal["images", "epochs", "seconds"] = "images"
+    unit: Literal["samples", "epochs", "seconds"] = "samples"
 
     @classmethod
     def read(cls, text: str) -> Length:
@@ -78,27 +78,27 @@ class Length:
         word = text.strip().lower()
         if word == "never":
             return cls(0)
-        match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?) ?(images|epochs?|s|sec|min|h)?", word)
+        match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?) ?(samples|epochs?|s|sec|min|h)?", word)
         if match and (match[2] or "").startswith("epoch"):
             return cls(float(match[1]), "epochs")
         if match and match[2] in _SECONDS:
             return cls(float(match[1]) * _SECONDS[match[2]], "seconds")
         try:
-            return cls(read_images(word.removesuffix("images").strip()))
+            return cls(read_count(word.removesuffix("samples").strip()))
         except ValueError:
-            raise ValueError(f"{shown(text)} is not a length; write 200k (images), 10epochs, 5min or never") from None
+            raise ValueError(f"{shown(text)} is not a length; write 200k (samples), 10epochs, 5min or never") from None
 
     def __str__(self) -> str:
         if not self.amount:
             return "never"
-        if self.unit == "images":
-            return write_images(int(self.amount))
+        if self.unit == "samples":
+            return write_count(int(self.amount))
         if self.unit == "epochs":
             return f"{self.amount:g}epochs"
         return f"{self.amount / 60:g}min" if self.amount % 60 == 0 else f"{self.amount:g}s"
 
-    def images(self, per_epoch: int) -> int | None:
-        """Number of images it stands for, at least one; None if it counts seconds."""
+    def samples(self, per_epoch: int) -> int | None:
+        """Number of samples it stands for, at least one; None if it counts seconds."""
         if self.unit == "seconds":
             return None
         return max(1, round(self.amount * (per_epoch if self.unit == "epochs" else 1))) if self.amount else 0
@@ -172,8 +172,8 @@ def read(text: str, kind: Any) -> Any:
     text = text.strip()
     if get_origin(plain) is tuple:
         return tuple(read(item, get_args(plain)[0]) for item in text.split("/") if item.strip())
-    if "images" in notes:
-        return read_images(text)
+    if "samples" in notes:
+        return read_count(text)
     if plain is Length:
         return Length.read(text)
     if plain is bool:
@@ -195,8 +195,8 @@ def write(value: Any, kind: Any) -> str:
         return "/".join(write(item, get_args(plain)[0]) for item in value)
     if isinstance(value, bool):
         return str(value).lower()
-    if "images" in notes:
-        return write_images(value)
+    if "samples" in notes:
+        return write_count(value)
     if plain is float:
         return repr(float(value))
     return str(value)

@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import register
 from zerosum.core.spacing import spaced
-from zerosum.core.values import Count
-from zerosum.core.values import Images as ImageCount
+from zerosum.core.values import Count, SampleCount
 from zerosum.extractors.extractor import Extractor, ExtractorPart, Images
 
 RULE = "0..255 to -1..1; all channels, no resizing"
@@ -106,7 +105,7 @@ class PCA(ExtractorPart):
     fitted: ClassVar[bool] = True
     channels: ClassVar[tuple[int, ...]] = ()
     components: Count = 64  # directions
-    images: ImageCount = 5000  # real images looked at, evenly spread over those given
+    images: SampleCount = 5000  # real images looked at, evenly spread over those given
 
     def make(self, shape: tuple[int, ...], device: torch.device | str) -> Extractor:  # noqa: ARG002
         """Refuse: directions come from real images.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
-from zerosum.core.values import Fraction, Images, write_images
+from zerosum.core.values import Fraction, SampleCount, write_count
 
 __all__ = ["Constant", "Cosine", "Halving", "LateLinear", "Linear"]
 
@@ -32,7 +32,7 @@ def _progress(name: str, images: int, start: int, end: int, total: float | None)
 def _check(name: str, start: int, end: float | None) -> None:
     if end is not None and start >= end:
         raise RecipeError(
-            f"schedule {name!r}: start={write_images(start)} is not before the end at {write_images(int(end))} images; "
+            f"schedule {name!r}: start={write_count(start)} is not before the end at {write_count(int(end))} images; "
             "lower start, or raise end or the length of the run"
         )
 
@@ -51,7 +51,7 @@ def _length(name: str, total: float | None) -> float:
 class Constant(Part):
     """The learning rate stays as it is."""
 
-    warmup: Images = 0  # images over which it rises from 0; 0: no warm-up
+    warmup: SampleCount = 0  # images over which it rises from 0; 0: no warm-up
 
     def factor(self, images: int, total: float | None) -> float:  # noqa: ARG002 - it has no end
         """Factor on the learning rate, 0 to 1."""
@@ -67,10 +67,10 @@ class Linear(Part):
         RecipeError: the decay would start at or after its end.
     """
 
-    start: Images = 0  # images before the fall begins
-    end: Images = 0  # images at which it ends; 0: the length of the run
+    start: SampleCount = 0  # images before the fall begins
+    end: SampleCount = 0  # images at which it ends; 0: the length of the run
     final: Fraction = 0.0  # factor at the end, held from there
-    warmup: Images = 0  # images over which it rises from 0; 0: no warm-up
+    warmup: SampleCount = 0  # images over which it rises from 0; 0: no warm-up
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,7 +98,7 @@ class LateLinear(Part):
 
     hold: Fraction = 0.5  # share of the run that passes before the fall
     final: Fraction = 0.0  # factor at the end of the run
-    warmup: Images = 0  # images over which it rises from 0; 0: no warm-up
+    warmup: SampleCount = 0  # images over which it rises from 0; 0: no warm-up
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -127,10 +127,10 @@ class Cosine(Part):
         RecipeError: the decay would start at or after its end.
     """
 
-    start: Images = 0  # images before the fall begins
-    end: Images = 0  # images at which it ends; 0: the length of the run
+    start: SampleCount = 0  # images before the fall begins
+    end: SampleCount = 0  # images at which it ends; 0: the length of the run
     final: Fraction = 0.0  # factor at the end, held from there
-    warmup: Images = 0  # images over which it rises from 0; 0: no warm-up
+    warmup: SampleCount = 0  # images over which it rises from 0; 0: no warm-up
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -152,9 +152,9 @@ class Cosine(Part):
 class Halving(Part):
     """The learning rate is halved again and again, as BEGAN's authors' code does on a fixed clock."""
 
-    every: Images = 1_600_000  # images from one halving to the next; 100,000 updates of 16 images for BEGAN
+    every: SampleCount = 1_600_000  # images from one halving to the next; 100,000 updates of 16 images for BEGAN
     final: Fraction = 0.02  # the factor falls no lower
-    warmup: Images = 0  # images over which it rises from 0; 0: no warm-up
+    warmup: SampleCount = 0  # images over which it rises from 0; 0: no warm-up
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
-from zerosum.core.values import Count, Fraction, Images, NonNegative
+from zerosum.core.values import Count, Fraction, NonNegative, SampleCount
 from zerosum.critic import Exchange
 from zerosum.regularizers.passes import per_sample, seen
 from zerosum.regularizers.protocol import AUTOENCODER
@@ -85,7 +85,7 @@ class R1(Part):
     clashes: ClassVar[dict[str, str]] = _CLASHES
     gamma: NonNegative = 10.0  # weight of ||gradient||^2 / 2
     final: Fraction = 1.0  # factor on gamma from `until` on
-    until: Images = 0  # images over which gamma moves to final * gamma; 0: it stays
+    until: SampleCount = 0  # images over which gamma moves to final * gamma; 0: it stays
     every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
 
     def __post_init__(self) -> None:
@@ -114,7 +114,7 @@ class R2(Part):
     clashes: ClassVar[dict[str, str]] = _CLASHES
     gamma: NonNegative = 10.0  # weight of ||gradient||^2 / 2
     final: Fraction = 1.0  # factor on gamma from `until` on
-    until: Images = 0  # images over which gamma moves to final * gamma; 0: it stays
+    until: SampleCount = 0  # images over which gamma moves to final * gamma; 0: it stays
     every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
 
     def __post_init__(self) -> None:

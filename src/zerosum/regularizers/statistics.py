@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from zerosum.core.memory import Memory
 from zerosum.core.registry import Part, register
-from zerosum.core.values import Count, Fraction, Images, NonNegative
+from zerosum.core.values import Count, Fraction, NonNegative, SampleCount
 from zerosum.critic import Exchange
 from zerosum.regularizers.protocol import AUTOENCODER
 
@@ -62,7 +62,7 @@ class LeCam(Part):
     weight: NonNegative = 0.3  # weight of the squared distances
     decay: Fraction = 0.99  # share of an average that one update leaves
     form: Literal["squared", "one-sided"] = "squared"  # the paper's formula, or that of the authors' code
-    after: Images = 50_000  # images at the start during which it costs nothing, while the averages follow
+    after: SampleCount = 50_000  # images at the start during which it costs nothing, while the averages follow
     every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
 
     def memory(self) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from zerosum.recipes import Recipe
 
 SETTINGS = {one.metadata["formerly"]: one.name for one in dataclasses.fields(Recipe) if one.metadata.get("formerly")}
 GROUPS = {"ledger": "meter"}  # of tensors in a checkpoint
-NUMBERS = {"ledger": "meter", "seats": "players"}  # of a checkpoint's manifest
+NUMBERS = {"ledger": "meter", "seats": "players", "images": "clock"}  # of a checkpoint's manifest
 CURVES = {"correct": "pairwise_accuracy"}  # of metrics.jsonl; of several discriminators with a number: correct-2
 _CURVE = re.compile(rf"({'|'.join(CURVES)})(?=-\d+$|$)")
 
@@ -35,10 +35,17 @@ def report(line: dict[str, Any]) -> dict[str, Any]:
 
 def manifest(numbers: dict[str, Any]) -> dict[str, Any]:
     """Numbers of a checkpoint with today's names."""
-    numbers = {NUMBERS.get(name, name): value for name, value in numbers.items()}
+    numbers = _renamed(numbers)
+    if isinstance(numbers.get("players"), dict):
+        moves = numbers["players"].items()
+        numbers["players"] = {name: _renamed(one) if isinstance(one, dict) else one for name, one in moves}
     if isinstance(numbers.get("meter"), dict):
         numbers["meter"] = {_summed(name): value for name, value in numbers["meter"].items()}
     return numbers
+
+
+def _renamed(numbers: dict[str, Any]) -> dict[str, Any]:
+    return {NUMBERS.get(name, name): value for name, value in numbers.items()}
 
 
 def tensors(groups: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:

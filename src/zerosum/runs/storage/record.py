@@ -167,7 +167,7 @@ def state_of(run: RunDirectory, settings: dict[str, Any], environment: dict[str,
     if _held(run):
         return "training"
     length = Length.read(str(settings["length"]))
-    total, latest = length.images(environment["data"]["train"]), run.pointed("latest")
+    total, latest = length.samples(environment["data"]["train"]), run.pointed("latest")
     if any("ended" in line for line in metrics[-2:]):  # by a rule of the recipe
         return "finished"
     if metrics and ("not_finite" in metrics[-1] or "error" in metrics[-1]):

@@ -43,7 +43,7 @@ def check(recipe: Recipe) -> None:
     for shape in _shapes(preparation):
         for classes in (0, CLASSES):
             try:
-                compatibility.check(recipe.game, signals(shape, classes), recipe.length.images(1), recipe.batch)
+                compatibility.check(recipe.game, signals(shape, classes), recipe.length.samples(1), recipe.batch)
             except RecipeError as error:
                 faults.append(error.faults)
             else:

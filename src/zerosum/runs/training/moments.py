@@ -23,7 +23,7 @@ class Moment:
         """How many times an interval has passed since the start."""
         if not every.amount:
             return 0
-        images = every.images(per_epoch)
+        images = every.samples(per_epoch)
         return self.images // images if images else int(self.seconds // every.amount)
 
     def after(self, other: Moment) -> Moment:

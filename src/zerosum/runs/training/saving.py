@@ -78,7 +78,7 @@ class Keeper:
             )
         if saved.manifest["data"] != self.fingerprint:
             raise RunError(f"the data changed since this run began; restore them, or {offer(self.run.path)}")
-        done, length = saved.manifest["images" if total else "seconds"], self.recipe.length
+        done, length = saved.manifest["clock" if total else "seconds"], self.recipe.length
         if length != before.length and done > (total or length.amount):
             told = f"{done:,} images" if total else f"{clock(done)} of training"
             raise RunError(

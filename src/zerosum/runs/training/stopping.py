@@ -105,7 +105,7 @@ def reason(recipe: Recipe, reports: list[Line], evaluations: list[Line], per_epo
     condition = read(recipe.stop_when)
     if condition is not None:
         causes += [next(_met(condition, reports, evaluations), None)]
-    limit = recipe.patience.images(per_epoch)
+    limit = recipe.patience.samples(per_epoch)
     if limit:
         lines = [line for line in evaluations if line["metric"] == followed]
         causes += [next(_stale(lines, limit), None)]

@@ -38,7 +38,7 @@ class Moves(TypedDict):
     """How far a player came."""
 
     updates: Natural
-    images: Natural
+    clock: Natural
 
 
 class Manifest(TypedDict):
@@ -46,7 +46,7 @@ class Manifest(TypedDict):
 
     recipe: str
     data: str
-    images: Natural
+    clock: Natural
     seconds: NonNegative
     attempt: NotRequired[Natural]
     logs: dict[str, Natural]
@@ -87,7 +87,7 @@ class Training:
             device=device,
         )
         self.per_epoch = self.feed.per_epoch
-        self.total = recipe.length.images(self.per_epoch)
+        self.total = recipe.length.samples(self.per_epoch)
         self.engine = Engine(
             recipe.game,
             self.dataset.signals,
@@ -335,10 +335,10 @@ class Training:
             self.engine.load(saved.tensors, saved.manifest)
         except (LookupError, RuntimeError, TypeError, ValueError) as error:
             raise DamagedError(f"checkpoint {saved.name} does not fit its recipe: {str(error)[:200]}") from error
-        self.feed.position = self.saved = saved.manifest["images"]
+        self.feed.position = self.saved = saved.manifest["clock"]
         self.logs.cut(saved.manifest["logs"])
         checkpoint.drop_newer(self.run.checkpoints, saved.name)
-        self.drawing.forget(saved.manifest["images"])
+        self.drawing.forget(saved.manifest["clock"])
         self.spent, self.began = saved.manifest["seconds"], time.monotonic()
         self._kept = self.now
         self.keeper.settle(saved.name, lambda: self.model)
