@@ -1,13 +1,13 @@
-"""Would a test notice? Breaks objectives, regularizers, layers, augmentations, selections and latents, line by line.
+"""Would a test notice? Breaks methods, layers, the core, games and checkpoints, line by line.
 
     python -m benchmarks.mutate [--each 5 | --all] [--only gradient] [--processes 2] [--seed 0] [--fresh]
 
 From every class and function of those files changes are drawn (`mutate_operators.py`: a sign, a factor, a forgotten
-detach ...), `--each` of them or as many as there are. Each change runs in a process of its own against all tests that
-reach the changed function (`mutate_trial.py`); which ones those are is measured first. A change is killed where a test
-fails or takes many times its time, else it survives. `mutate_equivalent.toml` names survivors that change nothing that
-could be tested, each with the reason; they are counted apart. Results: benchmarks/results/mutate.jsonl, one line a
-change, from which the next call goes on, and mutate.md. The working tree is never touched.
+detach ...), `--each` of them or as many as there are. Each change runs in a process of its own against the tests near
+it (TARGETS) that reach the changed function (`mutate_trial.py`); which ones those are is measured first. A change is
+killed where a test fails or takes many times its time, else it survives. `mutate_equivalent.toml` names survivors that
+change nothing that could be tested, each with the reason; they are counted apart. Results: a line a change in
+benchmarks/results/mutate.jsonl, from which the next call goes on, and mutate.md. The working tree is never touched.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,26 @@ PACKAGE = ROOT / "src" / "zerosum"
 LAYERS = (  # not the networks, which are made of them
     "attention conditioning equalized judge layers minibatch modulation normalization resampling spectral"
 )
-FILES = (
+METHODS = (
     *(f"{name}/*.py" for name in ("objectives", "regularizers", "augmentations")),
     *(f"networks/{name}.py" for name in LAYERS.split()),
     "selection.py",
     "latents.py",
 )
-TESTS = ("objectives", "regularizers", "augmentations", "layers", "networks", "selection", "latents")
+CORE = (
+    "engine memory meter signals average critic registry settings values compatibility arithmetic games console labels "
+    "checkpoint damage data_cache rehearsal"
+)
+TARGETS = {  # files below src/zerosum, and the beginnings of the names of tests that are to notice a change there
+    METHODS: "objectives regularizers augmentations layers networks selection latents",
+    ("core/*.py", "critic.py"): CORE,
+    ("games/*.py",): "games labels compatibility health",
+    (
+        "runs/storage/checkpoint.py",
+        "runs/storage/sealed.py",
+        "runs/training/saving.py",
+    ): "checkpoint damage runs_nan model",
+}
 ALLOWED = 0.03  # share of changes that may survive without a reason
 NAMED = ("file", "function", "before", "after")  # what names a change as long as its line stays
 Record = dict[str, Any]
@@ -97,10 +111,16 @@ def traces(tree: Path, tests: list[str], processes: int, fresh: bool) -> dict[st
     return {test: known[keys[test]] for test in tests}
 
 
+def tests_of(file: str) -> tuple[str, ...]:
+    """Beginnings of the names of tests that are to notice a change of a file below src/zerosum."""
+    names = next(names for patterns, names in TARGETS.items() if any(fnmatchcase(file, one) for one in patterns))
+    return tuple(f"tests/test_{name}" for name in names.split())
+
+
 def covering(mutant: Mutant, traced: dict[str, Record]) -> list[str]:
     """Tests that reach a change, those of the quickest file first."""
-    place = f"{mutant.file}:{mutant.function}"
-    files = sorted(traced, key=lambda file: traced[file]["seconds"])
+    place, near = f"{mutant.file}:{mutant.function}", tests_of(mutant.file)
+    files = sorted((file for file in traced if file.startswith(near)), key=lambda file: traced[file]["seconds"])
     return [test for file in files for test in traced[file]["reached"].get(place, [])]
 
 
@@ -201,7 +221,8 @@ def main() -> None:
         log.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         tree = mutate_trial.copy(ROOT, Path(folder).resolve())
-        sources = sorted({path for pattern in FILES for path in (tree / "src" / "zerosum").glob(pattern)})
+        package = tree / "src" / "zerosum"
+        sources = sorted({path for patterns in TARGETS for pattern in patterns for path in package.glob(pattern)})
         found = [
             one
             for path in sources
@@ -209,7 +230,9 @@ def main() -> None:
             if options.only in f"{one.file}:{one.function}"
         ]
         possible = Counter(f"{one.file}: {one.unit}" for one in found)
-        tests = sorted(str(p.relative_to(tree)) for name in TESTS for p in (tree / "tests").glob(f"test_{name}*.py"))
+        wanted = tuple({name for one in found for name in tests_of(one.file)})
+        every = (str(path.relative_to(tree)) for path in (tree / "tests").glob("test_*.py"))
+        tests = sorted(test for test in every if test.startswith(wanted))
         traced = traces(tree, tests, options.processes, options.fresh)
         chosen = draw(found, 0 if options.all else options.each, options.seed)
         records = try_all(tree, chosen, traced, log, options.processes)

@@ -148,6 +148,17 @@ def test_the_last_and_the_best_stay(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000200", "000000500", "000000600"]
 
 
+def test_only_newer_checkpoints_are_dropped_and_only_checkpoints_are_listed(tmp_path):
+    for images in (100, 200, 300):
+        checkpoint.save(tmp_path, images, {"meter": {}}, {})
+    (tmp_path / "000000400").write_text("a file, not a folder")
+    (tmp_path / "400").mkdir()
+    assert checkpoint.names(tmp_path) == ["000000100", "000000200", "000000300"]
+    checkpoint.drop_newer(tmp_path, "000000200")
+    assert checkpoint.names(tmp_path) == ["000000100", "000000200"]
+    assert (tmp_path / "400").is_dir()
+
+
 def test_a_small_file_is_the_old_or_the_new_one(tmp_path, monkeypatch):
     path = tmp_path / "latest"
     writing.write_file(path, b"old")

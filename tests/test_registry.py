@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from zerosum import kinds, recipes  # noqa: F401  (recipes fills the registry)
+from zerosum import kinds, recipes
 from zerosum.core import registry, usercode
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, parse, register, registered
@@ -219,3 +219,9 @@ def test_a_file_that_ends_python_is_a_fault_of_that_file(tmp_path):
     path.write_text("\nimport sys\nsys.exit(3)")
     with pytest.raises(RecipeError, match=r"ends\.py, line 3: SystemExit: 3"):
         usercode.use(path)
+
+
+def test_a_slot_takes_parts_alone():
+    for slots in ({"generator": 3}, {"regularizers": ("r1",)}):
+        with pytest.raises(RecipeError, match=r"(3|'r1') is not a part"):
+            recipes.read_recipe("mlp").game.replace(**slots)

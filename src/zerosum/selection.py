@@ -3,7 +3,6 @@
 A selection is called as `selection(fake_logits, images)` and gives the indices of the chosen logits along their first
 dimension, or None for all; `images` is the clock.
 """
-# ruff: noqa: ARG002 - every selection sees logits and clock
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ Share = Annotated[float, Range(0, 1, open_low=True)]
 class All(Part):
     """The generator learns from every fake."""
 
-    def __call__(self, fake_logits: Tensor, images: int) -> None:
+    def __call__(self, fake_logits: Tensor, images: int) -> None:  # noqa: ARG002  (it takes all of them)
         """No choice."""
         return
 

@@ -1,5 +1,4 @@
 """Balanced reconstruction errors of an auto-encoder."""
-# ruff: noqa: ARG002 - all generators take the real logits, those with `pairs` alone use them
 
 from __future__ import annotations
 
@@ -40,7 +39,7 @@ class BEGAN(Part):
         """Error of real images minus k times the error of fakes."""
         return memory["k"] * fake.float().mean() - real.float().mean()
 
-    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:  # noqa: ARG002  (`pairs` need it)
         """Error of fakes."""
         return -fake.float().mean()
 

@@ -1,5 +1,4 @@
 """Energies of an auto-encoder with a margin."""
-# ruff: noqa: ARG002 - all generators take the real logits, those with `pairs` alone use them
 
 from __future__ import annotations
 
@@ -31,7 +30,7 @@ class EBGAN(Part):
         """Error of real images plus what each fake lacks to the margin."""
         return relu(self.margin + fake.float()).mean() - real.float().mean()
 
-    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:  # noqa: ARG002  (`pairs` need it)
         """Error of fakes."""
         return -fake.float().mean()
 

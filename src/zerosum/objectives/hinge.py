@@ -1,5 +1,4 @@
 """Margins that the discriminator keeps."""
-# ruff: noqa: ARG002 - all generators take the real logits, those with `pairs` alone use them
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ class Hinge(Part):
         """Sum of both mean margins that are not kept."""
         return relu(1 - real.float()).mean() + relu(1 + fake.float()).mean()
 
-    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:  # noqa: ARG002  (`pairs` need it)
         """Minus the mean fake logit."""
         return -fake.float().mean()
 

@@ -1,5 +1,4 @@
 """Least squares instead of cross-entropy."""
-# ruff: noqa: ARG002 - all generators take the real logits, those with `pairs` alone use them
 
 from __future__ import annotations
 
@@ -43,7 +42,7 @@ class LeastSquares(Part):
         """Half the sum of both mean squares."""
         return ((real.float() - self.real).square().mean() + (fake.float() - self.fake).square().mean()) / 2
 
-    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:  # noqa: ARG002  (`pairs` need it)
         """Half the mean square to the goal."""
         return (fake.float() - self.goal).square().mean() / 2
 

@@ -1,5 +1,4 @@
 """The zero-sum game of the first GAN."""
-# ruff: noqa: ARG002 - all generators take the real logits, those with `pairs` alone use them
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ class Minimax(Part):
         """Binary cross-entropy of telling real from fake."""
         return cross_entropy(real, fake, self.real_target)
 
-    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:  # noqa: ARG002  (`pairs` need it)
         """E[log(1 - D)]: the discriminator's fake term with the other sign."""
         return -softplus(fake.float()).mean()
 

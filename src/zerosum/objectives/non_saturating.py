@@ -1,5 +1,4 @@
 """The loss that most GANs use."""
-# ruff: noqa: ARG002 - all generators take the real logits, those with `pairs` alone use them
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ class NonSaturating(Part):
         """Binary cross-entropy of telling real from fake."""
         return cross_entropy(real, fake, self.real_target)
 
-    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:  # noqa: ARG002  (`pairs` need it)
         """-E[log D]."""
         return softplus(-fake.float()).mean()
 

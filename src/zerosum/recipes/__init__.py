@@ -3,7 +3,6 @@
 Importing this package registers every part of zerosum, also those that no recipe uses.
 """
 
-# ruff: noqa: F401
 from zerosum import (
     augmentations,
     extractors,
@@ -20,5 +19,22 @@ from zerosum.metrics import suite
 from zerosum.recipes import autoencoders, convolutional, multilayer, points, r3gan, residual, styles, variational
 from zerosum.recipes.evaluator import EvaluatorPart
 from zerosum.recipes.recipe import Recipe, read_recipe, recipe
+
+REGISTERED = (  # modules whose import puts parts and recipes into the registry
+    *(
+        augmentations,
+        extractors,
+        games,
+        latents,
+        networks,
+        objectives,
+        optimizers,
+        pools,
+        regularizers,
+        selection,
+        suite,
+    ),
+    *(autoencoders, convolutional, multilayer, points, r3gan, residual, styles, variational),
+)
 
 __all__ = ["EvaluatorPart", "Recipe", "read_recipe", "recipe"]
