@@ -49,12 +49,13 @@ class Job(NamedTuple):
 
 
 def judged(path: Path, data: str) -> dict[str, float]:
-    """Every metric of a generator file; digits have too few held-out images, so training images are the reference."""
+    """What is shown of a generator file; digits have too few held-out images, so training images are the reference."""
     split = "train" if data == "digits" else "held-out"
-    records = evaluate(path, metrics="all", count=COUNT.get(data, 10_000), split=split)
+    measured = evaluate(path, metrics="all", count=COUNT.get(data, 10_000), split=split)
+    records = [one for one in measured if one.metric in SHOWN]
     floors = {f"floor.{one.metric}": one.floor for one in records if one.floor is not None}
     trivial = {f"baseline.{one.metric}": one.baseline for one in records if one.baseline is not None}
-    extractor = {"extractor": records[0].protocol["extractor"], "real": split}
+    extractor = {"extractor": measured[0].protocol["extractor"], "real": split}
     return {**{one.metric: one.value for one in records}, **floors, **trivial, **extractor}
 
 
@@ -94,8 +95,8 @@ def page() -> None:
         "several. `fd` and its kin are of the extractor named under the table: they compare within a table only.",
         "The floor is real images in the place of generated ones; the baseline is a Gaussian of each class in 50",
         "principal components, which every recipe should beat. The floor of `digits` is of 180 held-out images against",
-        "1,617, so it is higher than that of as many samples as are judged. `at` is the last generator, or the best",
-        "of those that were judged on the way; `both` where these are the same. Seconds and images/s are means over",
+        "1,617, so it is higher than that of as many samples as are evaluated. `at` is the last generator, or the best",
+        "of those that were evaluated on the way; `both` where these are the same. Seconds and images/s are means over",
         "machines that did other work as well, some of which compute in bf16: compare them roughly.",
     ]
     found = [line for line in read_lines(RESULTS) if current(line)]
