@@ -25,7 +25,9 @@ from zerosum.networks.space import Space
 from zerosum.optimizers import SGD, Constant
 from zerosum.recipes import EvaluatorPart, Recipe, read_recipe
 from zerosum.runs.evaluation.evaluate import evaluate
+from zerosum.runs.evaluation.evaluator import Evaluator
 from zerosum.runs.storage.trained import load_model, save_model, with_task
+from zerosum.runs.view.media import medium_of
 from zerosum.runs.view.sample import draft
 
 X = {"sample": Signal("image", (1, 8, 8))}
@@ -170,6 +172,17 @@ def test_a_translator_is_trained_pictured_and_judged_beside_what_it_was_given(ru
     assert other[0].value == pytest.approx(results[0].value, rel=0.5)
     with pytest.raises(RunError, match="this model has no task 'forth'"):
         evaluate(run.path, task="forth", threads=1)
+
+
+@pytest.mark.parametrize(("data", "names"), [("digits", "fd kid prdc sliced-wasserstein"), ("ring8", "modes")])
+def test_what_is_usual_goes_by_verb_and_medium(data, names):
+    dataset = open_data(data)
+    for verb in ("generate", "translate", "reconstruct"):
+        evaluator = Evaluator(dataset, EvaluatorPart(), verb=verb)
+        assert {*names.split(), "sliced-wasserstein"} == {one.name for one in evaluator.metrics}
+    kinds = {signal.kind for signal in dataset.signals.values()} - {"label"}
+    assert {medium_of(Signal(kind, (1,))).noun for kind in kinds} <= {"images", "points"}
+    assert medium_of(Signal("latent", (3,))).metrics == {}
 
 
 def test_its_file_holds_both_networks_and_no_other(run):

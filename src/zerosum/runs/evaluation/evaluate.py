@@ -100,8 +100,10 @@ def evaluate(
     wanted = _split(subject, dataset, split)
     words = [f"metrics={'' if metrics == 'all' else metrics}", f"extractor={extractor}", f"count={count}"]
     chosen = settings.assign(EvaluatorPart(), [*words, f"split={wanted}"])
-    real = dataset if subject.model is None else compared(dataset, subject.model.task)
-    evaluator = Evaluator(real, chosen, seed=seed, device=where)
+    real, verb = dataset, "generate"
+    if subject.model is not None:
+        real, verb = compared(dataset, subject.model.task), subject.model.task.verb
+    evaluator = Evaluator(real, chosen, seed=seed, device=where, verb=verb)
     if metrics == "all":
         evaluator.metrics = everything()
     notes = _notes(subject, dataset, data)

@@ -25,10 +25,11 @@ from zerosum.data import Dataset
 from zerosum.extractors import Extractor, ExtractorPart, choose
 from zerosum.extractors.choose import LOOKED_AT, hint
 from zerosum.metrics.evidence import Evidence, Measure, Metric, Samples, numbers
-from zerosum.metrics.suite import FD, KID, PRDC, Modes, SlicedWasserstein, Usual
+from zerosum.metrics.suite import Usual
 from zerosum.recipes import EvaluatorPart
 from zerosum.runs.evaluation.result import Result, Results, doubt, failure
 from zerosum.runs.evaluation.result_cache import ResultCache, code
+from zerosum.runs.evaluation.usual import usual
 from zerosum.runs.evaluation.worth import Worth
 
 ROUNDING = "256 levels, to the nearest"
@@ -36,14 +37,6 @@ ENOUGH = 100  # held-out samples; fewer are no measure, and half of all real sam
 OTHERS = {"held-out": "train", "train": "held-out", "half": "other half"}  # real samples apart from the reference
 REFERENCE = 10_000  # real images that an extractor is fitted to, if it is
 HELD_BYTES = 4 << 30  # of real samples in memory; of larger sets a random part judges
-
-
-def usual(dataset: Dataset, extractor: Extractor) -> tuple[Metric, ...]:
-    """What is measured where nothing is asked for."""
-    if not dataset.is_image:
-        return (SlicedWasserstein(), Modes()) if dataset.spread else (SlicedWasserstein(),)
-    distances: tuple[Metric, ...] = (FD(), KID(), PRDC()) if extractor.size <= 4096 else ()
-    return (*distances, SlicedWasserstein())
 
 
 class Evaluator:
@@ -54,6 +47,7 @@ class Evaluator:
         settings: metrics, extractor, count, split.
         seed: of the order of real samples and of everything that a metric draws.
         device: where the extractor computes.
+        verb: of the task that is evaluated; it decides what is usual.
 
     Raises:
         RecipeError: the extractor does not fit the data, or a metric cannot be applied: what it lacks.
@@ -61,9 +55,15 @@ class Evaluator:
     """
 
     def __init__(
-        self, dataset: Dataset, settings: EvaluatorPart, *, seed: int = 0, device: torch.device | str = "cpu"
+        self,
+        dataset: Dataset,
+        settings: EvaluatorPart,
+        *,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        verb: str = "generate",
     ) -> None:
-        self.dataset, self.settings, self.seed = dataset, settings, seed
+        self.dataset, self.settings, self.seed, self.verb = dataset, settings, seed, verb
         self.split = _split(dataset, settings.split)
         own = settings.extractor == "auto"
         self.part: ExtractorPart = self._chosen() if own else parse("extractor", settings.extractor)
@@ -99,7 +99,7 @@ class Evaluator:
     def _wanted(self) -> tuple[Metric, ...]:
         """Metrics as they are asked for, the usual ones in the place of their name."""
         asked: tuple[Metric, ...] = self.settings.metrics or (Usual(),)
-        usually = usual(self.dataset, self.extractor)
+        usually = usual(self.dataset, self.extractor, self.verb)
         listed = [one for metric in asked for one in (usually if isinstance(metric, Usual) else (metric,))]
         return tuple(dict.fromkeys(listed))
 

@@ -41,8 +41,9 @@ class Evaluations:
     @cached_property
     def evaluator(self) -> Evaluator:
         """What compares samples with real ones."""
-        real = compared(self.dataset, outline(self.recipe.game, self.dataset.signals).task())
-        return Evaluator(real, self.recipe.evaluator, seed=self.recipe.seed, device=self.device)
+        task = outline(self.recipe.game, self.dataset.signals).task()
+        real, recipe = compared(self.dataset, task), self.recipe
+        return Evaluator(real, recipe.evaluator, seed=recipe.seed, device=self.device, verb=task.verb)
 
     @property
     def followed(self) -> str:

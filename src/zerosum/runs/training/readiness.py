@@ -55,7 +55,8 @@ def _prove(
     feed = Feed(dataset, 2 * recipe.game.pack, seed=recipe.seed, balanced=recipe.data.balanced, device=device)
     measured = plan.rehearse(recipe, signals, feed, total, display.warn, among)
     task = outline(recipe.game, signals).task()
-    evaluator = Evaluator(compared(dataset, task), recipe.evaluator, seed=recipe.seed, device=device)
+    real = compared(dataset, task)
+    evaluator = Evaluator(real, recipe.evaluator, seed=recipe.seed, device=device, verb=task.verb)
     proof.prove(evaluator, recipe.evaluator.count, "label" in task.inputs)
     judged = [name for metric in evaluator.metrics for name in metric.better]
     stopping.check(recipe, judged, reported(recipe, signals, feed, total) if recipe.stop_when else ())

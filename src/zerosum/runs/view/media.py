@@ -30,12 +30,12 @@ class Medium:
         noun: several samples, in words.
         sheet: samples in a picture.
         card: samples in a small one.
-        metrics: the usual ones by verb, as `--metrics` takes them; those that do not apply are left out.
+        metrics: names of the usual ones by verb; an evaluator leaves out those that do not apply.
     """
 
     noun = "rows of numbers"
     sheet, card = 64, 16
-    metrics: Mapping[str, str] = MappingProxyType({})
+    metrics: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     def inside(self, x: Tensor) -> Tensor:
         """What a network gives, [N, ...], within the range of such samples."""
@@ -70,8 +70,8 @@ class Images(Medium):
     """Images [N, C, H, W] in [-1, 1]; uint8 [N, H, W, C] in files."""
 
     noun = "images"
-    metrics: Mapping[str, str] = MappingProxyType(
-        dict.fromkeys(("generate", "translate"), "fd+kid+prdc+sliced-wasserstein")
+    metrics: Mapping[str, tuple[str, ...]] = MappingProxyType(
+        dict.fromkeys(("generate", "translate", "reconstruct"), ("fd", "kid", "prdc", "sliced-wasserstein"))
     )
 
     def inside(self, x: Tensor) -> Tensor:
@@ -109,7 +109,9 @@ class Points(Medium):
 
     noun = "points"
     sheet, card = 10_000, 2_500
-    metrics: Mapping[str, str] = MappingProxyType(dict.fromkeys(("generate", "translate"), "sliced-wasserstein+modes"))
+    metrics: Mapping[str, tuple[str, ...]] = MappingProxyType(
+        dict.fromkeys(("generate", "translate", "reconstruct"), ("sliced-wasserstein", "modes"))
+    )
 
     def words(self, signal: Signal) -> str:
         """Dimensions."""

@@ -1,0 +1,21 @@
+"""Metrics that are usual for what a task does and for the medium that it gives."""
+
+from __future__ import annotations
+
+from zerosum.core.registry import parse
+from zerosum.data import Dataset
+from zerosum.extractors import Extractor
+from zerosum.metrics.evidence import Metric
+from zerosum.metrics.suite import FD, KID, PRDC, Modes
+from zerosum.runs.view.media import medium_of
+
+FEATURES = 4096  # of an extractor; distances of more take too long to be usual
+
+
+def usual(dataset: Dataset, extractor: Extractor, verb: str = "generate") -> tuple[Metric, ...]:
+    """What is measured of a verb where nothing is asked for: what is usual for the medium, and applies."""
+    medium = medium_of(next(iter(dataset.signals.values())))
+    listed: list[Metric] = [parse("metric", name) for name in medium.metrics.get(verb, ())]
+    many = dataset.is_image and extractor.size > FEATURES
+    unfit = (*((FD, KID, PRDC) if many else ()), *(() if dataset.spread else (Modes,)))
+    return tuple(metric for metric in listed if not isinstance(metric, unfit))
