@@ -1,6 +1,7 @@
 """A crash loses nothing: a training killed with SIGKILL again and again ends bit for bit like one left in peace.
 
-    python -m benchmarks.crash [--recipes mlp dcgan wgan-gp r3gan-small vae] [--kills 20] [--images 80000] [--seed 0]
+    python -m benchmarks.crash [--recipes mlp dcgan wgan-gp r3gan-small vae cyclegan-small] [--kills 20]
+                               [--images 80000] [--seed 0]
 
 For each recipe one training runs undisturbed. Another is killed at random instants, every third time while it
 writes a checkpoint, and resumed each time. Then weights, averages, optimizer states, memory and metrics (without
@@ -22,6 +23,7 @@ from pathlib import Path
 
 TIMES = ("seconds", "images_per_second")
 DRAWN = 4000  # images from one picture to the next
+PAIRS = {"cyclegan-small": "digits-inverted"}  # recipes that train on two sets
 SETTINGS = ["report=1000", f"samples={DRAWN}", "evaluation=4000", "checkpoint=1500"]
 
 
@@ -79,7 +81,8 @@ def torture(recipe: str, kills: int, images: int, folder: Path, chance: random.R
     """Kill one training `kills` times; return how many kills landed, how many while writing, and what differs."""
     log = folder / f"{recipe}.log"
     peace, war = folder / f"{recipe}-peace", folder / f"{recipe}-war"
-    begin = ["train", "digits", "--recipe", recipe, "--images", str(images), *SETTINGS]
+    data = PAIRS.get(recipe, "digits")
+    begin = ["train", data, "--recipe", recipe, "--images", str(images), *SETTINGS]
     finish(start([*begin, "--out", str(peace)], log), log)
     process = start([*begin, "--out", str(war)], log)
     landed = inside = 0
@@ -99,7 +102,9 @@ def torture(recipe: str, kills: int, images: int, folder: Path, chance: random.R
 def main() -> None:
     """Run the benchmark and print its verdict."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipes", nargs="+", default=["mlp", "dcgan", "wgan-gp", "r3gan-small", "vae"])
+    parser.add_argument(
+        "--recipes", nargs="+", default=["mlp", "dcgan", "wgan-gp", "r3gan-small", "vae", "cyclegan-small"]
+    )
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--images", type=int, default=80_000)
     parser.add_argument("--seed", type=int, default=0)

@@ -21,6 +21,7 @@ class Case(NamedTuple):
 
 
 POINTS = {"mixture": "ring8", "pacgan": "ring8", "unrolled": "ring8", "veegan": "ring8", "dirac": "dirac"}
+PAIRS = {"cyclegan": "digits-inverted", "cyclegan-small": "digits-inverted"}
 BF16 = ("dcgan", "stylegan2-ada-small", "wgan-gp", "began", "gman", "unrolled", "veegan", "dagan")  # some of each game
 TOLD = "discriminator.labels=projection discriminator.norm=none"  # a discriminator of DCGAN's that is told the class
 VARIANTS = {  # name: recipe (or recipe@data) and settings
@@ -78,6 +79,8 @@ VARIANTS = {  # name: recipe (or recipe@data) and settings
     "discriminator_updates=2 augmentations=ada+flip regularizers=r1:every=2+feature-matching:every=2 "
     "reconstructor.average=ema",
     "joint-labels": "veegan@digits generator.labels=concat discriminator.labels=concat noise=0 regularizers=lecam",
+    "unpaired-identity": "cyclegan-small identity=5 objective=hinge pool.size=9 augmentations=ada:p=0.5+flip "
+    "regularizers=r1:every=2+lecam:after=8",
     "pairs-augmented": "dagan-small objective=relativistic augmentations=diffaugment+flip "
     "regularizers=r2:every=2+lecam:after=8",
 }  # fmt: skip
@@ -87,7 +90,7 @@ def cases(recipes: Iterable[str]) -> list[Case]:
     """Every recipe, some of them in bf16, and all variants."""
 
     def case(name: str, recipe: str, *settings: str, **how: Any) -> Case:
-        return Case(name, recipe, settings, **{"data": POINTS.get(recipe, "digits"), **how})
+        return Case(name, recipe, settings, **{"data": (POINTS | PAIRS).get(recipe, "digits"), **how})
 
     listed = [case(name, name) for name in recipes]
     listed += [case(f"{name} bf16", name, precision="bf16") for name in BF16]

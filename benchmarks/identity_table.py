@@ -24,7 +24,7 @@ from zerosum.runs.storage.environment import describe
 
 BATCH, SEED, TOTAL = 8, 3, 1_000  # TOTAL: images at which a run would end
 SMALL: dict[str, dict[str, Any]] = {  # fields of parts, by kind, in place of any value but 0 and 1
-    "network": {"channels": 8, "widths": (16, 16), "style": 16, "mapping": 1, "hidden": 8, "units": 16}
+    "network": {"layers": 1, "channels": 8, "widths": (16, 16), "style": 16, "mapping": 1, "hidden": 8, "units": 16}
     | {"kernels": 4, "blocks": 1, "embedding": 8, "bank": 20},
     "regularizer": {"every": 2, "until": 24, "after": 8},
     "augmentation": {"interval": 2, "speed": 100, "until": 24},
@@ -118,7 +118,9 @@ class Table:
         task = model.task()
         (name,) = model.serving()
         with torch.no_grad(), seeded(SEED, "samples"):
-            return {**model.networks[name].state_dict(), "samples": task(task.draw(4))["sample"]}
+            given = {key: 2 * torch.rand(4, *signal.shape) - 1 for key, signal in task.asked.items()}
+            (samples,) = task({**given, **task.draw(4)}).values()
+            return {**model.networks[name].state_dict(), "samples": samples}
 
     def save(self) -> Any:
         """What `load` takes, safe from further turns."""

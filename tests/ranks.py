@@ -35,6 +35,7 @@ JOINT = {  # recipes that draw nothing but latents, and couple no samples of a b
     "unrolled": ("unrolled", "depth=2"),
     "panel": ("gman-small", "discriminators=2", "generator.norm=none", "discriminator.norm=none"),
     "together": ("vae",),
+    "unpaired": ("cyclegan-small", "pool.size=20", "regularizers=lecam:after=0"),
 }
 OWN = {  # each rank draws for itself, and there are statistics, averages of styles and banks of images
     "dropout": ("mlp",),
@@ -50,7 +51,7 @@ class Double(Feed):
 
     def next(self):
         batch = super().next()
-        return {**batch, "sample": batch["sample"].double()}
+        return {name: x.double() if x.is_floating_point() else x for name, x in batch.items()}
 
 
 def waves(x):
@@ -78,13 +79,24 @@ def digits(side):
     return Dataset("toy", values, np.arange(40) % 10, tuple("0123456789"), np.arange(40), np.arange(0), "")
 
 
+def two_sets():
+    """Noise as two sets of 20 and 30."""
+    values = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 1), dtype=np.uint8)
+    domain = (np.arange(50) >= 20).astype(np.int64)
+    nothing = np.arange(0)
+    return Dataset("toy", values, None, (), np.arange(50), nothing, "", domains=("few", "more"), domain=domain)
+
+
 def seated(case, team, kind=Feed, seed=0):
     """Engine and feed of a case for one rank of a team."""
     name, *settings = case
     recipe = read_recipe(name, [*small.words(name), *settings])
-    data = (
-        open_data("ring8") if name in small.DATA else digits(16 if name == "dcgan" else 8)
-    )  # smaller, it has no BatchNorm
+    if recipe.data.domains:
+        data = two_sets()
+    elif name in small.DATA:
+        data = open_data("ring8")
+    else:
+        data = digits(16 if name == "dcgan" else 8)  # smaller, it has no BatchNorm
     engine = Engine(recipe.game, data.signals, seed=seed, total=10_000, team=team)
     return engine, kind(data, recipe.batch, flip=recipe.data.flip, rank=team.rank, world=team.world)
 

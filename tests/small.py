@@ -12,7 +12,13 @@ from zerosum.recipes import read_recipe
 from zerosum.runs.storage.trained import TrainedModel
 
 EAGER = ["report=96", "samples=128", "evaluation=128", "checkpoint=96", "evaluator.count=40"]
-DATA = {"mixture": "ring8", "pacgan": "ring8", "unrolled": "ring8", "veegan": "ring8", "dirac": "dirac"}
+DATA = {
+    "mixture": "ring8",
+    "pacgan": "ring8",
+    "unrolled": "ring8",
+    "veegan": "ring8",
+    "dirac": "dirac",
+} | dict.fromkeys(("cyclegan", "cyclegan-small"), "digits-inverted")
 SIZES = {  # of networks' fields
     "channels": "8",
     "widths": "16/16",
@@ -23,6 +29,7 @@ SIZES = {  # of networks' fields
     "kernels": "4",
     "blocks": "1",
     "embedding": "8",
+    "layers": "1",
 }
 WIDE = {
     "stylegan2": "channels=16",
@@ -44,7 +51,7 @@ def trained(recipe, signals, classes=(), images=1_000, *, seed=0, networks=None,
 def words(name):
     """Settings that make a recipe small."""
     game = read_recipe(name).game
-    found = ["batch=16"]
+    found = ["batch=16", *(["pool.size=100"] if "pool" in field_types(type(game)) else [])]
     for field in field_types(type(game)):
         if isinstance(getattr(game, field), Player):
             network = getattr(game, field).network

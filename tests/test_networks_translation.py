@@ -93,6 +93,6 @@ def test_sizes_that_do_not_fit_are_refused_with_the_nearest():
     assert "keeps the size" in fault(translator, ResNetTranslator(), images(3, 8), images(3, 16))
     assert "images into images, not points into points" in fault(translator, ResNetTranslator(), Signal("points", (2,)))
     told = fault(patches, PatchDiscriminator(), images(1, 16))
-    assert told.endswith("at least 24 pixels, and these are 16x16 images with 1 channel; set discriminator.layers=2")
+    assert told.endswith("at least 24 pixels, and these are 16x16 images with 1 channel; give it layers=2")
     assert fault(patches, PatchDiscriminator(layers=1), images(1, 4)).endswith("set size=6")
     assert "use mlp-discriminator" in fault(patches, PatchDiscriminator(), Signal("points", (2,)))

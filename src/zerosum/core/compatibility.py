@@ -195,7 +195,10 @@ def _wiring(game: Any, signals: Signals, kept: Saved) -> list[str]:
     """Build every network without memory or arithmetic, and call it with what it is to receive."""
     faults: list[str] = []
     modules: dict[str, nn.Module] = {}
-    players, wirings = game.players(), game.networks(signals)
+    try:
+        players, wirings = game.players(), game.networks(signals)
+    except KeyError as error:
+        return [f"game {game.name!r} asks for {error} of the data, and these have {', '.join(signals)}"]
     with torch.device("meta"):
         for name, wiring in wirings.items():
             part, where = players[wiring.players[0]].network, f"{role(wiring.players[0])}.network"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from zerosum.core.signals import Signal
 from zerosum.data import classes as classing
 from zerosum.data.cache import decoded
 from zerosum.data.contents import Decoded
+from zerosum.data.domains import SIGNALS, Domains, choose
 from zerosum.data.fitting import Fits
 from zerosum.data.given import kept
 from zerosum.data.mixtures import Mixture
@@ -47,6 +48,8 @@ class Dataset:
     size: str = "auto"  # as a preparation says it: what was asked for, or was chosen for the networks
     units: Units | None = None  # of points, which are standardised; None for images and mixtures
     rendering: str = ""  # how images were brought to one shape: fit, resampling, background
+    domains: tuple[str, ...] = ()  # two classes that are the signals `a` and `b`; () where all is one set of samples
+    domain: np.ndarray | None = None  # int64 [N]: 0 or 1, the place of a sample's among these; -1: of neither
 
     def __len__(self) -> int:
         return len(self.values)
@@ -64,12 +67,6 @@ class Dataset:
         height, width, channels = self.values.shape[1:]
         return channels, height, width
 
-    @property
-    def signals(self) -> dict[str, Signal]:
-        """What a sample consists of, as networks see it: `sample`, and `label` where there are classes."""
-        sample = Signal("image" if self.is_image else "points", self.shape)
-        return {"sample": sample} | ({"label": Signal("label", (), self.num_classes)} if self.classes else {})
-
     def of(self, signal: str) -> Dataset:
         """The samples of one signal as a set by itself.
 
@@ -81,7 +78,34 @@ class Dataset:
             raise DataError(
                 f"{self.name}: no samples are called {signal!r}; inputs and outputs must be named as {names}"
             )
-        return self
+        return self if self.domain is None else self._domain(SIGNALS.index(signal))
+
+    def _domain(self, place: int) -> Dataset:
+        """The samples of one of two classes that are signals."""
+        assert self.domain is not None
+        train, held_out = (index[self.domain[index] == place] for index in (self.train, self.held_out))
+        return replace(
+            self,
+            name=f"{self.name}, {self.domains[place]}",
+            train=train,
+            held_out=held_out,
+            fingerprint=_fingerprint([self.fingerprint, SIGNALS[place]]),
+            domains=(),
+            domain=None,
+        )
+
+    @property
+    def signals(self) -> dict[str, Signal]:
+        """What a batch consists of: `sample`, and `label` where there are classes; or `a` and `b`."""
+        sample = Signal("image" if self.is_image else "points", self.shape)
+        if self.domains:
+            return dict.fromkeys(SIGNALS, sample)
+        return {"sample": sample} | ({"label": Signal("label", (), len(self.classes))} if self.classes else {})
+
+    @property
+    def per_epoch(self) -> int:
+        """Samples of an epoch; of two sets those of the larger one."""
+        return max(len(self.of(name).train) for name in SIGNALS) if self.domains else len(self.train)
 
     @cached_property
     def shares(self) -> tuple[float, ...]:
@@ -162,26 +186,49 @@ def _split(
     by_class = labels is not None and rules > 1
     if labels is not None and by_class:
         labels, classes = classing.in_natural_order(labels, classes)
+    if preparation.domains:
+        chosen = choose(name, preparation.domains, labels, classes, made.held_out, notes)
+        return _of_two(name, made, chosen, preparation, seed, notes)
     train, held_out, how = _halves(name, made, labels if by_class else None, preparation, seed)
     if labels is not None and by_class:
         labels, classes, absent = classing.without(labels, classes, train)
         held_out, notes = held_out[labels[held_out] >= 0], (*notes, *_absent(absent, labels))
-    values, units = _scaled(made, preparation, train)
+    numbered = [f"classes {json.dumps(classes)}"] if classes != made.classes else []
+    whole = _whole(name, made, preparation, (train, held_out), [how, *numbered], notes)
+    return replace(whole, labels=labels, classes=classes, own_split=made.held_out is not None)
+
+
+def _of_two(
+    name: str, made: Decoded, chosen: Domains, preparation: Preparation, seed: int, notes: tuple[str, ...]
+) -> Dataset:
+    """Two of the classes as two sets; samples of others neither train nor are held out."""
+    held_out, how = chosen.split(preparation.held_out, seed)
+    train = np.setdiff1d(np.flatnonzero(chosen.of >= 0), held_out, assume_unique=True)
+    named = f"domains {json.dumps(chosen.names)}"
+    whole = _whole(name, made, preparation, (train, held_out), [how, named], notes)
+    return replace(whole, domains=chosen.names, domain=chosen.of, own_split=chosen.held_out is not None)
+
+
+def _whole(
+    name: str,
+    made: Decoded,
+    preparation: Preparation,
+    halves: tuple[np.ndarray, np.ndarray],
+    how: list[str],
+    notes: tuple[str, ...],
+) -> Dataset:
+    """A set without classes; `how` says what else its fingerprint is of."""
+    values, units = _scaled(made, preparation, halves[0])
     scale = () if units is None else (f"scale: {units}; samples are given back in the data's own units",)
     rendering = preparation.rendering() if units is None else str(units)
-    parts = [made.content, str(values.shape[1:]), rendering, how]
-    if classes != made.classes:
-        parts.append(f"classes {json.dumps(classes)}")
     return Dataset(
         name,
         values,
-        labels,
-        classes,
-        train,
-        held_out,
-        _fingerprint(parts),
+        None,
+        (),
+        *halves,
+        _fingerprint([made.content, str(values.shape[1:]), rendering, *how]),
         tuple(map(printable, made.skipped)),
-        own_split=made.held_out is not None,
         notes=tuple(map(printable, (*notes, *scale))),
         size=made.size,
         units=units,

@@ -11,6 +11,7 @@ from torch import Tensor
 from zerosum.core.errors import DataError
 from zerosum.core.signals import Batch
 from zerosum.data.dataset import Dataset
+from zerosum.data.domains import SIGNALS
 
 HELD_BYTES = 2 << 30  # sets below this live in memory (or on the device) as one tensor; larger stay memory-mapped
 
@@ -48,11 +49,68 @@ def _generator(words: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(mixed, "little"))
 
 
-class Feed:
-    """Endless batches: image number t is `permutation(seed, t // N)[t % N]`, so batches may straddle epochs.
+class Rows:
+    """Training rows of a set in an endless order: number t is `permutation(seed, t // N)[t % N]`.
 
-    `position`, the images drawn so far, is the only state: set it to go on anywhere. A balanced feed goes by
-    `balanced_order` in place of the permutation, and N is rounded up to a multiple of the classes.
+    Where they are balanced, it is `balanced_order` in place of the permutation, and N is rounded up to a multiple of
+    the classes.
+
+    Args:
+        dataset: whose rows these are.
+        seed: of the order.
+        balanced: every class comes equally often.
+        device: where rows are given.
+        of: tells sets apart that are drawn side by side.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int, *, balanced: bool, device: torch.device, of: str = "") -> None:
+        if not len(dataset.train):
+            raise DataError(f"{dataset.name}: there is no image to train on")
+        self.seed, self.device, self.of, self.count = seed, device, of, len(dataset.train)
+        self._train, self._values = dataset.train, dataset.values
+        self._classes = _balanceable(dataset) if balanced else None
+        kinds = 1 if self._classes is None else len(np.unique(self._classes))
+        self._length = self.count + -self.count % kinds  # of an order: whole rounds of the classes
+        self._order: tuple[int, Tensor] | None = None  # epoch and its order
+        row = dataset.values.itemsize * int(np.prod(dataset.values.shape[1:]))
+        self._held = self._hold(dataset.values) if row * self.count < HELD_BYTES else None
+        self.labels = None if dataset.labels is None else self._hold(dataset.labels)
+
+    def index(self, position: int, count: int) -> Tensor:
+        """So many places among the training rows, int64 [count], from number `position` on."""
+        parts = []
+        while count:
+            epoch, start = divmod(position, self._length)
+            part = self._epoch(epoch)[start : start + count]
+            position, count = position + len(part), count - len(part)
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def gather(self, index: Tensor) -> Tensor:
+        """Rows as they are stored, [len(index), ...]."""
+        if self._held is not None:
+            return self._held.index_select(0, index)
+        return torch.from_numpy(self._values[self._train[index.cpu().numpy()]]).to(self.device)
+
+    def _hold(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array[self._train])).to(self.device)
+
+    def _epoch(self, epoch: int) -> Tensor:
+        if self._order is None or self._order[0] != epoch:
+            self._order = epoch, self._draw_order(epoch).to(self.device)
+        return self._order[1]
+
+    def _draw_order(self, epoch: int) -> Tensor:
+        if self._classes is None:
+            return permutation(self.seed, epoch, self.count, self.of)
+        return balanced_order(self._classes, self.seed, epoch)
+
+
+class Feed:
+    """Endless batches of `Rows`, which may straddle epochs.
+
+    `position`, the images drawn so far, is the only state: set it to go on anywhere. Of two sets, signals `a` and `b`,
+    each is drawn by itself, so many of each; the position counts those of one, and an epoch is that of the larger set.
 
     On several ranks `batch` and `position` count the images of all; each rank takes its part of the batch, in order.
     """
@@ -76,63 +134,37 @@ class Feed:
             raise DataError(
                 f"{dataset.name}: {world} ranks cannot share a batch of {batch} images; the nearest is {near}"
             )
-        if not len(dataset.train):
-            raise DataError(f"{dataset.name}: there is no image to train on")
+        if balanced and dataset.domains:
+            raise DataError(f"{dataset.name}: both sets are drawn equally often anyway; leave balanced=false")
         if flip and not dataset.is_image:
             raise DataError(f"{dataset.name}: points cannot be flipped; leave flip=false")
         self.batch, self.seed, self.flip, self.device = batch, seed, flip, torch.device(device)
         self.rank, self.world = rank, world
         self.position = 0
-        self.per_epoch = len(dataset.train)
+        self.per_epoch = dataset.per_epoch
         self.is_image = dataset.is_image
-        self._train, self._values = dataset.train, dataset.values
-        self._classes = _balanceable(dataset) if balanced else None
-        kinds = 1 if self._classes is None else len(np.unique(self._classes))
-        self._length = self.per_epoch + -self.per_epoch % kinds  # of an order: whole rounds of the classes
-        self._order: tuple[int, Tensor] | None = None  # epoch and its order
-        row = dataset.values.itemsize * int(np.prod(dataset.values.shape[1:]))
-        self._held = self._hold(dataset.values) if row * self.per_epoch < HELD_BYTES else None
-        self._labels = None if dataset.labels is None else self._hold(dataset.labels)
+        sets = {name: (dataset.of(name), f" {name}") for name in dataset.domains and SIGNALS} or {
+            "sample": (dataset, "")
+        }
+        self._rows = {
+            name: Rows(one, seed, balanced=balanced, device=self.device, of=of) for name, (one, of) in sets.items()
+        }
 
     def next(self) -> Batch:
         """Draw a batch, or this rank's part of it.
 
         `sample`: float32 [B, C, H, W] in [-1, 1], channels last, or points [B, D]; `label`: int64 [B], where there are
-        classes.
+        classes. Of two sets: `a` and `b` in place of `sample`.
         """
-        index = self._next_index()
-        raw = self._gather(index)
-        batch = {"sample": self._as_images(raw) if self.is_image else raw}
-        return batch if self._labels is None else {**batch, "label": self._labels.index_select(0, index)}
-
-    def _hold(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array[self._train])).to(self.device)
-
-    def _next_index(self) -> Tensor:
-        parts, missing = [], self.batch
-        while missing:
-            epoch, start = divmod(self.position, self._length)
-            part = self._epoch(epoch)[start : start + missing]
-            self.position += len(part)
-            missing -= len(part)
-            parts.append(part)
-        index, size = parts[0] if len(parts) == 1 else torch.cat(parts), self.batch // self.world
-        return index[self.rank * size : (self.rank + 1) * size]
-
-    def _epoch(self, epoch: int) -> Tensor:
-        if self._order is None or self._order[0] != epoch:
-            self._order = epoch, self._draw_order(epoch).to(self.device)
-        return self._order[1]
-
-    def _draw_order(self, epoch: int) -> Tensor:
-        if self._classes is None:
-            return permutation(self.seed, epoch, self.per_epoch)
-        return balanced_order(self._classes, self.seed, epoch)
-
-    def _gather(self, index: Tensor) -> Tensor:
-        if self._held is not None:
-            return self._held.index_select(0, index)
-        return torch.from_numpy(self._values[self._train[index.cpu().numpy()]]).to(self.device)
+        size, batch = self.batch // self.world, {}
+        for name, rows in self._rows.items():
+            index = rows.index(self.position, self.batch)[self.rank * size : (self.rank + 1) * size]
+            raw = rows.gather(index)
+            batch[name] = self._as_images(raw) if self.is_image else raw
+            if rows.labels is not None:
+                batch["label"] = rows.labels.index_select(0, index)
+        self.position += self.batch
+        return batch
 
     def _as_images(self, raw: Tensor) -> Tensor:
         if self.flip:

@@ -14,6 +14,7 @@ from zerosum.data.cifar import FORMS, cifar10, is_cifar
 from zerosum.data.contents import Contents, Source
 from zerosum.data.digits import digits
 from zerosum.data.idx import pairs
+from zerosum.data.inverted import inverted
 from zerosum.data.part import DataPart, Search
 from zerosum.data.stacked import stacked
 
@@ -67,6 +68,12 @@ class Digits(Named):
     """1,797 handwritten digits of 8x8; comes with scikit-learn, no download."""
 
 
+@register("data", "digits-inverted")
+@dataclass(frozen=True)
+class DigitsInverted(Named):
+    """898 of these digits and the negatives of 899 others, at 16x16: two classes to translate between; no download."""
+
+
 @register("data", "fashion-mnist")
 @dataclass(frozen=True)
 class FashionMnist(Named):
@@ -98,6 +105,8 @@ def named(name: str, data_root: str | Path | None, cache: Path, report: Report) 
     """
     if name == "digits":
         return digits()
+    if name == "digits-inverted":
+        return inverted(digits())
     if name == "stacked-mnist":
         return stacked(named("mnist", data_root, cache, report))
     look = _find_cifar if name == "cifar10" else _find_idx

@@ -49,6 +49,7 @@ class Preparation(Part):
     standardise: bool = True  # points: each column minus its mean, over its deviation; samples are given back unscaled
     flip: bool = False  # mirror left to right with probability 1/2, each time an image is shown
     balanced: bool = False  # show every class equally often, however often it occurs; needs labels
+    domains: tuple[str, ...] = ()  # two classes that a game translates between, as horse/zebra; auto: the only two
     held_out: Fraction = 0.1  # share kept from training for evaluation, where a set has no test part of its own
 
     def __post_init__(self) -> None:
@@ -64,6 +65,8 @@ class Preparation(Part):
             raise RecipeError(
                 f"preparation 'images': levels: {shown(self.levels)} is not all, or a number of folders as 0 or 2"
             )
+        if self.domains and self.domains != ("auto",) and not _are_two(self.domains):
+            raise RecipeError("preparation 'images': domains: name two classes, as horse/zebra, or auto: the only two")
         for field, check in (("background", ImageColor.getrgb), ("range", read_span)):
             try:
                 check(getattr(self, field))
@@ -113,6 +116,10 @@ def leaving_out(name: str) -> str:
     """The setting that leaves out one file or folder, named from the top with "/", as it is typed in a shell."""
     pattern = re.sub(r"\s", "?", glob.escape(name))  # blanks separate patterns
     return shlex.quote(f"data.ignore={pattern}")
+
+
+def _are_two(names: tuple[str, ...]) -> bool:
+    return len(names) == len(set(names)) == 2 and "auto" not in names
 
 
 def _own(sizes: set[tuple[int, int]]) -> tuple[int, int]:

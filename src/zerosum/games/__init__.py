@@ -6,5 +6,14 @@ from zerosum.games.joint import JointGame
 from zerosum.games.lookahead import LookaheadGame
 from zerosum.games.pairs import PairsGame
 from zerosum.games.panel import PanelGame
+from zerosum.games.unpaired import UnpairedGame
 
-__all__ = ["ImageGame", "JointGame", "LookaheadGame", "PairsGame", "PanelGame", "VariationalAutoencoder"]
+__all__ = [
+    "ImageGame",
+    "JointGame",
+    "LookaheadGame",
+    "PairsGame",
+    "PanelGame",
+    "UnpairedGame",
+    "VariationalAutoencoder",
+]

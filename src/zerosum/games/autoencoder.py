@@ -17,6 +17,7 @@ from zerosum.core.player import Player
 from zerosum.core.registry import Part, register, slot
 from zerosum.core.signals import Signal, Signals, Wiring
 from zerosum.core.values import NonNegative, Positive
+from zerosum.games.checks import one_set
 from zerosum.games.tasks import generation, inference, reconstruction
 
 
@@ -61,7 +62,8 @@ class VariationalAutoencoder(Part):
 
     def faults(self, signals: Signals, batch: int | None) -> list[str]:  # noqa: ARG002 - true of any batch
         """What does not fit."""
-        faults = []
+        if faults := one_set(self, signals):
+            return faults
         if self.latent.name != "normal":
             faults.append(f"game 'vae' measures the divergence from N(0, I), not from {self.latent}; set latent=normal")
         if self.likelihood == "bernoulli" and signals["sample"].kind != "image":

@@ -16,7 +16,19 @@ HEADS = {"classifier": "labels=none", "codes": "codes=0"}  # trait of a head tha
 def adversarial_faults(game: Any, signals: Signals, batch: int | None) -> list[str]:
     """What does not fit, a sentence each: what, why, and how to mend it."""
     labels = [] if misplaced(game, signals) else _labels(game)
+    if faults := one_set(game, signals):
+        return faults
     return [*_traits(game, signals), *_heads(game), *_packs(game, batch), *labels]
+
+
+def one_set(game: Any, signals: Signals) -> list[str]:
+    """What is wrong with data that are not one set of samples."""
+    if "sample" in signals:
+        return []
+    return [
+        f"game {game.name!r} plays with one set of samples, and these data are {' and '.join(signals)}; leave "
+        "data.domains empty, or take a recipe that translates, such as cyclegan"
+    ]
 
 
 def _traits(game: Any, signals: Signals) -> list[str]:

@@ -61,7 +61,7 @@ class PatchDiscriminator(Part):
         side, least = min(space.shape[1:]), 3 << self.layers
         if side < least:
             fitting = max((k for k in range(1, self.layers) if side >= 3 << k), default=0)
-            mend = f"set discriminator.layers={fitting}" if fitting else f"set size={least}"
+            mend = f"give it layers={fitting}" if fitting else f"set size={least}"
             raise RecipeError(
                 f"network {self.name!r} with layers={self.layers} needs sides of at least {least} pixels, and these "
                 f"are {space}; {mend}"

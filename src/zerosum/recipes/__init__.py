@@ -16,7 +16,17 @@ from zerosum import (
     selection,
 )
 from zerosum.metrics import suite
-from zerosum.recipes import autoencoders, convolutional, multilayer, points, r3gan, residual, styles, variational
+from zerosum.recipes import (
+    autoencoders,
+    convolutional,
+    multilayer,
+    points,
+    r3gan,
+    residual,
+    styles,
+    translation,
+    variational,
+)
 from zerosum.recipes.evaluator import EvaluatorPart
 from zerosum.recipes.recipe import Recipe, read_recipe, recipe
 

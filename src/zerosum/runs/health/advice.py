@@ -38,7 +38,8 @@ def _fits(recipe: Recipe, option: str, shape: tuple[int, ...], classes: int, tra
     try:
         changed = settings.assign(recipe, option.split())
         if shape and _is_loaded(recipe):
-            compatibility.check(changed.game, signals(shape, classes), changed.length.samples(train), changed.batch)
+            told = signals(changed.data, shape, classes)
+            compatibility.check(changed.game, told, changed.length.samples(train), changed.batch)
     except RecipeError:
         return False
     return changed != recipe

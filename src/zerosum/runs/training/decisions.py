@@ -15,7 +15,13 @@ NAMED = 5  # classes
 
 def decisions(recipe: Recipe, dataset: Dataset, evaluator: Evaluator) -> list[str]:
     """Lines about the data as they are used, then about what the recipe makes of them, and how samples are judged."""
-    return [*dataset.notes, *_held_out(recipe, dataset), *_classes(recipe, dataset), *_evaluation(recipe, evaluator)]
+    return [
+        *dataset.notes,
+        *_held_out(recipe, dataset),
+        *_classes(recipe, dataset),
+        *_domains(dataset),
+        *_evaluation(recipe, evaluator),
+    ]
 
 
 def _held_out(recipe: Recipe, dataset: Dataset) -> list[str]:
@@ -39,6 +45,14 @@ def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:
         some = f"; pictures show {rows} of them, spread over all" if rows < count else ""
         return [f"{classes}; {recipe.recipe} learns them{some}"]
     return [f"{classes}; {recipe.recipe} does not use them{checks.with_labels(recipe.game)}"]
+
+
+def _domains(dataset: Dataset) -> list[str]:
+    told = [
+        f"{signal} is {printable(name)} ({len(dataset.of(signal).train):,} to train on)"
+        for signal, name in zip(dataset.signals, dataset.domains, strict=False)
+    ]
+    return [f"two sets: {' and '.join(told)}"] if told else []
 
 
 def _evaluation(recipe: Recipe, evaluator: Evaluator) -> list[str]:

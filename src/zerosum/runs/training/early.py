@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from zerosum.core import compatibility
 from zerosum.core.errors import RecipeError
 from zerosum.core.signals import Signal
 from zerosum.data import Dataset, Preparation
+from zerosum.data.domains import SIGNALS
 from zerosum.data.fitting import Fits
 from zerosum.recipes import Recipe
 
 CLASSES = 10  # of data that are not known yet, where they have any
 
 
-def fits(game: Any) -> Fits:
-    """Tells which shapes (H, W, C) of images the networks of a game take."""
+def fits(recipe: Recipe) -> Fits:
+    """Tells which shapes (H, W, C) of images the networks of a recipe take."""
 
     def takes(shape: tuple[int, int, int], classes: int) -> bool:
         height, width, channels = shape
-        return compatibility.wires(game, signals((channels, height, width), classes))
+        return compatibility.wires(recipe.game, signals(recipe.data, (channels, height, width), classes))
 
     return takes
 
 
-def signals(shape: tuple[int, ...], classes: int) -> dict[str, Signal]:
+def signals(preparation: Preparation, shape: tuple[int, ...], classes: int) -> dict[str, Signal]:
     """Signals of images or points of a shape, as `Dataset.signals` gives them."""
     sample = Signal("image" if len(shape) == 3 else "points", shape)
+    if preparation.domains:
+        return dict.fromkeys(SIGNALS, sample)
     return {"sample": sample} | ({"label": Signal("label", (), classes)} if classes else {})
 
 
@@ -43,7 +44,8 @@ def check(recipe: Recipe) -> None:
     for shape in _shapes(preparation):
         for classes in (0, CLASSES):
             try:
-                compatibility.check(recipe.game, signals(shape, classes), recipe.length.samples(1), recipe.batch)
+                told = signals(preparation, shape, classes)
+                compatibility.check(recipe.game, told, recipe.length.samples(1), recipe.batch)
             except RecipeError as error:
                 faults.append(error.faults)
             else:

@@ -32,7 +32,7 @@ def open_for(recipe: Recipe, origin: dict[str, Any], display: Display, *, fittin
         skip_bad=origin["skip_bad"],
         report=display.work,
         rules=origin.get("rules", 1),
-        fits=early.fits(recipe.game) if fitting else None,
+        fits=early.fits(recipe) if fitting else None,
     )
     if dataset.skipped:
         shown = "\n  ".join(dataset.skipped[:5])

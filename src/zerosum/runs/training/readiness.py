@@ -47,7 +47,7 @@ def prove(
 def _prove(
     recipe: Recipe, dataset: Dataset, device: torch.device, display: Display, among: tuple[str, ...] | None
 ) -> Readiness:
-    signals, total = dataset.signals, recipe.length.samples(len(dataset.train))
+    signals, total = dataset.signals, recipe.length.samples(dataset.per_epoch)
     kept = compatibility.check(recipe.game, signals, total, recipe.batch)
     plan.check_networks(network_bytes(recipe.game, signals), device)
     plan.check_least(recipe, kept, device)

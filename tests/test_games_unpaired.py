@@ -1,0 +1,254 @@
+"""Translation without pairs: losses and gradients by hand, pools, what fits together."""
+
+from dataclasses import dataclass
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests import axes
+from zerosum.core import compatibility, registry
+from zerosum.core.engine import Engine
+from zerosum.core.errors import RecipeError
+from zerosum.core.registry import Part
+from zerosum.core.signals import Signal
+from zerosum.networks import Default
+from zerosum.recipes import read_recipe
+
+IMAGE = Signal("image", (1, 2, 2))
+PAIR = {"a": IMAGE, "b": IMAGE}
+
+
+class Times(nn.Module):
+    """Each pixel times a number; or, as a discriminator, the mean of the pixels times it."""
+
+    def __init__(self, factor, mean):
+        super().__init__()
+        self.factor, self.mean = nn.Parameter(torch.tensor(float(factor))), mean
+
+    def forward(self, x, label=None):
+        return self.factor * (x.flatten(1).mean(1) if self.mean else x)
+
+
+@dataclass(frozen=True)
+class Factor(Part):
+    """Networks of one number."""
+
+    factor: float
+    mean: bool
+
+    def build(self, inputs, outputs):
+        return Times(self.factor, self.mean)
+
+    def traits(self):
+        return frozenset({"discriminator", "logits"} if self.mean else {"translator"})
+
+
+Factor.kind, Factor.name = "network", "factor"
+
+
+class Fixed:
+    """A feed of one batch."""
+
+    position = 0
+
+    def __init__(self, side=2, **batch):
+        flat = {name: torch.tensor(row).view(-1, 1, 1, 1) for name, row in batch.items()}
+        self.batch = {name: one.expand(-1, 1, side, side) for name, one in flat.items()}
+
+    def next(self):
+        self.position += len(self.batch["a"])
+        return dict(self.batch)
+
+
+def by_hand(*settings, factors=(0.5, 0.25)):
+    """An engine whose networks are one number each: both translators the first, both discriminators the second."""
+    game = read_recipe("cyclegan", [*settings]).game
+    game = game.replace(
+        generators=game.generators.replace(network=Factor(factors[0], mean=False), initialization=Default()),
+        discriminators=game.discriminators.replace(network=Factor(factors[1], mean=True), initialization=Default()),
+    )
+    return Engine(game, PAIR, total=1000)
+
+
+def test_losses_are_those_of_the_paper_by_hand():
+    engine = by_hand("identity=5", "pool.size=0")
+    a, b = np.array([1.0, -2.0, 4.0]), np.array([3.0, 5.0, -1.0])
+    engine.networks("b_to_a")[0].factor.data.fill_(-2.0)
+    engine.networks("b")[0].factor.data.fill_(0.125)
+    with mock.patch.object(engine.learners["generators"].optimizer, "step"):  # the pool sees the same translators
+        engine.turn(Fixed(a=a.tolist(), b=b.tolist()))
+    g, f, p, q = 0.5, -2.0, 0.25, 0.125
+    found = engine.meter.take("report")
+    expected = {
+        "generators.adversarial-a": ((p * f * b - 1) ** 2).mean(),  # 2 * (s - 1)^2 / 2
+        "generators.adversarial-b": ((q * g * a - 1) ** 2).mean(),
+        "generators.cycle-a": 10 * abs(f * g * a - a).mean(),
+        "generators.cycle-b": 10 * abs(g * f * b - b).mean(),
+        "generators.identity-a": 5 * abs(f * a - a).mean(),
+        "generators.identity-b": 5 * abs(g * b - b).mean(),
+        "discriminators.adversarial-a": ((p * a - 1) ** 2 + (p * f * b) ** 2).mean() / 2,
+        "discriminators.adversarial-b": ((q * b - 1) ** 2 + (q * g * a) ** 2).mean() / 2,
+    }
+    assert {name for name in found if name.startswith(("generators.", "discriminators."))} == expected.keys()
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=1e-5), name
+    assert found["real_logit-b"] == pytest.approx(q * b.mean(), rel=1e-5)
+
+
+def test_nothing_is_lost_between_equal_sets_by_translators_that_change_nothing():
+    engine = by_hand("identity=5", factors=(1.0, 0.25))
+    engine.turn(Fixed(a=[1.0, 2.0], b=[1.0, 2.0]))
+    found = engine.meter.take("report")
+    assert [found[f"generators.{name}-{one}"] for name in ("cycle", "identity") for one in "ab"] == [0, 0, 0, 0]
+
+
+def test_a_cycle_moves_both_translators_and_no_discriminator():
+    engine = by_hand("pool.size=4")
+    losses = {}
+    update = engine.update
+
+    def spy(player, **named):
+        losses[player] = {
+            name: torch.autograd.grad(loss, [net.factor for net in nets], retain_graph=True, allow_unused=True)
+            for name, loss in named.items()
+        }
+        update(player, **named)
+
+    nets = engine.networks("a_to_b", "b_to_a", "a", "b")
+    with mock.patch.object(engine, "update", spy):
+        engine.turn(Fixed(a=[1.0, -2.0], b=[3.0, 5.0]))
+    moved = {
+        f"{player}.{name}": [grad is not None and bool(grad) for grad in gradients]
+        for player, named in losses.items()
+        for name, gradients in named.items()
+    }
+    assert moved["generators.cycle-a"] == moved["generators.cycle-b"] == [True, True, False, False]
+    assert moved["generators.adversarial-a"][:2] == [False, True]
+    assert moved["generators.adversarial-b"][:2] == [True, False]
+    assert moved["discriminators.adversarial-a"] == [False, False, True, False]
+    assert moved["discriminators.adversarial-b"] == [False, False, False, True]
+    assert "generators.identity-a" not in moved  # of weight 0: translators are not even called
+
+
+def test_discriminators_see_translations_of_earlier_turns():
+    engine = by_hand("pool.size=2")
+    for turn in range(8):
+        engine.turn(Fixed(a=[1.0 + turn], b=[10.0 + turn]))
+    assert {"pool-a", "pool-b"} <= engine.memory.keys()
+    assert [engine.memory[f"pool-{one}"]["count"].item() for one in "ab"] == [2, 2]
+    assert engine.memory["pool-a"]["images"].shape == (2, 1, 2, 2)
+    assert engine.memory["pool-a"]["images"].abs().min() > 3  # halves of what b had
+    assert engine.memory["pool-b"]["images"].abs().max() < 5  # halves of what a had
+
+
+def test_the_model_translates_both_ways():
+    engine = by_hand()
+    engine.networks("b_to_a")[0].factor.data.fill_(-2.0)
+    model = engine.model()
+    assert {name: task.verb for name, task in model.tasks.items()} == {"a_to_b": "translate", "b_to_a": "translate"}
+    x = torch.ones(3, 1, 2, 2)
+    assert torch.equal(model.compute({"a": x})["b"], x / 2)
+    assert torch.equal(model.compute({"b": x}, "b_to_a")["a"], -2 * x)
+
+
+def fits(*settings, signals=None, batch=4):
+    recipe = read_recipe("cyclegan-small", [*settings])
+    image = Signal("image", (1, 16, 16))
+    compatibility.check(recipe.game, signals or {"a": image, "b": image}, 1000, batch)
+
+
+def test_what_does_not_fit_is_said_with_how_to_mend_it():
+    image = Signal("image", (1, 16, 16))
+    for settings, how, told in [
+        ((), {"signals": {"sample": image}}, "needs two sets, a and b, and these data are one; set data.domains=auto"),
+        (("pool.size=3",), {}, "pool.size=3 holds no batch of 4; set pool.size=4, or 0 for none"),
+        (("generators.network=dcgan-generator",), {}, "'dcgan-generator' is no translator"),
+        (("discriminators.network=joint-dcgan-discriminator",), {}, "judges images beside 'joint'"),
+        (("discriminators.network=dcgan-discriminator:labels=projection",), {}, "judges images beside 'labels'"),
+        (("regularizers=zcr",), {}, "regularizer 'zcr' with 'translator'"),
+        (("objective=ebgan",), {}, "objective 'ebgan' needs 'autoencoder'"),
+    ]:
+        with pytest.raises(RecipeError) as error:
+            fits(*settings, **how)
+        assert told in str(error.value), settings
+    fits("pool.size=0")
+    with pytest.raises(RecipeError, match=r"one set of samples, and these data are a and b; leave data\.domains empty"):
+        compatibility.check(read_recipe("dcgan").game, {"a": image, "b": image}, 1000, 4)
+
+
+KINDS = {"objective": "objective", "regularizer": "regularizers", "augmentation": "augmentations"}
+BEGAN = axes.text(registry.lookup("network", "began-discriminator"))
+REFUSED = {  # each for its reason
+    "needs 'autoencoder'": ["objective=began", "objective=ebgan", "regularizers=pulling-away"],
+    "needs 'features'": ["regularizers=content", "regularizers=feature-matching"],
+    "with 'translator'": [f"regularizers={name}" for name in ["jacobian-clamping", "path-length", "zcr"]]
+    + ["regularizers=successive-consistency"],
+    "needs 'zero-level'": ["augmentations=ada", "regularizers=vat"],
+    "needs 'classifier'": ["regularizers=auxiliary-classifier"],
+    "needs 'codes'": ["regularizers=mutual-information"],
+    "with 'autoencoder'": ["began-discriminator"],
+    "judges images beside": ["dagan-discriminator", "joint-dcgan-discriminator", "joint-mlp-discriminator"],
+    "'dirac-discriminator'": ["dirac-discriminator"],
+}
+
+
+def values():
+    """Settings with each part that may stand in a slot of the game, one at a time; and some that need each other."""
+    for kind, field in KINDS.items():
+        yield from ([f"{field}={name}"] for name in axes.registered(kind))
+    for part in axes.registered("network").values():
+        if "discriminator" in part().traits():
+            yield [f"discriminators.network={axes.text(part)}"]
+    for objective in ("began", "ebgan"):
+        yield [f"objective={objective}", f"discriminators.network={BEGAN}", "regularizers=pulling-away"]
+    yield ["objective=hinge", "augmentations=ada:p=0.5+flip", "regularizers=vat+lecam:after=0"]
+    yield ["objective=relativistic", "discriminators.network=dcgan-discriminator", "regularizers=feature-matching"]
+
+
+def outcome(words):
+    """Faults that settings are refused for, or the numbers of a turn."""
+    small = ["generators.channels=4", "generators.blocks=1", "discriminators.initialization=default", "batch=2"]
+    small += [] if any("network=" in word for word in words) else ["discriminators.channels=4"]
+    recipe = read_recipe("cyclegan-small", [*small, *words])
+    image = Signal("image", (1, 16, 16))
+    try:
+        compatibility.check(recipe.game, {"a": image, "b": image}, 1000, 4)
+    except RecipeError as error:
+        return error.faults
+    engine = Engine(recipe.game, {"a": image, "b": image}, total=1000)
+    before = {name: [one.clone() for one in module.parameters()] for name, module in engine.modules.items()}
+    engine.turn(Fixed(a=[0.5, -0.25], b=[0.75, 1.0], side=16))
+    for name, module in engine.modules.items():
+        assert any(not torch.equal(*pair) for pair in zip(before[name], module.parameters(), strict=True)), name
+    return engine.meter.take("report")
+
+
+@pytest.fixture(scope="module")
+def played():
+    """What each of the values does."""
+    return {" ".join(words): outcome(words) for words in values()}
+
+
+def test_every_part_plays_or_is_refused_for_its_reason(played):
+    refused = {words: " ".join(faults) for words, faults in played.items() if isinstance(faults, list)}
+    for reason, wanted in REFUSED.items():
+        for one in wanted:
+            found = [
+                words for words in refused if words.removeprefix("discriminators.network=").partition(":")[0] == one
+            ]
+            assert len(found) == 1, one
+            assert reason in refused.pop(found[0]), one
+    assert refused == {}
+    assert len(played) > 50
+
+
+def test_parts_act_on_each_set_by_itself(played):
+    found = played["objective=hinge augmentations=ada:p=0.5+flip regularizers=vat+lecam:after=0"]
+    assert {f"discriminators.{name}-{one}" for name in ("vat", "lecam") for one in "ab"} <= found.keys()
+    found = played["regularizers=r1"]
+    assert found["discriminators.r1-a"] > 0
+    assert found["discriminators.r1-b"] > 0
+    assert found["discriminators.r1-a"] != found["discriminators.r1-b"]
