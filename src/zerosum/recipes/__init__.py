@@ -44,7 +44,7 @@ REGISTERED = (  # modules whose import puts parts and recipes into the registry
         selection,
         suite,
     ),
-    *(autoencoders, convolutional, multilayer, points, r3gan, residual, styles, variational),
+    *(autoencoders, convolutional, multilayer, points, r3gan, residual, styles, translation, variational),
 )
 
 __all__ = ["EvaluatorPart", "Recipe", "read_recipe", "recipe"]
