@@ -33,7 +33,7 @@ from benchmarks.mutate_operators import Mutant, mutants
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "zerosum"
 LAYERS = (  # not the networks, which are made of them
-    "attention conditioning equalized judge layers minibatch modulation normalization resampling spectral"
+    "attention conditioning discriminator equalized layers minibatch modulation normalization resampling spectral"
 )
 METHODS = (
     *(f"{name}/*.py" for name in ("objectives", "regularizers", "augmentations")),

@@ -13,7 +13,8 @@ from zerosum.core.registry import parse
 from zerosum.networks.attention import SelfAttention, attentions
 from zerosum.networks.biggan import BigGANDiscriminator, BigGANGenerator
 from zerosum.networks.normalization import ConditionalBatchNorm, make_norm
-from zerosum.networks.resnet import DownBlock, ResNetDiscriminator, ResNetGenerator, UpBlock
+from zerosum.networks.residual import DownBlock, UpBlock
+from zerosum.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from zerosum.networks.space import Space
 
 PARTS = {

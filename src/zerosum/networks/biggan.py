@@ -20,10 +20,9 @@ from zerosum.networks.conditioning import JoinLabel, conditioned_on
 from zerosum.networks.discriminator import Head
 from zerosum.networks.initialization import Orthogonal
 from zerosum.networks.layers import network_traits
+from zerosum.networks.residual import DownBlock, UpBlock
 from zerosum.networks.resnet import (
-    DownBlock,
     ResidualDiscriminator,
-    UpBlock,
     halved_sides,
     halving_blocks,
     is_small,
