@@ -13,7 +13,7 @@ from zerosum.cli import listing, main
 from zerosum.cli.command import say, sheet
 from zerosum.core.console import named, visible
 from zerosum.networks.space import Space
-from zerosum.runs.storage.trained import load_model, save_model
+from zerosum.runs.storage.saved import load_model, save_model
 from zerosum.runs.training.progress import Display
 from zerosum.runs.view.page import text
 

@@ -38,7 +38,8 @@ from zerosum.regularizers import (
     LeCam,
     SuccessiveConsistency,
 )
-from zerosum.runs.storage.trained import TrainedModel, load_model, save_model
+from zerosum.runs.storage.saved import load_model, save_model
+from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.view.sample import draft, write
 
 ADAM = Adam(lr=1e-3, beta1=0.0, beta2=0.9)

@@ -17,7 +17,8 @@ from zerosum.data import to_images
 from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 from zerosum.runs.evaluation.evaluate import with_shares
-from zerosum.runs.storage.trained import find_label, load_model, save_model
+from zerosum.runs.storage.saved import load_model, save_model
+from zerosum.runs.storage.trained import find_label
 from zerosum.runs.training.drawing import classes_shown
 from zerosum.runs.view.sample import draft, write
 

@@ -16,7 +16,7 @@ from zerosum.core.errors import DamagedError, RecipeError, RunError, ZerosumWarn
 from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 from zerosum.runs.storage import legacy, model, sealed
-from zerosum.runs.storage.trained import load_model, save_model
+from zerosum.runs.storage.saved import load_model, save_model
 
 
 def call(*arguments):

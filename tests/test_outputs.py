@@ -17,7 +17,7 @@ from zerosum.networks.space import Space
 from zerosum.runs.storage import outputs
 from zerosum.runs.storage.archives import write_npz
 from zerosum.runs.storage.folders import LONGEST, class_folders, folder_name
-from zerosum.runs.storage.trained import load_model, save_model
+from zerosum.runs.storage.saved import load_model, save_model
 from zerosum.runs.view import animation, pictures
 from zerosum.runs.view.report import page
 

@@ -19,10 +19,11 @@ from zerosum.metrics.evidence import Measure, Metric, Samples
 from zerosum.metrics.suite import FD
 from zerosum.recipes import EvaluatorPart
 from zerosum.runs.evaluation.evaluate import evaluate, weights_of
-from zerosum.runs.evaluation.evaluator import Evaluator, everything
+from zerosum.runs.evaluation.evaluator import Evaluator
 from zerosum.runs.evaluation.proof import prove
 from zerosum.runs.evaluation.result_cache import code
-from zerosum.runs.storage.trained import load_model
+from zerosum.runs.evaluation.usual import everything
+from zerosum.runs.storage.saved import load_model
 
 
 def evaluator(dataset, *settings):

@@ -29,7 +29,8 @@ from zerosum.runs.storage import checkpoint
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.logs import TIMES
 from zerosum.runs.storage.record import RunRecord
-from zerosum.runs.storage.trained import load_model, with_latent
+from zerosum.runs.storage.saved import load_model
+from zerosum.runs.storage.trained import with_latent
 from zerosum.runs.training import drawing, failures, moments, plan, rehearsal, saving, session, training
 from zerosum.runs.training.decisions import decisions
 

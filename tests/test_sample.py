@@ -20,7 +20,8 @@ from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 from zerosum.runs.evaluation import neighbours
 from zerosum.runs.storage import outputs
-from zerosum.runs.storage.trained import TrainedModel, load_model, save_model
+from zerosum.runs.storage.saved import load_model, save_model
+from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.view import animation, pictures, sample, video
 
 IMAGES = Space((1, 8, 8), 100, 10)

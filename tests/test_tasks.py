@@ -26,7 +26,8 @@ from zerosum.optimizers import SGD, Constant
 from zerosum.recipes import EvaluatorPart, Recipe, read_recipe
 from zerosum.runs.evaluation.evaluate import evaluate
 from zerosum.runs.evaluation.evaluator import Evaluator
-from zerosum.runs.storage.trained import load_model, save_model, with_task
+from zerosum.runs.storage.saved import load_model, save_model
+from zerosum.runs.storage.trained import with_task
 from zerosum.runs.view.media import medium_of
 from zerosum.runs.view.sample import draft
 

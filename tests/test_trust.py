@@ -15,7 +15,7 @@ from zerosum.core import registry, usercode
 from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
 from zerosum.runs import health
 from zerosum.runs.storage import code
-from zerosum.runs.storage.trained import load_model
+from zerosum.runs.storage.saved import load_model
 
 STRANGE = """
 from dataclasses import dataclass

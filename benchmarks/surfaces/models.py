@@ -13,7 +13,7 @@ from tests.small import trained
 from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 from zerosum.runs.storage import sealed
-from zerosum.runs.storage.trained import load_model, save_model
+from zerosum.runs.storage.saved import load_model, save_model
 
 WIDTHS = ("generator.channels=4",)
 SMALL = {

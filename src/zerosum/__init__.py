@@ -22,7 +22,7 @@ _HOMES = {
     "Recipe": "zerosum.recipes",
     "Run": "zerosum.runs",
     "ZerosumError": "zerosum.core.errors",
-    "load_model": "zerosum.runs.storage.trained",
+    "load_model": "zerosum.runs.storage.saved",
     "open_data": "zerosum.data",
     "register": "zerosum.core.registry",
     "resume": "zerosum.runs",

@@ -15,18 +15,19 @@ from torch import Tensor
 from zerosum.core import settings
 from zerosum.core.average import NoAverage
 from zerosum.core.errors import DamagedError, DataError, RunError, ZerosumWarning
-from zerosum.core.model import Task
 from zerosum.data import Dataset, Preparation, open_data, to_images
 from zerosum.data.sources import is_name
 from zerosum.metrics.evidence import Samples
 from zerosum.recipes import EvaluatorPart
-from zerosum.runs.evaluation.evaluator import Evaluator, everything, order
-from zerosum.runs.evaluation.given import batch, compared, source
+from zerosum.runs.evaluation.evaluator import Evaluator
+from zerosum.runs.evaluation.given import compared, outputs, untouched
 from zerosum.runs.evaluation.result import Results
+from zerosum.runs.evaluation.usual import everything
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.environment import choose_device, use_threads
 from zerosum.runs.storage.place import is_run
-from zerosum.runs.storage.trained import TrainedModel, find_model, in_run, load_model, with_task
+from zerosum.runs.storage.saved import find_model, in_run, load_model
+from zerosum.runs.storage.trained import TrainedModel, with_task
 from zerosum.runs.training.elsewhere import gone
 
 AS_THEY_ARE = Preparation(size="own", fit="stretch")  # samples that nobody trains on: nothing is cut away
@@ -97,9 +98,9 @@ def evaluate(
         if data is not None or subject.data is None or Path(subject.data).exists():
             raise
         raise gone(error, subject.data, "zerosum", "evaluate", str(place), "--data", "PLACE") from error
-    wanted = _split(subject, dataset, split)
+    split = "all" if split == "auto" and subject.model is None and not dataset.own_split else split
     words = [f"metrics={'' if metrics == 'all' else metrics}", f"extractor={extractor}", f"count={count}"]
-    chosen = settings.assign(EvaluatorPart(), [*words, f"split={wanted}"])
+    chosen = settings.assign(EvaluatorPart(), [*words, f"split={split}"])
     real, verb = dataset, "generate"
     if subject.model is not None:
         real, verb = compared(dataset, subject.model.task), subject.model.task.verb
@@ -113,7 +114,7 @@ def evaluate(
     else:
         subject.model.to(where)
         fake, others = drawn(evaluator, subject.model, count, seed, dataset), known(evaluator, subject.model)
-        notes = [*_fewer(count, len(fake)), *_untouched(evaluator, subject.model.task, dataset, len(fake)), *notes]
+        notes = [*_fewer(count, len(fake)), *untouched(evaluator, subject.model.task, dataset, len(fake)), *notes]
     found = evaluator.evaluate(fake, weights="" if subject.model is None else weights_of(subject.model), **others)
     if not found:
         raise RunError("\n".join([f"{place}: no metric gives a number", *found.left_out()]))
@@ -138,7 +139,7 @@ def drawn(
         )
     count = evaluator.count(count)
     if trained.task.asked:
-        samples, labels = _outputs(evaluator, trained, count, dataset or evaluator.dataset), None
+        samples, labels = outputs(evaluator, trained, count, dataset or evaluator.dataset), None
         count = len(samples)
     else:
         trained = with_shares(evaluator, trained)
@@ -148,25 +149,6 @@ def drawn(
         raise RunError(f"{broken:,} of {count:,} samples of the model are not finite; there is nothing to evaluate")
     values = torch.from_numpy(to_images(samples)) if evaluator.dataset.is_image else samples
     return evaluator.see(values, labels)
-
-
-def _outputs(evaluator: Evaluator, trained: TrainedModel, count: int, dataset: Dataset) -> Tensor:
-    """What a task makes of real samples that it is given, [N, ...]."""
-    task = trained.task
-    samples = source(dataset, task)
-    rows = order(samples, evaluator.split, evaluator.seed)[:count]
-    return trained.run(batch(samples, task, rows))[next(iter(task.outputs))]
-
-
-def _untouched(evaluator: Evaluator, task: Task, dataset: Dataset, count: int) -> list[str]:
-    """What the metrics say of samples that a translator has not touched: it must be better than these."""
-    if task.verb != "translate":
-        return []
-    samples = source(dataset, task)
-    rows = order(samples, evaluator.split, evaluator.seed)[:count]
-    found = evaluator.attempt(evaluator.see(torch.from_numpy(np.ascontiguousarray(samples.values[rows]))))
-    numbers = ", ".join(f"{one.metric} {one.value:.4g}" for one in found)
-    return [f"{next(iter(task.asked))} as it is, without translation: {numbers}"] if found else []
 
 
 def with_shares(evaluator: Evaluator, trained: TrainedModel) -> TrainedModel:
@@ -295,11 +277,6 @@ def _shaped(preparation: Preparation, shape: tuple[int, ...]) -> Preparation:
         return preparation
     channels, height, width = shape
     return preparation.replace(size=f"{height}x{width}", channels=str(channels) if channels <= 4 else "auto")
-
-
-def _split(subject: Subject, dataset: Dataset, split: str) -> str:
-    own = subject.model is not None or dataset.own_split
-    return split if split != "auto" or own else "all"
 
 
 def _stored(

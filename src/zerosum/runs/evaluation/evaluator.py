@@ -19,7 +19,7 @@ from torch import Tensor
 
 from zerosum.core.download import cache_folder
 from zerosum.core.errors import RecipeError, nearest
-from zerosum.core.registry import parse, registered
+from zerosum.core.registry import parse
 from zerosum.core.spacing import spaced
 from zerosum.data import Dataset
 from zerosum.extractors import Extractor, ExtractorPart, choose
@@ -277,11 +277,6 @@ class Evaluator:
             **({"labels": "by share"} if weights and evidence.fake.labels is not None else {}),
             "zerosum": version("zerosum"),
         }
-
-
-def everything() -> tuple[Metric, ...]:
-    """Every metric that there is, with its own settings."""
-    return tuple(part() for part in registered("metric").values() if part is not Usual)
 
 
 def order(data: Dataset, split: str, seed: int) -> np.ndarray:

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from zerosum.core.model import Task
 from zerosum.data import Dataset
+from zerosum.runs.evaluation.evaluator import Evaluator, order
+from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.view.media import medium_of
 
 
@@ -38,3 +40,22 @@ def batch(samples: Dataset, task: Task, rows: np.ndarray) -> dict[str, Tensor]:
         elif samples.labels is not None:
             given[name] = torch.from_numpy(samples.labels[rows])
     return given
+
+
+def outputs(evaluator: Evaluator, trained: TrainedModel, count: int, dataset: Dataset) -> Tensor:
+    """What a task makes of real samples that it is given, [N, ...]."""
+    task = trained.task
+    samples = source(dataset, task)
+    rows = order(samples, evaluator.split, evaluator.seed)[:count]
+    return trained.run(batch(samples, task, rows))[next(iter(task.outputs))]
+
+
+def untouched(evaluator: Evaluator, task: Task, dataset: Dataset, count: int) -> list[str]:
+    """What the metrics say of samples that a translator has not touched: it must be better than these."""
+    if task.verb != "translate":
+        return []
+    samples = source(dataset, task)
+    rows = order(samples, evaluator.split, evaluator.seed)[:count]
+    found = evaluator.attempt(evaluator.see(torch.from_numpy(np.ascontiguousarray(samples.values[rows]))))
+    numbers = ", ".join(f"{one.metric} {one.value:.4g}" for one in found)
+    return [f"{next(iter(task.asked))} as it is, without translation: {numbers}"] if found else []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from zerosum.core.registry import parse
+from zerosum.core.registry import parse, registered
 from zerosum.data import Dataset
 from zerosum.extractors import Extractor
 from zerosum.metrics.evidence import Metric
-from zerosum.metrics.suite import FD, KID, PRDC, Modes
+from zerosum.metrics.suite import FD, KID, PRDC, Modes, Usual
 from zerosum.runs.view.media import medium_of
 
 FEATURES = 4096  # of an extractor; distances of more take too long to be usual
@@ -19,3 +19,8 @@ def usual(dataset: Dataset, extractor: Extractor, verb: str = "generate") -> tup
     many = dataset.is_image and extractor.size > FEATURES
     unfit = (*((FD, KID, PRDC) if many else ()), *(() if dataset.spread else (Modes,)))
     return tuple(metric for metric in listed if not isinstance(metric, unfit))
+
+
+def everything() -> tuple[Metric, ...]:
+    """Every metric that there is, with its own settings."""
+    return tuple(part() for part in registered("metric").values() if part is not Usual)

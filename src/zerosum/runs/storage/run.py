@@ -12,7 +12,8 @@ from zerosum.recipes import Recipe
 from zerosum.runs.storage import code
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.logs import read_evaluations, read_reports
-from zerosum.runs.storage.trained import TrainedModel, find_model, load_model
+from zerosum.runs.storage.saved import find_model, load_model
+from zerosum.runs.storage.trained import TrainedModel
 
 
 @dataclass(frozen=True)

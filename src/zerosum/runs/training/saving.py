@@ -12,7 +12,8 @@ from zerosum.recipes import Recipe
 from zerosum.runs.storage import checkpoint
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.logs import Logs
-from zerosum.runs.storage.trained import TrainedModel, save_model
+from zerosum.runs.storage.saved import save_model
+from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.training import stopping
 from zerosum.runs.training.moments import clock
 from zerosum.runs.training.starting import offer

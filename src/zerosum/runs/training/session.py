@@ -22,7 +22,7 @@ from zerosum.runs.storage.directory import RunDirectory, free_name, refuse_exist
 from zerosum.runs.storage.environment import be_deterministic, choose_device, describe, use_threads
 from zerosum.runs.storage.place import resume_command
 from zerosum.runs.storage.run import Run
-from zerosum.runs.storage.trained import save_model
+from zerosum.runs.storage.saved import save_model
 from zerosum.runs.training import early, elsewhere, plan, starting, stopping
 from zerosum.runs.training.decisions import decisions
 from zerosum.runs.training.failures import clear_errors, reporting

@@ -20,7 +20,7 @@ from zerosum.recipes import Recipe
 from zerosum.runs.storage import checkpoint, code, model, remains
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.place import is_run, no_run
-from zerosum.runs.storage.trained import in_run, load_model
+from zerosum.runs.storage.saved import in_run, load_model
 
 NAMED = 4  # tensors that begin anew, of a player, are named
 Tensors = Mapping[str, Tensor]

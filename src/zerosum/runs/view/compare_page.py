@@ -12,7 +12,7 @@ from zerosum.runs.evaluation.estimate import Estimate
 from zerosum.runs.evaluation.group import Group, machine
 from zerosum.runs.storage import outputs
 from zerosum.runs.storage.record import At, Column, RunRecord
-from zerosum.runs.storage.trained import find_model, load_model
+from zerosum.runs.storage.saved import find_model, load_model
 from zerosum.runs.view import pictures
 from zerosum.runs.view.charts import Chart, Curve, charts, look
 from zerosum.runs.view.gallery import compact

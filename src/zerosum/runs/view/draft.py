@@ -16,7 +16,8 @@ from torch.nn.functional import one_hot
 from zerosum.core.download import Report, silent
 from zerosum.core.errors import DataError, RunError, ZerosumWarning
 from zerosum.data.npy import Npz
-from zerosum.runs.storage.trained import TrainedModel, find_model, load_model, with_latent
+from zerosum.runs.storage.saved import find_model, load_model
+from zerosum.runs.storage.trained import TrainedModel, with_latent
 from zerosum.runs.view import animation
 from zerosum.runs.view.media import medium_of
 

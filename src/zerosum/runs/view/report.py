@@ -20,7 +20,7 @@ from zerosum.runs.storage.containment import check_contained
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.logs import read_reports
 from zerosum.runs.storage.record import DAMAGE, flat, recipe_settings, sound, state_of
-from zerosum.runs.storage.trained import in_run, verbs_in
+from zerosum.runs.storage.saved import in_run, verbs_in
 from zerosum.runs.training.moments import clock
 from zerosum.runs.view.charts import charts, value_of
 from zerosum.runs.view.curves import learning_charts

@@ -15,7 +15,8 @@ from zerosum.core.signals import Signal
 from zerosum.data.layout import is_image
 from zerosum.data.pixels import BadImagesError
 from zerosum.runs.storage import outputs
-from zerosum.runs.storage.trained import TrainedModel, find_label, find_model, load_model
+from zerosum.runs.storage.saved import find_model, load_model
+from zerosum.runs.storage.trained import TrainedModel, find_label
 from zerosum.runs.view import pictures
 from zerosum.runs.view.media import medium_of
 
