@@ -136,6 +136,11 @@ def test_settings_that_name_no_two_classes_are_refused():
             Preparation(domains=domains)
 
 
+def test_a_mixture_is_not_two_sets():
+    with pytest.raises(DataError, match=r"ring8: data\.domains needs two classes, and a mixture has none"):
+        open_data("ring8", AUTO)
+
+
 def test_domains_are_not_balanced(tmp_path):
     dataset = open_data(put(tmp_path / "set", {"A": 2, "B": 2}), AUTO)
     with pytest.raises(DataError, match="both sets are drawn equally often anyway; leave balanced=false"):

@@ -1,5 +1,7 @@
 """Translation without pairs: losses and gradients by hand, pools, what fits together."""
 
+import json
+import shutil
 from dataclasses import dataclass
 from unittest import mock
 
@@ -8,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+import zerosum
 from tests import axes
 from zerosum.core import compatibility, registry
 from zerosum.core.engine import Engine
@@ -252,3 +255,26 @@ def test_parts_act_on_each_set_by_itself(played):
     assert found["discriminators.r1-a"] > 0
     assert found["discriminators.r1-b"] > 0
     assert found["discriminators.r1-a"] != found["discriminators.r1-b"]
+
+
+def test_a_training_is_pictured_evaluated_and_goes_on_bit_for_bit(tmp_path):
+    rare = ["report=32", "samples=64", "evaluation=64", "checkpoint=32", "evaluator.count=40", "precision=fp32"]
+    tiny = ["generators.channels=4", "generators.blocks=1", "discriminators.channels=4", "pool.size=8", "seed=1"]
+    settings = [*tiny, *rare, "evaluator.metrics=sliced-wasserstein"]
+    whole = zerosum.train("digits-inverted", "cyclegan-small", settings, images=96, out=tmp_path / "run", quiet=True)
+    assert whole.finished
+    assert {line["images"] for line in whole.evaluations} == {64, 96}
+    assert (whole.path / "report.html").is_file()
+    assert (whole.path / "samples" / "000000096.png").is_file()
+    losses = (whole.path / "metrics.jsonl").read_text()
+    assert '"generators.cycle-a"' in losses
+    assert '"overfitting-b"' in losses
+    told = "two sets: a is plain (808 to train on) and b is inverted (809 to train on)"
+    assert told in json.loads((whole.path / "environment.json").read_text())["decisions"]
+    translated = whole.model.translate(torch.zeros(2, 1, 16, 16), "b_to_a")
+    assert translated.shape == (2, 1, 16, 16)
+    weights = whole.model.model.state_dict()
+    shutil.rmtree(next((whole.path / "checkpoints").glob("*96*")))
+    again = zerosum.resume(whole.path, quiet=True)
+    assert again.finished
+    assert all(torch.equal(x, weights[name]) for name, x in again.model.model.state_dict().items())

@@ -103,9 +103,14 @@ class Dataset:
         return {"sample": sample} | ({"label": Signal("label", (), len(self.classes))} if self.classes else {})
 
     @property
+    def sets(self) -> dict[str, Dataset]:
+        """The samples of each signal as a set by itself."""
+        return {name: self.of(name) for name, signal in self.signals.items() if signal.kind != "label"}
+
+    @property
     def per_epoch(self) -> int:
         """Samples of an epoch; of two sets those of the larger one."""
-        return max(len(self.of(name).train) for name in SIGNALS) if self.domains else len(self.train)
+        return max(len(one.train) for one in self.sets.values())
 
     @cached_property
     def shares(self) -> tuple[float, ...]:
@@ -157,6 +162,8 @@ def open_data(
 
 def _open_mixture(mixture: Mixture, preparation: Preparation, seed: int) -> Dataset:
     name, values = mixture.name, mixture.sample(seed)
+    if preparation.domains:
+        raise DataError(f"{name}: data.domains needs two classes, and a mixture has none; take data with classes")
     content = hashlib.sha256(values.tobytes()).hexdigest()
     made = Decoded(values, None, (), None, (), content)
     train, held_out, how = _halves(name, made, None, preparation, seed)

@@ -11,7 +11,6 @@ from torch import Tensor
 from zerosum.core.errors import DataError
 from zerosum.core.signals import Batch
 from zerosum.data.dataset import Dataset
-from zerosum.data.domains import SIGNALS
 
 HELD_BYTES = 2 << 30  # sets below this live in memory (or on the device) as one tensor; larger stay memory-mapped
 
@@ -143,11 +142,9 @@ class Feed:
         self.position = 0
         self.per_epoch = dataset.per_epoch
         self.is_image = dataset.is_image
-        sets = {name: (dataset.of(name), f" {name}") for name in dataset.domains and SIGNALS} or {
-            "sample": (dataset, "")
-        }
         self._rows = {
-            name: Rows(one, seed, balanced=balanced, device=self.device, of=of) for name, (one, of) in sets.items()
+            name: Rows(one, seed, balanced=balanced, device=self.device, of=f" {name}" if dataset.domains else "")
+            for name, one in dataset.sets.items()
         }
 
     def next(self) -> Batch:

@@ -63,7 +63,7 @@ class Diagnostics:
     def look(self, engine: Engine) -> dict[str, float]:
         """All that can be measured after a turn."""
         found = self.compare(*(flat(engine.shown[name]) for name in ("real", "fake"))) if engine.shown else {}
-        if len(self.dataset.held_out) >= LEAST and hasattr(engine.game, "scores"):
+        if min(len(one.held_out) for one in self.dataset.sets.values()) >= LEAST and hasattr(engine.game, "scores"):
             found |= self.overfitting(engine)
         return found
 
@@ -91,8 +91,9 @@ class Diagnostics:
         return {f"overfitting{name.removeprefix(role(name))}": surely(known[name], new[name]) for name in known}
 
     def _logits(self, engine: Engine, part: str) -> dict[str, Tensor]:
-        seed, index = mix(self.seed, engine.clock), getattr(self.dataset, part)
-        few = index[permutation(seed, 0, len(index))[: self.count].numpy()]  # a feed copies all that it draws from
+        seed, indices = mix(self.seed, engine.clock), [getattr(one, part) for one in self.dataset.sets.values()]
+        # a feed copies all that it draws from
+        few = np.concatenate([index[permutation(seed, 0, len(index))[: self.count].numpy()] for index in indices])
         batch = Feed(dataclasses.replace(self.dataset, train=few), self.count, seed=seed, device=engine.device).next()
         game: Any = engine.game  # one that has `scores`
         scores: dict[str, Tensor] = game.scores(engine.modules, batch)
