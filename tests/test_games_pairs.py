@@ -304,7 +304,7 @@ def test_a_resumed_game_equals_the_uninterrupted_one_bit_for_bit(digits, turns):
     tensors, counts = copy.deepcopy(engine.state())
     other, other_feed = table()
     other.load(tensors, counts)
-    other_feed.position = counts["images"]
+    other_feed.position = counts["clock"]
     for _ in range(3):
         engine.turn(feed)
         torch.randn(7)
