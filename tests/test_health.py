@@ -196,13 +196,17 @@ def test_a_discriminator_that_knows_its_images_by_heart_is_seen():
     assert "overfitting" not in few.look(engine)
 
 
-@pytest.mark.parametrize("name", ["dcgan", "mlp", "gman", "veegan", "dagan-small", "pacgan", "acgan", "stylegan2"])
+LOOKED_AT = ["dcgan", "mlp", "gman", "veegan", "dagan-small", "pacgan", "acgan", "stylegan2", "cyclegan"]
+
+
+@pytest.mark.parametrize("name", LOOKED_AT)
 def test_a_look_changes_nothing(name):
     engine, feed = table(name)
     other, other_feed = table(name)
     from tests.small import DATA
 
-    own = diagnostics.Diagnostics(open_data(DATA.get(name, "digits")), 16, engine.game.pack)
+    dataset = open_data(DATA.get(name, "digits"), read_recipe(name).data)
+    own = diagnostics.Diagnostics(dataset, 16, engine.game.pack)
     for _ in range(2):
         engine.turn(feed)
         other.turn(other_feed)
