@@ -25,6 +25,7 @@ TIMES = ("seconds", "images_per_second")
 DRAWN = 4000  # images from one picture to the next
 PAIRS = {"cyclegan-small": "digits-inverted"}  # recipes that train on two sets
 SETTINGS = ["report=1000", f"samples={DRAWN}", "evaluation=4000", "checkpoint=1500"]
+SETTINGS += ["precision=fp32"]  # a busy machine might choose another for the second training than for the first
 
 
 def start(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:

@@ -22,7 +22,7 @@ class Case(NamedTuple):
 
 POINTS = {"mixture": "ring8", "pacgan": "ring8", "unrolled": "ring8", "veegan": "ring8", "dirac": "dirac"}
 PAIRS = {"cyclegan": "digits-inverted", "cyclegan-small": "digits-inverted"}
-BF16 = ("dcgan", "stylegan2-ada-small", "wgan-gp", "began", "gman", "unrolled", "veegan", "dagan")  # some of each game
+BF16 = ("dcgan", "stylegan2-ada-small", "wgan-gp", "began", "gman", "unrolled", "veegan", "dagan", "cyclegan")
 TOLD = "discriminator.labels=projection discriminator.norm=none"  # a discriminator of DCGAN's that is told the class
 VARIANTS = {  # name: recipe (or recipe@data) and settings
     # classes
