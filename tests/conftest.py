@@ -3,11 +3,15 @@
 import inspect
 import itertools
 
+import hypothesis
 import pytest
 import torch
 
 from zerosum.extractors import efficientnet
 from zerosum.runs.training import race, rehearsal
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says how busy the machine is
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -53,7 +53,7 @@ def test_equal_images_keep_their_shape_as_far_as_the_networks_take_it(tmp_path, 
 
 
 def test_what_the_networks_take_is_asked_of_the_networks():
-    takes = early.fits(read_recipe("dcgan").game)
+    takes = early.fits(read_recipe("dcgan"))
     assert takes((48, 64, 3), 0)
     assert takes((48, 64, 7), 10)
     assert not takes((50, 64, 3), 0)
