@@ -94,7 +94,7 @@ def seated(case, team, kind=Feed, seed=0):
     if recipe.data.domains:
         data = two_sets()
     elif name in small.DATA:
-        data = open_data("ring8")
+        data = open_data(small.DATA[name])
     else:
         data = digits(16 if name == "dcgan" else 8)  # smaller, it has no BatchNorm
     engine = Engine(recipe.game, data.signals, seed=seed, total=10_000, team=team)

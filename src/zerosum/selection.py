@@ -37,7 +37,7 @@ class TopK(Part):
 
     Sinha et al. 2020: k falls from the batch size by a constant factor an epoch (0.99) to half the batch.
     Here the same curve is a function of the clock: k = N * share^(images / until), rounded, at least 1. A patch map
-    counts as one logit, its mean.
+    counts as one logit, its mean. On several ranks N is a rank's own part of the batch, and each chooses from it.
     """
 
     share: Share = 0.5  # share of a batch that is left at the end of the decay

@@ -72,6 +72,12 @@ Device = Annotated[
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="CPU threads; default: all cores, and for resume the run's own.")
 ]
+Ranks = Annotated[
+    int | None,
+    typer.Option(
+        "--ranks", min=1, help="Processes that train together; default 1, and for resume the run's own number."
+    ),
+]
 Deterministic = Annotated[
     bool,
     typer.Option("--deterministic", help="Repeatable bit for bit on a GPU too, by slower kernels; a run remembers it."),
@@ -186,7 +192,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
                 function(*args, **kwargs)
                 sys.stdout.flush()
             except ZerosumError as error:
-                say("\n".join([f"error: {error}", *getattr(error, "__notes__", ())]))
+                if not error.told:
+                    say("\n".join([f"error: {error}", *getattr(error, "__notes__", ())]))
                 raise typer.Exit(error.exit_status) from None
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):

@@ -15,6 +15,7 @@ from zerosum.cli.command import (
     Json,
     Out,
     Quiet,
+    Ranks,
     Root,
     Seed,
     SkipBad,
@@ -72,12 +73,13 @@ def train(
     skip_bad: SkipBad = False,
     device: Device = None,
     threads: Threads = None,
+    ranks: Ranks = None,
     deterministic: Deterministic = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a recipe on data. `zerosum train` alone trains dcgan on the digits that ship with scikit-learn."""
-    from zerosum.runs.training import session
+    from zerosum.runs.training import launching, session
 
     data, settings = split_words(words or [])
     settings += [f"{field}={value}" for field, value in (("stop_when", stop_when), ("on_nan", on_nan)) if value]
@@ -95,10 +97,12 @@ def train(
         skip_bad=skip_bad,
         device="auto" if device is None else device,
         threads=threads,
+        ranks=ranks,
         deterministic=deterministic,
         quiet=quiet,
     )
-    conclude(run, as_json)
+    if not launching.place().rank:
+        conclude(run, as_json)
 
 
 @command
@@ -116,6 +120,7 @@ def resume(
     data_root: Root = None,
     device: Device = None,
     threads: Threads = None,
+    ranks: Ranks = None,
     deterministic: Deterministic = False,
     use: Use = None,
     trust: Trust = False,
@@ -123,7 +128,7 @@ def resume(
     quiet: Quiet = False,
 ) -> None:
     """Continue a run where it was saved. --images makes it longer."""
-    from zerosum.runs.training import session
+    from zerosum.runs.training import launching, session
 
     ended = session.resume(
         run,
@@ -133,12 +138,14 @@ def resume(
         data_root=data_root,
         device=device,
         threads=threads,
+        ranks=ranks,
         deterministic=deterministic,
         use=use or [],
         trust=trust,
         quiet=quiet,
     )
-    conclude(ended, as_json)
+    if not launching.place().rank:
+        conclude(ended, as_json)
 
 
 def split_words(words: list[str]) -> tuple[str | None, list[str]]:

@@ -16,7 +16,7 @@ from zerosum.core.average import reestimate_statistics
 from zerosum.core.clock import Stream, reseed, seeded
 from zerosum.core.game import Feed, Game, role
 from zerosum.core.memory import ALONE, Bound, Memory
-from zerosum.core.meter import Meter, NotFiniteError
+from zerosum.core.meter import Meter, NotFiniteError, precise
 from zerosum.core.model import Model, Networks, Task, reached
 from zerosum.core.player import Learner
 from zerosum.core.signals import Signals, build
@@ -75,6 +75,7 @@ class Engine:
         self.meter = Meter()
         self.attempt = 0  # how often this run went back to a checkpoint; above 0 it plays with other random numbers
         self.shown: dict[str, Tensor] = {}  # samples of the last turn, for who watches over a training
+        self._watched: list[tuple[str, Tensor]] = []  # scalars of the turn under way
         self._common = Stream(seed)  # random numbers that all ranks draw alike, of the turn under way
         team.agree_(x for module in self._modules() for x in (*module.parameters(), *module.buffers()))
 
@@ -97,6 +98,7 @@ class Engine:
     def turn(self, feed: Feed) -> None:
         """Play one step; its randomness depends on the seed, the clock, the attempt and the rank alone."""
         self.feed, self.clock = feed, feed.position
+        self._watched.clear()  # of a turn that failed
         self._common = Stream(self.seed, self.clock, *([self.attempt] if self.attempt else []))
         reseed(*self._common.items, *([f"rank {self.team.rank}"] if self.team.world > 1 else []))
         for learner in self.learners.values():
@@ -106,7 +108,7 @@ class Engine:
         for bound in self._bound.values():
             names = getattr(bound.part, "watched", ())
             self.meter.watch(**{f"{bound.part.name}.{name}": bound.memory[name] for name in names})
-        self.team.average_(self.meter.sums.values())
+        self._note_watched()
         self.team.agree_(x for module in self._modules() for x in module.buffers())  # such as BatchNorm's statistics
         self.clock = feed.position
 
@@ -157,8 +159,18 @@ class Engine:
             return share(prior(count * self.team.world, self.device), self.team)
 
     def watch(self, **values: Tensor) -> None:
-        """Note further scalars worth a curve."""
-        self.meter.watch(**values)
+        """Note further scalars worth a curve; of several ranks their means, at the end of the turn."""
+        if self.team.world == 1:
+            self.meter.watch(**values)
+        else:
+            self._watched += values.items()
+
+    def _note_watched(self) -> None:
+        means = [value.detach().to(precise(value.device), copy=True) for _, value in self._watched]
+        self.team.average_(means)
+        for (name, _), mean in zip(self._watched, means, strict=True):
+            self.meter.watch(**{name: mean})
+        self._watched.clear()
 
     def show(self, **samples: Tensor) -> None:
         """Let who watches over a training see samples of this turn, by name."""

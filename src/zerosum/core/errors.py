@@ -6,6 +6,7 @@ ZerosumError
     RunError        a run directory, checkpoint or model file that cannot be used           exit 2
         DamagedError    a file of it that is not what was written                           exit 2
     TrainingError   a training that had to stop: non-finite loss, memory, disk              exit 1
+        LostRankError   another process of it has ended, or does not answer                 exit 1
 
 Every message says what is wrong, where, what is allowed or nearest, and how to mend it.
 """
@@ -24,6 +25,7 @@ class ZerosumError(Exception):
     """Base of every error that is meant for the user; shown without a traceback."""
 
     exit_status = 2
+    told = False  # by another process: a command ends without a word
 
 
 class RecipeError(ZerosumError):
@@ -57,6 +59,18 @@ class TrainingError(ZerosumError):
     """A training that had to stop; what was saved before is intact."""
 
     exit_status = 1
+
+
+class LostRankError(TrainingError):
+    """Another rank has ended, or does not answer.
+
+    Attributes:
+        ranks: that have ended; empty where nobody knows.
+    """
+
+    def __init__(self, text: str, ranks: Sequence[int] = ()) -> None:
+        super().__init__(text)
+        self.ranks = list(ranks)
 
 
 class ZerosumWarning(UserWarning):

@@ -24,6 +24,8 @@ PATIENCE = 2.0  # seconds that a command has to clean up
 SHOW_CURSOR = "\x1b[?25h"
 AT_ONCE = "stopped at once; nothing more was saved"
 
+last_acts: list[Callable[[], None]] = []  # what is done before a process ends here and now
+
 
 class _Handlers(ABC):
     """Handlers of signals while entered, in the main thread: signals reach no other."""
@@ -153,11 +155,18 @@ class Watch(_Handlers):
         """End the process here and now; what is saved was flushed and renamed, so it stays whole."""
         training = self.training
         more = "" if training is None else f"; go on with: zerosum resume {shlex.quote(str(training.place))}"
-        leave(self.status - 128, words=f"\n{AT_ONCE}{more}")
+        end(self.status, f"\n{AT_ONCE}{more}")
 
 
-def leave(number: int, _frame: FrameType | None = None, words: str = AT_ONCE) -> None:
-    """End the process here and now, with the status of a signal; a cursor that was hidden is shown again."""
+def leave(number: int, _frame: FrameType | None = None) -> None:
+    """End the process here and now at a signal."""
+    end(128 + number, AT_ONCE)
+
+
+def end(status: int, words: str) -> None:
+    """End the process here and now, with a last word; a cursor that was hidden is shown again."""
+    for act in last_acts:
+        act()
     with suppress(OSError):  # a console that is gone
         os.write(2, f"{SHOW_CURSOR if os.isatty(2) else ''}{words}\n".encode())
-    os._exit(128 + number)
+    os._exit(status)

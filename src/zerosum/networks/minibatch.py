@@ -1,6 +1,7 @@
 """Layers that let a discriminator see how alike the samples of a batch are: all fakes alike are known as fakes.
 
 Real and generated batches are looked at apart. With such a layer the logit of a sample depends on all others.
+On several ranks these are the others of its rank's part of the batch.
 """
 
 from __future__ import annotations

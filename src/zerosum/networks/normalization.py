@@ -17,7 +17,8 @@ def make_norm(name: str, channels: int, dims: int, classes: int = 0) -> nn.Modul
 
     "layer" is one mean and variance a sample (on maps GroupNorm with one group), "group" one for every 8 channels or
     the nearest number that divides them, "instance" one for every map, "batch" one for every channel over the batch.
-    With `classes` a batch norm has a scale and shift for each of them.
+    With `classes` a batch norm has a scale and shift for each of them. On several ranks its statistics are those of a
+    rank's own part of the batch, and the running ones those of rank 0.
 
     Raises:
         ValueError: unknown name, an instance norm of vectors, which would leave nothing, or classes without "batch".

@@ -20,6 +20,7 @@ class RelativisticAverage(Part):
     RaGAN, Jolicoeur-Martineau 2019. Discriminator: E[f(s_r - E[s_f])] + E[f(E[s_r] - s_f)]; generator: the same with
     real and fake exchanged, so it needs the real logits again; f(t) is sp(-t), max(0, 1 - t) or (t - 1)^2 (RaSGAN,
     RaHingeGAN, RaLSGAN). Reward: s; only differences mean something, there is no zero level.
+    On several ranks the averages are those of a rank's own part of the batch.
 
     Raises:
         ValueError: the generator's turn has no real logits.

@@ -174,6 +174,7 @@ class DRAGAN(Part):
 
     DRAGAN, Kodali et al. 2017. The noise d is uniform in +-spread * (standard deviation of all numbers of the batch);
     the authors' code draws it from 0 to that bound, which moves the data, here it is centred. x + d is not clipped.
+    On several ranks the deviation is that of a rank's own part of the batch.
     """
 
     player: ClassVar[str] = "discriminator"

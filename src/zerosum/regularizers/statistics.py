@@ -95,6 +95,7 @@ class FeatureMatching(Part):
 
     Salimans et al. 2016, section 3.1: weight * |E f(x) - E f(G(z))|^2, f the discriminator's features, here a mean over
     them. With `pixels` f is the identity: first moments of the images themselves, a weak but cheap statistic.
+    On several ranks each matches the means of its own part of the batch.
     """
 
     player: ClassVar[str] = "generator"
@@ -172,6 +173,7 @@ class PullingAway(Part):
 
     EBGAN's repelling regularizer, Zhao, Mathieu & LeCun 2017, eq. 4: weight * the mean over pairs of different fakes of
     the squared cosine between their vectors. The paper takes the code of the auto-encoder and weight 0.1.
+    On several ranks pairs are those within a rank's own part of the batch.
     """
 
     player: ClassVar[str] = "generator"

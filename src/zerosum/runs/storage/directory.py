@@ -76,6 +76,7 @@ class Environment(_Begun):
     """What environment.json must say; versions and hardware beside it are texts and numbers."""
 
     threads: Annotated[int, Range(1, 4096)]
+    ranks: NotRequired[Annotated[int, Range(1, 4096)]]
     device: str
     precision: Literal["fp32", "bf16"]
     processor: NotRequired[str | None]

@@ -40,12 +40,19 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def use_threads(wanted: int | None = None, say: Callable[[str], None] | None = None) -> None:
-    """Compute with so many CPU threads; by default with a thread for each core that this process may use."""
+def use_threads(wanted: int | None = None, say: Callable[[str], None] | None = None, *, ranks: int = 1) -> None:
+    """Compute with so many CPU threads; by default with a thread for each core that this process may use.
+
+    Args:
+        wanted: threads of this process.
+        say: hears that they are more than there are cores.
+        ranks: processes that do the same on this machine.
+    """
     if wanted is None:
-        wanted = min(torch.get_num_threads(), cores())
-    elif wanted > cores() and say is not None:
-        say(f"{wanted} threads on {cores()} cores: they wait for each other; --threads {cores()} is faster")
+        wanted = max(1, min(torch.get_num_threads(), cores()) // ranks)
+    elif wanted > (fair := max(1, cores() // ranks)) and say is not None:
+        those = f"{ranks} ranks of {wanted} threads" if ranks > 1 else f"{wanted} threads"
+        say(f"{those} on {cores()} cores: they wait for each other; --threads {fair} is faster")
     torch.set_num_threads(wanted)
 
 

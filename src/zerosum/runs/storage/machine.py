@@ -102,6 +102,11 @@ def used(device: torch.device) -> int | None:
     return _status("VmRSS")
 
 
+def private() -> int:
+    """Bytes that this process has for itself alone: what a further one like it would take; 0 where nobody says."""
+    return _status("RssAnon") or 0
+
+
 def reset_peak(device: torch.device) -> None:
     """Begin to watch for the most memory in use."""
     if device.type == "cuda":

@@ -16,10 +16,11 @@ from zerosum.core.errors import DataError, RunError
 from zerosum.recipes import Recipe
 from zerosum.runs.storage.environment import choose_device, computes_in_bf16, describe, use_threads
 from zerosum.runs.storage.machine import cores
+from zerosum.runs.training.launching import ALONE, Place
 
 EXACT = (
     *("device", "accelerator", "processor", "instructions", "threads", "precision", "deterministic"),
-    *("torch", "zerosum"),
+    *("ranks", "torch", "zerosum"),
 )
 Say = Callable[[str], None]
 
@@ -30,7 +31,13 @@ def gone(error: DataError, source: str, *command: str) -> DataError:
 
 
 def here(
-    before: dict[str, Any], recipe: Recipe, say: Say, *, device: str | None = None, threads: int | None = None
+    before: dict[str, Any],
+    recipe: Recipe,
+    say: Say,
+    where: Place = ALONE,
+    *,
+    device: str | None = None,
+    threads: int | None = None,
 ) -> dict[str, Any]:
     """What a run's `environment.json` says of this machine, where it goes on; sets the threads.
 
@@ -38,6 +45,7 @@ def here(
         before: what it said so far.
         recipe: the run's.
         say: hears what could not be kept.
+        where: which rank this is, and of how many.
         device: in place of the run's own.
         threads: in place of the run's own.
 
@@ -45,9 +53,12 @@ def here(
         RunError: a device was asked for that this machine does not have.
     """
     place = _device(str(before["device"]), say) if device is None else choose_device(device)
-    use_threads(_threads(int(before["threads"]), say) if threads is None else threads, say)
+    place = where.device(place, named=device is not None)
+    if threads is None and where.world == before.get("ranks", 1):
+        threads = _threads(int(before["threads"]), say)
+    use_threads(threads, say, ranks=where.sharing)
     now = describe(place, _precision(str(before["precision"]), recipe, place, say))
-    return {**before, **now}
+    return {**before, **now, "ranks": where.world}
 
 
 def _device(wanted: str, say: Say) -> torch.device:
@@ -77,6 +88,7 @@ def _precision(wanted: str, recipe: Recipe, device: torch.device, say: Say) -> s
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> dict[str, list[Any]]:
     """What differs of all that results depend on, bit for bit: old and new value by name."""
+    before = {"ranks": 1, **before}  # of an older zerosum
     return {
         name: [before[name], now[name]] for name in EXACT if name in before and before[name] != now.get(name)
     }  # an older zerosum wrote fewer

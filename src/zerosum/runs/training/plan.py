@@ -22,6 +22,7 @@ from zerosum.data import Feed
 from zerosum.recipes import Recipe
 from zerosum.runs.storage import machine
 from zerosum.runs.storage.environment import computes_in_bf16, describe
+from zerosum.runs.training.launching import ALONE, Place
 from zerosum.runs.training.moments import clock
 from zerosum.runs.training.rehearsal import Measured, Rehearsal
 
@@ -45,7 +46,13 @@ def candidates(recipe: Recipe, signals: Signals, device: torch.device) -> tuple[
 
 
 def rehearse(
-    recipe: Recipe, signals: Signals, feed: Feed, total: int | None, say: Say, among: tuple[str, ...] | None = None
+    recipe: Recipe,
+    signals: Signals,
+    feed: Feed,
+    total: int | None,
+    say: Say,
+    among: tuple[str, ...] | None = None,
+    where: Place = ALONE,
 ) -> Measured:
     """Prove that a recipe runs, and measure it, or remember what was measured.
 
@@ -56,6 +63,7 @@ def rehearse(
         total: images of the whole training; None where it is measured in time.
         say: hears where memory will be short.
         among: precisions to choose from, in place of all that the recipe may have.
+        where: which rank this is, and of how many: a turn has its part of a batch.
 
     Raises:
         RecipeError: a turn fails, or the training would not fit into memory; with the setting that fits.
@@ -63,8 +71,9 @@ def rehearse(
     among = among or candidates(recipe, signals, feed.device)
     free = machine.free(feed.device)
     engine = Engine(recipe.game, signals, total=total, device=feed.device, precision=among[0])
-    rehearsal = Rehearsal(engine, feed, recipe.batch)
-    place = None if has_own_parts(recipe.game) else _place(recipe, signals, feed.device, among)
+    share = recipe.replace(batch=recipe.batch // where.world)
+    rehearsal = Rehearsal(engine, feed, share.batch)
+    place = None if has_own_parts(recipe.game) else _place(share, signals, feed.device, among)
     known = None if place is None else recall(place)
     if known is None:
         with blaming(recipe.game):
@@ -74,9 +83,23 @@ def rehearse(
     else:
         rehearsal.prove(known.precision)
         known = replace(known, compared=f"{known.compared}, remembered")
+    known = together(known, where, feed.device)
     if free is not None:
-        check_memory(recipe, known, free, say)
+        check_memory(recipe, known, free, say, where)
     return known
+
+
+def together(measured: Measured, where: Place, device: torch.device) -> Measured:
+    """What ranks will take together that do as this one does, each with its part of the batch."""
+    if where.world == 1:
+        return measured
+    here, fixed = where.beside(device), measured.fixed
+    return replace(
+        measured,
+        seconds_per_image=measured.seconds_per_image / where.world,
+        fixed=None if fixed is None else here * fixed + (here - 1) * machine.private(),
+        per_image=-(-measured.per_image * here // where.world),
+    )
 
 
 # ---------------------------------------------------------------------- what is remembered
@@ -113,7 +136,7 @@ def has_own_parts(part: Any) -> bool:
 # ---------------------------------------------------------------------- memory
 
 
-def check_memory(recipe: Recipe, measured: Measured, free: int, say: Say) -> None:
+def check_memory(recipe: Recipe, measured: Measured, free: int, say: Say, where: Place = ALONE) -> None:
     """Stop before a training that would be killed, and warn of one that may be.
 
     Raises:
@@ -122,49 +145,60 @@ def check_memory(recipe: Recipe, measured: Measured, free: int, say: Say) -> Non
     needed = measured.bytes(recipe.batch) or 0
     if needed <= NEAR * free:
         return
-    text = f"training needs about {gib(needed)} of memory at batch={recipe.batch}, and {gib(free)} are free"
-    way = fitting(recipe, measured, free)
+    of = f" on {where.world} ranks" if where.world > 1 else ""
+    text = f"training needs about {gib(needed)} of memory at batch={recipe.batch}{of}, and {gib(free)} are free"
+    way = fitting(recipe, measured, free, where)
     if needed > TOO_MUCH * free:
         raise RecipeError(f"{text}; {way}")
     say(f"{text}: that may not be enough; {way}")
 
 
-def check_networks(sizes: Mapping[str, int], device: torch.device) -> None:
-    """Stop before networks are built that alone would take more memory than there is; `sizes`: bytes of each.
+def check_networks(sizes: Mapping[str, int], device: torch.device, copies: int = 1) -> None:
+    """Stop before networks are built that alone would take more memory than there is.
+
+    Args:
+        sizes: bytes of each.
+        device: where they will be.
+        copies: of all of them there, one for each rank.
 
     Raises:
         RecipeError: with what each would take.
     """
-    needed, free = sum(sizes.values()), machine.free(device)
+    needed, free = copies * sum(sizes.values()), machine.free(device)
     if free is not None and needed > free:
         each = ", ".join(f"{name} {gib(size)}" for name, size in sizes.items())
         raise RecipeError(
             f"the networks alone need {gib(needed)} of memory, whatever the batch ({each}: weights, gradients, "
-            f"optimizer state, averages), and {gib(free)} are free; set fewer channels or widths"
+            f"optimizer state, averages{f'; {copies} ranks' if copies > 1 else ''}), and {gib(free)} are free; set "
+            f"fewer {'ranks, ' if copies > 1 else ''}channels or widths"
         )
 
 
-def check_least(recipe: Recipe, kept: int, device: torch.device) -> None:
+def check_least(recipe: Recipe, kept: int, device: torch.device, where: Place = ALONE) -> None:
     """Stop before a turn is tried where one pass of each network alone would take more memory than there is.
 
-    `kept`: bytes that it keeps of each sample, in float32.
+    Args:
+        recipe: what is to be trained.
+        kept: bytes that it keeps of each sample, in float32.
+        device: where.
+        where: which rank this is, and of how many.
 
     Raises:
         RecipeError: with the setting that should fit.
     """
     half = recipe.precision != "fp32" and not any(part.tracks for part in recipe.game.regularizers)
     least, free = kept // 2 if half else kept, machine.free(device)
-    if free is not None and least * recipe.batch > free:
-        usual = Measured(recipe.precision, 0.0, 0, USUAL * least)
+    usual = together(Measured(recipe.precision, 0.0, 0, USUAL * least), where, device)
+    if free is not None and usual.per_image * recipe.batch > USUAL * free:
         raise RecipeError(
-            f"training needs more than {gib(least * recipe.batch)} of memory at batch={recipe.batch}, and {gib(free)} "
-            f"are free; {fitting(recipe, usual, free)}"
+            f"training needs more than {gib(usual.per_image * recipe.batch // USUAL)} of memory at "
+            f"batch={recipe.batch}, and {gib(free)} are free; {fitting(recipe, usual, free, where)}"
         )
 
 
-def fitting(recipe: Recipe, measured: Measured, free: int) -> str:
+def fitting(recipe: Recipe, measured: Measured, free: int, where: Place = ALONE) -> str:
     """The setting that would fit."""
-    pack = recipe.game.pack
+    pack = recipe.game.pack * where.world
     room = (NEAR * free - (measured.fixed or 0)) / max(1, measured.per_image) / pack
     batch = pack * (1 << int(room).bit_length() - 1) if room >= 1 else 0
     if batch >= 2 * pack and batch < recipe.batch:

@@ -18,6 +18,7 @@ from zerosum.runs.evaluation.given import compared
 from zerosum.runs.training import plan, stopping
 from zerosum.runs.training.failures import clear_memory
 from zerosum.runs.training.footprint import network_bytes
+from zerosum.runs.training.launching import ALONE, Place
 from zerosum.runs.training.progress import Display
 from zerosum.runs.training.rehearsal import Measured
 
@@ -30,30 +31,47 @@ class Readiness(NamedTuple):
 
 
 def prove(
-    recipe: Recipe, dataset: Dataset, device: torch.device, display: Display, among: tuple[str, ...] | None = None
+    recipe: Recipe,
+    dataset: Dataset,
+    device: torch.device,
+    display: Display,
+    among: tuple[str, ...] | None = None,
+    *,
+    where: Place = ALONE,
 ) -> Readiness:
     """Check that everything fits, ending with a few real turns, which say what the training will take.
 
-    `among` are the precisions to choose from; by default all that the recipe may have.
+    Args:
+        recipe: what is to be trained.
+        dataset: on what.
+        device: where.
+        display: shows what is done.
+        among: precisions to choose from; by default all that the recipe may have.
+        where: which rank this is, and of how many; each rank has its part of the batch.
 
     Raises:
         RecipeError: every problem: what, why and how to mend it.
         TrainingError: memory is used up all the same.
     """
     with clear_memory():
-        return _prove(recipe, dataset, device, display, among)
+        return _prove(recipe, dataset, device, display, among, where)
 
 
 def _prove(
-    recipe: Recipe, dataset: Dataset, device: torch.device, display: Display, among: tuple[str, ...] | None
+    recipe: Recipe,
+    dataset: Dataset,
+    device: torch.device,
+    display: Display,
+    among: tuple[str, ...] | None,
+    where: Place,
 ) -> Readiness:
     signals, total = dataset.signals, recipe.length.samples(dataset.per_epoch)
     kept = compatibility.check(recipe.game, signals, total, recipe.batch)
-    plan.check_networks(network_bytes(recipe.game, signals), device)
-    plan.check_least(recipe, kept, device)
+    plan.check_networks(network_bytes(recipe.game, signals), device, where.beside(device))
+    plan.check_least(recipe, kept, device, where)
     display.work("trying a few turns", 0, 0)
     feed = Feed(dataset, 2 * recipe.game.pack, seed=recipe.seed, balanced=recipe.data.balanced, device=device)
-    measured = plan.rehearse(recipe, signals, feed, total, display.warn, among)
+    measured = plan.rehearse(recipe, signals, feed, total, display.warn, among, where)
     task = outline(recipe.game, signals).task()
     real = compared(dataset, task)
     evaluator = Evaluator(real, recipe.evaluator, seed=recipe.seed, device=device, verb=task.verb)

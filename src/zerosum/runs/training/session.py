@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from zerosum.runs.storage.environment import be_deterministic, choose_device, de
 from zerosum.runs.storage.place import resume_command
 from zerosum.runs.storage.run import Run
 from zerosum.runs.storage.saved import save_model
-from zerosum.runs.training import early, elsewhere, plan, starting, stopping
+from zerosum.runs.training import early, elsewhere, following, launching, plan, starting, stopping
 from zerosum.runs.training.decisions import decisions
 from zerosum.runs.training.failures import clear_errors, reporting
+from zerosum.runs.training.launching import Place
 from zerosum.runs.training.opening import absolute, open_new, origin_of, reopen
 from zerosum.runs.training.progress import Display
 from zerosum.runs.training.readiness import prove
@@ -49,6 +51,7 @@ def train(
     skip_bad: bool = False,
     device: str = "auto",
     threads: int | None = None,
+    ranks: int | None = None,
     deterministic: bool = False,
     quiet: bool = False,
 ) -> Run:
@@ -73,12 +76,18 @@ def train(
         skip_bad: leave out images that cannot be read, and count them.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         threads: CPU threads; all cores by default. Equal results need equal threads, so a run remembers them.
+        ranks: processes that train together, each on its part of every batch; this one starts the others. On CUDA each
+            has a device of its own, and on a CPU they divide the threads, or have `threads` each. Where torchrun has
+            started all of them, it decides, and they call this alike.
         deterministic: equal bits also on a GPU, by kernels that may be slower; for the whole process.
         quiet: print nothing.
 
     Raises:
         ZerosumError: of the kind that fits; nothing is written unless the training could begin.
     """
+    where = launching.place(ranks)
+    if where.rank:
+        return following.follow(where)
     display = Display(quiet)
     usercode.use(*use)
     if trust and start_from is None:
@@ -94,15 +103,16 @@ def train(
     origin = {"source": whole_place(data), "root": absolute(data_root), "skip_bad": skip_bad, "rules": RULES}
     if before is not None:
         origin |= {"root": origin["root"] or before.get("root"), "skip_bad": skip_bad or before["skip_bad"]}
-    place = choose_device(device)
+    place = where.device(choose_device(device), named=device != "auto")
+    where.check_batch(chosen.batch, chosen.game.pack)
     early.check(chosen)
     dataset = open_new(chosen, origin, display, None if before is None else start_from)
     chosen = early.sized(chosen, dataset)
-    use_threads(threads, display.warn)
+    use_threads(threads, display.warn, ranks=where.sharing)
     if deterministic:
         be_deterministic()
-    measured, evaluator = prove(chosen, dataset, place, display)
-    environment = describe(place, measured.precision)
+    measured, evaluator = prove(chosen, dataset, place, display, where=where)
+    environment = {**describe(place, measured.precision), "ranks": where.world}
     environment["measured"] = dataclasses.asdict(measured)
     facts = health.facts(dataset)
     if start is not None:
@@ -114,7 +124,7 @@ def train(
         path.parent.mkdir(parents=True, exist_ok=True)
         files = [] if start_from is None else code.run_files(start_from)
         run = RunDirectory.create(path, chosen, environment, [*use, *files])
-    return _play(run, chosen, dataset, environment, display, start=start, measured=measured)
+    return _play(run, chosen, dataset, environment, display, where, start=start, measured=measured)
 
 
 def resume(
@@ -126,6 +136,7 @@ def resume(
     data_root: str | Path | None = None,
     device: str | None = None,
     threads: int | None = None,
+    ranks: int | None = None,
     deterministic: bool = False,
     use: Sequence[str | Path] = (),
     trust: bool = False,
@@ -147,6 +158,8 @@ def resume(
         device: in place of the run's own. On another device, and with other threads, it goes on, but no longer bit for
             bit as it would have: that is said, and recorded in `environment.json`.
         threads: in place of the run's own; fewer are taken where this machine has fewer cores.
+        ranks: processes that train together, in place of the run's own number, with which results stay bit for bit the
+            same; torchrun decides where it has started them.
         deterministic: equal bits also on a GPU, from here on; a run that began so goes on so.
         use: files that register parts; the run's copies of them may run, as they are the same.
         trust: run the Python files that the run keeps, whoever wrote them.
@@ -156,6 +169,9 @@ def resume(
         RunError: no run, in use, its recipe or data changed, or there is no such device.
         DataError: the data are not where they were.
     """
+    where = launching.place(ranks)
+    if where.rank:
+        return following.follow(where)
     display = Display(quiet)
     usercode.use(*use)
     run = RunDirectory.open(place)
@@ -175,15 +191,18 @@ def resume(
     recorded = run.environment()
     if deterministic or recorded.get("deterministic"):
         be_deterministic()
-    environment = elsewhere.here(recorded, chosen, display.warn, device=device, threads=threads)
+    where = launching.place(ranks, recorded.get("ranks", 1))
+    where.check_batch(chosen.batch, chosen.game.pack, fixed=True)
+    environment = elsewhere.here(recorded, chosen, display.warn, where, device=device, threads=threads)
     origin = origin_of(recorded["data"], None if data is None else kept(data), data_root)
     dataset = reopen(run, chosen, origin, display, [*settings, *([f"length={images}"] if images is not None else [])])
     environment["data"] = origin
     measured = None
     if chosen != before or elsewhere.changes(recorded, environment):
-        ready = prove(chosen, dataset, torch.device(environment["device"]), display, (environment["precision"],))
+        kind, among = torch.device(environment["device"]), (environment["precision"],)
+        ready = prove(chosen, dataset, kind, display, among, where=where)
         environment["measured"] = dataclasses.asdict(ready.measured)
-    return _play(run, chosen, dataset, environment, display, resumed=True, measured=measured)
+    return _play(run, chosen, dataset, environment, display, where, resumed=True, measured=measured)
 
 
 def fill_in(recipe: str | Recipe, words: Sequence[str], images: str | int | None, seed: int | None) -> Recipe:
@@ -214,36 +233,37 @@ def _play(
     dataset: Dataset,
     environment: dict[str, Any],
     display: Display,
+    where: Place,
     resumed: bool = False,
     start: starting.Start | None = None,
     measured: Measured | None = None,
 ) -> Run:
-    with clear_errors(run.path, recipe.game, resumed=resumed):
+    with clear_errors(run.path, recipe.game, resumed=resumed), ExitStack() as stack:
         run.hold()
-        try:
-            training = Training(run, recipe, dataset, environment, display)
-            if start is not None:
-                training.start_with(start)
-            if resumed:
-                _go_on(training, display)
-                if not training.over:
-                    recorded, images = run.environment(), training.feed.position
-                    run.write_environment(elsewhere.note(recorded, environment, images, display.warn))
-            kind = "resuming" if resumed else "training"
-            count = many(len(dataset.train), next(iter(dataset.signals.values())))
-            display.say(
-                f"{kind} {recipe.recipe} on {dataset.name} ({count}) "
-                f"for {recipe.length}, {environment['precision']} on {environment['device']}, in {run.path}"
-            )
-            for line in [] if resumed else environment["decisions"]:
-                display.say(f"  {line}")
-            if measured is not None:
-                left = None if training.total is None else training.total - training.feed.position
-                display.say(f"  {plan.expectation(measured, left)}")
-            with Interrupt(display.say, run.path) as interrupt, reporting(training):
-                finished = training.play(interrupt)
-        finally:
-            run.release()
+        stack.callback(run.release)
+        charter = following.charter(run, recipe, environment, dataset.fingerprint)
+        team = stack.enter_context(launching.leading(where, charter, resume_command(run.path)))
+        training = Training(run, recipe, dataset, environment, display, team)
+        if start is not None:
+            training.start_with(start)
+        if resumed:
+            _go_on(training, display)
+            if not training.over:
+                recorded, images = run.environment(), training.feed.position
+                run.write_environment(elsewhere.note(recorded, environment, images, display.warn))
+        kind, together = "resuming" if resumed else "training", f" x {where.world} ranks" if where.world > 1 else ""
+        count = many(len(dataset.train), next(iter(dataset.signals.values())))
+        display.say(
+            f"{kind} {recipe.recipe} on {dataset.name} ({count}) "
+            f"for {recipe.length}, {environment['precision']} on {environment['device']}{together}, in {run.path}"
+        )
+        for line in [] if resumed else environment["decisions"]:
+            display.say(f"  {line}")
+        if measured is not None:
+            left = None if training.total is None else training.total - training.feed.position
+            display.say(f"  {plan.expectation(measured, left)}")
+        with Interrupt(display.say, run.path) as interrupt, reporting(training):
+            finished = training.play(interrupt)
     if not finished:
         command = resume_command(run.path)
         display.say(f"stopped after {training.feed.position:,} images, all saved; go on with: {command}")

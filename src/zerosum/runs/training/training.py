@@ -9,10 +9,12 @@ from typing import Any, NotRequired, TypedDict
 import torch
 
 from zerosum.core.engine import Engine
-from zerosum.core.errors import DamagedError, TrainingError
+from zerosum.core.errors import DamagedError, LostRankError, TrainingError
 from zerosum.core.interrupt import Interrupt
+from zerosum.core.memory import ALONE
 from zerosum.core.model import Model
 from zerosum.core.reading import misfit
+from zerosum.core.team import Team
 from zerosum.core.values import Length, Natural, NonNegative
 from zerosum.data import Dataset, Feed
 from zerosum.recipes import Recipe
@@ -21,9 +23,10 @@ from zerosum.runs.storage import checkpoint
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.logs import Logs
 from zerosum.runs.storage.trained import TrainedModel
-from zerosum.runs.training import starting, stopping
+from zerosum.runs.training import lockstep, starting, stopping
 from zerosum.runs.training.drawing import Drawing
 from zerosum.runs.training.evaluations import Evaluations
+from zerosum.runs.training.lockstep import Order
 from zerosum.runs.training.moments import Moment, Pace, clock
 from zerosum.runs.training.progress import Display, brief
 from zerosum.runs.training.saving import Keeper
@@ -32,6 +35,23 @@ from zerosum.runs.training.starting import Start
 QUICK = 5.0  # seconds; shorter epochs are not worth a line each
 GLANCE = 0.2  # seconds from one change of the progress line to the next
 ROLLBACKS = 3  # of a run; more are no accident
+
+
+def set_up(recipe: Recipe, dataset: Dataset, environment: dict[str, Any], team: Team) -> tuple[Feed, Engine]:
+    """Feed and engine of one rank, as they are before the first turn."""
+    device, data = torch.device(environment["device"]), recipe.data
+    options = {"flip": data.flip, "balanced": data.balanced, "device": device, "rank": team.rank, "world": team.world}
+    feed = Feed(dataset, recipe.batch, seed=recipe.seed, **options)
+    engine = Engine(
+        recipe.game,
+        dataset.signals,
+        seed=recipe.seed,
+        device=device,
+        precision=environment["precision"],
+        total=recipe.length.samples(feed.per_epoch),
+        team=team,
+    )
+    return feed, engine
 
 
 class Moves(TypedDict):
@@ -56,13 +76,14 @@ class Manifest(TypedDict):
 
 @dataclass
 class Training:
-    """One process's work on a run."""
+    """One process's work on a run; of several ranks, that of rank 0."""
 
     run: RunDirectory
     recipe: Recipe
     dataset: Dataset
     environment: dict[str, Any]
     display: Display
+    team: Team = ALONE
     spent: float = 0.0  # seconds of training before this process
     began: float = field(default_factory=time.monotonic)
 
@@ -77,25 +98,8 @@ class Training:
 
     def begin(self) -> None:
         """Seat the players as they are before the first image."""
-        recipe, device = self.recipe, torch.device(self.environment["device"])
-        self.feed = Feed(
-            self.dataset,
-            recipe.batch,
-            seed=recipe.seed,
-            flip=recipe.data.flip,
-            balanced=recipe.data.balanced,
-            device=device,
-        )
-        self.per_epoch = self.feed.per_epoch
-        self.total = recipe.length.samples(self.per_epoch)
-        self.engine = Engine(
-            recipe.game,
-            self.dataset.signals,
-            seed=recipe.seed,
-            device=device,
-            precision=self.environment["precision"],
-            total=self.total,
-        )
+        self.feed, self.engine = set_up(self.recipe, self.dataset, self.environment, self.team)
+        self.per_epoch, self.total = self.feed.per_epoch, self.engine.total
         self.ended: str | None = None  # why the training is over before its length
         self.saved: int | None = None  # clock of the newest checkpoint
         self._model: tuple[int, Model] | None = None
@@ -137,9 +141,14 @@ class Training:
         """
         while True:
             try:
-                return self._play(interrupt)
+                finished = self._play(interrupt)
+            except LostRankError:
+                raise
             except TrainingError as error:
                 self._roll_back(error)
+            else:
+                lockstep.tell(self.team, Order.END, finished)
+                return finished
 
     def _play(self, interrupt: Interrupt) -> bool:
         if not self.over:
@@ -150,8 +159,7 @@ class Training:
         self.pace = Pace(self.recipe.length, before, self.share)
         self.display.start(lambda: self.pace.standing(self.now, self.share))
         try:
-            while not self.over and not interrupt.asked:
-                self.engine.share = self.share
+            while self._goes_on(interrupt):
                 self.engine.turn(self.feed)
                 now = self.now
                 self.after(before, now)
@@ -171,6 +179,14 @@ class Training:
             self.drawing.stop(self.model)
         return over
 
+    def _goes_on(self, interrupt: Interrupt) -> bool:
+        """True where another turn is due, on every rank; any of them may have been asked to stop."""
+        due, self.engine.share = not self.over and not interrupt.asked, self.share
+        order = Order.TURN if due else Order.WAIT
+        asked = lockstep.tell(self.team, order, self.engine.attempt, share=self.engine.share, asked=interrupt.asked)
+        interrupt.asked = asked
+        return due and not asked
+
     def _roll_back(self, error: TrainingError) -> None:
         """Go back to the newest good checkpoint, to play on with other random numbers.
 
@@ -185,6 +201,7 @@ class Training:
                 raise error
             raise TrainingError(f"{error}. It came back after {ROLLBACKS} rollbacks, so this is no accident") from error
         saved = starting.newest(self.run, lambda text: self.display.say(text, "yellow"))
+        lockstep.tell(self.team, Order.BEGIN)
         self.begin()
         if saved is None:
             self.spent, self.began = 0.0, time.monotonic()
@@ -320,6 +337,7 @@ class Training:
         """Begin with weights from elsewhere, and save them, so that nothing depends on their place any more."""
         start.take(self.engine)
         self.save()
+        lockstep.tell(self.team, Order.LOAD, self.feed.position)
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
         """Continue where a checkpoint was written.
@@ -336,6 +354,7 @@ class Training:
         except (LookupError, RuntimeError, TypeError, ValueError) as error:
             raise DamagedError(f"checkpoint {saved.name} does not fit its recipe: {str(error)[:200]}") from error
         self.feed.position = self.saved = saved.manifest["clock"]
+        lockstep.tell(self.team, Order.LOAD, self.feed.position)
         self.logs.cut(saved.manifest["logs"])
         checkpoint.drop_newer(self.run.checkpoints, saved.name)
         self.drawing.forget(saved.manifest["clock"])
