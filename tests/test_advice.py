@@ -32,6 +32,7 @@ PRINTED_BY = {  # files, or functions of them, with texts that name options: the
     "runs/evaluation/evaluator.py": "train resume evaluate",
     "runs/evaluation/neighbours.py": "sample",
     "runs/storage/outputs.py": "sample compare translate reconstruct",
+    "runs/training/launching.py": "train resume",
     "runs/view/report.py": "report train resume",
     "runs/view/sample.py": "sample",
     "runs/training/session.py": "train resume",
