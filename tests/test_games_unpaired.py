@@ -14,7 +14,7 @@ import zerosum
 from tests import axes
 from zerosum.core import compatibility, registry
 from zerosum.core.engine import Engine
-from zerosum.core.errors import RecipeError
+from zerosum.core.errors import RecipeError, RunError
 from zerosum.core.registry import Part
 from zerosum.core.signals import Signal
 from zerosum.networks import Default
@@ -273,6 +273,9 @@ def test_a_training_is_pictured_evaluated_and_goes_on_bit_for_bit(tmp_path):
     assert told in json.loads((whole.path / "environment.json").read_text())["decisions"]
     translated = whole.model.translate(torch.zeros(2, 1, 16, 16), "b_to_a")
     assert translated.shape == (2, 1, 16, 16)
+    assert whole.model.translate(torch.zeros(1, 1, 13, 37), "b_to_a").shape == (1, 1, 13, 37)
+    with pytest.raises(RunError, match=r"can translate \[N, 1, H, W\], and these are \[1, 3, 16, 16\]"):
+        whole.model.translate(torch.zeros(1, 3, 16, 16), "b_to_a")
     weights = whole.model.model.state_dict()
     shutil.rmtree(next((whole.path / "checkpoints").glob("*96*")))
     again = zerosum.resume(whole.path, quiet=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,6 +26,10 @@ from zerosum.cli.looking import patient, silent
 
 Place = Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run directory or a model file.")]
 Images = Annotated[list[str], typer.Argument(metavar="IMAGES...", help="Image files, and folders of them.")]
+Size = Annotated[
+    Literal["own", "training"],
+    typer.Option("--size", help="Of the results: each image's own, where the network allows it, or the training's."),
+]
 
 
 def _command(verb: str, summary: str) -> Callable[..., None]:
@@ -37,6 +41,7 @@ def _command(verb: str, summary: str) -> Callable[..., None]:
         out: Out = None,
         task: Task = None,
         label: Label = None,
+        size: Size = "own",
         overwrite: Overwrite = False,
         use: Use = None,
         trust: Trust = False,
@@ -59,6 +64,7 @@ def _command(verb: str, summary: str) -> Callable[..., None]:
             folder,
             task=task,
             label=label,
+            size=size,
             device=choose_device("auto" if device is None else device),
             overwrite=overwrite,
             trust=trust,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +42,8 @@ class Task:
         run: called with the inputs by name, [N, ...]; gives the one output, or several by name.
         priors: how inputs are drawn that nobody gives, in this order; what is drawn and is no input is dropped.
         options: further inputs that may be left out; those of kind `number` are plain numbers, the same for all items.
+        step: inputs [N, C, H, W] may be of any size whose sides are multiples of this, and outputs are as large; 0: the
+            size is that of the signals.
     """
 
     verb: str
@@ -49,6 +52,7 @@ class Task:
     run: Callable[..., Tensor | Batch]
     priors: Mapping[str, Prior] = field(default_factory=dict)
     options: Signals = field(default_factory=dict)
+    step: int = 0
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -177,9 +181,10 @@ class Model(nn.Module):
     @torch.no_grad()
     def compute(self, given: Mapping[str, Any], task: str | None = None, *, seed: int = 0, start: int = 0) -> Batch:
         """Outputs [N, ...] of a task on the CPU, as `chunks` computes them."""
-        empty = {name: torch.empty(0, *signal.shape) for name, signal in self.task(task).outputs.items()}
-        parts = [empty, *self.chunks(given, task, seed=seed, start=start)]
-        return {name: torch.cat([part[name] for part in parts]) for name in empty}
+        outputs = self.task(task).outputs
+        empty = {name: torch.empty(0, *signal.shape) for name, signal in outputs.items()}
+        parts = [*self.chunks(given, task, seed=seed, start=start)] or [empty]
+        return {name: torch.cat([part[name] for part in parts]) for name in outputs}
 
     @torch.no_grad()
     def chunks(
@@ -193,8 +198,8 @@ class Model(nn.Module):
         """
         arithmetic.settle()
         chosen, device = self.task(task), self.device
-        size = CHUNK if device.type == "cpu" else CHUNK_OF_ACCELERATORS
         rows = {name: x for name, x in given.items() if isinstance(x, Tensor)}
+        size = max(1, (CHUNK if device.type == "cpu" else CHUNK_OF_ACCELERATORS) // _times(chosen.inputs, rows))
         plain = {name: x for name, x in given.items() if name not in rows}
         total, done = _count(rows), 0
         while done < total:
@@ -212,6 +217,12 @@ def _block(task: Task, seed: int, number: int) -> Batch:
     """Drawn inputs of a block of items."""
     reseed(seed, "sample", number)
     return task.draw(BLOCK, "cpu")
+
+
+def _times(signals: Signals, rows: Mapping[str, Tensor]) -> int:
+    """How often the largest of the inputs holds the numbers of its signal: more than once where it has another size."""
+    sizes = [rows[name][:1].numel() / math.prod(signal.shape) for name, signal in signals.items() if name in rows]
+    return max(1, math.ceil(max(sizes, default=1)))
 
 
 def _count(rows: Mapping[str, Tensor]) -> int:

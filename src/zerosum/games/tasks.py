@@ -1,4 +1,4 @@
-"""Tasks of models that make samples of latents: generate, encode, reconstruct."""
+"""Tasks of models: generate, encode, reconstruct, translate."""
 
 from __future__ import annotations
 
@@ -64,6 +64,22 @@ def reconstruction(
 
     inputs = {"sample": signals["sample"], **_told(signals, *parts)}
     return Task("reconstruct", inputs, {"sample": signals["sample"]}, run)
+
+
+def translation(translator: Callable[..., Tensor], part: Any, given: Signals, made: Signals) -> Task:
+    """Samples [N, ...] of one signal of samples of another, of any size that the network takes.
+
+    Args:
+        translator: the network.
+        part: its description; where it has a `step`, sides of images may be any multiple of it.
+        given: the signal that it takes, by name.
+        made: the one that it gives.
+    """
+
+    def run(**inputs: Tensor) -> Tensor:
+        return translator(*inputs.values())
+
+    return Task("translate", given, made, run, step=getattr(part, "step", 0))
 
 
 def _classes(signals: Signals) -> dict[str, Signal]:

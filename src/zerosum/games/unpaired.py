@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from zerosum.core.compatibility import data_traits, misfits
 from zerosum.core.engine import Engine
 from zerosum.core.game import Feed
-from zerosum.core.model import Model, Task
+from zerosum.core.model import Model
 from zerosum.core.player import Player
 from zerosum.core.registry import Part, register, slot
 from zerosum.core.signals import Batch, Signal, Signals, Wiring
 from zerosum.core.values import NonNegative
 from zerosum.games.domain import Domain
+from zerosum.games.tasks import translation
 from zerosum.pools import ImagePool
 
 ASKING = {"labels", "classifier", "codes", "joint", "pairs"}  # traits of discriminators that judge more than a sample
@@ -88,8 +89,8 @@ class UnpairedGame(Part):
         """Both translators."""
         a, b, G, F = {"a": signals["a"]}, {"b": signals["b"]}, networks["a_to_b"], networks["b_to_a"]
         tasks = {
-            "a_to_b": Task("translate", a, b, lambda a: G(a)),
-            "b_to_a": Task("translate", b, a, lambda b: F(b)),
+            "a_to_b": translation(G, self.generators.network, a, b),
+            "b_to_a": translation(F, self.generators.network, b, a),
         }
         return Model({"a_to_b": G, "b_to_a": F}, tasks)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,8 @@ class ResNetTranslator(Part):
     channels: Count = 64  # channels of the first stage, at the image's own size
     blocks: Count = 9  # residual blocks, of 4 times `channels`
     norm: Literal["instance", "batch", "none"] = "instance"  # of all convolutions but the last
+
+    step: ClassVar[int] = LEAST  # a network once built takes all sides that are multiples of this
 
     def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N, C', H, W]` in [-1, 1].

@@ -18,6 +18,7 @@ from zerosum.core.signals import Batch, Signal, Signals
 from zerosum.data import RULES, Units
 from zerosum.recipes import Recipe
 from zerosum.runs.view.media import medium_of
+from zerosum.runs.view.tiles import spread
 
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -178,15 +179,15 @@ class TrainedModel:
         Raises:
             RunError: it reconstructs nothing, or has several tasks that do and none is named.
         """
-        return self._do("reconstruct", samples, task, given)
+        return self.apply("reconstruct", samples, task, given)
 
     def translate(self, samples: Tensor, task: str | None = None, **given: Tensor) -> Tensor:
-        """What samples [N, ...] become.
+        """What samples [N, ...] become; images may be of any size where the network allows that, in tiles if large.
 
         Raises:
             RunError: it translates nothing, or has several tasks that do and none is named.
         """
-        return self._do("translate", samples, task, given)
+        return self.apply("translate", samples, task, given)
 
     def encode(self, samples: Tensor, task: str | None = None, **given: Tensor) -> Tensor:
         """Latents [N, K] of samples [N, ...].
@@ -194,12 +195,34 @@ class TrainedModel:
         Raises:
             RunError: it encodes nothing, or has several tasks that do and none is named.
         """
-        return self._do("encode", samples, task, given)
+        return self.apply("encode", samples, task, given)
 
-    def _do(self, verb: str, samples: Tensor, name: str | None, given: Mapping[str, Tensor]) -> Tensor:
+    def apply(self, verb: str, samples: Tensor, name: str | None, given: Mapping[str, Tensor]) -> Tensor:
+        """What the task of a verb makes of samples [N, ...], of any size where it has a `step`.
+
+        Args:
+            verb: what it does.
+            samples: its first input.
+            name: of the task, where several do that.
+            given: the other inputs, [N, ...].
+
+        Raises:
+            RunError: there is no such task, or samples are not of a shape that it takes.
+        """
         name = self.choose(verb, name)
         task = self.model.task(name)
-        return self.run({next(iter(task.inputs)): samples, **given}, name)[next(iter(task.outputs))]
+        port, signal = next(iter(task.inputs.items()))
+        shape = tuple(samples.shape[1:])
+
+        def run(x: Tensor) -> Tensor:
+            return self.run({port: x, **given}, name)[next(iter(task.outputs))]
+
+        if shape == signal.shape:
+            return run(samples)
+        if not task.step or len(shape) != len(signal.shape) or shape[0] != signal.shape[0]:
+            sizes = (str(signal.shape[0]), "H", "W") if task.step else map(str, signal.shape)
+            raise RunError(f"this model can {verb} [N, {', '.join(sizes)}], and these are {list(samples.shape)}")
+        return spread(run, samples, task.step)
 
     def choose(self, verb: str, name: str | None = None) -> str:
         """Name of the task of a verb.

@@ -17,7 +17,7 @@ from zerosum.core.reading import read_bytes
 from zerosum.core.signals import Signal
 from zerosum.data import Preparation, Units, to_images
 from zerosum.data.limits import LARGEST_FILE
-from zerosum.data.pixels import calm_pillow, open_image, prepare
+from zerosum.data.pixels import calm_pillow, open_image, prepare, seen_size
 from zerosum.runs.view import pictures
 
 Array = np.ndarray
@@ -57,8 +57,8 @@ class Medium:
         """Samples of a signal in words."""
         return f"{self.noun} {list(signal.shape)}"
 
-    def read(self, path: Path, signal: Signal, preparation: Preparation) -> Tensor:  # noqa: ARG002
-        """A sample of a file, [...], as networks take it.
+    def read(self, path: Path, signal: Signal, preparation: Preparation, *, as_it_is: bool = False) -> Tensor:  # noqa: ARG002
+        """A sample of a file, [...], as networks take it; `as_it_is`: of its own size.
 
         Raises:
             RunError: it cannot be read, or such samples have no files.
@@ -91,8 +91,8 @@ class Images(Medium):
         channels, height, width = signal.shape
         return f"{height}x{width} images with {channels} channel{'s' if channels > 1 else ''}"
 
-    def read(self, path: Path, signal: Signal, preparation: Preparation) -> Tensor:
-        """A picture in the size and channels of a signal, [C, H, W], made so as the training's images were.
+    def read(self, path: Path, signal: Signal, preparation: Preparation, *, as_it_is: bool = False) -> Tensor:
+        """A picture in the channels of a signal, [C, H, W], and in its size or its own, as the training's were made.
 
         Raises:
             DataError: it cannot be read, or is no picture.
@@ -100,6 +100,7 @@ class Images(Medium):
         channels, height, width = signal.shape
         content = io.BytesIO(read_bytes(path, LARGEST_FILE))
         with calm_pillow(), open_image(content, str(path)) as image:
+            height, width = seen_size(image) if as_it_is else (height, width)
             pixels = prepare(image, str(path), (height, width, channels), preparation)
         return self.tensors(np.array(pixels[None]))[0]
 

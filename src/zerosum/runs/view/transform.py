@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from zerosum.core.download import Report, silent
 from zerosum.core.errors import DataError, RunError
 from zerosum.core.signals import Signal
 from zerosum.data.layout import is_image
-from zerosum.data.pixels import BadImagesError
+from zerosum.data.pixels import BadImagesError, fit_array
+from zerosum.data.preparation import Preparation
 from zerosum.runs.storage import outputs
 from zerosum.runs.storage.saved import find_model, load_model
 from zerosum.runs.storage.trained import TrainedModel, find_label
 from zerosum.runs.view import pictures
 from zerosum.runs.view.media import medium_of
 
-AT_ONCE = 64  # files that are in memory together
+AT_ONCE = 64  # files of the training's size that are in memory together; of larger ones as many as have the pixels
 SHEET = "beside.png"  # each input beside its output
 SHOWN = 64  # in that sheet
 
@@ -41,6 +44,7 @@ def transform(
     *,
     task: str | None = None,
     label: str | None = None,
+    size: Literal["own", "training"] = "own",
     device: torch.device | str = "cpu",
     overwrite: bool = False,
     trust: bool = False,
@@ -51,10 +55,11 @@ def transform(
     Args:
         place: a run or a model file.
         verb: what the task must do, such as `translate`.
-        files: images, and folders of them; they are brought to size and channels as those of the training were.
+        files: images, and folders of them; they are brought to channels as those of the training were.
         out: a folder.
         task: its name, where several do that.
         label: the class of all of them, where the task takes one.
+        size: of the outputs: that of each file, where the network allows it, or that of the training's images.
         device: where the networks compute.
         overwrite: replace files that are there also where zerosum did not write them.
         trust: run the Python files that the run keeps, whoever wrote them.
@@ -67,7 +72,7 @@ def transform(
     trained = load_model(find_model(place), trust=trust).to(device)
     name = trained.choose(verb, task)
     chosen = trained.model.task(name)
-    (given, signal), (made, result) = _ports(chosen.asked, verb), next(iter(chosen.outputs.items()))
+    signal, result = _port(chosen.asked, verb), next(iter(chosen.outputs.values()))
     others = _label(trained, chosen.asked, label)
     paths = _listed(files)
     targets = [Path(out) / f"{path.stem}.png" for path in paths]
@@ -75,21 +80,41 @@ def transform(
     sheet = Path(out) / SHEET
     outputs.check_files([*targets, sheet], overwrite=overwrite)
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
-    for start in range(0, len(paths), AT_ONCE):
-        part = paths[start : start + AT_ONCE]
-        inputs = torch.stack([_read(path, signal, trained) for path in part])
-        batch = {given: inputs, **{key: value.expand(len(part)) for key, value in others.items()}}
-        images = medium_of(result).values(trained.run(batch, name)[made], trained.units)
-        for target, image in zip(targets[start:], images, strict=False):
+    done = 0
+    for inputs in _batches(paths, signal, trained, as_it_is=size == "own" and chosen.step > 0):
+        labels = {key: value.expand(len(inputs)) for key, value in others.items()}
+        made = medium_of(result).values(trained.apply(verb, inputs, name, labels), trained.units)
+        for target, image in zip(targets[done:], made, strict=False):
             outputs.write(target, pictures.encode(image), overwrite=overwrite)
-        pairs += zip(medium_of(signal).values(inputs), images, strict=True) if len(pairs) < SHOWN else []
-        report(verb, start + len(part), len(paths))
-    before, after = (np.stack(side) for side in zip(*pairs[:SHOWN], strict=True))
+        shown = medium_of(signal).values(inputs)[: SHOWN - len(pairs)]
+        pairs += [(small(a, signal.shape), small(b, signal.shape)) for a, b in zip(shown, made, strict=False)]
+        done += len(inputs)
+        report(verb, done, len(paths))
+    before, after = (np.stack(side) for side in zip(*pairs, strict=True))
     outputs.write(sheet, pictures.encode(pictures.pairs(before, after)), overwrite=overwrite)
     return Transformed(name, targets, sheet)
 
 
-def _ports(asked: dict[str, Signal], verb: str) -> tuple[str, Signal]:
+def _batches(paths: Sequence[Path], signal: Signal, trained: TrainedModel, *, as_it_is: bool) -> Iterator[Tensor]:
+    """Images of files that follow one another and have one size, [N, C, H, W]."""
+    batch: list[Tensor] = []
+    most = AT_ONCE * math.prod(signal.shape)  # numbers in memory together
+    for path in paths:
+        x = _read(path, signal, trained, as_it_is=as_it_is)
+        if batch and (x.shape != batch[0].shape or x.numel() * len(batch) >= most):
+            yield torch.stack(batch)
+            batch = []
+        batch.append(x)
+    yield torch.stack(batch)
+
+
+def small(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """An image [H, W, C] within the size of a signal of images, with bars where its own shape is another."""
+    _, height, width = shape
+    return fit_array(image, "", (height, width, image.shape[2]), Preparation(fit="pad"))
+
+
+def _port(asked: dict[str, Signal], verb: str) -> Signal:
     """The one input that files hold.
 
     Raises:
@@ -99,7 +124,7 @@ def _ports(asked: dict[str, Signal], verb: str) -> tuple[str, Signal]:
     if len(found) != 1 or found[0][1].kind != "image":
         takes = ", ".join(f"{name} ({medium_of(signal).noun})" for name, signal in found) or "nothing"
         raise RunError(f"this model takes {takes} to {verb}, and only images are read from files; call it from Python")
-    return found[0]
+    return found[0][1]
 
 
 def _label(trained: TrainedModel, asked: dict[str, Signal], label: str | None) -> dict[str, Any]:
@@ -146,8 +171,8 @@ def _refuse_doubles(paths: Sequence[Path]) -> None:
         seen[path.stem] = path
 
 
-def _read(path: Path, signal: Signal, trained: TrainedModel) -> torch.Tensor:
+def _read(path: Path, signal: Signal, trained: TrainedModel, *, as_it_is: bool) -> Tensor:
     try:
-        return medium_of(signal).read(path, signal, trained.recipe.data)
+        return medium_of(signal).read(path, signal, trained.recipe.data, as_it_is=as_it_is)
     except BadImagesError as error:
         raise DataError(error.fault) from error  # there is no --skip-bad here
