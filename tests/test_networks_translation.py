@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from torch.nn.functional import pad
+from torch.nn.functional import conv2d, conv_transpose2d, instance_norm, leaky_relu, pad, relu
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.signals import Signal
-from zerosum.networks import PatchDiscriminator, ResNetTranslator
+from zerosum.networks import PatchDiscriminator, ResNetTranslator, UNetTranslator
 from zerosum.networks.translator import _Reflect
 
 LOGIT = {"logit": Signal("logit")}
@@ -38,16 +38,82 @@ def test_the_networks_are_as_large_as_those_of_the_paper():
     assert [count(single), count(pairs)] == [2_765_633, 2_768_705]
 
 
+def test_the_unet_is_as_large_as_the_published_one():
+    with torch.device("meta"):
+        network = translator(UNetTranslator(), images(3, 256))
+        batch = translator(UNetTranslator(norm="batch"), images(3, 256))
+        without = translator(UNetTranslator(norm="none"), images(3, 256))
+        halved = [len(translator(UNetTranslator(), images(3, *sides)).encoder) for sides in ((128,), (96, 64), (512,))]
+    assert count(network) == count(batch) == 54_413_955
+    norms = 128 + 256 + 4 * 512 + 4 * 512 + 256 + 128 + 64  # a scale and a shift each, in place of a bias
+    assert count(without) == count(network) - 2 * norms + norms + 64 + 512  # and of the two maps without a norm
+    assert halved == [7, 5, 8]
+
+
+def test_the_unet_is_that_of_the_paper():
+    """Isola et al. 2017, section 6.1.1, layer by layer: e1 .. e8 down, d1 .. d7 up, and the image."""
+    torch.manual_seed(0)
+    network = translator(UNetTranslator(channels=2, dropout=0), images(3, 256), images(1, 256)).eval()
+    weights = list(network.parameters())
+    for weight in weights:
+        torch.nn.init.normal_(weight)
+    x, given = torch.randn(2, 3, 256, 256), iter(weights)
+
+    def norm(x):
+        return instance_norm(x, weight=next(given), bias=next(given))
+
+    e = [conv2d(x, next(given), stride=2, padding=1)]
+    for _ in range(6):
+        e.append(norm(conv2d(leaky_relu(e[-1], 0.2), next(given), stride=2, padding=1)))
+    d = conv2d(leaky_relu(e[-1], 0.2), next(given), stride=2, padding=1)
+    for across in reversed(e):
+        d = norm(conv_transpose2d(relu(d), next(given), stride=2, padding=1))
+        d = torch.cat([d, across], 1)
+    paper = conv_transpose2d(relu(d), next(given), next(given), stride=2, padding=1).tanh()
+    with torch.no_grad():
+        assert torch.equal(network(x), paper)
+    assert [one.shape[1] for one in e] == [2, 4, 8, 16, 16, 16, 16]
+    assert next(given, None) is None
+    assert paper.std() > 0.5
+
+
+def test_dropout_of_the_unet_is_in_the_three_innermost_stages_and_lasts_by_choice():
+    def build(**settings):
+        network = translator(UNetTranslator(channels=4, norm="batch", **settings), images(1, 32)).eval()
+        return network, [
+            [type(layer).__name__ for layer in stage if "Dropout" in str(layer)] for stage in network.decoder
+        ]
+
+    x = torch.randn(2, 1, 32, 32)
+    network, found = build()
+    assert found == [["LastingDropout"]] * 3 + [[]] * 2
+    with torch.no_grad():
+        first, second = network(x), network(x)
+        torch.manual_seed(1)
+        third = network(x)
+        torch.manual_seed(1)
+        assert torch.equal(third, network(x))
+    assert not torch.equal(first, second)
+    assert network.training is False
+    quiet, found = build(lasting=False)
+    assert found == [["Dropout"]] * 3 + [[]] * 2
+    assert build(dropout=0)[1] == [[]] * 5
+    with torch.no_grad():
+        assert torch.equal(quiet(x), quiet(x))
+        assert not torch.equal(quiet.train()(x), quiet(x))
+
+
 def test_a_translator_keeps_sizes_and_range_whatever_the_channels():
     torch.manual_seed(0)
     for norm in ("instance", "batch", "none"):
-        network = translator(ResNetTranslator(channels=4, blocks=1, norm=norm), images(1, 8, 12), images(3, 8, 12))
-        made = network(10 * torch.randn(2, 1, 8, 12))
-        assert made.shape == (2, 3, 8, 12)
-        assert made.dtype == torch.float32
-        assert made.abs().max() < 1
-        with torch.autocast("cpu", torch.bfloat16):
-            assert network(torch.randn(2, 1, 8, 12)).dtype == torch.float32
+        for part in (ResNetTranslator(channels=4, blocks=1, norm=norm), UNetTranslator(channels=4, norm=norm)):
+            network = translator(part, images(1, 8, 12), images(3, 8, 12))
+            made = network(10 * torch.randn(2, 1, 8, 12))
+            assert made.shape == (2, 3, 8, 12)
+            assert made.dtype == torch.float32
+            assert made.abs().max() < 1
+            with torch.autocast("cpu", torch.bfloat16):
+                assert network(torch.randn(2, 1, 8, 12)).dtype == torch.float32
 
 
 def test_borders_are_mirrored():
@@ -92,6 +158,9 @@ def test_sizes_that_do_not_fit_are_refused_with_the_nearest():
     )
     assert "keeps the size" in fault(translator, ResNetTranslator(), images(3, 8), images(3, 16))
     assert "images into images, not points into points" in fault(translator, ResNetTranslator(), Signal("points", (2,)))
+    assert fault(translator, UNetTranslator(), images(3, 30, 52)).endswith("halved 1 times; set size=32x64")
+    assert fault(translator, UNetTranslator(stages=1), images(3, 32)).endswith("; set stages=2 or more")
+    assert "keeps the size" in fault(translator, UNetTranslator(), images(3, 8), images(3, 16))
     told = fault(patches, PatchDiscriminator(), images(1, 16))
     assert told.endswith("at least 24 pixels, and these are 16x16 images with 1 channel; give it layers=2")
     assert fault(patches, PatchDiscriminator(layers=1), images(1, 4)).endswith("set size=6")

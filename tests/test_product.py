@@ -23,7 +23,7 @@ SHARDS = 4
 OTHERS = {  # compose no step
     *("player", "recipe", "data", "preparation", "average", "schedule", "metric", "extractor", "evaluator", "pool")
 }
-ELSEWHERE = {"resnet-translator"}  # networks of games that are not walked
+ELSEWHERE = {"resnet-translator", "unet-translator"}  # networks of games that are not walked
 
 
 @functools.cache

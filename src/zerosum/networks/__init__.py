@@ -21,6 +21,7 @@ from zerosum.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from zerosum.networks.stylegan2 import StyleGAN2Generator
 from zerosum.networks.stylegan2_discriminator import StyleGAN2Discriminator
 from zerosum.networks.translator import ResNetTranslator
+from zerosum.networks.unet import UNetTranslator
 
 __all__ = [
     "ACGANGenerator",
@@ -54,4 +55,5 @@ __all__ = [
     "ResNetTranslator",
     "StyleGAN2Discriminator",
     "StyleGAN2Generator",
+    "UNetTranslator",
 ]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
-from zerosum.core.signals import Signal, Signals
+from zerosum.core.signals import Signals
 from zerosum.core.values import Count
 from zerosum.networks.normalization import make_norm
 from zerosum.networks.precision import at_least_float32
@@ -42,8 +42,8 @@ class ResNetTranslator(Part):
         Raises:
             RecipeError: these are no images, of two sizes, or of a size that does not halve twice.
         """
+        self._fit(image_sides(self.name, inputs, outputs))
         taken, given = next(iter(inputs.values())), next(iter(outputs.values()))
-        self._fit(taken, given)
         wide = self.channels
         body = self._stage(taken.shape[0], wide, 7)
         for _ in range(HALVINGS):
@@ -66,12 +66,7 @@ class ResNetTranslator(Part):
     def _ending(self, channels: int) -> list[nn.Module]:
         return [make_norm(self.norm, channels, 2), nn.ReLU(inplace=True)]
 
-    def _fit(self, taken: Signal, given: Signal) -> None:
-        if {taken.kind, given.kind} != {"image"}:
-            raise RecipeError(f"network {self.name!r} turns images into images, not {taken.kind} into {given.kind}")
-        (_, *sides), (_, *others) = taken.shape, given.shape
-        if sides != others:
-            raise RecipeError(f"network {self.name!r} keeps the size of an image, and these are {sides} and {others}")
+    def _fit(self, sides: list[int]) -> None:
         step = 1 << HALVINGS
         if min(sides) < LEAST or any(side % step for side in sides):
             near = [max(LEAST, round(side / step) * step) for side in sides]
@@ -79,6 +74,21 @@ class ResNetTranslator(Part):
                 f"network {self.name!r} takes sides that are multiples of {step}, at least {LEAST}, and these images "
                 f"are {sides[0]}x{sides[1]}; set size={near[0]}x{near[1]}"
             )
+
+
+def image_sides(name: str, inputs: Signals, outputs: Signals) -> list[int]:
+    """Height and width of the images that a network takes and gives.
+
+    Raises:
+        RecipeError: these are no images, or of two sizes.
+    """
+    taken, given = next(iter(inputs.values())), next(iter(outputs.values()))
+    if {taken.kind, given.kind} != {"image"}:
+        raise RecipeError(f"network {name!r} turns images into images, not {taken.kind} into {given.kind}")
+    (_, *sides), (_, *others) = taken.shape, given.shape
+    if sides != others:
+        raise RecipeError(f"network {name!r} keeps the size of an image, and these are {sides} and {others}")
+    return sides
 
 
 def _convolution(before: int, after: int, size: int, stride: int = 1, *, bias: bool = True) -> list[nn.Module]:
