@@ -516,10 +516,10 @@ def test_another_lenet_is_refused(tmp_path):
 
 def test_the_cache_is_where_the_rest_of_it_is(monkeypatch, tmp_path):
     monkeypatch.setenv("ZEROSUM_CACHE", str(tmp_path))
-    assert weights.own_folder() == tmp_path / "weights"
+    assert weights.download_folder() == tmp_path / "weights"
     monkeypatch.delenv("ZEROSUM_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert weights.own_folder() == tmp_path / "xdg" / "zerosum" / "weights"
+    assert weights.download_folder() == tmp_path / "xdg" / "zerosum" / "weights"
 
 
 # ---------------------------------------------------------------------- pixels, components, points

@@ -65,17 +65,17 @@ class Truncated(Part):
 @register("latent", "infogan")
 @dataclass(frozen=True)
 class InfoGAN(Part):
-    """Noise and a code that the image should show: N(0, 1) numbers, a one-hot category, uniform numbers in [-1, 1).
+    """Noise, and a code that the image should encode: N(0, 1) numbers, a one-hot category, uniform numbers in [-1, 1).
 
-    Chen et al. 2016, section 7 (there the noise is as long for MNIST: 62). The code is the end of the latent, where the
-    regularizer `mutual-information` looks for it.
+    Chen et al. 2016, section 7 (62 noise numbers for MNIST, as here). The code is the end of the latent, where the
+    regularizer `mutual-information` expects it.
 
     Raises:
         RecipeError: all three sizes are 0.
     """
 
-    noise: Natural = 62  # normal numbers, which no code explains
-    categories: Natural = 10  # values of the categorical code, each as likely; 0 for none
+    noise: Natural = 62  # normal numbers that are not part of the code
+    categories: Natural = 10  # equally likely values of the categorical code; 0 for none
     continuous: Natural = 2  # uniform numbers of the continuous code
 
     def __post_init__(self) -> None:
@@ -96,7 +96,7 @@ class InfoGAN(Part):
         """Draw `[count, size]` from torch's default generator of the device: noise, category, continuous."""
         columns = [torch.randn(count, self.noise, device=device)]
         if self.categories:
-            drawn = torch.randint(self.categories, (count, 1), device=device)
-            columns.append(torch.zeros(count, self.categories, device=device).scatter_(1, drawn, 1))
+            category = torch.randint(self.categories, (count, 1), device=device)
+            columns.append(torch.zeros(count, self.categories, device=device).scatter_(1, category, 1))
         columns.append(torch.rand(count, self.continuous, device=device) * 2 - 1)
         return torch.cat(columns, dim=1)

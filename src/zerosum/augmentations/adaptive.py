@@ -1,4 +1,4 @@
-"""Adaptive discriminator augmentation: as much as it takes to keep the discriminator from overfitting."""
+"""Adaptive discriminator augmentation: as strong as needed to keep the discriminator from overfitting."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ Duration = Annotated[int, Range(1), "samples"]
 class ADA(Augmentation):
     """Random pixel moves, geometry and colours, each with probability p, which follows how sure the discriminator is.
 
-    Karras et al. 2020, sections 2 and 3 and appendix B. Pixels move by mirrors, right angles and whole shifts; geometry
-    is any scale, angle, stretch and shift; colours are brightness, contrast, luma's sign, hue and saturation. Each is
-    drawn for each image by itself; an image for which none is drawn passes bit for bit, so p = 0 is the identity.
+    Karras et al. 2020, sections 2 and 3 and appendix B. Pixels move by mirrors, right angles and whole-pixel shifts;
+    geometry is any scale, angle, stretch and shift; colours are brightness, contrast, luma's sign, hue and saturation.
+    Each is drawn for each image independently; an image for which none is drawn passes bit for bit, so p = 0 is the
+    identity.
 
     r = E[sign s] over real images; every `interval` turns p += sign(r - target) * batch * interval / speed, the batch
     being the last one of a turn. p never falls below 0. Above 1 it acts as 1 (every change for every image) but goes on
     rising, as in the published training, so it takes as long to come back. On several ranks r is taken over the logits
-    of all, and the batch is theirs together: one p for all.
+    of all ranks and the batch is the joint batch, so that all ranks have the same p.
 
     Where logits have no zero level (Wasserstein, relativistic) r has no meaning; signal=pairs takes the sign of real
     minus fake logits in its place. A ramp needs no signal: p rises to its end over the first `until` images (R3GAN,
@@ -45,7 +46,7 @@ class ADA(Augmentation):
     pipeline: Literal["b", "g", "c", "bg", "bc", "gc", "bgc"] = "bgc"  # b: moves of pixels, g: geometry, c: colours
     control: Literal["adaptive", "ramp", "fixed"] = "adaptive"  # p follows the signal, rises with the clock, or stays
     p: Fraction = 0.0  # probability of each change: at the start (adaptive), from `until` on (ramp), or always (fixed)
-    target: Sign = 0.6  # adaptive: mean sign of the signal that is kept
+    target: Sign = 0.6  # adaptive: mean sign of the signal to hold
     interval: Count = 4  # adaptive: turns (a batch each) from one adjustment of p to the next
     speed: Duration = 500_000  # adaptive: images over which p can rise from 0 to 1
     signal: Literal["real", "pairs"] = "real"  # adaptive: sign of real logits, or of real minus fake logits
@@ -74,7 +75,7 @@ class ADA(Augmentation):
         return {"autoencoder": why}
 
     def memory(self) -> dict[str, Tensor]:
-        """Probability p, and what was counted since it was last adjusted: sum and number of signs, batches."""
+        """Probability p, and counts since it was last adjusted: sum and number of signs, batches."""
         return {
             "p": torch.tensor(0.0 if self.control == "ramp" else self.p),
             "signs": torch.tensor(0.0),
@@ -94,7 +95,7 @@ class ADA(Augmentation):
         return images
 
     def _maps(self, images: Tensor, p: Tensor) -> Tensor:
-        """Inverse maps [N, 3, 3]: pixels move first, so this is what is undone last."""
+        """Inverse maps [N, 3, 3]: pixel moves are applied first, so they are undone last."""
         groups = {"b": blits, "g": general_maps}
         return compose(*(draw(images, p) for group, draw in groups.items() if group in self.pipeline))
 

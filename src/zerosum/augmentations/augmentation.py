@@ -1,4 +1,4 @@
-"""What all augmentations share: they need images, and they decide for each image by itself."""
+"""What all augmentations share: they need images, and they change each image independently."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def per_image(values: Tensor) -> Tensor:
 
 
 def keep_some(p: Tensor | float, changed: Tensor, images: Tensor) -> Tensor:
-    """Each changed image with probability p, else the image as it was."""
+    """Each changed image with probability p, else the original image."""
     chosen = torch.rand(len(images), device=images.device) < p
     return torch.where(per_image(chosen), changed, images)

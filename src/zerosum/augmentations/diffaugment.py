@@ -1,4 +1,4 @@
-"""DiffAugment: always on, the same kind of change for real and generated images."""
+"""DiffAugment: the same kinds of change for all real and generated images."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Change = Literal["colour", "translation", "cutout"]
 @register("augmentation", "diffaugment")
 @dataclass(frozen=True)
 class DiffAugment(Augmentation):
-    """Changes colours, place and completeness of all that the discriminator sees, differentiably.
+    """Changes colours, shifts and cuts out parts of all images that the discriminator sees, differentiably.
 
     Zhao et al. 2020. In the order of the policy:
         colour       brightness + U(-1/2, 1/2); saturation: distance from the mean over channels times U(0, 2);
                      contrast: distance from the mean over the image times U(1/2, 3/2)
-        translation  by up to an eighth of each side, whole pixels, uniform; zeros come in
+        translation  by up to an eighth of each side, whole pixels, uniform; new pixels are zero
         cutout       a box of half the height and half the width becomes zero; its middle is uniform over the image
     Zero is grey. An empty policy changes nothing.
 

@@ -1,4 +1,4 @@
-"""Places: affine maps of the plane, the random ones of ADA, and shifts by whole pixels."""
+"""Geometry: affine maps of the plane, the random ones of ADA, and shifts by whole pixels."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def quarter_turns(count: Tensor) -> Tensor:
 
 def translation(x: Tensor, y: Tensor) -> Tensor:
     """Maps [N, 3, 3] that add x and y, each [N], in pixels."""
-    one = torch.ones_like(x)
-    return _affine(one, 0 * one, 0 * one, one, x, y)
+    ones = torch.ones_like(x)
+    return _affine(ones, 0 * ones, 0 * ones, ones, x, y)
 
 
 def _affine(a: Tensor, b: Tensor, c: Tensor, d: Tensor, right: Tensor, down: Tensor) -> Tensor:
@@ -49,8 +49,8 @@ def compose(*maps: Tensor) -> Tensor:
 def blits(images: Tensor, p: Tensor) -> Tensor:
     """Inverses [N, 3, 3] of maps that take pixels to pixels: a mirror, right angles, a shift, each with probability p.
 
-    Karras et al. 2020, appendix B, "pixel blitting". A drawn mirror is none in half of the cases, drawn right angles in
-    a quarter; a shift is uniform within an eighth of the side, rounded to pixels.
+    Karras et al. 2020, appendix B, "pixel blitting". A mirror is drawn uniformly from on and off, a turn from 0 to 3
+    right angles; a shift is uniform within an eighth of the side, rounded to pixels.
     """
     count, (height, width) = len(images), images.shape[2:]
     draw = torch.rand(4, count, device=images.device)
@@ -80,7 +80,7 @@ def general_maps(images: Tensor, p: Tensor) -> Tensor:
 
 
 def translate(images: Tensor, right: Tensor, down: Tensor, border: Border = "fill", fill: float = 0.0) -> Tensor:
-    """Move images [N, C, H, W] by whole pixels [N] to the right and down; what comes in is `fill`, or mirrored."""
+    """Move images [N, C, H, W] by whole pixels [N] right and down; new pixels are `fill`, or mirrored."""
     height, width = images.shape[2:]
     rows = torch.arange(height, device=images.device) - down[:, None]
     columns = torch.arange(width, device=images.device) - right[:, None]

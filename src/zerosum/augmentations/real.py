@@ -1,8 +1,8 @@
 """Single augmentations, by default of real images alone.
 
-With where=real the generator learns the changed images: after shifted digits it draws shifted digits. That is what
-one wants of a mirror where left and right mean nothing, and seldom of the others. With where=both the discriminator
-sees real and generated images changed alike, and the generator learns the images as they are.
+With where=real the generator learns the changed images: trained on shifted digits, it makes shifted digits. That is
+useful for mirroring where left and right do not matter, and seldom for the others. With where=both the discriminator
+sees real and generated images changed alike, and the generator learns the original images.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Side = Annotated[float, Range(0, 1, open_low=True)]
 class Flip(Augmentation):
     """Mirrors images left to right."""
 
-    probability: Fraction = 0.5  # of being mirrored, for each image by itself
-    where: Place = "real"  # real: real images alone (the generator learns it); both: all that the discriminator sees
+    probability: Fraction = 0.5  # of being mirrored, for each image independently
+    where: Place = "real"  # real: only real images (the generator learns it); both: all that the discriminator sees
 
     def __call__(self, images: Tensor) -> Tensor:
         """Mirrored or unchanged images, `[N, C, H, W]`."""
@@ -45,15 +45,15 @@ class Shift(Augmentation):
     """Moves images by whole pixels, uniformly within a square."""
 
     pixels: Count = 2  # farthest in each direction: right and down are uniform in -pixels .. pixels
-    probability: Fraction = 1.0  # of being moved, for each image by itself
-    border: Border = "fill"  # what comes in: the value `fill`, or the image mirrored
-    fill: Value = 0.0  # value that comes in, -1 .. 1; 0 is grey
-    where: Place = "real"  # real: real images alone (the generator learns it); both: all that the discriminator sees
+    probability: Fraction = 1.0  # of being moved, for each image independently
+    border: Border = "fill"  # new pixels: the value `fill`, or the image mirrored
+    fill: Value = 0.0  # value of new pixels, -1 .. 1; 0 is grey
+    where: Place = "real"  # real: only real images (the generator learns it); both: all that the discriminator sees
 
     def __call__(self, images: Tensor) -> Tensor:
         """Moved images, `[N, C, H, W]`."""
-        drawn = torch.randint(-self.pixels, self.pixels + 1, (2, len(images)), device=images.device)
-        moved = translate(images, drawn[0], drawn[1], self.border, self.fill)
+        offsets = torch.randint(-self.pixels, self.pixels + 1, (2, len(images)), device=images.device)
+        moved = translate(images, offsets[0], offsets[1], self.border, self.fill)
         return keep_some(self.probability, moved, images)
 
 
@@ -63,8 +63,8 @@ class Crop(Augmentation):
     """Enlarges a random part of the same proportions to the whole image."""
 
     least: Side = 0.8  # side of the smallest part, as a share of the image's; the side is uniform in least .. 1
-    probability: Fraction = 1.0  # of being cropped, for each image by itself
-    where: Place = "real"  # real: real images alone (the generator learns it); both: all that the discriminator sees
+    probability: Fraction = 1.0  # of being cropped, for each image independently
+    where: Place = "real"  # real: only real images (the generator learns it); both: all that the discriminator sees
 
     def __call__(self, images: Tensor) -> Tensor:
         """Enlarged parts, `[N, C, H, W]`."""
@@ -82,10 +82,10 @@ class Rotation(Augmentation):
     """Turns images about their middle by an angle that is uniform to both sides."""
 
     degrees: Annotated[float, Range(0, 180)] = 15.0  # largest angle to either side
-    probability: Fraction = 1.0  # of being turned, for each image by itself
-    border: Border = "fill"  # what comes in: the value `fill`, or the image mirrored
-    fill: Value = 0.0  # value that comes in, -1 .. 1; 0 is grey
-    where: Place = "real"  # real: real images alone (the generator learns it); both: all that the discriminator sees
+    probability: Fraction = 1.0  # of being turned, for each image independently
+    border: Border = "fill"  # new pixels: the value `fill`, or the image mirrored
+    fill: Value = 0.0  # value of new pixels, -1 .. 1; 0 is grey
+    where: Place = "real"  # real: only real images (the generator learns it); both: all that the discriminator sees
 
     def __call__(self, images: Tensor) -> Tensor:
         """Turned images, `[N, C, H, W]`."""
@@ -99,10 +99,10 @@ class Scale(Augmentation):
     """Enlarges or shrinks images about their middle; the logarithm of the factor is uniform."""
 
     factor: Factor = 1.2  # largest enlargement; the smallest is one over it
-    probability: Fraction = 1.0  # of being scaled, for each image by itself
-    border: Border = "fill"  # what comes in: the value `fill`, or the image mirrored
-    fill: Value = 0.0  # value that comes in, -1 .. 1; 0 is grey
-    where: Place = "real"  # real: real images alone (the generator learns it); both: all that the discriminator sees
+    probability: Fraction = 1.0  # of being scaled, for each image independently
+    border: Border = "fill"  # new pixels: the value `fill`, or the image mirrored
+    fill: Value = 0.0  # value of new pixels, -1 .. 1; 0 is grey
+    where: Place = "real"  # real: only real images (the generator learns it); both: all that the discriminator sees
 
     def __call__(self, images: Tensor) -> Tensor:
         """Scaled images, `[N, C, H, W]`."""

@@ -1,13 +1,14 @@
-"""Images seen through affine maps, without aliasing: twice the resolution, bilinear look-up, and back.
+"""Affine maps of images without aliasing: double the resolution, sample bilinearly, and halve it again.
 
 Karras et al. 2020 (ADA), appendix B, with one change. They raise and lower the resolution with the orthogonal wavelet
-sym6. It is not quite symmetric, so that high frequencies are displaced, and it asks for a margin of mirrored pixels
-whose size depends on the maps. Here it is the symmetric biorthogonal pair with 6 and 8 vanishing moments (Cohen,
-Daubechies & Feauveau 1992; `bior6.8` in wavelet libraries). Up and down again is the identity as well, and filters that
-are symmetric about a sample agree with mirrors at the border pixels: the image continues without end and needs no
-margin. Rotated plane waves of up to 0.45 cycles a pixel come out with a smaller error than with sym6 (a test compares).
+sym6. It is not quite symmetric, which displaces high frequencies, and it needs a margin of mirrored pixels whose size
+depends on the maps. Here the filters are the symmetric biorthogonal pair with 6 and 8 vanishing moments (Cohen,
+Daubechies & Feauveau 1992; `bior6.8` in wavelet libraries). Raising and then lowering is still the identity, and
+filters that are symmetric about a sample are consistent with mirroring at the border pixels: the image continues
+without end and needs no margin. Rotated plane waves of up to 0.45 cycles per pixel have a smaller error than with sym6
+(a test compares).
 
-The filters act as matrices on rows and columns: no padding, and as many derivatives as one likes.
+The filters act as matrices on rows and columns: no padding, and differentiable any number of times.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _REACH = len(LOWERING) - 1
 
 
 def resample(images: Tensor, inverse: Tensor, border: Border = "reflect", fill: float = 0.0) -> Tensor:
-    """Images [N, C, H, W] through affine maps [N, 3, 3] that say where the content of each place comes from.
+    """Resample images [N, C, H, W] by affine maps [N, 3, 3] from output to input coordinates.
 
     Coordinates (x, y, 1) count pixels from the middle of the image, x to the right and y down. Beyond the border the
     image is mirrored about its border pixels, or is `fill`. An image whose map is the identity passes bit for bit.
@@ -48,10 +49,10 @@ def resample(images: Tensor, inverse: Tensor, border: Border = "reflect", fill: 
         finer = _raise(height, images.device, exact) @ (x @ _raise(width, images.device, exact).mT)
         grid = _grid(inverse.to(exact), height, width)
         mode = "reflection" if border == "reflect" else "zeros"
-        seen = grid_sample(finer, grid, padding_mode=mode, align_corners=True)
-        made = (_lower(height, images.device, exact) @ seen) @ _lower(width, images.device, exact).mT + fill
+        warped = grid_sample(finer, grid, padding_mode=mode, align_corners=True)
+        resampled = (_lower(height, images.device, exact) @ warped) @ _lower(width, images.device, exact).mT + fill
     moved = (inverse != torch.eye(3, device=inverse.device)).flatten(1).any(1)
-    return torch.where(per_image(moved), made, images)
+    return torch.where(per_image(moved), resampled, images)
 
 
 def mirrored(index: Tensor, size: int) -> Tensor:
@@ -62,7 +63,7 @@ def mirrored(index: Tensor, size: int) -> Tensor:
 
 
 def _grid(inverse: Tensor, height: int, width: int) -> Tensor:
-    """Where each sample of the finer output comes from, [N, 2H + 9, 2W + 9, 2], -1 and 1 being the border pixels."""
+    """Input coordinates of each sample of the finer output, [N, 2H + 9, 2W + 9, 2]; -1 and 1 are the border pixels."""
     x, y = _places(width, inverse), _places(height, inverse)
     a, b, right, c, d, down = inverse[:, :2].flatten(1)[:, :, None].unbind(1)
     # rows and columns are scaled and moved before they are added, while they are short
@@ -72,7 +73,7 @@ def _grid(inverse: Tensor, height: int, width: int) -> Tensor:
 
 
 def _places(size: int, like: Tensor) -> Tensor:
-    """Places of the finer output in pixels from the middle, with the margin that lowering looks at."""
+    """Coordinates of the finer output in pixels from the middle, with the margin that lowering needs."""
     index = torch.arange(-_REACH, 2 * size - 1 + _REACH, device=like.device, dtype=like.dtype)
     return (index - (size - 1)) / 2
 

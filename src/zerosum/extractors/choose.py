@@ -1,8 +1,8 @@
-"""Which extractor looks at which data, where nobody says so: by what the pictures show, whatever the set is called.
+"""Chooses the extractor for data where none is named: by what the images show, not by what the data set is called.
 
-A shipped classifier judges images that it knows: those whose labels it finds, or, where there are none, of which it is
-sure. So MNIST is judged by its classifier as idx files, as a folder of PNG files, enlarged or in part, and photographs
-in a folder called `mnist` are not.
+A shipped classifier is chosen for images that it recognises: it predicts their labels or, without labels, is confident.
+So MNIST gets its classifier as idx files, as a folder of PNG files, enlarged or as a subset; photographs in a folder
+called `mnist` do not.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from zerosum.extractors.pixels import PCA, Pixels, Values
 from zerosum.extractors.small import DigitsCNN, FashionCNN, MnistCNN
 from zerosum.extractors.stacked import Stacked
 
-KNOWN: tuple[type[ExtractorPart], ...] = (DigitsCNN, MnistCNN, FashionCNN)
-LOOKED_AT = 256  # images; of so many of their own sets the classifiers are above the limits by three deviations
-RIGHT = 0.8  # share of labels that the classifier of these images finds
-SURE, EVEN = 0.92, 0.04  # without labels: mean probability of the most probable class; share of a class that counts
-CLASSES = 8  # of 10 that must be there: a classifier is sure of many things, but rarely in all its classes
-FEW = 64  # numbers that need no summary
+CLASSIFIERS: tuple[type[ExtractorPart], ...] = (DigitsCNN, MnistCNN, FashionCNN)
+IMAGES_NEEDED = 256  # on so many images of its own data set each classifier clears the limits by three deviations
+ACCURATE = 0.8  # least accuracy on the labels
+SURE, EVEN = 0.92, 0.04  # without labels: least mean probability of the top class; least share of a class that counts
+CLASSES = 8  # of 10 that must occur: a classifier is confident of many things, but rarely in all its classes
+COMPONENTS = 64  # principal components; images of no more numbers are compared pixel by pixel
 
 
 def choose(samples: np.ndarray, labels: np.ndarray | None = None, count: int | None = None) -> ExtractorPart:
-    """Part that judges samples like these: a classifier that knows them, else what is there for such images.
+    """Choose the extractor for such samples: a classifier that recognises them, else a general one.
 
-    Colour images are seen by EfficientNet-Lite0 where its package is installed. All others fall to principal components
-    of their pixels, which can tell little, see `zerosum.extractors.pixels`. Nothing is fetched.
+    Colour images get EfficientNet-Lite0 where its package is installed. All others get principal components of their
+    pixels, whose distances say little about image quality (see `zerosum.extractors.pixels`). Nothing is downloaded.
 
     Args:
-        samples: real ones that train, uint8 `[N, H, W, C]` or points `[N, D]`; LOOKED_AT of them are enough.
+        samples: real training samples, uint8 `[N, H, W, C]` or points `[N, D]`; IMAGES_NEEDED of them are enough.
         labels: their classes, whole numbers `[N]`.
-        count: how many train, which principal components are fewer than; N where it is not given.
+        count: size of the training set, which bounds the number of principal components; N by default.
     """
     if samples.ndim == 2:
         return Values()
@@ -46,43 +46,45 @@ def choose(samples: np.ndarray, labels: np.ndarray | None = None, count: int | N
     if samples.shape[3] == 3 and efficientnet.packaged():
         return EfficientNetLite0()
     count = count or len(samples)
-    return Pixels() if math.prod(samples.shape[1:]) <= FEW or count < 2 else PCA(components=min(FEW, count - 1))
+    if math.prod(samples.shape[1:]) <= COMPONENTS or count < 2:
+        return Pixels()
+    return PCA(components=min(COMPONENTS, count - 1))
 
 
 def hint(part: ExtractorPart, channels: int) -> str:
-    """What would see these images better, and how to have it; empty where nothing would."""
+    """Name a better extractor for these images and how to install it; empty where there is none."""
     if channels != 3 or not isinstance(part, (PCA, Pixels)) or efficientnet.packaged():
         return ""
     return f"distances are of pixels, which tell little of photographs; for those of a network: {efficientnet.INSTALL}"
 
 
 def _classifier(images: np.ndarray, labels: np.ndarray | None) -> ExtractorPart | None:
-    """The first shipped classifier that knows the images `[N, H, W, C]`."""
+    """The first shipped classifier that recognises the images `[N, H, W, C]`; None where none does."""
     channels = images.shape[3]
     if channels == 3 and (images != images[..., :1]).any():
         planes = np.moveaxis(images, 3, 1).reshape(-1, *images.shape[1:3], 1)
-        seen = _probabilities(MnistCNN(), planes)
-        digits = seen.argmax(1).view(len(images), channels)
+        probabilities = _probabilities(MnistCNN(), planes)
+        digits = probabilities.argmax(1).view(len(images), channels)
         coloured = (digits == digits[:, :1]).all(1).double().mean() > 1 / 2  # one digit, not three
-        if not coloured and _sure(seen):
+        if not coloured and _sure(probabilities):
             return Stacked()
-    parts = [part() for part in KNOWN] if channels in (1, 3) else []
-    return next((part for part in parts if _knows(_probabilities(part, images), labels)), None)
+    parts = [part() for part in CLASSIFIERS] if channels in (1, 3) else []
+    return next((part for part in parts if _recognises(_probabilities(part, images), labels)), None)
 
 
 def _probabilities(part: ExtractorPart, images: np.ndarray) -> Tensor:
-    seen = part.build((images.shape[3], *images.shape[1:3]))(images).probabilities
-    assert seen is not None
-    return seen
+    probabilities = part.build((images.shape[3], *images.shape[1:3]))(images).probabilities
+    assert probabilities is not None
+    return probabilities
 
 
-def _knows(seen: Tensor, labels: np.ndarray | None) -> bool:
+def _recognises(probabilities: Tensor, labels: np.ndarray | None) -> bool:
     if labels is None:
-        return _sure(seen)
-    right = (seen.argmax(1).numpy() == labels).mean() >= RIGHT
-    return bool(right) and len(np.unique(labels)) >= CLASSES
+        return _sure(probabilities)
+    accurate = (probabilities.argmax(1).numpy() == labels).mean() >= ACCURATE
+    return bool(accurate) and len(np.unique(labels)) >= CLASSES
 
 
-def _sure(seen: Tensor) -> bool:
-    shares = seen.argmax(1).bincount(minlength=seen.shape[1]) / len(seen)
-    return bool(seen.amax(1).mean() >= SURE) and int((shares >= EVEN).sum()) >= CLASSES
+def _sure(probabilities: Tensor) -> bool:
+    shares = probabilities.argmax(1).bincount(minlength=probabilities.shape[1]) / len(probabilities)
+    return bool(probabilities.amax(1).mean() >= SURE) and int((shares >= EVEN).sum()) >= CLASSES

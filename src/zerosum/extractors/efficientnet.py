@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0, trained on ImageNet: what sees photographs where no file can be fetched.
+"""EfficientNet-Lite0, trained on ImageNet: features of photographs where no file can be downloaded.
 
 Tan and Le 2019, "EfficientNet"; the Lite variant drops squeeze-and-excitation and takes ReLU6 in place of swish. Its
-weights come with a package of 17 MB. A Frechet distance of its features is no FID, which is defined by Inception's.
+weights come in a package of 17 MB. A Frechet distance of its features is not FID, which is defined by Inception's.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class EfficientNet(nn.Module):
 class EfficientNetLite0(ExtractorPart):
     """EfficientNet-Lite0 of ImageNet: 1280 features, 1000 classes; for photographs, where its package is installed.
 
-    Distances of its features compare within this extractor only; they are no FID.
+    Compare distances of its features only with each other; they are not FID.
     """
 
     needs_file: ClassVar[bool] = True
@@ -117,13 +117,13 @@ class EfficientNetLite0(ExtractorPart):
 
         Raises:
             RecipeError: the package is not installed.
-            DataError: the file is missing, or another one.
+            DataError: the file is missing, or its checksum differs.
         """
         data = io.BytesIO(weights.read(self._file(), SHA256, INSTALL))
         state = torch.load(data, map_location="cpu", weights_only=True)
         named = {key.removeprefix("_").replace("._", "."): value for key, value in state.items()}
-        kept = {key: value for key, value in named.items() if not key.endswith("num_batches_tracked")}
-        network = weights.fill(EfficientNet, kept)
+        tensors = {key: value for key, value in named.items() if not key.endswith("num_batches_tracked")}
+        network = weights.fill(EfficientNet, tensors)
         return Extractor("efficientnet-lite0", SHA256, 1280, 1000, RULE, shape, network, device, chunk=CHUNK)
 
     def _file(self) -> Path:
@@ -136,7 +136,7 @@ class EfficientNetLite0(ExtractorPart):
 
 
 def packaged() -> Path | None:
-    """The weights of the installed package; None where it is not installed. Nothing of the package is run."""
+    """Path of the weights in the installed package; None where it is not installed. No code of the package runs."""
     spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     places = spec.submodule_search_locations if spec is not None else None
     return Path(next(iter(places))) / FILE if places else None

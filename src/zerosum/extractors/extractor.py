@@ -21,17 +21,17 @@ Images = np.ndarray | Tensor
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What an extractor saw."""
+    """Features of a set of samples, and their class probabilities."""
 
-    values: Tensor  # [N, D], float32; of points their own type: what distances are measured on
-    probabilities: Tensor | None  # [N, K], float64, each row sums to 1; None where the extractor knows no classes
+    values: Tensor  # [N, D], float32, or the dtype of the points: what distances are measured on
+    probabilities: Tensor | None  # [N, K], float64, each row sums to 1; None where the extractor predicts no classes
 
 
 @dataclass(frozen=True, eq=False)
 class Extractor:
     """A fixed function from images to features; the same images give the same features, whatever ran before.
 
-    Features of two extractors do not compare, nor do distances on them: print `identity` beside every number.
+    Features of two extractors are not comparable, nor are distances between them: print `identity` beside every number.
     `network` maps levels `[N, C, H, W]`, float32 in 0..255, to `(features [N, D], logits [N, K] or None)`; for points
     it maps `[N, D]`. Resizing and scaling are part of it.
     """
@@ -39,12 +39,12 @@ class Extractor:
     name: str
     sha256: str  # of the weights, 64 hexadecimal digits; "" where the name says everything
     size: int  # numbers in a feature, D
-    classes: int  # classes that it knows, K; 0 for none
-    rule: str  # what is done to the input, in words
+    classes: int  # classes that it predicts, K; 0 for none
+    rule: str  # how the input is preprocessed, in words
     shape: tuple[int, ...]  # of one sample that it was built for: (C, H, W), or (D,) for points
     network: nn.Module
     device: torch.device | str = "cpu"
-    chunk: int = 500  # samples that pass at once, which bounds memory
+    chunk: int = 500  # samples in one forward pass, which bounds memory
 
     def __post_init__(self) -> None:
         self.network.to(self.device).eval().requires_grad_(False)
@@ -55,7 +55,7 @@ class Extractor:
         return f"{self.name}@{self.sha256[:12]}" if self.sha256 else self.name
 
     def __call__(self, images: Images) -> Features:
-        """Look at images, uint8 `[N, H, W, C]`, or at points, float `[N, D]`; features come back on the CPU.
+        """Extract features of images, uint8 `[N, H, W, C]`, or of points, float `[N, D]`; they come back on the CPU.
 
         Raises:
             ValueError: samples of another type or shape than it was built for, or none.
@@ -68,10 +68,10 @@ class Extractor:
         return self._look(_pieces(images, self.chunk))
 
     def unrounded(self, images: Tensor) -> Features:
-        """Look at images as a generator gives them, float `[N, C, H, W]` in [-1, 1], without rounding to 256 levels.
+        """Extract features of a generator's output, float `[N, C, H, W]` in [-1, 1], without rounding to 256 levels.
 
-        For differences between images that rounding would drown, such as steps along a path; what is said about sets
-        of images is taken from rounded ones.
+        For differences between images that rounding would hide, such as steps along a path; metrics of sets of images
+        use rounded ones.
 
         Raises:
             ValueError: images of another shape than it was built for, or none.
@@ -81,8 +81,8 @@ class Extractor:
 
     def _check(self, images: Images, shape: tuple[int, ...], fits: bool, what: str) -> None:
         if not fits or tuple(images.shape[1:]) != shape or not len(images):
-            found = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
-            raise ValueError(f"{self.name}: {what} [N, {', '.join(map(str, shape))}] are needed, not {found}")
+            actual = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+            raise ValueError(f"{self.name}: {what} [N, {', '.join(map(str, shape))}] are needed, not {actual}")
 
     @torch.no_grad()
     def _look(self, pieces: Iterator[Tensor]) -> Features:
@@ -100,8 +100,8 @@ class Extractor:
 class ExtractorPart(Part):
     """Base of the parts of kind `extractor`; `build` makes the extractor for images of one shape."""
 
-    needs_file: ClassVar[bool] = False  # True where weights or a package must come from elsewhere
-    fitted: ClassVar[bool] = False  # True where real images decide what it looks at
+    needs_file: ClassVar[bool] = False  # True where weights or a package are not part of zerosum
+    fitted: ClassVar[bool] = False  # True where it is fitted to real images
     channels: ClassVar[tuple[int, ...]] = (1, 3)  # numbers of channels that it takes; () for any
 
     def build(
@@ -115,7 +115,7 @@ class ExtractorPart(Part):
             reference: real images, uint8 `[N, H, W, C]`, of the part that trains; needed where it is `fitted`.
 
         Raises:
-            RecipeError: samples of this shape cannot be judged by it, or a package is missing.
+            RecipeError: it does not take samples of this shape, or a package is missing.
             DataError: its weights cannot be found or are damaged.
             ValueError: the reference is needed and missing, or has another shape.
         """
@@ -123,10 +123,11 @@ class ExtractorPart(Part):
         return self.make(shape, device) if reference is None else self.fit(shape, device, reference)
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Refuse samples that it cannot look at.
+        """Refuse samples that it cannot take.
 
         Raises:
-            RecipeError: no images, or of another number of channels; the message says which extractors do.
+            RecipeError: these are not images, or they have another number of channels; the message names extractors
+                that take them.
         """
         if len(shape) != 3:
             raise RecipeError(
@@ -141,10 +142,10 @@ class ExtractorPart(Part):
 
     @abstractmethod
     def make(self, shape: tuple[int, ...], device: torch.device | str) -> Extractor:
-        """Make it for a checked shape, without real images."""
+        """Make the extractor for a checked shape, without real images."""
 
     def fit(self, shape: tuple[int, ...], device: torch.device | str, reference: Images) -> Extractor:  # noqa: ARG002
-        """Make it for a checked shape, with real images at hand; most do not look at them."""
+        """Make the extractor for a checked shape, given real images; most extractors ignore them."""
         return self.make(shape, device)
 
 
@@ -157,7 +158,7 @@ def _pieces(images: Images, chunk: int) -> Iterator[Tensor]:
 
 @contextmanager
 def exact(device: torch.device | str) -> Iterator[None]:
-    """Plain float32: no autocast, no TF32 or bf16 inside products, no algorithm that is chosen by the clock."""
+    """Plain float32: no autocast, no TF32 or bf16 inside products, no algorithm chosen by timing."""
     backends: Any = torch.backends
     products = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
     before = [product.fp32_precision for product in products]

@@ -36,8 +36,8 @@ Pair = tuple[int, int]
 def resize(levels: Tensor, height: int, width: int) -> Tensor:
     """Resize `[N, C, H, W]` as TensorFlow 1 did, `align_corners=False`: source = target * (old / new), no half pixel.
 
-    Corners do not stay where they are and nothing is antialiased; published FIDs were measured with it. On MNIST it
-    differs from half-pixel bilinear by 11 grey levels in the mean.
+    It shifts corners and does not antialias; published FIDs were measured with it. On MNIST it differs from half-pixel
+    bilinear resizing by 11 grey levels on average.
     """
     top, bottom, down = _taps(levels.shape[2], height, levels.device)
     left, right, across = _taps(levels.shape[3], width, levels.device)
@@ -46,14 +46,14 @@ def resize(levels: Tensor, height: int, width: int) -> Tensor:
 
 
 def _taps(old: int, new: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Indices before and behind each target pixel, and how far it lies between them."""
+    """Indices of the source pixels on either side of each target pixel, and its position between them, 0 to 1."""
     source = torch.arange(new, dtype=torch.float32, device=device) * torch.tensor(old / new, device=device)
     before = source.long().clamp(max=old - 1)
     return before, (before + 1).clamp(max=old - 1), source - before
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation by stored statistics; unlike torch's it has no counter, which these files may lack."""
+    """Batch normalisation by stored statistics, without torch's batch counter, which these files may lack."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -232,28 +232,32 @@ class InceptionV3(nn.Module):
 @register("extractor", "inception")
 @dataclass(frozen=True)
 class Inception(ExtractorPart):
-    """FID's Inception v3 of 2015-12-05: 2048 features (pool3), 1008 classes; made for photographs.
+    """FID's Inception v3 of 2015-12-05: 2048 features (pool3), 1008 classes; for photographs.
 
-    The weights (96 MB, Apache-2.0) do not come with zerosum. The published numbers use 50,000 fakes or the data's
-    whole training part; with fewer samples than 2048 the covariance has no full rank.
+    The weights (96 MB, Apache-2.0) are not part of zerosum. Published numbers use 50,000 fakes or the data's whole
+    training set; with fewer than 2048 samples the covariance is rank-deficient.
     """
 
     needs_file: ClassVar[bool] = True
     path: str = ""  # the weights' file; empty: looked for in $ZEROSUM_DATA/weights and in caches, else fetched
 
     def make(self, shape: tuple[int, ...], device: torch.device | str) -> Extractor:
-        """Load it from its file, or fetch that first."""
+        """Load the weights from their file, downloading it first where it is missing.
+
+        Raises:
+            DataError: the file is missing and cannot be downloaded, or its checksum differs.
+        """
         data = weights.read(self._file(), SHA256, f"the right one is {URL}")
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        kept = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
-        network = weights.fill(InceptionV3, kept)
+        tensors = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+        network = weights.fill(InceptionV3, tensors)
         return Extractor("inception-2015-12-05", SHA256, 2048, 1008, RULE, shape, network, device, chunk=50)
 
     def _file(self) -> Path:
-        found = weights.find(self.path, NAMES)
-        if found is not None:
-            return found
-        target = weights.own_folder() / NAMES[0]
+        path = weights.find(self.path, NAMES)
+        if path is not None:
+            return path
+        target = weights.download_folder() / NAMES[0]
         try:
             download(URL, SHA256, target)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""LeNet-5 of a public repository: a second, independent look at digits, used in the literature on private GANs."""
+"""LeNet-5 of a public repository: a second, independent classifier of digits, used in papers on private GANs."""
 
 from __future__ import annotations
 
@@ -45,14 +45,18 @@ class LeNet(nn.Module):
 class LeNetMnist(ExtractorPart):
     """The public LeNet-5 for MNIST of gan-metrics-pytorch: 84 features between -1 and 1, 10 classes.
 
-    98.79 % right on MNIST's test part. Its file does not come with zerosum.
+    98.79 % accuracy on MNIST's test set. Its file is not part of zerosum.
     """
 
     needs_file: ClassVar[bool] = True
     path: str = ""  # lenet.pth; empty: looked for in $ZEROSUM_DATA/weights and in the cache
 
     def make(self, shape: tuple[int, ...], device: torch.device | str) -> Extractor:
-        """Load it from its file; images of another size are resized, colour becomes grey."""
+        """Load the weights from their file; images of another size are resized, colour becomes grey.
+
+        Raises:
+            DataError: the file is missing, or its checksum differs.
+        """
         path = weights.find(self.path, NAMES)
         if path is None:
             looked = " or ".join(map(str, weights.places()))

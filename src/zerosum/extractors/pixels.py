@@ -1,9 +1,9 @@
-"""Extractors that learned nothing: pixels as they are, their principal components, and points.
+"""Extractors without learned weights: raw pixels, their principal components, and points.
 
-What distances on them mean: a Frechet distance sees means and covariances of pixels and nothing else. A Gaussian with
-the mean and covariance of the real images has distance 0, though a draw from it is a fog without edges; a good
-generator lies above it. So these numbers tell a collapse, a wrong colour or contrast, and which of two runs comes
-closer in that, but not whether a picture is a picture. Read them beside precision, recall and the images.
+A Frechet distance on them compares means and covariances of pixels and nothing else. A Gaussian with the mean and
+covariance of the real images has distance 0, though its samples are blurs without edges; a good generator scores worse.
+So these numbers detect a collapse or wrong colours and contrast, and say which of two runs comes closer in that, but
+not whether an image is realistic. Read them beside precision, recall and the images.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from zerosum.core.values import Count, SampleCount
 from zerosum.extractors.extractor import Extractor, ExtractorPart, Images
 
 RULE = "0..255 to -1..1; all channels, no resizing"
-_SPARE = 16  # directions beside the wanted ones, which make the wanted ones exact sooner
+_SPARE = 16  # directions iterated beyond those asked for, which speeds up convergence
 _ROUNDS = 8  # of subspace iteration
 _CHUNK = 500  # images
 
@@ -37,11 +37,11 @@ class Flat(nn.Module):
         return levels.flatten(1) / 127.5 - 1, None
 
 
-class AsTheyAre(nn.Module):
-    """Points."""
+class Identity(nn.Module):
+    """Points, unchanged."""
 
     def forward(self, points: Tensor) -> tuple[Tensor, None]:
-        """Give the points back."""
+        """Return the points `[N, D]`."""
         return points, None
 
 
@@ -68,7 +68,7 @@ class Values(ExtractorPart):
         """Refuse images.
 
         Raises:
-            RecipeError: the samples are no points.
+            RecipeError: the samples are not points.
         """
         if len(shape) != 1:
             raise RecipeError(
@@ -77,38 +77,38 @@ class Values(ExtractorPart):
             )
 
     def make(self, shape: tuple[int, ...], device: torch.device | str) -> Extractor:
-        """Make it for points (D,)."""
-        return Extractor("values", "", shape[0], 0, "none", shape, AsTheyAre(), device)
+        """Make the extractor for points (D,)."""
+        return Extractor("values", "", shape[0], 0, "none", shape, Identity(), device)
 
 
 @register("extractor", "pixels")
 @dataclass(frozen=True)
 class Pixels(ExtractorPart):
-    """All pixels, C*H*W of them in [-1, 1]: for images of a few hundred; distances see no more than their moments."""
+    """All C*H*W pixels in [-1, 1]: for images of a few hundred; Frechet distances compare only their moments."""
 
     channels: ClassVar[tuple[int, ...]] = ()
 
     def make(self, shape: tuple[int, ...], device: torch.device | str) -> Extractor:
-        """Make it for images of any number of channels."""
+        """Make the extractor for images of any number of channels."""
         return Extractor("pixels", "", math.prod(shape), 0, RULE, shape, Flat(), device)
 
 
 @register("extractor", "pca")
 @dataclass(frozen=True)
 class PCA(ExtractorPart):
-    """Principal components of the real images' pixels; distances see what varies most there, and only its moments.
+    """Principal components of the real images' pixels: what varies most; Frechet distances compare only their moments.
 
-    The directions come from the real images that train, so both sides of a comparison must use one built extractor.
+    The directions come from the real training images, so both sides of a comparison must use the same built extractor.
     Scales are kept: the squared distance of two images is at most that of their pixels.
     """
 
     fitted: ClassVar[bool] = True
     channels: ClassVar[tuple[int, ...]] = ()
     components: Count = 64  # directions
-    images: SampleCount = 5000  # real images looked at, evenly spread over those given
+    images: SampleCount = 5000  # real images that the directions are computed from, evenly spread over the training set
 
     def make(self, shape: tuple[int, ...], device: torch.device | str) -> Extractor:  # noqa: ARG002
-        """Refuse: directions come from real images.
+        """Refuse, because the directions come from real images.
 
         Raises:
             ValueError: always.
@@ -116,31 +116,31 @@ class PCA(ExtractorPart):
         raise ValueError("pca: reference: real images are needed, uint8 [N, H, W, C], of the part that trains")
 
     def fit(self, shape: tuple[int, ...], device: torch.device | str, reference: Images) -> Extractor:
-        """Find the directions in the reference; the extractor's sha256 is that of the images looked at.
+        """Compute the directions from the reference; the extractor's sha256 is that of the images used.
 
         Raises:
-            RecipeError: pixels or images are too few for so many directions.
+            RecipeError: there are too few pixels or images for so many directions.
             ValueError: the reference has another shape.
         """
-        seen = self._choose(reference, shape)
-        if self.components > min(seen.shape[1], len(seen) - 1):
+        levels = self._choose(reference, shape)
+        if self.components > min(levels.shape[1], len(levels) - 1):
             raise RecipeError(
                 f"extractor 'pca': {self.components} components need as many pixels and more images; here are "
-                f"{len(seen)} images of {seen.shape[1]} pixels; take fewer: pca:components=N"
+                f"{len(levels)} images of {levels.shape[1]} pixels; take fewer: pca:components=N"
             )
-        mean, directions, share = principal_directions(seen, self.components)
+        mean, directions, share = principal_directions(levels, self.components)
         network = Projection(mean.float(), directions.float())
-        sha256 = hashlib.sha256(seen.tobytes()).hexdigest()
-        rule = f"{RULE}; {self.components} principal components of {len(seen)} real images, {share:.1%} of variance"
+        sha256 = hashlib.sha256(levels.tobytes()).hexdigest()
+        rule = f"{RULE}; {self.components} principal components of {len(levels)} real images, {share:.1%} of variance"
         return Extractor(f"pca-{self.components}", sha256, self.components, 0, rule, shape, network, device)
 
     def _choose(self, reference: Images, shape: tuple[int, ...]) -> np.ndarray:
         """Evenly spread images as `[N, C*H*W]`."""
         expected = (*shape[1:], shape[0])
         if tuple(reference.shape[1:]) != expected or reference.dtype not in (np.uint8, torch.uint8):
-            found = f"{str(reference.dtype).removeprefix('torch.')} {list(reference.shape)}"
+            actual = f"{str(reference.dtype).removeprefix('torch.')} {list(reference.shape)}"
             raise ValueError(
-                f"pca: reference: uint8 images [N, {', '.join(map(str, expected))}] are needed, not {found}"
+                f"pca: reference: uint8 images [N, {', '.join(map(str, expected))}] are needed, not {actual}"
             )
         chosen = spaced(len(reference), self.images)
         return np.asarray(reference[chosen]).transpose(0, 3, 1, 2).reshape(len(chosen), math.prod(shape))
@@ -149,8 +149,8 @@ class PCA(ExtractorPart):
 def principal_directions(levels: np.ndarray, count: int) -> tuple[Tensor, Tensor, float]:
     """Mean `[D]`, first principal directions `[D, count]`, their share of the variance; by subspace iteration.
 
-    Halko, Martinsson, Tropp 2011, with an orthonormalisation in each round; float64. The images pass in chunks, so
-    nothing of size D x D arises. Directions come in falling order of variance, the largest entry of each is positive.
+    Halko, Martinsson, Tropp 2011, with an orthonormalisation in each round; float64. Images are processed in chunks, so
+    no D x D matrix is formed. Directions are sorted by falling variance; the largest entry of each is positive.
 
     Args:
         levels: uint8 `[N, D]`, taken as 0..255 to -1..1.

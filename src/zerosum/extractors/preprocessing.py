@@ -1,4 +1,4 @@
-"""How images are brought to the channels and the size that a network was trained on."""
+"""Converts images to the channels and the size that a network was trained on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BILINEAR = "bilinear with half-pixel centres, antialiased where it shrinks, neit
 
 
 def to_channels(levels: Tensor, channels: int) -> Tensor:
-    """Bring `[N, 1 or 3, H, W]` to 1 channel (by luma) or to 3 (by repeating)."""
+    """Convert `[N, 1 or 3, H, W]` to 1 channel (by luma) or to 3 (by repeating)."""
     if levels.shape[1] == channels:
         return levels
     if channels == 3:

@@ -1,4 +1,4 @@
-"""Small classifiers of digits and clothes that come with zerosum, frozen as files."""
+"""Small classifiers of digits and clothes whose weights are part of zerosum."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ SHA256 = {  # of the files that benchmarks/classifiers.py wrote
 
 
 class SmallCNN(nn.Module):
-    """Four convolutions, then 64 features, then the classes' logits; grey images of one side.
+    """Four convolutions, then 64 features, then class logits; grey square images of one size.
 
-    Features end in a GELU. What bounds them (tanh, unit length, layer normalisation) also flattens them, and by how
-    much depends on the seed: after two short trainings on MNIST a class-wise PCA Gaussian lay at 38 and 9 times the
-    distance of two real sets with tanh, at 56 and 53 times with GELU. A bounded activation's one gain, a scale that
-    every training shares, comes from a number instead: features are multiplied by `scale`, so that the trace of their
-    covariance over the images that train is 64, 1 a feature.
+    Features end in a GELU. Bounded features (tanh, unit length, layer normalisation) saturate, and by how much depends
+    on the seed: after two short trainings on MNIST a class-wise PCA Gaussian lay at 38 and 9 times the distance of two
+    real sets with tanh, at 56 and 53 times with GELU. The one advantage of a bounded activation, the same scale after
+    every training, comes from a constant instead: features are multiplied by `scale`, so that the trace of their
+    covariance over the training images is 64, 1 per feature.
     """
 
     def __init__(self, side: int, classes: int = 10, size: int = 64) -> None:
@@ -55,18 +55,18 @@ def _layer(inputs: int, outputs: int, stride: int = 1) -> tuple[nn.Module, ...]:
 
 
 def rule(side: int) -> str:
-    """What is done to an image before a classifier of this side sees it."""
+    """How an image is preprocessed for a classifier of images with this side, in words."""
     return f"{GREY}; to {side}x{side}, {BILINEAR}; 0..255 to -1..1"
 
 
 class SmallClassifier(ExtractorPart):
-    """Base of the shipped classifiers: which file, and the side of its images."""
+    """Base of the shipped classifiers: the file of weights and the side of its images."""
 
     file: ClassVar[str]  # name in results and of the file, with its version
     side: ClassVar[int]  # pixels
 
     def make(self, shape: tuple[int, ...], device: torch.device | str) -> Extractor:
-        """Load it from the package; images of another size are resized, colour becomes grey."""
+        """Load the weights from the package; images of another size are resized, colour becomes grey."""
         state = safetensors.torch.load(self._read())
         network = weights.fill(lambda: SmallCNN(self.side), state)
         classes, size = network.head.weight.shape
@@ -74,7 +74,7 @@ class SmallClassifier(ExtractorPart):
 
     @classmethod
     def card(cls) -> dict[str, str]:
-        """What the file says about itself: data, accuracy, input rule, command, date, versions."""
+        """Metadata of the file: data, accuracy, input rule, command, date, versions."""
         data = cls._read()
         return json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]  # safetensors' header
 

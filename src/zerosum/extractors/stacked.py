@@ -1,4 +1,4 @@
-"""An extractor for images whose colours are pictures of their own, as in Stacked MNIST."""
+"""An extractor for images whose channels are separate images, as in Stacked MNIST."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zerosum.extractors.extractor import Extractor, ExtractorPart
 
 
 class Planes(nn.Module):
-    """The same network on every channel: features side by side, classes as combinations, the first counting most."""
+    """The same network on every channel; features are joined, classes combined, the first channel counting most."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -36,22 +36,22 @@ class Planes(nn.Module):
 @register("extractor", "stacked")
 @dataclass(frozen=True)
 class Stacked(ExtractorPart):
-    """A grey classifier on each channel alone: three digits are one of 1,000 classes (PacGAN, Lin et al. 2018)."""
+    """A classifier of grey images on each channel: three digits are one of 1,000 classes (PacGAN, Lin et al. 2018)."""
 
     channels: ClassVar[tuple[int, ...]] = (2, 3)
-    of: str = "mnist-cnn"  # extractor of grey images that knows classes
+    of: str = "mnist-cnn"  # extractor of grey images that predicts classes
 
     def make(self, shape: tuple[int, ...], device: torch.device | str) -> Extractor:
-        """Make it for images of two or three channels.
+        """Make the extractor for images of two or three channels.
 
         Raises:
-            RecipeError: the extractor of one channel knows no classes.
+            RecipeError: the extractor of one channel predicts no classes.
         """
         part: Any = parse("extractor", self.of)
-        one: Extractor = part.build((1, *shape[1:]), device)
-        if not one.classes:
+        single: Extractor = part.build((1, *shape[1:]), device)
+        if not single.classes:
             raise RecipeError(f"extractor 'stacked': {self.of!r} knows no classes to combine; take of=mnist-cnn")
-        digest = hashlib.sha256(f"{shape[0]} planes {one.sha256}".encode()).hexdigest()
-        classes, rule = math.prod([one.classes] * shape[0]), f"each of {shape[0]} channels alone: {one.rule}"
-        size = shape[0] * one.size
-        return Extractor(f"stacked-{one.name}", digest, size, classes, rule, shape, Planes(one.network), device)
+        digest = hashlib.sha256(f"{shape[0]} planes {single.sha256}".encode()).hexdigest()
+        classes, rule = math.prod([single.classes] * shape[0]), f"each of {shape[0]} channels alone: {single.rule}"
+        size = shape[0] * single.size
+        return Extractor(f"stacked-{single.name}", digest, size, classes, rule, shape, Planes(single.network), device)

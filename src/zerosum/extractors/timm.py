@@ -39,7 +39,7 @@ class Timm(ExtractorPart):
     """A pretrained network of the package timm: its pooled features, no classes.
 
     DINOv2's ViT-L/14 at 224 pixels is what Stein et al. 2023 recommend in place of Inception: its Frechet distance
-    goes better with what people see.
+    agrees better with human judgement.
     """
 
     needs_file: ClassVar[bool] = True
@@ -47,7 +47,12 @@ class Timm(ExtractorPart):
     side: Natural = 224  # pixels of the input; 0: the model's own, needed where its size cannot change
 
     def make(self, shape: tuple[int, ...], device: torch.device | str) -> Extractor:
-        """Have timm make the network; it fetches the weights where its cache lacks them."""
+        """Have timm build the network; it downloads the weights where its cache lacks them.
+
+        Raises:
+            RecipeError: timm is not installed, cannot be imported, or the model's name is a place.
+            DataError: timm cannot build the network.
+        """
         timm = self._timm()
         network = self._create(timm)
         config = timm.data.resolve_model_data_config(network)
@@ -98,8 +103,8 @@ class Timm(ExtractorPart):
 
 def digest(network: nn.Module) -> str:
     """Hash all weights with their names, in the order of the names."""
-    whole = hashlib.sha256()
+    hasher = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
-        whole.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        whole.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return whole.hexdigest()
+        hasher.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+        hasher.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return hasher.hexdigest()

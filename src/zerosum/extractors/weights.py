@@ -1,4 +1,4 @@
-"""Weights in files: where they are looked for, whether they are the right ones, how they get into a network."""
+"""Files of weights: where they are looked for, their checksums, and loading them into a network."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from zerosum.core.registry import registered
 N = TypeVar("N", bound=nn.Module)
 
 
-def own_folder() -> Path:
-    """Where weights that were fetched are kept."""
+def download_folder() -> Path:
+    """Folder of downloaded weights."""
     return cache_folder() / "weights"
 
 
 def places() -> list[Path]:
-    """Folders where weights are looked for: $ZEROSUM_DATA/weights, our cache, and torch's."""
+    """Folders where weights are looked for: $ZEROSUM_DATA/weights, zerosum's cache, torch's cache."""
     data = os.environ.get("ZEROSUM_DATA")
-    own = [Path(data).expanduser() / "weights"] if data else []
-    return [*own, own_folder(), Path(torch.hub.get_dir()) / "checkpoints"]
+    data_folders = [Path(data).expanduser() / "weights"] if data else []
+    return [*data_folders, download_folder(), Path(torch.hub.get_dir()) / "checkpoints"]
 
 
 def find(path: str, names: Sequence[str]) -> Path | None:
     """The given file, else the first of these names in one of the places, else None.
 
     Raises:
-        DataError: the given file is not there.
+        DataError: the given file does not exist.
     """
     if path:
         if not Path(path).expanduser().is_file():
@@ -45,23 +45,23 @@ def find(path: str, names: Sequence[str]) -> Path | None:
 
 
 def read(path: Path, sha256: str, mend: str) -> bytes:
-    """Read a file whose sha256 is known.
+    """Read a file and check its sha256.
 
     Raises:
-        DataError: it cannot be read, or holds other bytes; the message ends with `mend`.
+        DataError: it cannot be read, or its sha256 differs; the message ends with `mend`.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); {mend}") from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise DataError(f"{path}: has sha256 {found}, expected {sha256}; it is damaged or another file: {mend}")
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != sha256:
+        raise DataError(f"{path}: has sha256 {actual}, expected {sha256}; it is damaged or another file: {mend}")
     return data
 
 
 def fill(make: Callable[[], N], state: dict[str, Tensor]) -> N:
-    """Make a network out of weights; none are drawn first, so no random number is used up."""
+    """Make a network and load its weights; none are initialized first, so no random numbers are consumed."""
     with torch.device("meta"):
         network = make()
     network.load_state_dict(state, assign=True)
@@ -69,5 +69,5 @@ def fill(make: Callable[[], N], state: dict[str, Tensor]) -> N:
 
 
 def alternatives() -> str:
-    """The extractors that need nothing from elsewhere, for a message."""
+    """The extractors that need no file, as the end of a message."""
     return "these need no file: " + ", ".join(n for n, part in registered("extractor").items() if not part.needs_file)

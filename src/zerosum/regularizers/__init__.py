@@ -4,7 +4,7 @@ A regularizer is called as `regularizer(exchange)` and gives a loss `[]`; one wi
 `regularizer(exchange, memory)`. An exchange (`zerosum.critic.Exchange`) is an update under way.
     player    which player pays it
     tracks    samples, of "real" and "fake", that gradients of logits are taken at
-    every     updates of that player from one call to the next; whoever calls multiplies the loss by it
+    every     updates of that player from one call to the next; the caller multiplies the loss by it
 """
 
 from zerosum.regularizers.consistency import BCR, CR, ZCR

@@ -1,4 +1,4 @@
-"""Consistency: logits that stay where a sample or its latent is changed in a way that does not matter."""
+"""Consistency: logits that do not change when a sample or its latent is changed in a way that does not matter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, NonNegative, Positive, Range
 from zerosum.critic import Exchange
-from zerosum.regularizers.passes import STYLES, TRANSLATOR, per_sample, seen, still
+from zerosum.regularizers.passes import STYLES, TRANSLATOR, logits_of, per_sample, still
 from zerosum.regularizers.protocol import AUTOENCODER
 
 Shift = Annotated[float, Range(0, 0.5)]
@@ -19,7 +19,7 @@ Shift = Annotated[float, Range(0, 0.5)]
 _CLASHES = {
     "autoencoder": AUTOENCODER,
     "dropout": (
-        "dropout differs between the two looks, so its noise would be punished too; set discriminator.dropout=0"
+        "dropout differs between the two passes, so its noise would be punished too; set discriminator.dropout=0"
     ),
 }
 
@@ -30,7 +30,7 @@ class CR(Part):
     """Gives a real sample and a changed copy of it the same logit: weight * E (s(x) - s(T x))^2.
 
     CR-GAN, Zhang et al. 2020. T mirrors half of the images and shifts each by whole pixels, borders reflected; points
-    are jittered instead. Both logits are learnt. A patch map counts as its mean.
+    are jittered instead. Gradients flow through both logits. A patch map counts as its mean.
     """
 
     player: ClassVar[str] = "discriminator"
@@ -79,8 +79,8 @@ class ZCR(Part):
 
     Improved consistency regularization, Zhao et al. 2021, with z' = z + sigma * N(0, I):
     the discriminator pays discriminator * E (s(G(z)) - s(G(z')))^2,
-    the generator pays -generator * E (G(z) - G(z'))^2, the mean over numbers of an image. That reward is without bound
-    where images are (points): keep its weight small.
+    the generator pays -generator * E (G(z) - G(z'))^2, the mean over numbers of an image. That reward is unbounded
+    where samples are (points): keep its weight small.
     """
 
     player: ClassVar[str] = "both"
@@ -108,11 +108,11 @@ def _inconsistency(part: Any, exchange: Exchange, name: str) -> Tensor:
     return _difference(exchange, name, transformed(x, flip=part.flip, shift=part.shift, jitter=part.jitter))
 
 
-def _difference(exchange: Exchange, name: str, other: Tensor) -> Tensor:
-    """Mean squared difference between logits that were seen and those of other samples; both are learnt."""
-    before = seen(exchange, name)
+def _difference(exchange: Exchange, name: str, changed: Tensor) -> Tensor:
+    """Mean squared difference between the logits of samples and of their changed copies; gradients flow to both."""
+    before = logits_of(exchange, name)
     with still(exchange.critic.network):
-        after = per_sample(exchange.logits(other))
+        after = per_sample(exchange.logits(changed))
     return (before - after).square().mean()
 
 
@@ -129,7 +129,7 @@ def transformed(x: Tensor, *, flip: bool, shift: float, jitter: float) -> Tensor
 
 
 def _shifted(count: int, side: int, shift: float, device: torch.device) -> Tensor:
-    """Place that each row (or column) of each image is taken from, `[count, side]`; reflected at the borders."""
+    """Index that each row (or column) of each image is taken from, `[count, side]`; reflected at the borders."""
     furthest, last = int(shift * side), side - 1
     places = torch.arange(side, device=device) + torch.randint(-furthest, furthest + 1, (count, 1), device=device)
     return last - (last - places.abs()).abs()

@@ -1,8 +1,8 @@
-"""Penalties on the gradient of the discriminator's logit with respect to the sample it looks at.
+"""Penalties on the gradient of the discriminator's logit with respect to its input.
 
-The gradient is per logit, over all numbers of what it judges (summed over pixels, not averaged): of a sample, or of a
-whole pack. A patch map counts as one logit, its mean. Gradients go through augmentations to the sample before them. All
-of it is float32; the penalty itself is differentiable, which needs second derivatives of D.
+The gradient is per logit, over all numbers of its input (summed over pixels, not averaged): a sample, or a whole pack.
+A patch map counts as one logit, its mean. Gradients go through augmentations to the sample before them. All of it is
+float32; the penalty itself is differentiable, which needs second derivatives of D.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, Fraction, NonNegative, SampleCount
 from zerosum.critic import Exchange
-from zerosum.regularizers.passes import per_sample, seen
+from zerosum.regularizers.passes import logits_of, per_sample
 from zerosum.regularizers.protocol import AUTOENCODER
 
 _CLASHES = {
@@ -31,7 +31,7 @@ _CLASHES = {
 
 
 def _gradient(logits: Tensor, x: Tensor) -> Tensor:
-    """Gradient of each logit at what it judges, `[logits, numbers judged]`, float32 and differentiable."""
+    """Gradient of each logit with respect to its input, `[logits, numbers of input]`, float32 and differentiable."""
     with torch.autocast(x.device.type, enabled=False):  # the graph of this gradient stays in float32
         (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
     return gradient.float().reshape(len(logits), -1)
@@ -42,11 +42,11 @@ def _square_norm(exchange: Exchange, name: str, part: str) -> Tensor:
     x: Tensor = getattr(exchange, name).x
     if not x.requires_grad:
         raise ValueError(f"{part}: the {name} samples follow no gradient; score them with critic({name}, track=True)")
-    return _gradient(seen(exchange, name), x).square().sum(1).mean()
+    return _gradient(logits_of(exchange, name), x).square().sum(1).mean()
 
 
 def _excess(exchange: Exchange, x: Tensor, target: float) -> Tensor:
-    """Gradient norm at x less the target, for each logit; x gets the real labels."""
+    """Gradient norm at x minus the target, for each logit; x has the real labels."""
     x.requires_grad_()
     with torch.autocast(x.device.type, enabled=False):
         logits = per_sample(exchange.logits(x))
@@ -63,7 +63,7 @@ def _check_history(part: Any) -> None:
 
 
 def _schedule(part: Any, images: int) -> float:
-    """Gamma at a clock: half a cosine from gamma to final * gamma over `until` images, then constant."""
+    """Gamma after so many images: half a cosine from gamma to final * gamma over `until` images, then constant."""
     done = min(1.0, images / part.until) if part.until else 0.0
     return part.gamma * (part.final + (1 - part.final) * (1 + math.cos(math.pi * done)) / 2)
 
@@ -131,7 +131,7 @@ class R2(Part):
 class GradientPenalty(Part):
     """Pulls the gradient norm between real and fake samples to a target: weight * E (||grad s(x_hat)|| - target)^2.
 
-    WGAN-GP, Gulrajani et al. 2017, eq. 3: x_hat = e*x + (1-e)*G(z), one e ~ U(0, 1) a sample (a pack), judged with the
+    WGAN-GP, Gulrajani et al. 2017, eq. 3: x_hat = e*x + (1-e)*G(z), one e ~ U(0, 1) per sample (per pack), with the
     real label. One-sided (WGAN-LP, Petzka et al. 2018, eq. 8) only punishes norms above the target; target 0 gives the
     zero-centred penalty of Thanh-Tung et al. 2019. The generator receives nothing from it.
 
@@ -156,7 +156,7 @@ class GradientPenalty(Part):
 
 
 def _between(real: Tensor, fake: Tensor, pack: int) -> Tensor:
-    """Random points on the lines between pairs, one share a pack, detached from both, float32."""
+    """Random points on the lines between pairs, one share per pack, detached from both, float32."""
     if real.shape != fake.shape:
         raise ValueError(
             f"gradient-penalty: real samples {tuple(real.shape)} and generated ones {tuple(fake.shape)} "

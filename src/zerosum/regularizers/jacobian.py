@@ -1,4 +1,4 @@
-"""A generator whose steps are neither too small nor too large."""
+"""Bounds on how far the generator's output moves per step of the latent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class JacobianClamping(Part):
     """Keeps Q = ||G(z) - G(z')|| / ||z - z'|| between two bounds: weight * E (max(0, Q - high)^2 + max(0, low - Q)^2).
 
     Jacobian clamping, Odena et al. 2018, algorithm 1: z' is z plus a step of length `epsilon` in a random direction.
-    The norms are over all numbers of an image, so the bounds grow with its size. Inside the bounds it costs nothing.
+    The norms are over all numbers of an image, so the bounds grow with its size. Between the bounds the penalty is 0.
     The discriminator receives nothing from it.
 
     Raises:

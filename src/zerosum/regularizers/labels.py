@@ -1,4 +1,4 @@
-"""Second heads of the discriminator, which tell the class or the latent code from the sample alone."""
+"""Second heads of the discriminator, which predict the class or the latent code from the sample alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zerosum.regularizers.statistics import features
 @register("regularizer", "auxiliary-classifier")
 @dataclass(frozen=True)
 class AuxiliaryClassifier(Part):
-    """The discriminator names the class of what it sees, and the generator makes samples whose class it can name.
+    """The discriminator also classifies samples, and the generator makes samples that it classifies rightly.
 
     ACGAN, Odena, Olah & Shlens 2017, eq. 3: L_C = CE(l(x), c) + CE(l(G(z, c)), c), with l the class logits of the
     discriminator's second head, which sees the image alone. Both players minimise it, the generator its second term.
@@ -58,7 +58,7 @@ class AuxiliaryClassifier(Part):
 @register("regularizer", "mutual-information")
 @dataclass(frozen=True)
 class MutualInformation(Part):
-    """The generator must show its latent code in the image, from which a head of the discriminator recovers it.
+    """The generator encodes part of its latent in the image, and a head of the discriminator recovers it.
 
     InfoGAN, Chen et al. 2016, eq. 5: minus the variational bound on I(c; G(z, c)), up to the constant entropy of c. The
     code is the end of the latent, as the latent `infogan` draws it: a one-hot category, then continuous numbers.
@@ -66,8 +66,8 @@ class MutualInformation(Part):
     on the fakes.
 
     Raises:
-        RecipeError: there is no code.
-        ValueError: the head or the latent has another size than the code.
+        RecipeError: the code is empty.
+        ValueError: the size of the head or of the latent does not fit the code.
     """
 
     player: ClassVar[str] = "both"
@@ -85,7 +85,7 @@ class MutualInformation(Part):
 
     @property
     def needs(self) -> dict[str, str]:  # type: ignore[override]
-        """A head that recovers the code, and a latent that ends in it."""
+        """A head that recovers the code, and a latent that ends with it."""
         sizes = f"categories={self.categories},continuous={self.continuous}"
         return {
             "codes": "a head of the discriminator recovers the latent code; set discriminator.codes="
@@ -102,8 +102,8 @@ class MutualInformation(Part):
         code = self._code(guess, exchange.latent)
         loss = torch.zeros((), device=guess.device)
         if self.categories:
-            found, drawn = guess[:, : self.categories], code[:, : self.categories]
-            loss = loss + self.weight * cross_entropy(found, drawn)
+            logits, category = guess[:, : self.categories], code[:, : self.categories]
+            loss = loss + self.weight * cross_entropy(logits, category)
         if self.continuous:
             error = (guess[:, self.categories :] - code[:, self.categories :]).square().sum(1).mean()
             loss = loss + self.continuous_weight * error / 2
@@ -112,15 +112,15 @@ class MutualInformation(Part):
     def _code(self, guess: Tensor, latent: Tensor | None) -> Tensor:
         """Columns of the latent that are the code, `[N, categories + continuous]`."""
         size = self.categories + self.continuous
-        wanted = f"the code of {self.categories} categories and {self.continuous} continuous numbers"
+        expected = f"the code of {self.categories} categories and {self.continuous} continuous numbers"
         if guess.shape[1] != size:
             raise ValueError(
-                f"mutual-information: the discriminator recovers {guess.shape[1]} numbers, {wanted} has {size}; set "
+                f"mutual-information: the discriminator recovers {guess.shape[1]} numbers, {expected} has {size}; set "
                 f"discriminator.codes={size}"
             )
         if latent is None or latent.shape[1] < size:
             raise ValueError(
-                f"mutual-information: {wanted} is not in the latent; set "
+                f"mutual-information: {expected} is not in the latent; set "
                 f"latent=infogan:categories={self.categories},continuous={self.continuous}"
             )
         if len(guess) != len(latent):

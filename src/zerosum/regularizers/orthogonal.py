@@ -19,11 +19,11 @@ from zerosum.critic import Exchange
 @register("regularizer", "orthogonal")
 @dataclass(frozen=True)
 class Orthogonal(Part):
-    """Keeps the filters of each layer at right angles without touching their size: strength * |W W^T * (1 - I)|^2.
+    """Keeps the filters of each layer orthogonal without changing their norms: strength * |W W^T * (1 - I)|^2.
 
-    BigGAN, Brock et al. 2019, eq. 3, on the generator; a row of W is one filter, all its weights. With `norms` the
-    diagonal counts too, strength * |W W^T - I|^2, as in Brock et al. 2017. Weights of linear and convolutional layers,
-    summed over layers; under spectral normalisation those that are learnt. Embeddings and biases are left alone.
+    BigGAN, Brock et al. 2019, eq. 3, on the generator; a row of W holds all weights of one filter. With `norms` the
+    diagonal counts too, strength * |W W^T - I|^2, as in Brock et al. 2017. The sum is over linear and convolutional
+    layers; under spectral normalisation it takes the learned weights. Embeddings and biases are left alone.
 
     Raises:
         ValueError: the network has no such weights.
@@ -52,20 +52,20 @@ class Orthogonal(Part):
     def _cost(self, filters: Tensor) -> Tensor:
         with torch.autocast(filters.device.type, enabled=False):
             products = filters @ filters.T
-        own = products.diagonal()
-        others = products.square().sum() - own.square().sum()
-        return others + (own - 1).square().sum() if self.norms else others
+        square_norms = products.diagonal()
+        off_diagonal = products.square().sum() - square_norms.square().sum()
+        return off_diagonal + (square_norms - 1).square().sum() if self.norms else off_diagonal
 
 
 def _filters(network: nn.Module) -> Iterator[Tensor]:
-    """Weights of every layer, `[filters, weights of one]`, float32."""
+    """Weights of every layer, `[filters, weights of a filter]`, float32."""
     for layer in network.modules():
         if isinstance(layer, nn.Linear | _ConvNd):
             weight = _learnt(layer)
-            turned = isinstance(layer, _ConvNd) and layer.transposed  # its filters are the second dimension
+            turned = isinstance(layer, _ConvNd) and layer.transposed  # the second dimension counts its filters
             yield (weight.transpose(0, 1) if turned else weight).float().flatten(1)
 
 
 def _learnt(layer: Any) -> Tensor:
-    """The weight as the optimizer sees it; asking for a normalised one would move its power iteration."""
+    """The weight that the optimizer updates; reading a normalised one would advance its power iteration."""
     return layer.parametrizations.weight.original if is_parametrized(layer, "weight") else layer.weight

@@ -1,4 +1,4 @@
-"""Logits for the regularizers, and how to pass samples through a network without leaving a trace."""
+"""Logits for the regularizers, and forward passes that leave running statistics and random state alone."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Share = Annotated[float, Range(0, 1, open_low=True)]  # of a batch; some of it a
 
 
 def per_sample(logits: Tensor) -> Tensor:
-    """One float32 logit a sample, `[N]`: a patch map counts as its mean."""
+    """One float32 logit per sample, `[N]`: a patch map counts as its mean."""
     return logits.float().flatten(1).mean(1) if logits.ndim > 1 else logits.float()
 
 
-def seen(exchange: Exchange, name: str) -> Tensor:
-    """Logits of "real" or "fake", one a sample, `[N / pack]`."""
+def logits_of(exchange: Exchange, name: str) -> Tensor:
+    """Logits of "real" or "fake", one per pack of samples, `[N / pack]`."""
     return per_sample(getattr(exchange, name).logits)
 
 
@@ -51,7 +51,7 @@ def steady(exchange: Exchange) -> Callable[[Tensor], Tensor]:
 
 @contextmanager
 def still(network: Any) -> Iterator[None]:
-    """Batch norms still normalise by their batch, but do not count it in their running statistics."""
+    """Batch norms still normalise by their batch, but do not update their running statistics."""
     modules = network.modules() if isinstance(network, nn.Module) else ()
     norms = [m for m in modules if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
     for norm in norms:

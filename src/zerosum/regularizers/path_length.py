@@ -1,4 +1,4 @@
-"""A generator whose images move equally far for equal steps of the latent, everywhere."""
+"""Path length: a generator whose images change by the same amount for equal steps anywhere in latent space."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class PathLength(Part):
     """Pulls the length of the generator's Jacobian to its own running mean a: weight * E (||J^T y|| - a)^2.
 
     StyleGAN2, Karras et al. 2020, eq. 4, with y ~ N(0, I) / sqrt(H W) shaped like an image. J is taken with respect to
-    w where the generator has styles (`mapping` and `synthesis`), and flows on into the mapping; else to z. Where
-    `mapping` gives one w a layer, `[N, L, d]`, the length is sqrt(mean over layers of ||.||^2). The mean a moves by
+    w where the generator has styles (`mapping` and `synthesis`), with gradients into the mapping; else to z. Where
+    `mapping` gives one w per layer, `[N, L, d]`, the length is sqrt(mean over layers of ||.||^2). The mean a moves by
     `decay` towards the lengths of this batch before it is used, and, as in the authors' code, the new a is not detached
-    inside the penalty; only what is remembered is. The discriminator receives nothing from it. On several ranks a is
+    inside the penalty; only the stored mean is. The discriminator receives nothing from it. On several ranks a is
     the mean over the lengths of all ranks, the same on each; each measures `share` of its own part of the batch.
 
     Raises:
@@ -71,7 +71,7 @@ class PathLength(Part):
 
 
 def _lengths(G: Any, z: Tensor, label: Tensor | None) -> Tensor:
-    """||J^T y|| for one random y a sample, `[N]`, differentiable."""
+    """||J^T y|| for one random y per sample, `[N]`, differentiable."""
     if hasattr(G, "synthesis"):
         start = G.mapping(z, label)
         images = G.synthesis(start)

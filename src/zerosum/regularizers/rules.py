@@ -45,11 +45,11 @@ class WeightClip(Part):
 @register("rule", "max-norm")
 @dataclass(frozen=True)
 class MaxNorm(Part):
-    """Shortens the weights that lead to a unit to a largest norm; shorter ones, biases and scales of norms stay.
+    """Limits the norm of the weights that lead to a unit; biases and scales of norms stay.
 
     Srebro & Shraibman 2005; Hinton et al. 2012, with dropout, where it allows large learning rates; Goodfellow et al.
     2014 use 1.9365 in the maxout discriminator of the first GAN. A unit is an output of a linear or convolutional layer
-    and its norm is the root of the sum of squares over everything that it weighs.
+    and the norm is the root of the sum of its squared weights.
     """
 
     clashes: ClassVar[dict[str, str]] = _SPECTRAL
@@ -57,7 +57,7 @@ class MaxNorm(Part):
 
     @torch.no_grad()
     def apply(self, module: nn.Module) -> None:
-        """Scale the weights of too long units in place; buffers stay."""
+        """Scale down the weights of units above the limit in place; buffers stay."""
         for weight in module.parameters():
             if weight.ndim > 1:
                 weight.copy_(torch.renorm(weight, 2, 0, self.limit))

@@ -1,4 +1,4 @@
-"""Smoothness: logits that stay where a sample is moved in the direction in which they change most."""
+"""Smoothness: logits that hardly change when a sample moves in the direction in which they change most."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from zerosum.regularizers.protocol import AUTOENCODER
 @register("regularizer", "vat")
 @dataclass(frozen=True)
 class VAT(Part):
-    """Keeps the discriminator's probability where a sample moves adversarially: weight * E KL(p(x) || p(x + r)).
+    """Keeps the discriminator's probability unchanged under adversarial moves: weight * E KL(p(x) || p(x + r)).
 
-    Virtual adversarial training, Miyato et al. 2018, with p = sigmoid(s) and the KL divergence of two coins. r has
+    Virtual adversarial training, Miyato et al. 2018, with p = sigmoid(s) and the Bernoulli KL divergence. r has
     length `epsilon` and the direction d of the fastest change, found by `steps` power iterations from a random one:
     d <- gradient of KL(p(x) || p(x + xi d)) by d, at unit length. p(x) is a constant. Real and generated samples count
-    half each. All passes see the same dropout and augmentation, and leave running statistics alone.
+    half each. All passes share the same dropout and augmentation, and leave running statistics alone.
     """
 
     player: ClassVar[str] = "discriminator"
@@ -54,10 +54,10 @@ class VAT(Part):
             d = _random_direction(x, exchange.critic.pack)
             logits = steady(exchange)
             with torch.no_grad():
-                here = logits(x)
+                original = logits(x)
             for _ in range(self.steps):
-                d = _steepest(lambda d: _divergence(here, logits(x + self.xi * d.view_as(x))), d)
-            return _divergence(here, logits(x + self.epsilon * d.view_as(x))).mean()
+                d = _steepest(lambda d: _divergence(original, logits(x + self.xi * d.view_as(x))), d)
+            return _divergence(original, logits(x + self.epsilon * d.view_as(x))).mean()
 
 
 @register("regularizer", "alr")
@@ -67,7 +67,7 @@ class ALR(Part):
 
     Adversarial Lipschitz regularization, Terjek 2020. The length of r is uniform from `shortest` to `longest`, one a
     sample; its direction is that of the fastest change of |s(x) - s(x + xi d)|, found as in vat. x + r is clipped to
-    [-1, 1] for images. Real and generated samples count half each. All passes see the same dropout and augmentation,
+    [-1, 1] for images. Real and generated samples count half each. All passes share the same dropout and augmentation,
     and leave running statistics alone.
 
     Raises:
@@ -102,13 +102,13 @@ class ALR(Part):
             d = _random_direction(x, exchange.critic.pack)
             length = self.shortest + (self.longest - self.shortest) * torch.rand_like(d[:, :1])
             logits = steady(exchange)
-            here = logits(x)
+            original = logits(x)
             for _ in range(self.steps):
-                d = _steepest(lambda d: (here.detach() - logits(x + self.xi * d.view_as(x))).abs(), d)
+                d = _steepest(lambda d: (original.detach() - logits(x + self.xi * d.view_as(x))).abs(), d)
             moved = x + (length * d).view_as(x)
             moved = moved.clamp(-1, 1) if x.ndim == 4 else moved
             distance = torch.linalg.vector_norm((moved - x).reshape(len(d), -1), dim=1)
-            slope = (here - logits(moved)).abs() / distance.clamp_min(1e-6)  # nothing is left of r in a clipped corner
+            slope = (original - logits(moved)).abs() / distance.clamp_min(1e-6)  # clipping can leave r = 0 in a corner
             return (slope - self.limit).clamp_min(0).square().mean()
 
 
@@ -125,6 +125,6 @@ def _steepest(change: Callable[[Tensor], Tensor], d: Tensor) -> Tensor:
     return torch.where(norm > 0, gradient / norm, d.detach())
 
 
-def _divergence(here: Tensor, there: Tensor) -> Tensor:
-    """KL(p || q) of two coins whose probabilities are the sigmoids of these logits."""
-    return here.sigmoid() * (here - there) + softplus(there) - softplus(here)
+def _divergence(p: Tensor, q: Tensor) -> Tensor:
+    """KL divergence of two Bernoulli distributions, given by their logits p and q."""
+    return p.sigmoid() * (p - q) + softplus(q) - softplus(p)

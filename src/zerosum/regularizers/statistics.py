@@ -1,7 +1,7 @@
-"""Regularizers that compare what the discriminator says of whole batches: averages of logits, features of samples.
+"""Regularizers on the discriminator's output for whole batches: averages of logits, features of samples.
 
-Features are what the discriminator's last layer looks at, `[N, F]`, flattened and float32. Differences of features are
-means over the F features, so that a weight does not depend on the width of a layer.
+Features are the input of the discriminator's last layer, `[N, F]`, flattened and float32. Differences of features are
+averaged over the F features, so that a weight does not depend on the width of a layer.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def features(part: Part, exchange: Exchange, name: Literal["real", "fake"]) -> T
     Raises:
         ValueError: the discriminator has no features.
     """
-    found: Tensor | None = getattr(exchange, name).features
-    if found is None:
+    values: Tensor | None = getattr(exchange, name).features
+    if values is None:
         raise ValueError(f"{part.name}: {_FEATURES}")
-    return found.float().flatten(1)
+    return values.float().flatten(1)
 
 
 def _distance(difference: Tensor, kind: Distance) -> Tensor:
@@ -46,13 +46,13 @@ def _distance(difference: Tensor, kind: Distance) -> Tensor:
 @register("regularizer", "lecam")
 @dataclass(frozen=True)
 class LeCam(Part):
-    """Holds logits near the running average of the other kind's, which keeps a discriminator modest on few data.
+    """Holds real logits near the average fake logit and vice versa, against overfitting on small data sets.
 
     LeCam, Tseng et al. 2021, eq. 4: weight * (E (s_r - a_f)^2 + E (s_f - a_r)^2), with a_r and a_f the exponential
     moving averages of real and fake logits, this batch included. `one-sided` is the form of the authors' code, which
-    leaves logits alone on the wrong side of the other average: E max(0, s_r - a_f)^2 + E max(0, a_r - s_f)^2.
-    The averages are plain means at first, so they do not lean to where they begin. On several ranks they are those of
-    the logits of all ranks, so that every rank holds the same two numbers.
+    ignores logits on the wrong side of the other average: E max(0, s_r - a_f)^2 + E max(0, a_r - s_f)^2.
+    The averages are plain means at first, so they are not biased towards their initial value. On several ranks they are
+    taken over the logits of all ranks, so every rank holds the same two numbers.
     """
 
     player: ClassVar[str] = "discriminator"
@@ -60,9 +60,9 @@ class LeCam(Part):
     watched: ClassVar[tuple[str, ...]] = ("real", "fake")  # of the memory, for the log
     clashes: ClassVar[dict[str, str]] = {"autoencoder": AUTOENCODER}
     weight: NonNegative = 0.3  # weight of the squared distances
-    decay: Fraction = 0.99  # share of an average that one update leaves
+    decay: Fraction = 0.99  # share of an average that an update keeps
     form: Literal["squared", "one-sided"] = "squared"  # the paper's formula, or that of the authors' code
-    after: SampleCount = 50_000  # images at the start during which it costs nothing, while the averages follow
+    after: SampleCount = 50_000  # images at the start during which the penalty is 0, while the averages are updated
     every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
 
     def memory(self) -> dict[str, Tensor]:
@@ -122,13 +122,13 @@ class FeatureMatching(Part):
 @register("regularizer", "content")
 @dataclass(frozen=True)
 class Content(Part):
-    """Draws every fake, in the discriminator's features, to one real sample of the batch.
+    """Pulls every fake, in the discriminator's features, towards one real sample of the batch.
 
-    The content loss of Johnson et al. 2016 in features that are learnt along, as Larsen et al. 2016 do it:
-    weight * E |f(G(z_i)) - f(x_i)|^2. It compares sample with sample, so it needs to know which belong together. Where
-    the game makes fake i from real sample i, that is their `place`. Where nothing belongs together, a random partner
-    would only draw all fakes to the mean: the reference is then the `nearest` real sample, of the same class where
-    there are classes. The discriminator receives nothing from it.
+    The content loss of Johnson et al. 2016 in features that are trained at the same time, as in Larsen et al. 2016:
+    weight * E |f(G(z_i)) - f(x_i)|^2. It compares sample with sample, so it must know which belong together. Where
+    the game makes fake i from real sample i, that is their `place`. Otherwise a random partner would only pull all
+    fakes to the mean: the reference is then the `nearest` real sample, of the same class where there are classes. The
+    discriminator receives nothing from it.
     """
 
     player: ClassVar[str] = "generator"
@@ -169,7 +169,7 @@ class Content(Part):
 @register("regularizer", "pulling-away")
 @dataclass(frozen=True)
 class PullingAway(Part):
-    """Pushes what the discriminator sees in different fakes to right angles, against a batch of one picture.
+    """Pushes the discriminator's vectors of different fakes towards right angles, against mode collapse.
 
     EBGAN's repelling regularizer, Zhao, Mathieu & LeCun 2017, eq. 4: weight * the mean over pairs of different fakes of
     the squared cosine between their vectors. The paper takes the code of the auto-encoder and weight 0.1.
@@ -184,7 +184,7 @@ class PullingAway(Part):
 
     @property
     def needs(self) -> dict[str, str]:  # type: ignore[override]
-        """What gives the vectors."""
+        """The source of the vectors."""
         if self.of == "features":
             return {"features": _FEATURES}
         why = "it compares codes of an auto-encoder; set discriminator.network=began-discriminator, or"
@@ -193,10 +193,10 @@ class PullingAway(Part):
     def __call__(self, exchange: Exchange) -> Tensor:
         """Penalty of an update, `[]`; 0 for a single fake."""
         code = self.of == "code"
-        seen = exchange.critic.network.encode(exchange.fake.x) if code else features(self, exchange, "fake")
-        direction = normalize(seen.float().flatten(1), dim=1)
+        vectors = exchange.critic.network.encode(exchange.fake.x) if code else features(self, exchange, "fake")
+        direction = normalize(vectors.float().flatten(1), dim=1)
         count = len(direction)
         with torch.autocast(direction.device.type, enabled=False):
             cosine = direction @ direction.T
-        others = cosine.square().sum() - cosine.diagonal().square().sum()
-        return self.weight * others / max(1, count * (count - 1))
+        off_diagonal = cosine.square().sum() - cosine.diagonal().square().sum()
+        return self.weight * off_diagonal / max(1, count * (count - 1))

@@ -23,7 +23,7 @@ from zerosum.core.registry import parse
 from zerosum.core.spacing import spaced
 from zerosum.data import Dataset
 from zerosum.extractors import Extractor, ExtractorPart, choose
-from zerosum.extractors.choose import LOOKED_AT, hint
+from zerosum.extractors.choose import IMAGES_NEEDED, hint
 from zerosum.metrics.evidence import Evidence, Measure, Metric, Samples, numbers
 from zerosum.metrics.suite import Usual
 from zerosum.recipes import EvaluatorPart
@@ -105,7 +105,7 @@ class Evaluator:
 
     def _chosen(self) -> ExtractorPart:
         dataset = self.dataset
-        rows = dataset.train[spaced(len(dataset.train), LOOKED_AT)]
+        rows = dataset.train[spaced(len(dataset.train), IMAGES_NEEDED)]
         return choose(
             dataset.values[rows], None if dataset.labels is None else dataset.labels[rows], len(dataset.train)
         )
