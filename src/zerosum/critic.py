@@ -4,13 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from zerosum.core.engine import Engine
 from zerosum.core.game import role
+from zerosum.core.slots import Described, Regularizer
+
+
+class Objective(Described, Protocol):
+    """The adversarial loss. One that remembers is bound to its memory before it is called."""
+
+    @property
+    def pairs(self) -> bool:
+        """True where the generator's loss needs the real logits too."""
+        ...
+
+    def discriminator(self, real: Tensor, fake: Tensor, /, *args: Any, **memory: Any) -> Tensor:
+        """What the discriminator pays for its logits, []."""
+        ...
+
+    def generator(self, fake: Tensor, /, *args: Any, **memory: Any) -> Tensor:
+        """What the generator pays for the logits of fakes, and of real samples where pairs count, []."""
+        ...
+
+
+class Augmentation(Described, Protocol):
+    """What happens to images. One that remembers is bound to its memory before it is called."""
+
+    @property
+    def where(self) -> str:
+        """What it changes: "real", the data; "both", all that the discriminator sees."""
+        ...
+
+    def __call__(self, images: Tensor, /, *args: Any, **memory: Any) -> Tensor:
+        """Images [N, C, H, W] of the same shape."""
+        ...
+
+
+class Selection(Described, Protocol):
+    """Which fakes of a batch the generator learns from."""
+
+    def __call__(self, logits: Tensor, clock: int, /) -> Tensor | None:
+        """Numbers of the chosen, [k]; None for all."""
+        ...
+
 
 Given = dict[str, Tensor | None]
 
@@ -126,7 +166,7 @@ class Exchange:
     critic: Critic  # the discriminator
     real: Scored  # real samples
     fake: Scored  # generated ones: detached where the discriminator moves, attached where the generator does
-    generator: Any = None  # called as G(latent, label)
+    generator: Any = None  # a network, or one behind a function; called as G(latent, label)
     latent: Tensor | None = None  # of the generated samples, [N, K]
     clock: int = 0  # samples drawn so far
 
@@ -160,19 +200,23 @@ class Regularization:
         mover: the player whose updates count, where `player` is one of several networks that it moves.
     """
 
-    def __init__(self, parts: Iterable[Any], player: str, engine: Engine, mover: str = "") -> None:
+    def __init__(self, parts: Iterable[Regularizer], player: str, engine: Engine, mover: str = "") -> None:
         self.role, self.clock, updates = role(player), engine.clock, engine.updates(mover or player)
         acting = [part for part in parts if part.player in (self.role, "both")]
         bound = [engine.bind(f"{player}.{part.name}", part) for part in acting]  # so that each turn notes its memory
         self.due = [part for part in bound if updates % part.every == 0]
         self.tracks: frozenset[str] = frozenset().union(*(part.tracks for part in self.due))
 
-    def __call__(self, real: Scored, fake: Scored, generator: Any, latent: Tensor | None) -> dict[str, Tensor]:
+    def __call__(
+        self, real: Scored, fake: Scored, generator: Callable[..., Tensor], latent: Tensor | None
+    ) -> dict[str, Tensor]:
         """Losses by name, each times its `every`: what comes seldom counts as much as what comes always."""
         exchange = Exchange(self.role, real.critic, real, fake, generator, latent, self.clock)
         return {part.name: part.every * part(exchange) for part in self.due}
 
-    def mean(self, met: list[tuple[Scored, Scored]], generator: Any, latent: Tensor | None) -> dict[str, Tensor]:
+    def mean(
+        self, met: list[tuple[Scored, Scored]], generator: Callable[..., Tensor], latent: Tensor | None
+    ) -> dict[str, Tensor]:
         """The same against several critics: the mean over them, but a part that remembers meets the first alone."""
         exchanges = [Exchange(self.role, real.critic, real, fake, generator, latent, self.clock) for real, fake in met]
         costs = {}
@@ -201,7 +245,7 @@ def verdicts(real: Scored, fake: Scored, suffix: str = "") -> dict[str, Tensor]:
     return {f"{name}{suffix}": value for name, value in found.items()}
 
 
-def charge(loss: Any, fake: Scored, real: Scored, selection: Any, clock: int) -> Tensor:
+def charge(loss: Objective, fake: Scored, real: Scored, selection: Selection, clock: int) -> Tensor:
     """What a generator pays to the objective for the selected fakes, beside real logits where pairs count, []."""
     logits, beside = fake.logits, real.logits if loss.pairs else None
     chosen = selection(logits, clock)
@@ -221,7 +265,7 @@ class Outcome:
 
 
 @torch.no_grad()
-def adapt(parts: Iterable[Any], real: Tensor, fake: Tensor, *, batch: int, clock: int) -> None:
+def adapt(parts: Iterable[Described], real: Tensor, fake: Tensor, *, batch: int, clock: int) -> None:
     """Let each part that adapts move its memory at the end of a turn; arguments as in `Outcome`."""
     outcome = Outcome(real.detach(), fake.detach(), batch, clock)
     for part in parts:

@@ -7,15 +7,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
+from zerosum.core.slots import Described
 from zerosum.core.values import Count, Natural, Positive
 
 __all__ = ["InfoGAN", "Normal", "Truncated", "Uniform"]
+
+
+class Latent(Described, Protocol):
+    """Where latents come from."""
+
+    @property
+    def size(self) -> int:
+        """Numbers in a latent."""
+        ...
+
+    def __call__(self, count: int, device: torch.device | str = "cpu", /) -> Tensor:
+        """Draw `[count, size]` from torch's default generator of the device."""
+        ...
 
 
 @register("latent", "normal")

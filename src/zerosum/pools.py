@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -10,7 +11,25 @@ from torch import Tensor
 from zerosum.core.memory import Memory
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signal
+from zerosum.core.slots import Described
 from zerosum.core.values import Natural
+
+
+class Pool(Described, Protocol):
+    """What discriminators see in place of the newest samples. It is bound to its memory before it is called."""
+
+    @property
+    def size(self) -> int:
+        """How many samples it holds; a batch of all ranks must fit in."""
+        ...
+
+    def memory(self, signal: Signal, /) -> dict[str, Tensor]:
+        """The tensors that it starts with, for samples of a signal."""
+        ...
+
+    def __call__(self, x: Tensor, /, *args: Any, **memory: Any) -> Tensor:
+        """Samples [N, ...] in the place of new ones."""
+        ...
 
 
 @register("pool", "history")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from zerosum.augmentations.resampling import resample
 from zerosum.core.memory import Memory
 from zerosum.core.registry import register
 from zerosum.core.values import Count, Fraction, Range
+from zerosum.critic import Outcome
 
 Sign = Annotated[float, Range(-1, 1)]
 Duration = Annotated[int, Range(1), "samples"]
@@ -100,7 +101,7 @@ class ADA(Augmentation):
         return compose(*(draw(images, p) for group, draw in groups.items() if group in self.pipeline))
 
     @torch.no_grad()
-    def adapt(self, outcome: Any, memory: Memory) -> None:
+    def adapt(self, outcome: Outcome, memory: Memory) -> None:
         """End of a turn: count its last batch and move p in place, without waiting for the device."""
         if self.control == "ramp":
             memory["p"].fill_(self.p * self._risen(outcome.clock))

@@ -33,6 +33,9 @@ class ExponentialAverage(Part):
         return 0.5 ** (step / half_life) if half_life > 0 else 0.0
 
 
+Average = NoAverage | ExponentialAverage
+
+
 @torch.no_grad()
 def update_average(average: nn.Module, current: nn.Module, decay: float) -> None:
     """Move the average towards the current weights; buffers (running statistics, counters) are copied."""

@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from zerosum.core import registry, usercode
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError, ZerosumError, is_out_of_memory
-from zerosum.core.game import Feed, Game, role
+from zerosum.core.game import Feed, Game, Setup, role
 from zerosum.core.registry import Part
 from zerosum.core.signals import Signals, Wiring, build, told, zeros
+from zerosum.core.slots import Described
 
 Traits = frozenset[str]
 
 
-def check(game: Any, signals: Signals, total: int | None, batch: int | None = None) -> int:
+def check(game: Game, signals: Signals, total: int | None, batch: int | None = None) -> int:
     """Hold traits, needs and clashes together, then wire the networks without memory or arithmetic.
 
     Returns the bytes that one pass of each network keeps of a sample for its backward pass, in float32: the least that
@@ -39,12 +40,12 @@ def check(game: Any, signals: Signals, total: int | None, batch: int | None = No
     return kept.bytes // _count(game.networks(signals))
 
 
-def wires(game: Any, signals: Signals) -> bool:
+def wires(game: Game, signals: Signals) -> bool:
     """True where the networks can be built for data of these signals, and fit each other there."""
     return not _wiring(game, signals, Saved())
 
 
-def trial(game: Any, signals: Signals, feed: Feed, total: int | None, **place: Any) -> None:
+def trial(game: Game, signals: Signals, feed: Feed, total: int | None, **place: Any) -> None:
     """Play one real turn on a few samples with networks that nobody keeps; `place` is the engine's device, precision.
 
     Raises:
@@ -57,7 +58,7 @@ def trial(game: Any, signals: Signals, feed: Feed, total: int | None, **place: A
 
 
 @contextmanager
-def blaming(game: Any) -> Iterator[None]:
+def blaming(game: object) -> Iterator[None]:
     """Whatever a trial turn raises is a fault of the recipe.
 
     Raises:
@@ -74,7 +75,7 @@ def blaming(game: Any) -> Iterator[None]:
         raise RecipeError(f"a trial turn on a few samples failed: {what}") from error
 
 
-def culprit(error: BaseException, game: Any) -> str:
+def culprit(error: BaseException, game: object) -> str:
     """Which part of a game raised an error, and where in a user's file, in brackets; empty where neither did."""
     part = _raiser(error, game)
     words = f"raised by {part.kind} {part.name!r}" if part else ""
@@ -82,14 +83,14 @@ def culprit(error: BaseException, game: Any) -> str:
     return f" ({told})" if told else ""
 
 
-def own_place(error: BaseException, game: Any) -> str:
+def own_place(error: BaseException, game: object) -> str:
     """Where in a file of the user's own an error arose, as ` in FILE, line N`; empty where it did not."""
     part = _raiser(error, game)
     own = part is not None and not type(part).__module__.startswith("zerosum.")
     return usercode.place_of(error) or (usercode.origin_of(type(part), error) if own else "")
 
 
-def _raiser(error: BaseException, game: Any) -> Part | None:
+def _raiser(error: BaseException, game: object) -> Part | None:
     """The innermost part of a game that an error came through."""
     found, trace = None, error.__traceback__
     while trace is not None:
@@ -110,14 +111,14 @@ def depends_on_length(game: Game) -> bool:
     return False
 
 
-def _doubles(game: Any) -> list[str]:
+def _doubles(game: Game) -> list[str]:
     """Parts of one slot that are there twice."""
     slots = [getattr(game, name) for name in registry.field_types(type(game))]
     parts = Counter(f"{part.kind} {part.name!r}" for slot in slots if isinstance(slot, tuple) for part in slot)
     return [f"{part} is given {count} times; give it once" for part, count in parts.items() if count > 1]
 
 
-def _rules(game: Any, signals: Signals) -> list[str]:
+def _rules(game: Game, signals: Signals) -> list[str]:
     """Hold what happens to a player's weights beside its network."""
     faults = []
     for player in game.players().values():
@@ -126,7 +127,7 @@ def _rules(game: Any, signals: Signals) -> list[str]:
     return faults
 
 
-def misplaced(game: Any, signals: Signals) -> list[str]:
+def misplaced(game: Setup, signals: Signals) -> list[str]:
     """Hold each network beside its role and the data; a role that demands "joint" offers "joint game"."""
     faults = []
     for name, player in game.players().items():
@@ -147,7 +148,7 @@ def data_traits(signals: Signals) -> Traits:
     return frozenset(signal.kind if signal.kind.endswith("s") else f"{signal.kind}s" for signal in signals.values())
 
 
-def misfits(part: Part, present: Iterable[str], near: Iterable[str]) -> list[str]:
+def misfits(part: Described, present: Iterable[str], near: Iterable[str]) -> list[str]:
     """What a part needs and does not find among traits that are present, and what it clashes with among those near."""
     missing = [(trait, why) for trait, why in part.needs.items() if trait not in present]
     disturbing = [(trait, why) for trait, why in part.clashes.items() if trait in near]
@@ -191,7 +192,7 @@ class Saved:
         return sum(storage.nbytes() for storage in self.storages.values())
 
 
-def _wiring(game: Any, signals: Signals, kept: Saved) -> list[str]:
+def _wiring(game: Game, signals: Signals, kept: Saved) -> list[str]:
     """Build every network without memory or arithmetic, and call it with what it is to receive."""
     faults: list[str] = []
     modules: dict[str, nn.Module] = {}
@@ -215,7 +216,7 @@ def _wiring(game: Any, signals: Signals, kept: Saved) -> list[str]:
     return list(dict.fromkeys(faults))
 
 
-def _tasks(game: Any, modules: dict[str, nn.Module], signals: Signals) -> list[str]:
+def _tasks(game: Game, modules: dict[str, nn.Module], signals: Signals) -> list[str]:
     """What is wrong with the tasks of the model that a training is for."""
     faults = []
     try:

@@ -6,7 +6,7 @@ import copy
 import math
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +17,13 @@ from zerosum.core.clock import Stream, reseed, seeded
 from zerosum.core.game import Feed, Game, role
 from zerosum.core.memory import ALONE, Bound, Memory
 from zerosum.core.meter import Meter, NotFiniteError, precise
-from zerosum.core.model import Model, Networks, Task, reached
+from zerosum.core.model import Model, Networks, Prior, Task, reached
 from zerosum.core.player import Learner
 from zerosum.core.signals import Signals, build
+from zerosum.core.slots import Described
 from zerosum.core.team import Team, share
 
+P = TypeVar("P", bound=Described)
 Losses = dict[str, Tensor]  # of a player, by name, []
 EXCERPT = 64  # numbers of a tensor of weights that tell how far an update moved it
 
@@ -119,14 +121,14 @@ class Engine:
             return self.total
         return self.clock / self.share if self.clock and self.share else sys.maxsize
 
-    def autocast(self) -> AbstractContextManager[Any]:
+    def autocast(self) -> AbstractContextManager[torch.autocast | None]:
         """Mixed precision where the engine was asked for it."""
         if self.precision != "bf16":
             return nullcontext()
         # no cache: it would keep weights cast before an update, or cast without gradients, for the rest of the turn
         return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
 
-    def bind(self, key: str, part: Any, *sizes: Any) -> Any:
+    def bind(self, key: str, part: P, *sizes: object) -> P:
         """A part together with its memory; a part without one as it is.
 
         Args:
@@ -142,7 +144,7 @@ class Engine:
             first = {name: value.to(self.device) for name, value in part.memory(*sizes).items() if name not in memory}
             memory.update(first)
             bound = self._bound[key] = Bound(part, memory)
-        return bound
+        return cast("P", bound)  # it is called as the part is, but for the memory
 
     def _remembered(self, tensors: dict[str, Tensor]) -> Memory:
         return Memory(tensors, self.team, lambda: self._common.flowing())
@@ -151,7 +153,7 @@ class Engine:
         """How many times a player has moved."""
         return self.learners[player].updates
 
-    def draw(self, prior: Any, count: int) -> Tensor:
+    def draw(self, prior: Prior, count: int) -> Tensor:
         """Random numbers [count, ...] of a prior such as a latent part; a rank gets its part of what one would draw."""
         if self.team.world == 1:
             return prior(count, self.device)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from torch import nn
 
 from zerosum.core.model import Model
 from zerosum.core.player import Player
 from zerosum.core.signals import Batch, Signals, Wiring
+from zerosum.core.slots import Described, Regularizer
 
 if TYPE_CHECKING:
     from zerosum.core.engine import Engine
@@ -25,18 +26,20 @@ class Feed(Protocol):
         ...
 
 
-@runtime_checkable
-class Game(Protocol):
-    """Who plays and in which order. A game is a value; the engine holds the live networks.
+class Setup(Described, Protocol):
+    """Who plays, and with which networks."""
 
-    A game may also have `faults(signals, batch) -> list[str]`: what does not fit, why, and how to mend it; and
-    `scores(networks, batch) -> dict[str, Tensor]`: logits of real samples by player, by which the health monitor
-    compares what was trained on with what was held out.
-    """
+    roles: ClassVar[dict[str, frozenset[str]]]  # traits that the network of a role must have
 
-    regularizers: tuple[Any, ...]
-    pack: int  # samples that one logit judges; a batch must be a multiple of it
-    roles: dict[str, frozenset[str]]  # traits that the network of a role must have
+    @property
+    def pack(self) -> int:
+        """Samples that one logit judges; a batch must be a multiple of it."""
+        ...
+
+    @property
+    def regularizers(self) -> tuple[Regularizer, ...]:
+        """Further losses."""
+        ...
 
     def players(self) -> dict[str, Player]:
         """All players by name; what follows a `-` numbers players of one role, as in `critic-2`."""
@@ -45,6 +48,16 @@ class Game(Protocol):
     def networks(self, signals: Signals) -> dict[str, Wiring]:
         """All networks by name: what they receive and give, and who moves them."""
         ...
+
+
+@runtime_checkable
+class Game(Setup, Protocol):
+    """Who plays and in which order. A game is a value; the engine holds the live networks.
+
+    A game may also have `faults(signals, batch) -> list[str]`: what does not fit, why, and how to mend it; and
+    `scores(networks, batch) -> dict[str, Tensor]`: logits of real samples by player, by which the health monitor
+    compares what was trained on with what was held out.
+    """
 
     def step(self, feed: Feed, engine: Engine) -> None:
         """One turn: every player moves as the paper's algorithm says."""

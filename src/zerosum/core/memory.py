@@ -28,7 +28,7 @@ class Memory(dict[str, Tensor]):
         self,
         tensors: Mapping[str, Tensor] = {},
         team: Team = ALONE,
-        common: Callable[[], AbstractContextManager[Any]] | None = None,
+        common: Callable[[], AbstractContextManager[None]] | None = None,
     ) -> None:
         super().__init__(tensors)
         self.team, self.common = team, common

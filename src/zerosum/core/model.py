@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +13,14 @@ from torch import Tensor, nn
 from zerosum.core import arithmetic
 from zerosum.core.clock import reseed, seeded
 from zerosum.core.errors import RunError, nearest
-from zerosum.core.signals import Batch, Signals, build, zeros
+from zerosum.core.signals import Batch, Signal, Signals, build, zeros
+
+if TYPE_CHECKING:
+    from zerosum.core.game import Game
 
 BLOCK = 64  # items whose inputs are drawn at once
 CHUNK, CHUNK_OF_ACCELERATORS = 16, 64  # items that are computed at once, also where fewer are asked for
-Prior = Callable[[int, Any], Tensor]  # (count, device) -> [count, ...], from torch's own random numbers
+Prior = Callable[[int, torch.device | str], Tensor]  # (count, device) -> [count, ...], from torch's own random numbers
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Task:
     step: int = 0
 
     @property
-    def asked(self) -> dict[str, Any]:
+    def asked(self) -> dict[str, Signal]:
         """Inputs that have to be given, as nobody draws them."""
         return {name: signal for name, signal in self.inputs.items() if name not in self.priors}
 
@@ -91,7 +94,7 @@ class Networks(dict[str, nn.Module]):
         return self[name]
 
 
-def outline(game: Any, signals: Signals, fill: Callable[[str, nn.Module], object] | None = None) -> Model:
+def outline(game: Game, signals: Signals, fill: Callable[[str, nn.Module], object] | None = None) -> Model:
     """What a game's training is for, without memory or arithmetic: networks on the meta device.
 
     Args:

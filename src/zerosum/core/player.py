@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from zerosum.core.average import ExponentialAverage, NoAverage, update_average
+from zerosum.core.average import Average, ExponentialAverage, NoAverage, update_average
 from zerosum.core.registry import Part, register, slot
+from zerosum.core.signals import Network
+from zerosum.core.slots import ChangesWeights, Optimizer, Schedule
 
 
 @register("player", "player")
@@ -19,12 +20,12 @@ from zerosum.core.registry import Part, register, slot
 class Player(Part):
     """The networks that share one optimizer and one goal; all are built by one description."""
 
-    network: Any = slot("network")  # its network
-    optimizer: Any = slot("optimizer")  # optimizer, with its learning rate
-    schedule: Any = slot("schedule")  # factor of the learning rate over the run
-    initialization: Any = slot("initialization")  # initial weights
-    average: Any = slot("average", NoAverage())  # average of its weights, used for samples
-    rules: tuple[Any, ...] = slot("rule", ())  # what happens to its weights after each update
+    network: Network = slot("network")  # its network
+    optimizer: Optimizer = slot("optimizer")  # optimizer, with its learning rate
+    schedule: Schedule = slot("schedule")  # factor of the learning rate over the run
+    initialization: ChangesWeights = slot("initialization")  # initial weights
+    average: Average = slot("average", NoAverage())  # average of its weights, used for samples
+    rules: tuple[ChangesWeights, ...] = slot("rule", ())  # what happens to its weights after each update
 
 
 class Learner:
@@ -41,7 +42,7 @@ class Learner:
     def __init__(self, player: Player, networks: Mapping[str, nn.Module], own: Iterable[str]) -> None:
         self.player, self.networks = player, dict(networks)
         self.parameters = [weight for net in networks.values() for weight in net.parameters() if weight.requires_grad]
-        self.optimizer: torch.optim.Optimizer = player.optimizer.build(self.parameters)
+        self.optimizer = player.optimizer.build(self.parameters)
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         averaged = () if isinstance(player.average, NoAverage) else tuple(own)
         self.averages = {name: copy.deepcopy(networks[name]).requires_grad_(False) for name in averaged}

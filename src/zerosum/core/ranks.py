@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ class Ranks(Team):
             time.sleep(0.01)
         return ended
 
-    def _meet(self, exchange: Callable[..., Any], *args: Any, **options: Any) -> None:
+    def _meet(self, exchange: Callable[..., object], *args: object, **options: object) -> None:
         try:
             exchange(*args, **options)
         except RuntimeError as error:  # torch has no error of its own for a lost rank
@@ -166,8 +166,8 @@ def _ordered(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1) if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) else x
 
 
-def _grouped(tensors: Iterable[Tensor], key: Callable[[Tensor], Any]) -> list[list[Tensor]]:
-    groups: dict[Any, list[Tensor]] = {}
+def _grouped(tensors: Iterable[Tensor], key: Callable[[Tensor], Hashable]) -> list[list[Tensor]]:
+    groups: dict[Hashable, list[Tensor]] = {}
     for x in tensors:
         groups.setdefault(key(x), []).append(x)
     return list(groups.values())

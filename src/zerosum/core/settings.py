@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from zerosum.core import reading, registry, values
 from zerosum.core.errors import SHOWN, DamagedError, RecipeError, UnknownPartError, nearest, shown
 from zerosum.core.registry import Part
+from zerosum.core.slots import Described
 
 Path = tuple[str, ...]
 T = TypeVar("T", bound=Part)
@@ -200,7 +201,7 @@ def put(part: Any, path: Path, value: Any) -> Any:
     return dataclasses.replace(part, **{path[0]: put(getattr(part, path[0]), path[1:], value)})
 
 
-def to_table(part: Part) -> dict[str, Any]:
+def to_table(part: Described) -> dict[str, Any]:
     """Write a composite part as a table; every default is spelt out."""
     table: dict[str, Any] = {"part": part.name} if part.name else {}
     for name, kind in registry.field_types(type(part)).items():
@@ -277,7 +278,7 @@ def _class_of(kind: str, part: Any) -> Any:
     raise RecipeError(f"its table must say which {kind} it is, as part = ...; {nearest('', registry.registered(kind))}")
 
 
-def to_toml(part: Part) -> str:
+def to_toml(part: Described) -> str:
     """Write a composite part as TOML text."""
     return "\n".join(_toml_lines(to_table(part), ())) + "\n"
 

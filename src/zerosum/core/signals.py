@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from zerosum.core.errors import RecipeError
+from zerosum.core.slots import Described
 
 Batch = dict[str, Tensor]
 
@@ -28,6 +29,14 @@ class Signal:
 
 
 Signals = Mapping[str, Signal]
+
+
+class Network(Described, Protocol):
+    """Describes a network."""
+
+    def build(self, inputs: Signals, outputs: Signals, /) -> nn.Module:
+        """A new network for the signals that it receives and gives."""
+        ...
 
 
 class Wiring(NamedTuple):
@@ -53,7 +62,7 @@ def zeros(signal: Signal, count: int) -> Tensor:
     return torch.zeros(count, *signal.shape, dtype=torch.int64 if signal.classes else torch.float32)
 
 
-def build(part: Any, wiring: Wiring) -> nn.Module:
+def build(part: Network, wiring: Wiring) -> nn.Module:
     """The module that a network part builds for what it receives and gives.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -14,10 +14,12 @@ from zerosum.core.model import Model
 from zerosum.core.player import Player
 from zerosum.core.registry import Part, slot
 from zerosum.core.signals import Batch, Signal, Signals, Wiring
+from zerosum.core.slots import Regularizer
 from zerosum.core.values import Count, NonNegative
-from zerosum.critic import pack
+from zerosum.critic import Augmentation, Objective, Selection, pack
 from zerosum.games.checks import adversarial_faults
 from zerosum.games.tasks import generation
+from zerosum.latents import Latent
 from zerosum.selection import All
 
 _WHERE = ("real", "both")  # an augmentation may act
@@ -34,11 +36,11 @@ class Adversarial(Part):
 
     generator: Player = slot("player")  # turns latents into images
     discriminator: Player = slot("player")  # turns images into logits; higher looks more real
-    objective: Any = slot("objective")  # adversarial loss
-    latent: Any = slot("latent")  # where latents come from
-    regularizers: tuple[Any, ...] = slot("regularizer", ())  # further losses of either player
-    augmentations: tuple[Any, ...] = slot("augmentation", ())  # what happens to images, in their order
-    selection: Any = slot("selection", All())  # which fakes of a batch the generator learns from
+    objective: Objective = slot("objective")  # adversarial loss
+    latent: Latent = slot("latent")  # where latents come from
+    regularizers: tuple[Regularizer, ...] = slot("regularizer", ())  # further losses of either player
+    augmentations: tuple[Augmentation, ...] = slot("augmentation", ())  # what happens to images, in their order
+    selection: Selection = slot("selection", All())  # which fakes of a batch the generator learns from
     adversarial: NonNegative = 1.0  # weight of the objective in the generator's loss; 0: regularizers alone teach it
     pack: Count = 1  # samples that the discriminator judges together, joined along their channels
     discriminator_updates: Count = 1  # discriminator updates for each turn of the generator
@@ -78,13 +80,13 @@ class Adversarial(Part):
         return Model({"generator": G}, tasks)
 
 
-def bound_parts(game: Adversarial, engine: Engine) -> tuple[Any, list[Any], list[Any]]:
+def bound_parts(game: Adversarial, engine: Engine) -> tuple[Objective, list[Augmentation], list[Augmentation]]:
     """Objective, augmentations of real samples alone, and those of all that discriminators see, with their memory."""
     real, both = ([engine.bind(part.name, part) for part in game.augmentations if part.where == w] for w in _WHERE)
     return engine.bind(game.objective.name, game.objective), real, both
 
 
-def real_batch(feed: Feed, augmentations: Iterable[Any]) -> tuple[Tensor, Tensor | None]:
+def real_batch(feed: Feed, augmentations: Iterable[Augmentation]) -> tuple[Tensor, Tensor | None]:
     """Next real batch and its labels, after the augmentations that belong to real samples alone."""
     batch = feed.next()
     real, label = batch["sample"], batch.get("label")

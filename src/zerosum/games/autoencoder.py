@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy
@@ -16,9 +16,11 @@ from zerosum.core.model import Model
 from zerosum.core.player import Player
 from zerosum.core.registry import Part, register, slot
 from zerosum.core.signals import Signal, Signals, Wiring
+from zerosum.core.slots import Regularizer
 from zerosum.core.values import NonNegative, Positive
 from zerosum.games.checks import one_set
 from zerosum.games.tasks import generation, inference, reconstruction
+from zerosum.latents import Latent
 
 
 @register("game", "vae")
@@ -34,7 +36,7 @@ class VariationalAutoencoder(Part):
     """
 
     pack: ClassVar[int] = 1
-    regularizers: ClassVar[tuple[Any, ...]] = ()
+    regularizers: ClassVar[tuple[Regularizer, ...]] = ()
     roles: ClassVar[dict[str, frozenset[str]]] = {
         "encoder": frozenset({"encoder"}),
         "decoder": frozenset({"generator"}),
@@ -42,7 +44,7 @@ class VariationalAutoencoder(Part):
 
     encoder: Player = slot("player")  # turns samples into distributions of latents
     decoder: Player = slot("player")  # turns latents into samples
-    latent: Any = slot("latent")  # the prior, N(0, I)
+    latent: Latent = slot("latent")  # the prior, N(0, I)
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"  # p(x | z); gaussian for points and for colours
     deviation: Positive = 0.2  # of the gaussian likelihood, where images lie in [-1, 1]
     beta: NonNegative = 1.0  # weight of the divergence from the prior

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from zerosum.core import registry
 from zerosum.core.compatibility import Traits, data_traits, misfits, misplaced
-from zerosum.core.game import role
+from zerosum.core.game import Setup, role
 from zerosum.core.signals import Signals
+from zerosum.core.slots import Described
+
+if TYPE_CHECKING:
+    from zerosum.games.adversarial import Adversarial
 
 LABELLED = {"labels", "classifier", "pairs"}  # traits of a discriminator that asks for classes: a pair is two of one
 HEADS = {"classifier": "labels=none", "codes": "codes=0"}  # trait of a head that only a regularizer trains: without it
 
 
-def adversarial_faults(game: Any, signals: Signals, batch: int | None) -> list[str]:
+def adversarial_faults(game: Adversarial, signals: Signals, batch: int | None) -> list[str]:
     """What does not fit, a sentence each: what, why, and how to mend it."""
     labels = [] if misplaced(game, signals) else _labels(game)
     if faults := one_set(game, signals):
@@ -21,7 +25,7 @@ def adversarial_faults(game: Any, signals: Signals, batch: int | None) -> list[s
     return [*_traits(game, signals), *_heads(game), *_packs(game, batch), *labels]
 
 
-def one_set(game: Any, signals: Signals) -> list[str]:
+def one_set(game: Described, signals: Signals) -> list[str]:
     """What is wrong with data that are not one set of samples."""
     if "sample" in signals:
         return []
@@ -31,7 +35,7 @@ def one_set(game: Any, signals: Signals) -> list[str]:
     ]
 
 
-def _traits(game: Any, signals: Signals) -> list[str]:
+def _traits(game: Adversarial, signals: Signals) -> list[str]:
     """Hold each part beside what it needs and what it clashes with.
 
     What acts between players (objective, selection, augmentations, regularizers) may find what it needs with any of
@@ -49,13 +53,13 @@ def _traits(game: Any, signals: Signals) -> list[str]:
     return list(dict.fromkeys(faults))  # several players may have one network
 
 
-def _critics(game: Any) -> Traits:
+def _critics(game: Setup) -> Traits:
     """Traits of all discriminators."""
     networks = [player.network for name, player in game.players().items() if role(name) == "discriminator"]
     return frozenset().union(*(network.traits() for network in networks))
 
 
-def _labels(game: Any) -> list[str]:
+def _labels(game: Setup) -> list[str]:
     """Classes must reach who makes samples and who judges them, or neither."""
     critics = _critics(game)
     made = "labels" in game.players()["generator"].network.traits()
@@ -73,12 +77,12 @@ def _labels(game: Any) -> list[str]:
     return []
 
 
-def uses_labels(game: Any) -> bool:
+def uses_labels(game: Setup) -> bool:
     """True where the classes of the data reach the networks."""
     return any(player.network.traits() & LABELLED for player in game.players().values())
 
 
-def with_labels(game: Any) -> str:
+def with_labels(game: Setup) -> str:
     """What would let the classes in, as `; a=b c=d would`; nothing where the networks cannot be told them."""
     roles = [
         role(name)
@@ -91,19 +95,19 @@ def with_labels(game: Any) -> str:
     return f"; {' '.join(words)} would" if words and len(words) == len(roles) else ""
 
 
-def _ways(game: Any, of: str) -> str:
+def _ways(game: Setup, of: str) -> str:
     """How the class may enter the network of a role, or what to do where it cannot."""
     ways = _label_ways(game, of)
     return f"{of}.labels={' or '.join(ways)}" if ways else f"{of}.network to one that can be told the class"
 
 
-def _label_ways(game: Any, of: str) -> list[str]:
+def _label_ways(game: Setup, of: str) -> list[str]:
     network = next(player.network for name, player in game.players().items() if role(name) == of)
     kind = registry.field_types(type(network)).get("labels")
     return [way for way in get_args(kind) if way not in ("none", "classifier")]
 
 
-def _heads(game: Any) -> list[str]:
+def _heads(game: Adversarial) -> list[str]:
     """A second head of a discriminator that nothing trains would make noise of what it gives."""
     faults = []
     for trait, without in HEADS.items():
@@ -116,7 +120,7 @@ def _heads(game: Any) -> list[str]:
     return faults
 
 
-def _packs(game: Any, batch: int | None) -> list[str]:
+def _packs(game: Adversarial, batch: int | None) -> list[str]:
     faults = []
     alone = sorted(_critics(game) & {"labels", "classifier", "codes", "autoencoder", "joint", "pairs"})
     if game.pack > 1 and alone:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from zerosum.core.engine import Engine
 from zerosum.critic import Critic, Regularization, Scored, adapt, verdicts
+
+if TYPE_CHECKING:
+    from zerosum.games.unpaired import UnpairedGame
 
 
 class Domain:
@@ -20,7 +23,7 @@ class Domain:
         engine: keeps their memories.
     """
 
-    def __init__(self, game: Any, name: str, engine: Engine) -> None:
+    def __init__(self, game: UnpairedGame, name: str, engine: Engine) -> None:
         self.game, self.name, self.engine, self.network = game, name, engine, engine.network(name)
         self.loss = engine.bind(f"{game.objective.name}-{name}", game.objective)
         self.pool = engine.bind(f"pool-{name}", game.pool, engine.signals[name])
@@ -33,7 +36,7 @@ class Domain:
             x = augmentation(x)
         return x
 
-    def fooled(self, real: Tensor, fake: Tensor, translator: Any) -> dict[str, Tensor]:
+    def fooled(self, real: Tensor, fake: Tensor, translator: nn.Module) -> dict[str, Tensor]:
         """What the generators pay for translated images, by name."""
         due = Regularization(self.game.regularizers, f"generator-{self.name}", self.engine, "generators")
         critic = Critic(self.network, self.augment)
@@ -41,7 +44,7 @@ class Domain:
         cost = self.game.adversarial * self.loss.generator(y.logits, x.logits if self.loss.pairs else None)
         return self._named({"adversarial": cost, **due(x, y, translator, None)})
 
-    def told_apart(self, real: Tensor, fake: Tensor, translator: Any) -> dict[str, Tensor]:
+    def told_apart(self, real: Tensor, fake: Tensor, translator: nn.Module) -> dict[str, Tensor]:
         """What the discriminators pay, by name; the pool decides which translated images are seen."""
         due = Regularization(self.game.regularizers, f"discriminator-{self.name}", self.engine, "discriminators")
         critic = Critic(self.network, self.augment, precise=bool(due.tracks))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from zerosum.core.game import Feed
 from zerosum.core.registry import register
 from zerosum.core.signals import Signals
 from zerosum.core.values import Count, Natural
-from zerosum.critic import Critic, Regularization, adapt, charge, verdicts
+from zerosum.critic import Critic, Objective, Regularization, adapt, charge, verdicts
 from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
 from zerosum.games.ahead import Ahead
 from zerosum.selection import All
@@ -80,7 +79,7 @@ class LookaheadGame(Adversarial):
             z = engine.draw(self.latent, len(x))
             made = G(z, label)
             due = Regularization(self.regularizers, "generator", engine)
-            critic = unrolled(engine, loss, Critic(D, augment, self.pack), self.depth, x, made, label=label)
+            critic = unrolled(engine, loss, Critic(D, augment, self.pack), self.depth, x, made, label)
             real, fake = critic(x, grad=self.depth > 0, label=label), critic(made, label=label)
             if self.zero_sum:
                 cost = -self.adversarial * loss.discriminator(real.logits, fake.logits)
@@ -91,19 +90,22 @@ class LookaheadGame(Adversarial):
         adapt((loss, *alter, *augment), judged, fake.logits, batch=len(x), clock=engine.clock)
 
 
-def unrolled(engine: Engine, loss: Any, critic: Critic, depth: int, x: Tensor, made: Tensor, **given: Any) -> Critic:
+def unrolled(
+    engine: Engine, loss: Objective, critic: Critic, depth: int, x: Tensor, made: Tensor, label: Tensor | None
+) -> Critic:
     """The critic after some differentiable steps of the discriminator's optimizer on its objective at these samples."""
     if not depth:
         return critic
     learner, D = engine.learners["discriminator"], engine.network("discriminator")
     rule, rate = learner.player.optimizer, learner.optimizer.param_groups[0]["lr"]
+    assert hasattr(rule, "ahead"), "`faults` refuses others"
     live = {name: weight for name, weight in D.named_parameters() if weight.requires_grad}
     moments = {name: dict(learner.optimizer.state.get(weight, {})) for name, weight in live.items()}
     weights: dict[str, Tensor] = {**live}
     ahead = Ahead(D, weights)
     there = Critic(ahead, critic.augmentations, critic.pack)
     for _ in range(depth):
-        cost = loss.discriminator(there(x, **given).logits, there(made, **given).logits)
+        cost = loss.discriminator(there(x, label=label).logits, there(made, label=label).logits)
         with torch.autocast(engine.device.type, enabled=False):
             gradients = torch.autograd.grad(cost.float(), tuple(weights.values()), create_graph=True, allow_unused=True)
         for name, gradient in zip(tuple(weights), gradients, strict=True):

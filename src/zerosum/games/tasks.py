@@ -7,11 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from zerosum.core.model import Choice, Task
+from zerosum.core.model import Choice, Prior, Task
 from zerosum.core.signals import Signal, Signals
+from zerosum.core.slots import Described
+from zerosum.latents import Latent
 
 
-def generation(generator: Callable[..., Tensor], part: Any, latent: Any, signals: Signals) -> dict[str, Task]:
+def generation(generator: Callable[..., Tensor], part: Described, latent: Latent, signals: Signals) -> dict[str, Task]:
     """Samples [N, ...] of latents [N, K], and of classes [N] where the network is told them.
 
     A network with styles takes `psi`, which moves them towards their average; one that blends classes takes shares of
@@ -32,7 +34,7 @@ def generation(generator: Callable[..., Tensor], part: Any, latent: Any, signals
     }
     options = {name: one for trait, listed in taken.items() if trait in traits for name, one in listed.items()}
     # a class is drawn also where nobody is told it: so random numbers come in the order that they always had
-    priors = {"latent": latent, **{name: Choice(one.classes) for name, one in classes.items()}}
+    priors: dict[str, Prior] = {"latent": latent, **{name: Choice(one.classes) for name, one in classes.items()}}
 
     def run(latent: Tensor, label: Tensor | None = None, shares: Tensor | None = None, **options: Any) -> Tensor:
         return generator(latent, label if shares is None else shares, **options)
@@ -45,7 +47,7 @@ def generation(generator: Callable[..., Tensor], part: Any, latent: Any, signals
     return tasks
 
 
-def inference(encoder: Callable[..., Tensor], part: Any, latent: Signal, signals: Signals) -> Task:
+def inference(encoder: Callable[..., Tensor], part: Described, latent: Signal, signals: Signals) -> Task:
     """Latents [N, K] of samples [N, ...]; arguments as of `generation`."""
 
     def run(sample: Tensor, label: Tensor | None = None) -> Tensor:
@@ -55,7 +57,7 @@ def inference(encoder: Callable[..., Tensor], part: Any, latent: Signal, signals
 
 
 def reconstruction(
-    encoder: Callable[..., Tensor], generator: Callable[..., Tensor], parts: tuple[Any, ...], signals: Signals
+    encoder: Callable[..., Tensor], generator: Callable[..., Tensor], parts: tuple[Described, ...], signals: Signals
 ) -> Task:
     """Samples [N, ...] as they come back from their latents; `parts` describe both networks."""
 
@@ -66,7 +68,7 @@ def reconstruction(
     return Task("reconstruct", inputs, {"sample": signals["sample"]}, run)
 
 
-def translation(translator: Callable[..., Tensor], part: Any, given: Signals, made: Signals) -> Task:
+def translation(translator: Callable[..., Tensor], part: Described, given: Signals, made: Signals) -> Task:
     """Samples [N, ...] of one signal of samples of another, of any size that the network takes.
 
     Args:
@@ -86,6 +88,6 @@ def _classes(signals: Signals) -> dict[str, Signal]:
     return {name: signal for name, signal in signals.items() if name == "label"}
 
 
-def _told(signals: Signals, *parts: Any) -> dict[str, Signal]:
+def _told(signals: Signals, *parts: Described) -> dict[str, Signal]:
     """The classes, where one of the networks is told them."""
     return _classes(signals) if any("labels" in part.traits() for part in parts) else {}

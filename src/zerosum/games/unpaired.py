@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,12 @@ from zerosum.core.model import Model
 from zerosum.core.player import Player
 from zerosum.core.registry import Part, register, slot
 from zerosum.core.signals import Batch, Signal, Signals, Wiring
+from zerosum.core.slots import Regularizer
 from zerosum.core.values import NonNegative
+from zerosum.critic import Augmentation, Objective
 from zerosum.games.domain import Domain
 from zerosum.games.tasks import translation
-from zerosum.pools import ImagePool
+from zerosum.pools import ImagePool, Pool
 
 ASKING = {"labels", "classifier", "codes", "joint", "pairs"}  # traits of discriminators that judge more than a sample
 
@@ -43,10 +45,10 @@ class UnpairedGame(Part):
 
     generators: Player = slot("player")  # both translators: each turns an image of one set into one of the other
     discriminators: Player = slot("player")  # both discriminators, each of its own set
-    objective: Any = slot("objective")  # adversarial loss
-    pool: Any = slot("pool", ImagePool())  # translated images that the discriminators see
-    regularizers: tuple[Any, ...] = slot("regularizer", ())  # further losses, for each set by itself
-    augmentations: tuple[Any, ...] = slot("augmentation", ())  # what happens to images, in their order
+    objective: Objective = slot("objective")  # adversarial loss
+    pool: Pool = slot("pool", ImagePool())  # translated images that the discriminators see
+    regularizers: tuple[Regularizer, ...] = slot("regularizer", ())  # further losses, for each set by itself
+    augmentations: tuple[Augmentation, ...] = slot("augmentation", ())  # what happens to images, in their order
     adversarial: NonNegative = 1.0  # weight of the objective in the generators' loss
     cycle: NonNegative = 10.0  # weight of what an image loses on its way there and back, for each set
     identity: NonNegative = 0.0  # weight of what a translator changes in images that are of its goal already

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from zerosum.core.memory import Memory
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Fraction, Positive
+from zerosum.critic import Outcome
 from zerosum.objectives.logits import NEEDS_AUTOENCODER, RECONSTRUCTION
 
 
@@ -44,7 +45,7 @@ class BEGAN(Part):
         return -fake.float().mean()
 
     @torch.no_grad()
-    def adapt(self, outcome: Any, memory: Memory) -> None:
+    def adapt(self, outcome: Outcome, memory: Memory) -> None:
         """Move k towards the balance and measure convergence, by the logits of a turn."""
         real, fake = -memory.mean(outcome.real.float().mean()), -memory.mean(outcome.fake.float().mean())
         balance = self.gamma * real - fake

@@ -6,6 +6,7 @@ The moments are what PyTorch's optimizer remembers of that weight, under its nam
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -21,7 +22,7 @@ Decay = Annotated[float, Range(0, 0.999999)]  # 1 would remember the first gradi
 Moments = dict[str, Tensor]
 
 
-def _kernel(params: list[Tensor]) -> dict[str, bool]:
+def _kernel(params: Sequence[Tensor]) -> dict[str, bool]:
     """One kernel for all parameters where there is one (same mathematics, fewer passes), else lists of tensors."""
     fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in params)
     return {"fused": True} if fused else {"foreach": True}
@@ -56,7 +57,7 @@ class Adam(Part):
     beta2: Decay = 0.999  # how much of the mean squared gradient one step keeps
     eps: Positive = 1e-8  # added to the root mean square of the gradient
 
-    def build(self, params: list[Tensor]) -> torch.optim.Optimizer:
+    def build(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
         """Make the optimizer of these parameters."""
         betas = (self.beta1, self.beta2)
         return torch.optim.Adam(params, lr=self.lr, betas=betas, eps=self.eps, **_kernel(params))
@@ -80,7 +81,7 @@ class AdamW(Part):
     eps: Positive = 1e-8  # added to the root mean square of the gradient
     weight_decay: NonNegative = 0.01  # share of a weight that one step takes away, times the learning rate
 
-    def build(self, params: list[Tensor]) -> torch.optim.Optimizer:
+    def build(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
         """Make the optimizer of these parameters."""
         return torch.optim.AdamW(
             params,
@@ -109,7 +110,7 @@ class RMSprop(Part):
     eps: Positive = 1e-8  # added to the root mean square of the gradient
     momentum: Decay = 0.0  # how much of the last step one step keeps
 
-    def build(self, params: list[Tensor]) -> torch.optim.Optimizer:
+    def build(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
         """Make the optimizer of these parameters."""
         return torch.optim.RMSprop(
             params, lr=self.lr, alpha=self.alpha, eps=self.eps, momentum=self.momentum, foreach=True
@@ -133,7 +134,7 @@ class SGD(Part):
     lr: Positive = 1e-2  # learning rate: change of a weight in one step for a gradient of 1
     momentum: Decay = 0.0  # how much of the last step one step keeps
 
-    def build(self, params: list[Tensor]) -> torch.optim.Optimizer:
+    def build(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
         """Make the optimizer of these parameters."""
         return torch.optim.SGD(params, lr=self.lr, momentum=self.momentum, **_kernel(params))
 

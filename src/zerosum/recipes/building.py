@@ -5,33 +5,49 @@ The weight average of classic recipes and the sizes of reports are ours: they ch
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from zerosum.core import settings
-from zerosum.core.average import ExponentialAverage
+from zerosum.core.average import Average, ExponentialAverage, NoAverage
 from zerosum.core.player import Player
-from zerosum.core.registry import Part
+from zerosum.core.signals import Network
+from zerosum.core.slots import ChangesWeights, Optimizer, Schedule
 from zerosum.core.values import Length
 from zerosum.networks import Normal
 from zerosum.optimizers import Constant
 from zerosum.recipes.recipe import Recipe
 
+NO_AVERAGE = NoAverage()
 AVERAGE = ExponentialAverage(half_life=10_000, ramp=0.05)
 
 
-def player(network: Part, optimizer: Part, initialization: Part, schedule: Part | None = None, **others: Any) -> Player:
+def player(
+    network: Network,
+    optimizer: Optimizer,
+    initialization: ChangesWeights,
+    schedule: Schedule | None = None,
+    average: Average = NO_AVERAGE,
+    rules: tuple[ChangesWeights, ...] = (),
+) -> Player:
     """A player with a constant learning rate unless a schedule is given."""
-    return Player(network, optimizer, schedule or Constant(), initialization, **others)
+    return Player(network, optimizer, schedule or Constant(), initialization, average, rules)
+
+
+class Pair(TypedDict):
+    """The two players of a game, by the names of its fields."""
+
+    generator: Player
+    discriminator: Player
 
 
 def pair(
-    networks: tuple[Part, Part],
-    optimizers: tuple[Part, Part],
-    initialization: Part | None = None,
-    schedule: Part | None = None,
-    average: Part = AVERAGE,
-    rules: tuple[Part, ...] = (),
-) -> dict[str, Any]:
+    networks: tuple[Network, Network],
+    optimizers: tuple[Optimizer, Optimizer],
+    initialization: ChangesWeights | None = None,
+    schedule: Schedule | None = None,
+    average: Average = AVERAGE,
+    rules: tuple[ChangesWeights, ...] = (),
+) -> Pair:
     """Fields `generator` and `discriminator` of a game, from parts of (generator, discriminator).
 
     Weights begin as N(0, 0.02), DCGAN's, unless another initialization is given; `rules` are the discriminator's.

@@ -6,8 +6,10 @@ from typing import Any
 
 from zerosum import latents
 from zerosum.core.average import ExponentialAverage
-from zerosum.core.registry import Part
+from zerosum.core.signals import Network
+from zerosum.core.slots import ChangesWeights, Optimizer
 from zerosum.core.values import Length
+from zerosum.critic import Objective
 from zerosum.games import ImageGame, PairsGame, PanelGame
 from zerosum.networks import (
     ACGANGenerator,
@@ -39,13 +41,13 @@ ADAM = Adam(lr=2e-4, beta1=0.5)
 
 def convolutional(
     name: str,
-    objective: Part,
-    optimizers: tuple[Part, Part] = (ADAM, ADAM),
-    discriminator: Part | None = None,
+    objective: Objective,
+    optimizers: tuple[Optimizer, Optimizer] = (ADAM, ADAM),
+    discriminator: Network | None = None,
     *,
-    generator: Part | None = None,
-    initialization: Part | None = None,
-    rules: tuple[Part, ...] = (),
+    generator: Network | None = None,
+    initialization: ChangesWeights | None = None,
+    rules: tuple[ChangesWeights, ...] = (),
     batch: int = 64,
     **others: Any,
 ) -> Recipe:

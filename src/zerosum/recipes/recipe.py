@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from zerosum.core import reading, registry, settings
 from zerosum.core.errors import DamagedError, RecipeError, shown
+from zerosum.core.game import Game
 from zerosum.core.registry import Part, slot
 from zerosum.core.values import Count, Length, Natural
 from zerosum.data import Preparation
@@ -33,11 +34,11 @@ class Recipe(Part):
     on_nan: Literal["stop", "rollback"] = "stop"  # rollback: at most 3 times back to the last checkpoint, then stop
     stop_when: str = ""  # end early, as fd<1.0: a number of evaluations.jsonl or metrics.jsonl, < or >, a limit
     patience: Length = Length(0)  # end early where the number that `best` follows has not improved for so long
-    data: Any = slot("preparation", Preparation())  # how data are prepared: size, channels, range, split
-    evaluator: Any = slot(
+    data: Preparation = slot("preparation", Preparation())  # how data are prepared: size, channels, range, split
+    evaluator: EvaluatorPart = slot(
         "evaluator", EvaluatorPart(), formerly="judge"
     )  # what compares samples with real ones on the way
-    game: Any = slot("game", None)  # who plays and how
+    game: Game = slot("game", None)  # who plays and how
 
     def __str__(self) -> str:
         return settings.to_toml(self)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from zerosum import latents
-from zerosum.core.average import ExponentialAverage
-from zerosum.core.registry import Part
+from zerosum.core.average import Average, ExponentialAverage
+from zerosum.core.signals import Network
+from zerosum.core.slots import Optimizer, Schedule
 from zerosum.core.values import Length
+from zerosum.critic import Objective
 from zerosum.games import ImageGame
 from zerosum.networks import (
     BigGANDiscriminator,
@@ -30,13 +32,13 @@ NARROW = (  # BigGAN's networks for a CPU, and rates at which so narrow a discri
 
 def residual(
     name: str,
-    networks: tuple[Part, Part],
-    optimizers: tuple[Part, Part],
+    networks: tuple[Network, Network],
+    optimizers: tuple[Optimizer, Optimizer],
     length: int,
     *,
-    objective: Part | None = None,
-    schedule: Part | None = None,
-    average: Part = AVERAGE,
+    objective: Objective | None = None,
+    schedule: Schedule | None = None,
+    average: Average = AVERAGE,
     batch: int = 64,
     latent: int = 128,
     **others: Any,

@@ -10,8 +10,8 @@ from typing import Any
 
 from zerosum import latents
 from zerosum.augmentations import ADA, DiffAugment
-from zerosum.core.average import ExponentialAverage
-from zerosum.core.registry import Part
+from zerosum.core.average import Average, ExponentialAverage
+from zerosum.core.signals import Network
 from zerosum.core.values import Length
 from zerosum.games import ImageGame
 from zerosum.networks import Default, StyleGAN2Discriminator, StyleGAN2Generator
@@ -35,7 +35,7 @@ def lazy(lr: float, every: int) -> Adam:
     return Adam(lr=round(lr * share, 8), beta1=0.0, beta2=round(0.99**share, 8))
 
 
-def styles(name: str, generator: Part, gamma: float, average: Part, lr: float = 2.5e-3, **others: Any) -> Recipe:
+def styles(name: str, generator: Network, gamma: float, average: Average, lr: float = 2.5e-3, **others: Any) -> Recipe:
     """StyleGAN2's pair with R1 every 16 and path length every 4 updates; others are fields of the game."""
     networks = generator, StyleGAN2Discriminator()
     game = ImageGame(

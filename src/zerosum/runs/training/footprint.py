@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
 from zerosum.core.average import NoAverage
 from zerosum.core.compatibility import blaming
+from zerosum.core.game import Game
 from zerosum.core.signals import Signals, build
+from zerosum.core.slots import Optimizer
 
 
-def network_bytes(game: Any, signals: Signals) -> dict[str, int]:
+def network_bytes(game: Game, signals: Signals) -> dict[str, int]:
     """Bytes of each network by name: weights, their average, their gradients, and what optimizers remember of them.
 
     Raises:
@@ -31,7 +31,7 @@ def network_bytes(game: Any, signals: Signals) -> dict[str, int]:
     return found
 
 
-def _moments(optimizer: Any) -> int:
+def _moments(optimizer: Optimizer) -> int:
     """How many tensors of a weight's own shape an optimizer remembers of it, by one step with a small one."""
     weight = nn.Parameter(torch.zeros(2, 2))
     weight.grad = torch.zeros_like(weight)

@@ -40,8 +40,16 @@ ROLLBACKS = 3  # of a run; more are no accident
 def set_up(recipe: Recipe, dataset: Dataset, environment: dict[str, Any], team: Team) -> tuple[Feed, Engine]:
     """Feed and engine of one rank, as they are before the first turn."""
     device, data = torch.device(environment["device"]), recipe.data
-    options = {"flip": data.flip, "balanced": data.balanced, "device": device, "rank": team.rank, "world": team.world}
-    feed = Feed(dataset, recipe.batch, seed=recipe.seed, **options)
+    feed = Feed(
+        dataset,
+        recipe.batch,
+        seed=recipe.seed,
+        flip=data.flip,
+        balanced=data.balanced,
+        device=device,
+        rank=team.rank,
+        world=team.world,
+    )
     engine = Engine(
         recipe.game,
         dataset.signals,
