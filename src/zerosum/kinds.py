@@ -38,6 +38,10 @@ PROTOCOLS: dict[str, dict[str, str]] = {  # kind -> member -> what it is for
         "discriminator": "discriminator(real, fake) gives the discriminator's loss",
         "generator": "generator(fake, real=None) gives the generator's loss",
     },
+    "pairing": {
+        "channels": "channels(of) gives the channels of the input that is made of an image with so many",
+        "__call__": "__call__(images) gives the inputs [N, C, H, W], uint8 like the images that they are made of",
+    },
     "pool": {
         "size": "how many samples it holds; a batch of all ranks must fit in",
         "memory": "memory(signal) gives the tensors that it starts with",

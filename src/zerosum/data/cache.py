@@ -9,7 +9,6 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +20,11 @@ from zerosum.data import fitting
 from zerosum.data.contents import Contents, Decoded, Source
 from zerosum.data.decode import decode
 from zerosum.data.fitting import Fits
+from zerosum.data.halves import half
 from zerosum.data.pixels import calm_pillow, refuse_bad
 from zerosum.data.planes import as_images, is_table
 from zerosum.data.preparation import Preparation
+from zerosum.data.room import Allocate
 from zerosum.data.survey import Survey, survey
 from zerosum.data.tables import points
 
@@ -55,7 +56,8 @@ def decoded(
         else:
             found = decode(source.name, contents, preparation, _in_memory, report, seen)
     if not skip_bad:
-        refuse_bad(found.skipped, len(found.values) + len(found.skipped))
+        of = "images" if found.inputs is None else "pairs"
+        refuse_bad(found.skipped, len(found.values) + len(found.skipped), of)
     return replace(found, size=preparation.size)
 
 
@@ -90,7 +92,8 @@ def _look(contents: Contents, preparation: Preparation, report: Report) -> Surve
     if is_table(array, preparation):
         return None
     height, width, channels = as_images(array, contents.where)[0].shape[1:]
-    return Survey({(height, width)}, channels == 1, {channels})
+    size = half((height, width), contents.where, contents.pairs) if contents.pairs else (height, width)
+    return Survey({size}, channels == 1, {channels})
 
 
 def _build(
@@ -132,16 +135,16 @@ def _sweep(place: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _in_memory(shape: tuple[int, ...]) -> np.ndarray:
+def _in_memory(shape: tuple[int, ...], _: str) -> np.ndarray:
     return np.empty(shape, dtype=np.uint8)
 
 
-def _in_file(name: str, building: Path) -> Callable[[tuple[int, ...]], np.ndarray]:
-    def allocate(shape: tuple[int, ...]) -> np.ndarray:
+def _in_file(name: str, building: Path) -> Allocate:
+    def allocate(shape: tuple[int, ...], called: str) -> np.ndarray:
         needed = int(np.prod(shape))
         if shutil.disk_usage(building).free < needed:
             raise _full(name, building.parent, needed)
-        path = building / "values.npy"
+        path = building / f"{called}.npy"
         values = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
         if hasattr(os, "posix_fallocate"):  # a full disk must show here: under a memory map it kills the process
             with path.open("r+b") as file:
@@ -158,11 +161,12 @@ def _full(name: str, place: Path, needed: int) -> DataError:
 
 def _save(made: Decoded, building: Path) -> None:
     """Write everything beside the values, which are in their file already."""
-    if isinstance(made.values, np.memmap):
-        made.values.flush()
-    if made.skipped:  # the file still has room for the images that were left out
-        np.save(building / "kept.npy", made.values)
-        os.replace(building / "kept.npy", building / "values.npy")  # noqa: PTH105
+    for name, images in {"values": made.values, "inputs": made.inputs}.items():
+        if isinstance(images, np.memmap):
+            images.flush()
+        if made.skipped and images is not None:  # the file still has room for the images that were left out
+            np.save(building / "kept.npy", images)
+            os.replace(building / "kept.npy", building / f"{name}.npy")  # noqa: PTH105
     if made.labels is not None:
         np.save(building / "labels.npy", made.labels)
     if made.held_out is not None:
@@ -171,6 +175,7 @@ def _save(made: Decoded, building: Path) -> None:
         "shape": made.values.shape,
         "labels": made.labels is not None,
         "held_out": made.held_out is not None,
+        "inputs": made.inputs is not None,
         "classes": made.classes,
         "skipped": made.skipped,
         "content": made.content,
@@ -196,11 +201,14 @@ def _load(entry: Path) -> Decoded | None:
         values = np.load(entry / "values.npy", mmap_mode="r", allow_pickle=False)
         labels = np.load(entry / "labels.npy", allow_pickle=False) if facts["labels"] else None
         held_out = np.load(entry / "held_out.npy", allow_pickle=False) if facts["held_out"] else None
+        paired = facts.get("inputs", False)
+        inputs = np.load(entry / "inputs.npy", mmap_mode="r", allow_pickle=False) if paired else None
         fits = values.shape == tuple(facts["shape"]) and values.dtype == np.uint8
+        fits = fits and (inputs is None or (inputs.dtype == np.uint8 and inputs.shape == values.shape))
         if not fits or (labels is not None and labels.shape != values.shape[:1]):
             return None
         texts = (tuple(facts[name]) for name in ("classes", "skipped", "notes"))
         classes, skipped, notes = texts
-        return Decoded(values, labels, classes, held_out, skipped, str(facts["content"]), notes)
+        return Decoded(values, labels, classes, held_out, skipped, str(facts["content"]), notes, inputs=inputs)
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None

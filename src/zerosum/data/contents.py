@@ -23,6 +23,8 @@ class Contents:
     where: str = ""  # of the array, for errors
     columns: tuple[str, ...] = ()  # names of a table's columns
     called: Sequence[str] = ()  # what messages call image files, where that is not their names
+    pairs: str = ""  # files: names 2k and 2k + 1 are pair k; halves, square halves: each image shows both; "": no pairs
+    bad: tuple[str, ...] = ()  # files without a place here, each with the reason
 
     def name(self, index: int) -> str:
         """What messages call an image file."""
@@ -55,3 +57,4 @@ class Decoded:
     notes: tuple[str, ...] = ()  # what was decided or left out on the way, in words
     columns: tuple[str, ...] = ()  # names of a table's columns
     size: str = "auto"  # as a preparation says it: what was chosen for the networks
+    inputs: np.ndarray | None = None  # uint8 [N, H, W, C], of pairs whose targets are the values; None: no pairs

@@ -15,6 +15,7 @@ from zerosum.core.download import Report, cache_folder, silent
 from zerosum.core.errors import DataError, printable
 from zerosum.core.signals import Signal
 from zerosum.data import classes as classing
+from zerosum.data import pairs
 from zerosum.data.cache import decoded
 from zerosum.data.contents import Decoded
 from zerosum.data.domains import SIGNALS, Domains, choose
@@ -23,6 +24,7 @@ from zerosum.data.given import kept
 from zerosum.data.mixtures import Mixture
 from zerosum.data.preparation import Preparation
 from zerosum.data.sources import find, is_name, namesake, part_of
+from zerosum.data.splitting import absent, divide
 from zerosum.data.units import Units
 
 AS_THEY_ARE = Preparation()
@@ -50,6 +52,7 @@ class Dataset:
     rendering: str = ""  # how images were brought to one shape: fit, resampling, background
     domains: tuple[str, ...] = ()  # two classes that are the signals `a` and `b`; () where all is one set of samples
     domain: np.ndarray | None = None  # int64 [N]: 0 or 1, the place of a sample's among these; -1: of neither
+    inputs: np.ndarray | None = None  # uint8 [N, H, W, C], of pairs whose targets are the values; None: no pairs
 
     def __len__(self) -> int:
         return len(self.values)
@@ -78,7 +81,19 @@ class Dataset:
             raise DataError(
                 f"{self.name}: no samples are called {signal!r}; inputs and outputs must be named as {names}"
             )
+        if self.inputs is not None:
+            return self._half(signal, self.inputs if signal == pairs.SIGNALS[0] else self.values)
         return self if self.domain is None else self._domain(SIGNALS.index(signal))
+
+    def _half(self, signal: str, values: np.ndarray) -> Dataset:
+        """The inputs or the targets of pairs."""
+        return replace(
+            self,
+            name=f"{self.name}, {signal}",
+            values=values,
+            fingerprint=_fingerprint([self.fingerprint, signal]),
+            inputs=None,
+        )
 
     def _domain(self, place: int) -> Dataset:
         """The samples of one of two classes that are signals."""
@@ -96,7 +111,10 @@ class Dataset:
 
     @property
     def signals(self) -> dict[str, Signal]:
-        """What a batch consists of: `sample`, and `label` where there are classes; or `a` and `b`."""
+        """What a batch consists of: `sample`, and `label` where there are classes; or `a` and `b`; or a pair."""
+        if self.inputs is not None:
+            height, width, channels = self.inputs.shape[1:]
+            return pairs.signals((channels, height, width), self.shape)
         sample = Signal("image" if self.is_image else "points", self.shape)
         if self.domains:
             return dict.fromkeys(SIGNALS, sample)
@@ -156,7 +174,8 @@ def open_data(
     folder = cache_folder(cache)
     report = report or silent
     found = find(source, data_root, folder, report, preparation)
-    made = decoded(found, preparation, folder, skip_bad, report, fits)
+    found = pairs.paired(found, preparation.layout) if preparation.layout else found
+    made = pairs.with_inputs(decoded(found, preparation, folder, skip_bad, report, fits), preparation.pairing)
     return _split(found.name, made, preparation, seed, rules, (*namesake(source), *found.notes))
 
 
@@ -164,9 +183,11 @@ def _open_mixture(mixture: Mixture, preparation: Preparation, seed: int) -> Data
     name, values = mixture.name, mixture.sample(seed)
     if preparation.domains:
         raise DataError(f"{name}: data.domains needs two classes, and a mixture has none; take data with classes")
+    if preparation.pairs:
+        raise DataError(f"{name}: data.pairs needs images, and these are points; leave it empty")
     content = hashlib.sha256(values.tobytes()).hexdigest()
     made = Decoded(values, None, (), None, (), content)
-    train, held_out, how = _halves(name, made, None, preparation, seed)
+    train, held_out, how = divide(name, made, None, preparation, seed)
     fingerprint = _fingerprint([content, how])
     notes = namesake(name)
     centres, spread = mixture.centres, mixture.spread
@@ -196,10 +217,12 @@ def _split(
     if preparation.domains:
         chosen = choose(name, preparation.domains, labels, classes, made.held_out, notes)
         return _of_two(name, made, chosen, preparation, seed, notes)
-    train, held_out, how = _halves(name, made, labels if by_class else None, preparation, seed)
+    if preparation.pairs:
+        return _of_pairs(name, made, labels if by_class else None, preparation, seed, notes)
+    train, held_out, how = divide(name, made, labels if by_class else None, preparation, seed)
     if labels is not None and by_class:
-        labels, classes, absent = classing.without(labels, classes, train)
-        held_out, notes = held_out[labels[held_out] >= 0], (*notes, *_absent(absent, labels))
+        labels, classes, gone = classing.without(labels, classes, train)
+        held_out, notes = held_out[labels[held_out] >= 0], (*notes, *absent(gone, labels))
     numbered = [f"classes {json.dumps(classes)}"] if classes != made.classes else []
     whole = _whole(name, made, preparation, (train, held_out), [how, *numbered], notes)
     return replace(whole, labels=labels, classes=classes, own_split=made.held_out is not None)
@@ -214,6 +237,22 @@ def _of_two(
     named = f"domains {json.dumps(chosen.names)}"
     whole = _whole(name, made, preparation, (train, held_out), [how, named], notes)
     return replace(whole, domains=chosen.names, domain=chosen.of, own_split=chosen.held_out is not None)
+
+
+def _of_pairs(
+    name: str, made: Decoded, labels: np.ndarray | None, preparation: Preparation, seed: int, notes: tuple[str, ...]
+) -> Dataset:
+    """Inputs and targets; classes only say what is held out."""
+    first, second = made.inputs, made.values
+    if first is None:
+        raise DataError(f"{name}: data.pairs needs images, and these are points; leave it empty")
+    if preparation.direction == "BtoA":
+        first, second = second, first
+    train, held_out, how = divide(name, made, labels, preparation, seed)
+    notes = (*notes, f"pairs: {preparation.direction[0]} is the input, {preparation.direction[-1]} the target")
+    named = f"pairs {preparation.pairs}, {preparation.direction}"
+    whole = _whole(name, replace(made, values=second), preparation, (train, held_out), [how, named], notes)
+    return replace(whole, inputs=first, own_split=made.held_out is not None)
 
 
 def _whole(
@@ -249,39 +288,6 @@ def _scaled(made: Decoded, preparation: Preparation, train: np.ndarray) -> tuple
         return made.values, None
     units = Units.of(made.values[train], made.columns, standardised=preparation.standardise)
     return units.inward(made.values), units
-
-
-def _absent(names: list[str], labels: np.ndarray) -> tuple[str, ...]:
-    """What is said of classes without an image to train on."""
-    if not names:
-        return ()
-    images, many = int((labels < 0).sum()), len(names) > 1
-    with_them = f", and {images:,} held-out image{'s' if images > 1 else ''} with {'them' if many else 'it'}"
-    classes = f"{len(names):,} classes have" if many else "1 class has"
-    left_out = f"{'are' if many else 'is'} left out{with_them if images else ''}"
-    return (f"{classes} no image to train on and {left_out}: {classing.listed(names)}",)
-
-
-def _halves(
-    name: str, made: Decoded, labels: np.ndarray | None, preparation: Preparation, seed: int
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """Indices that train, indices held out (of every class where labels are given), and which rule gave them."""
-    count = len(made.values)
-    if made.held_out is not None:
-        held_out, how = made.held_out, "own split"
-    elif preparation.held_out == 1:
-        raise DataError(f"{name}: held_out=1 leaves no image to train on; take a share below 1")
-    elif labels is not None:
-        held_out = classing.stratified(labels, preparation.held_out, seed)
-        how = f"held_out={len(held_out)} of {count} by class, seed={seed if len(held_out) else None}"
-    else:
-        kept = min(round(preparation.held_out * count), count - 1)
-        held_out = np.sort(np.random.default_rng(seed).permutation(count)[:kept]).astype(np.int64)
-        how = f"held_out={kept} of {count}, seed={seed if kept else None}"
-    train = np.setdiff1d(np.arange(count, dtype=np.int64), held_out, assume_unique=True)
-    if not len(train):
-        raise DataError(f"{name}: no image is left to train on; its test part has all of them ({count:,})")
-    return train, held_out, how
 
 
 def _fingerprint(parts: list[str]) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +18,7 @@ from zerosum.core.download import Report
 from zerosum.core.errors import DataError
 from zerosum.data import npy, planes, ranges
 from zerosum.data.contents import Contents, Decoded
+from zerosum.data.halves import cut, half, prepare
 from zerosum.data.limits import LARGEST_FILE, take
 from zerosum.data.metadata import without_metadata
 from zerosum.data.pixels import (
@@ -32,21 +33,19 @@ from zerosum.data.pixels import (
     is_grey,
     open_image,
     orientation,
-    prepare,
     seen_size,
 )
 from zerosum.data.preparation import Preparation
 from zerosum.data.ranges import Span
+from zerosum.data.room import CHUNK, Allocate, Room
 from zerosum.data.survey import Survey, read_picture, survey
 from zerosum.data.tally import Look, Tally, resizing
 
-Allocate = Callable[[tuple[int, ...]], np.ndarray]  # room for uint8 of this shape, in a file or in memory
-Outcome = tuple[np.ndarray, str, Look]  # pixels, digest of the file, and how it was before
+Outcome = tuple[Sequence[np.ndarray], str, Look]  # a file's image, or both of a pair; its digest, and how it was before
 
 THREADS = min(8, os.cpu_count() or 1)
 SMALL = 1 << 14  # bytes; below it threads spend more time waiting for each other than decoding
 AHEAD = 1 << 27  # bytes of files that may be read before they are decoded
-CHUNK = 4096  # images copied at a time
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,7 @@ class Plan:
     shape: Shape
     span: Span | None  # range of what has more than 8 bits; None: nothing has, or that of its type
     note: str = ""  # why this range
+    cut: str = ""  # how files that hold pairs are cut; "": they hold none
 
 
 def decode(
@@ -76,20 +76,22 @@ def decode(
     """
     bad: dict[int, str] = {}
     if contents.array is not None:
-        values, notes = _decode_array(contents.where or name, contents.array, preparation, allocate, report)
+        room, notes = _decode_array(contents, name, preparation, allocate, report)
         content = _hash(contents.array)
     else:
         with calm_pillow():
-            values, content, notes = _decode_files(name, contents, preparation, allocate, bad, report, seen)
+            room, content, notes = _decode_files(name, contents, preparation, allocate, bad, report, seen)
     labels, held_out = contents.labels, contents.held_out
     if bad:
-        keep = np.setdiff1d(np.arange(len(contents)), list(bad))
-        values, labels = _compact(values, keep), None if labels is None else labels[keep]
+        keep = room.leave_out(bad)
+        labels = None if labels is None else labels[keep]
         held_out = None if held_out is None else np.flatnonzero(np.isin(keep, held_out))
     bare = b"" if labels is None else labels.tobytes()
     content = hashlib.sha256(content.encode(errors="surrogateescape") + bare).hexdigest()
-    skipped = tuple(bad[i] for i in sorted(bad))
-    return Decoded(values, labels, contents.classes, held_out, skipped, content, (*contents.notes, *notes))
+    skipped = (*contents.bad, *(bad[i] for i in sorted(bad)))
+    notes = (*contents.notes, *notes)
+    *inputs, values = room.images
+    return Decoded(values, labels, contents.classes, held_out, skipped, content, notes, inputs=next(iter(inputs), None))
 
 
 def _hash(array: np.ndarray) -> str:
@@ -98,14 +100,6 @@ def _hash(array: np.ndarray) -> str:
     for start in range(0, len(array), CHUNK):
         whole.update(np.ascontiguousarray(array[start : start + CHUNK]).data)
     return whole.hexdigest()
-
-
-def _compact(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """Move the kept rows to the front, in place; `keep` ascends, so no row is overwritten before it moves."""
-    for to in range(0, len(keep), CHUNK):
-        rows = keep[to : to + CHUNK]
-        values[to : to + len(rows)] = values[rows]
-    return values[: len(keep)]
 
 
 # ---------------------------------------------------------------------- files
@@ -119,40 +113,42 @@ def _decode_files(
     bad: dict[int, str],
     report: Report,
     seen: Survey | None,
-) -> tuple[np.ndarray, str, tuple[str, ...]]:
-    """Values, names with digests of the files that were kept, notes; faults of bad images go to `bad`, by index."""
+) -> tuple[Room, str, tuple[str, ...]]:
+    """Images, names with digests of the files that were kept, notes; faults of bad images go to `bad`, by index."""
     if seen is None:
         needed = preparation.needs_survey or preparation.range == "auto"
         seen = survey(contents, preparation, bad, report) if needed else Survey()
     _refuse_all(name, contents, bad)
-    plan = _plan(name, seen, preparation)
-    values = allocate((len(contents), *plan.shape))
+    plan = _plan(name, seen, preparation, contents.pairs)
+    room = Room(contents, plan.shape, allocate)
     digests: dict[int, str] = {}
     tally = Tally()
     for index, outcome in _in_threads(contents, plan, bad):
         try:
-            values[index], digests[index], before = outcome()
+            images, digest, before = outcome()
+            room.put(index, images, before.size)
+            digests[index] = digest
             tally.add(contents.name(index), before)
         except BadImageError as error:
             bad[index] = error.fault
         report("decoding", len(digests) + len(bad), len(contents))
-    _refuse_all(name, contents, bad)
+    _refuse_all(name, contents, bad, room.row)
     whole = "".join(f"{contents.names[index]}\0{digests[index]}\n" for index in sorted(digests))
-    return values, whole, tally.notes(preparation, plan.shape, plan.note)
+    return room, whole, tally.notes(preparation, plan.shape, plan.note)
 
 
-def _refuse_all(name: str, contents: Contents, bad: dict[int, str]) -> None:
-    if len(bad) == len(contents):
+def _refuse_all(name: str, contents: Contents, bad: dict[int, str], row: Callable[[int], int] = int) -> None:
+    if len({*map(row, bad)}) == row(len(contents)):
         which = f"all {len(bad):,} images are bad, the first one" if len(bad) > 1 else "its only image is bad"
         raise DataError(f"{name}: {which}: {bad[min(bad)]}")
 
 
-def _plan(name: str, seen: Survey, preparation: Preparation) -> Plan:
-    shape = seen.shape(preparation)
+def _plan(name: str, seen: Survey, preparation: Preparation, pairs: str) -> Plan:
+    shape, cut = seen.shape(preparation), pairs if "halves" in pairs else ""
     if seen.extent is None:
-        return Plan(preparation, shape, preparation.span)
+        return Plan(preparation, shape, preparation.span, cut=cut)
     span = ranges.choose_span(seen.extent, preparation.span, name)
-    return Plan(preparation, shape, span, ranges.note(seen.extent, span))
+    return Plan(preparation, shape, span, ranges.note(seen.extent, span), cut)
 
 
 def _in_threads(contents: Contents, plan: Plan, bad: dict[int, str]) -> Iterator[tuple[int, Callable[[], Outcome]]]:
@@ -201,7 +197,7 @@ def _work(plan: Plan, name: str, data: bytes) -> Outcome:
     return pixels, hashlib.sha256(data).hexdigest(), look
 
 
-def _picture(plan: Plan, name: str, data: bytes) -> tuple[np.ndarray, Look]:
+def _picture(plan: Plan, name: str, data: bytes) -> tuple[Sequence[np.ndarray], Look]:
     """Decode a picture; where it fails, once more without its metadata, which no pixel depends on."""
     try:
         return _decode_picture(plan, name, data)
@@ -213,24 +209,25 @@ def _picture(plan: Plan, name: str, data: bytes) -> tuple[np.ndarray, Look]:
     return with_fault[0], replace(with_fault[1], mended=True)
 
 
-def _decode_picture(plan: Plan, name: str, data: bytes) -> tuple[np.ndarray, Look]:
+def _decode_picture(plan: Plan, name: str, data: bytes) -> tuple[Sequence[np.ndarray], Look]:
     with blaming(name), open_image(io.BytesIO(data), name) as image:
         deep = is_deep(image) or ";16" in str(getattr(image, "tile", ""))  # Pillow itself reduces colours of 16 bits
         frames, ink = has_frames(image), image.mode == "CMYK"
-        pixels = prepare(image, name, plan.shape, plan.preparation, plan.span)
+        images = prepare(image, name, plan.shape, plan.preparation, plan.span, plan.cut)
         channels, damaged = 1 if is_grey(image) else 3, orientation(image) == 0
-        return pixels, Look(seen_size(image), channels, is_clear(image), deep, frames, ink, damaged)
+        size = half(seen_size(image), name, plan.cut) if plan.cut else seen_size(image)
+        return images, Look(size, channels, is_clear(image), deep, frames, ink, damaged)
 
 
-def _array(plan: Plan, name: str, data: bytes) -> tuple[np.ndarray, Look]:
+def _array(plan: Plan, name: str, data: bytes) -> tuple[Sequence[np.ndarray], Look]:
     """Decode the bytes of an .npy file."""
-    values = read_picture(data, name)
-    height, width, channels = values.shape
-    look = Look((height, width), channels, clear=False, deep=values.dtype != np.uint8)
+    images = cut(read_picture(data, name), name, plan.cut)
+    height, width, channels = images[0].shape
+    look = Look((height, width), channels, clear=False, deep=images[0].dtype != np.uint8)
     with blaming(name):
         try:
-            levels = ranges.to_levels(values, plan.span or (0, 255)) if look.deep else values
-            return fit_array(levels, name, plan.shape, plan.preparation), look
+            levels = [ranges.to_levels(one, plan.span or (0, 255)) if look.deep else one for one in images]
+            return [fit_array(one, name, plan.shape, plan.preparation) for one in levels], look
         except DataError as error:
             raise BadImageError(name, str(error).removeprefix(f"{name}: ")) from error
 
@@ -239,25 +236,29 @@ def _array(plan: Plan, name: str, data: bytes) -> tuple[np.ndarray, Look]:
 
 
 def _decode_array(
-    name: str, array: np.ndarray, preparation: Preparation, allocate: Allocate, report: Report
-) -> tuple[np.ndarray, tuple[str, ...]]:
+    contents: Contents, name: str, preparation: Preparation, allocate: Allocate, report: Report
+) -> tuple[Room, tuple[str, ...]]:
     """Scale to 256 levels, copy rows where the shape agrees already, otherwise treat each row as an image."""
-    array, layout = planes.as_images(array, name)
+    where, array = contents.where or name, contents.array
+    assert array is not None
+    array, layout = planes.as_images(array, where)
     span, note = (0.0, 255.0), ""
     if array.dtype != np.uint8:
         seen = ranges.extent(array)
-        span = ranges.choose_span(seen, preparation.span, name)
+        span = ranges.choose_span(seen, preparation.span, where)
         note = ranges.note(seen, span)
-    height, width, channels = array.shape[1:]
+    whole = cut(array, where, contents.pairs)
+    height, width, channels = whole[0].shape[1:]
     shape = preparation.shape({(height, width)}, channels == 1, channels)
-    values = allocate((len(array), *shape))
+    room = Room(contents, shape, allocate)
     rows = max(1, min(CHUNK, (1 << 22) // max(1, array[0].size)))
-    for start in range(0, len(array), rows):
-        part = ranges.to_levels(array[start : start + rows], span)
-        if part.shape[1:] != shape:
-            part = np.stack([fit_array(row, name, shape, preparation) for row in part])
-        values[start : start + len(part)] = part
-        report("decoding", start + len(part), len(array))
+    for images, values in zip(whole, room.images, strict=True):
+        for start in range(0, len(images), rows):
+            part = ranges.to_levels(images[start : start + rows], span)
+            if part.shape[1:] != shape:
+                part = np.stack([fit_array(row, where, shape, preparation) for row in part])
+            values[start : start + len(part)] = part
+            report("decoding", start + len(part), len(images))
     shown = f"pictures: sheets show the first 3 of {shape[2]} channels" if shape[2] > 4 else ""
     notes = layout, note, shown, resizing(Counter({(height, width): len(array)}), shape[:2], preparation)
-    return values, tuple(line for line in notes if line)
+    return room, tuple(line for line in notes if line)

@@ -142,6 +142,7 @@ class Feed:
         self.position = 0
         self.per_epoch = dataset.per_epoch
         self.is_image = dataset.is_image
+        self._paired = dataset.inputs is not None
         self._rows = {
             name: Rows(one, seed, balanced=balanced, device=self.device, of=f" {name}" if dataset.domains else "")
             for name, one in dataset.sets.items()
@@ -151,29 +152,33 @@ class Feed:
         """Draw a batch, or this rank's part of it.
 
         `sample`: float32 [B, C, H, W] in [-1, 1], channels last, or points [B, D]; `label`: int64 [B], where there are
-        classes. Of two sets: `a` and `b` in place of `sample`.
+        classes. Of two sets: `a` and `b` in place of `sample`; of pairs `input` and `target`, mirrored alike.
         """
         size, batch = self.batch // self.world, {}
+        mirrored = None
         for name, rows in self._rows.items():
             index = rows.index(self.position, self.batch)[self.rank * size : (self.rank + 1) * size]
             raw = rows.gather(index)
-            batch[name] = self._as_images(raw) if self.is_image else raw
+            if self.flip and (mirrored is None or not self._paired):
+                mirrored = torch.rand(size, device=self.device) < 0.5
+            batch[name] = as_images(raw, mirrored) if self.is_image else raw
             if rows.labels is not None:
                 batch["label"] = rows.labels.index_select(0, index)
         self.position += self.batch
         return batch
 
-    def _as_images(self, raw: Tensor) -> Tensor:
-        if self.flip:
-            raw = self._flipped(raw)
-        return raw.to(torch.float32).div_(127.5).sub_(1).permute(0, 3, 1, 2)
 
-    def _flipped(self, raw: Tensor) -> Tensor:
-        """Choose among rows of both versions: three times as fast as `torch.where`, and never waits for a device."""
-        count = len(raw)
-        mirrored = torch.rand(count, device=self.device) < 0.5
-        rows = torch.arange(count, device=self.device) + count * mirrored
-        return torch.cat([raw, raw.flip(2)]).index_select(0, rows)
+def as_images(raw: Tensor, mirrored: Tensor | None) -> Tensor:
+    """Images as networks see them, [N, C, H, W] in -1..1, of levels [N, H, W, C]; some of them mirrored."""
+    raw = raw if mirrored is None else _flipped(raw, mirrored)
+    return raw.to(torch.float32).div_(127.5).sub_(1).permute(0, 3, 1, 2)
+
+
+def _flipped(raw: Tensor, mirrored: Tensor) -> Tensor:
+    """Choose among rows of both versions: three times as fast as `torch.where`, and never waits for a device."""
+    count = len(raw)
+    rows = torch.arange(count, device=raw.device) + count * mirrored
+    return torch.cat([raw, raw.flip(2)]).index_select(0, rows)
 
 
 def _balanceable(dataset: Dataset) -> np.ndarray:

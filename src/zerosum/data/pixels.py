@@ -58,8 +58,8 @@ class BadImageError(BadImagesError):
         super().__init__(f"{name}: {reason}")
 
 
-def refuse_bad(faults: Sequence[str], count: int) -> None:
-    """Name the bad ones of `count` images, the first 20 of them.
+def refuse_bad(faults: Sequence[str], count: int, of: str = "images") -> None:
+    """Name the bad ones of `count` images, or pairs, the first 20 of them.
 
     Raises:
         BadImagesError: there is a bad one.
@@ -70,7 +70,7 @@ def refuse_bad(faults: Sequence[str], count: int) -> None:
         raise BadImageError(*faults[0].split(": ", 1))
     rest = [f"and {len(faults) - NAMED:,} more"] if len(faults) > NAMED else []
     listed = "\n  ".join([*faults[:NAMED], *rest])
-    raise BadImagesError(f"{len(faults):,} of {count:,} images are bad:\n  {listed}")
+    raise BadImagesError(f"{len(faults):,} of {count:,} {of} are bad:\n  {listed}")
 
 
 @contextmanager
@@ -180,13 +180,25 @@ def prepare(
     Raises:
         BadImageError: it cannot be decoded, or its pixels lie outside their range.
     """
-    height, width, channels = shape
     with blaming(name):
-        if channels not in MODES:
-            raise BadImageError(name, f"is a picture, and cannot have {channels} channels as the others do")
-        plain = flatten(image, name, channels, preparation.background, span)
-        plain = fit(plain, (width, height), preparation)
-        return np.asarray(plain, dtype=np.uint8).reshape(shape)
+        return shaped(flat(image, name, shape[2], preparation, span), shape, preparation)
+
+
+def flat(image: Image.Image, name: str, channels: int, preparation: Preparation, span: Span | None) -> Image.Image:
+    """An image as it is seen, of mode L, LA, RGB or RGBA, in its own size.
+
+    Raises:
+        BadImageError: it cannot have so many channels.
+    """
+    if channels not in MODES:
+        raise BadImageError(name, f"is a picture, and cannot have {channels} channels as the others do")
+    return flatten(image, name, channels, preparation.background, span)
+
+
+def shaped(plain: Image.Image, shape: Shape, preparation: Preparation) -> np.ndarray:
+    """Such an image as uint8 [H, W, C] of this shape."""
+    height, width, _ = shape
+    return np.asarray(fit(plain, (width, height), preparation), dtype=np.uint8).reshape(shape)
 
 
 def flatten(image: Image.Image, name: str, channels: int, background: str, span: Span | None = None) -> Image.Image:

@@ -11,9 +11,10 @@ from typing import Literal
 
 from PIL import ImageColor
 
-from zerosum.core.errors import RecipeError, shown
-from zerosum.core.registry import Part, register
+from zerosum.core.errors import RecipeError, UnknownPartError, shown
+from zerosum.core.registry import Part, parse, register
 from zerosum.core.values import Fraction
+from zerosum.data.pairings import Files, Pairing
 from zerosum.data.ranges import Span, read_span
 
 LARGEST_OWN_SIDE = 256  # pixels; images above it are scaled down unless a size is asked for
@@ -50,6 +51,8 @@ class Preparation(Part):
     flip: bool = False  # mirror left to right with probability 1/2, each time an image is shown
     balanced: bool = False  # show every class equally often, however often it occurs; needs labels
     domains: tuple[str, ...] = ()  # two classes that a game translates between, as horse/zebra; auto: the only two
+    pairs: str = ""  # input and target of a game: files, where the data hold both; else what makes the input, as edges
+    direction: Literal["AtoB", "BtoA"] = "AtoB"  # of pairs; A is folder A, the left half, or the input that is made
     held_out: Fraction = 0.1  # share kept from training for evaluation, where a set has no test part of its own
 
     def __post_init__(self) -> None:
@@ -67,11 +70,34 @@ class Preparation(Part):
             )
         if self.domains and self.domains != ("auto",) and not _are_two(self.domains):
             raise RecipeError("preparation 'images': domains: name two classes, as horse/zebra, or auto: the only two")
+        self._check_pairs()
         for field, check in (("background", ImageColor.getrgb), ("range", read_span)):
             try:
                 check(getattr(self, field))
             except ValueError as error:
                 raise RecipeError(f"preparation 'images': {field}: {error}; {_WAYS[field]}") from error
+
+    def _check_pairs(self) -> None:
+        try:
+            pairing = self.pairing
+        except UnknownPartError:
+            raise
+        except RecipeError as error:
+            raise RecipeError([f"preparation 'images': pairs: {fault}" for fault in error.faults]) from error
+        if pairing and self.domains:
+            raise RecipeError("preparation 'images': domains are sets without pairs, and pairs is set; leave one empty")
+
+    @property
+    def pairing(self) -> Pairing | None:
+        """Where inputs come from; None where samples are no pairs."""
+        name, _, fields = self.pairs.partition(":")
+        return parse("pairing", f"{name}:{fields.replace('/', ',')}") if name else None
+
+    @property
+    def layout(self) -> str:
+        """How pairs lie in the data; "" where samples are no pairs, or their inputs are made."""
+        pairing = self.pairing
+        return pairing.layout if isinstance(pairing, Files) else ""
 
     @property
     def span(self) -> Span | None:
@@ -105,7 +131,8 @@ class Preparation(Part):
     def decoding(self) -> str:
         """The fields that change decoded pixels, as text; part of the cache key."""
         read = f"arrays={self.arrays},ignore={self.ignore},levels={self.levels}"
-        return f"size={self.size},channels={self.channels},range={self.range},{read},{self.rendering()}"
+        pairs = f",pairs={self.layout}" if self.layout else ""
+        return f"size={self.size},channels={self.channels},range={self.range},{read},{self.rendering()}{pairs}"
 
     def rendering(self) -> str:
         """The fields that change decoded pixels once the shape is known."""

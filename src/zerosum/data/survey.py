@@ -12,6 +12,7 @@ from zerosum.core.download import Report
 from zerosum.core.errors import DataError
 from zerosum.data import npy
 from zerosum.data.contents import Contents
+from zerosum.data.halves import half
 from zerosum.data.limits import LARGEST_FILE, take
 from zerosum.data.metadata import without_metadata
 from zerosum.data.pixels import BadImageError, blaming, is_deep, is_grey, open_image, seen_size
@@ -70,13 +71,14 @@ class Glance:
 
 def survey(contents: Contents, preparation: Preparation, bad: dict[int, str], report: Report) -> Survey:
     """Look at the files as far as it can matter; faults of bad ones go to `bad`, by index."""
-    found = Survey()
+    found, halved = Survey(), "halves" in contents.pairs
     assert contents.files is not None
     for done, (index, file) in enumerate(contents.files()):
         name = contents.name(index)
         try:
             with blaming(name):
-                found.add(_glance(file, name, preparation))
+                glance = _glance(file, name, preparation)
+                found.add(replace(glance, size=half(glance.size, name, contents.pairs)) if halved else glance)
         except BadImageError as error:
             bad[index] = error.fault
         report("looking at headers", done + 1, len(contents))

@@ -91,7 +91,9 @@ class Diagnostics:
         return {f"overfitting{name.removeprefix(role(name))}": surely(known[name], new[name]) for name in known}
 
     def _logits(self, engine: Engine, part: str) -> dict[str, Tensor]:
-        seed, indices = mix(self.seed, engine.clock), [getattr(one, part) for one in self.dataset.sets.values()]
+        seed = mix(self.seed, engine.clock)
+        sets = [self.dataset] if self.dataset.inputs is not None else self.dataset.sets.values()
+        indices = [getattr(one, part) for one in sets]
         # a feed copies all that it draws from
         few = np.concatenate([index[permutation(seed, 0, len(index))[: self.count].numpy()] for index in indices])
         batch = Feed(dataclasses.replace(self.dataset, train=few), self.count, seed=seed, device=engine.device).next()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from zerosum.core import compatibility
 from zerosum.core.errors import RecipeError
 from zerosum.core.signals import Signal
-from zerosum.data import Dataset, Preparation
+from zerosum.data import Dataset, Preparation, pairs
 from zerosum.data.domains import SIGNALS
 from zerosum.data.fitting import Fits
 from zerosum.recipes import Recipe
@@ -28,6 +28,9 @@ def signals(preparation: Preparation, shape: tuple[int, ...], classes: int) -> d
     sample = Signal("image" if len(shape) == 3 else "points", shape)
     if preparation.domains:
         return dict.fromkeys(SIGNALS, sample)
+    if (pairing := preparation.pairing) and len(shape) == 3:
+        made = (pairing.channels(shape[0]), *shape[1:])
+        return pairs.signals(*((made, shape) if preparation.direction == "AtoB" else (shape, made)))
     return {"sample": sample} | ({"label": Signal("label", (), classes)} if classes else {})
 
 
