@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 _PASSES = 4  # over the samples; each brings the axes closer to the principal ones
-_SPARE = 10  # axes that are followed beyond those that are kept, which makes the passes converge faster
-HELD_BYTES = 1 << 29  # of means and axes that are kept
-_AT_ONCE = 1024  # samples in float64 together, which bounds memory
+_SPARE = 10  # axes iterated beyond those that are kept, which speeds up convergence
+HELD_BYTES = 1 << 29  # largest size of means and axes that are kept in memory
+_AT_ONCE = 1024  # samples in float64 at a time, which bounds memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +23,10 @@ class ClassPCAGaussian:
     Attributes:
         shape: of one sample: (H, W, C) of an image, (D,) of a point.
         gaussian: mean `[D]` and at most `components` axes `[., D]` of a class, float64; each axis is as long as the
-            deviation along it. Kept for all classes where that is little, else found for each class when it is drawn.
+            deviation along it. Kept for all classes if they are small, else computed for a class when it is sampled.
         components: number of axes.
-        shares: float64 `[K]`, how frequent each class is.
-        labelled: False where there is one class for want of labels.
+        shares: float64 `[K]`, share of each class.
+        labelled: False where there are no labels, and all samples form one class.
         whole: True for images, which are rounded and clamped to 0..255.
     """
 
@@ -35,14 +35,14 @@ class ClassPCAGaussian:
     components: int
     shares: Tensor
     labelled: bool
-    whole: bool
+    rounded: bool
 
     @classmethod
     def fit(cls, samples: Tensor, labels: Tensor | None = None, components: int = 50, seed: int = 0) -> Self:
-        """Measure uint8 images `[N, H, W, C]` or float points `[N, D]`, by class where there are labels `[N]`.
+        """Fit uint8 images `[N, H, W, C]` or float points `[N, D]`, by class where there are labels `[N]`.
 
-        The axes are found by subspace iteration from a random start (Halko et al. 2011, algorithm 4.4), a few passes
-        over the samples, which stay as they are in memory; `seed` draws the start.
+        The axes come from subspace iteration from a random start (Halko et al. 2011, algorithm 4.4), a few passes over
+        the samples, which are not copied; `seed` determines the start.
 
         Raises:
             ValueError: samples or labels have another shape, there are none, or components is below 1.
@@ -59,35 +59,35 @@ class ClassPCAGaussian:
         def gaussian(k: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
             rows = flat[members[k]] if labelled else flat
             mean = _mean(rows)
-            if generator is None and len(rows) <= components:  # the samples themselves span all that there is
+            if generator is None and len(rows) <= components:  # the samples span the whole covariance
                 return mean, (rows.double() - mean) / max(1, len(rows) - 1) ** 0.5
             return mean, _axes(rows, mean, components, generator or torch.Generator().manual_seed(seed + k))
 
         little = len(counts) * (components + 1) * flat.shape[1] * 8 <= HELD_BYTES
-        kept = [gaussian(k, generator) for k in range(len(counts))] if little else None
-        whole, shares = not samples.is_floating_point(), counts.double() / len(flat)
-        found = gaussian if kept is None else kept.__getitem__
-        return cls(tuple(samples.shape[1:]), found, components, shares, labelled, whole)
+        gaussians = [gaussian(k, generator) for k in range(len(counts))] if little else None
+        rounded, shares = not samples.is_floating_point(), counts.double() / len(flat)
+        gaussian_of = gaussian if gaussians is None else gaussians.__getitem__
+        return cls(tuple(samples.shape[1:]), gaussian_of, components, shares, labelled, rounded)
 
     def sample(self, count: int, seed: int = 0, labels: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Draw `count` samples as they were fitted: uint8 `[count, H, W, C]` or float32 `[count, D]`, and labels.
+        """Draw `count` samples of the fitted kind: uint8 `[count, H, W, C]` or float32 `[count, D]`, and their labels.
 
-        Classes are as frequent as they were, or are given as `labels` `[count]`. Labels are None where there were none.
+        Classes are as frequent as in the fitted data, or given by `labels` `[count]`. Labels are None without classes.
 
         Raises:
-            ValueError: labels are not `count` of the classes, or there are no classes to ask for.
+            ValueError: labels are not `count` of the classes, or there are no classes.
         """
         generator = torch.Generator().manual_seed(seed)
         if labels is None:
             labels = torch.multinomial(self.shares, count, replacement=True, generator=generator)
         else:
             labels = self._checked(labels, count)
-        flat = torch.empty(count, math.prod(self.shape), dtype=torch.uint8 if self.whole else torch.float32)
+        flat = torch.empty(count, math.prod(self.shape), dtype=torch.uint8 if self.rounded else torch.float32)
         noise = torch.randn(count, self.components, dtype=torch.float64, generator=generator)
         for k in labels.unique().tolist():
             chosen, (mean, axes) = labels == k, self.gaussian(k)
-            drawn = mean + noise[chosen, : len(axes)] @ axes
-            flat[chosen] = drawn.round().clamp(0, 255).to(torch.uint8) if self.whole else drawn.float()
+            values = mean + noise[chosen, : len(axes)] @ axes
+            flat[chosen] = values.round().clamp(0, 255).to(torch.uint8) if self.rounded else values.float()
         return flat.reshape(count, *self.shape), labels if self.labelled else None
 
     def _checked(self, labels: Tensor, count: int) -> Tensor:
@@ -109,7 +109,7 @@ def _mean(rows: Tensor) -> Tensor:
 
 
 def _covariance_times(rows: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
-    """Covariance `[D, D]` (ddof 1) times `[D, r]`, without ever making the covariance."""
+    """Covariance `[D, D]` (ddof 1) times `[D, r]`, without forming the covariance."""
     product = torch.zeros_like(basis)
     for part in rows.split(_AT_ONCE):
         centred = part.double() - mean
@@ -118,16 +118,16 @@ def _covariance_times(rows: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
 
 
 def _axes(rows: Tensor, mean: Tensor, components: int, generator: torch.Generator) -> Tensor:
-    """Leading principal axes times their deviations, `[components, D]`, longest first; zeros where none are left."""
+    """Leading principal axes times their deviations, `[components, D]`, longest first, padded with zeros."""
     size = len(mean)
     basis = torch.randn(size, min(components + _SPARE, size), dtype=torch.float64, generator=generator)
     for _ in range(_PASSES):
         basis = torch.linalg.qr(_covariance_times(rows, mean, basis)).Q
     small = basis.T @ _covariance_times(rows, mean, basis)
     variances, turn = torch.linalg.eigh((small + small.T) / 2)
-    found = (basis @ turn * variances.clamp(min=0).sqrt()).T.flip(0)[:components]
+    leading = (basis @ turn * variances.clamp(min=0).sqrt()).T.flip(0)[:components]
     axes = torch.zeros(components, size, dtype=torch.float64)
-    axes[: len(found)] = found
+    axes[: len(leading)] = leading
     return axes
 
 

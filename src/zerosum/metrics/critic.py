@@ -1,7 +1,7 @@
-"""Divergences as critics see them that took no part in the training: taught on one half, asked about the other.
+"""Divergences estimated by independent critics, trained on one half of the samples and evaluated on the other.
 
-Every number is the mean of a fixed function over samples it has never seen, so it estimates a lower bound of the
-divergence between the two distributions without bias: what these small critics do not find, is not counted.
+Every number is the mean of a fixed function over held-out samples, so it is an unbiased estimate of a lower bound of
+the divergence between the two distributions: differences that these small critics miss are not counted.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from torch.nn.functional import normalize, silu, softplus
 
 from zerosum.metrics.checks import samples, takes_arrays
 
-_SMALLEST = 20  # samples of a set: half are held out, and a fifth of the rest chooses when to stop
+_SMALLEST = 20  # samples of a set: half are held out, and a fifth of the rest is used to choose when to stop
 _BATCH = 256  # samples of each set in a step
-_LOOK = 10  # steps between two looks at the samples that choose
+_LOOK = 10  # steps between two evaluations on the validation samples
 _BJORCK = 4  # iterations; singular values of 0.6 end above 0.999
 
 Weights = list[Tensor]
 Critic = Callable[[Tensor, Weights], Tensor]  # samples [N, D] to numbers [N]
-Loss = Callable[[Tensor, Tensor], Tensor]  # numbers of real and of fake samples to what a critic makes small
+Loss = Callable[[Tensor, Tensor], Tensor]  # numbers of real and of fake samples to the loss that a critic minimises
 
 
 @takes_arrays
 def critic_divergences(real: Tensor, fake: Tensor, seed: int = 0) -> dict[str, float]:
-    """Lower bounds of three divergences between two sets of features, and how often a critic tells them apart.
+    """Lower bounds of three divergences between two sets of features, and the accuracy of a classifier between them.
 
-    Each set is halved at random. A classifier with two hidden layers is trained with the log-loss on one half, a critic
-    that is 1-Lipschitz by construction with the Wasserstein loss; a fifth of that half chooses the step that is kept.
-    Equal distributions give 0 up to the noise of N/2 samples, to both sides: compare with real against real. In high
-    dimensions with few samples the bounds are loose.
+    Each set is halved at random. A classifier with two hidden layers is trained with the log-loss on one half, and a
+    critic that is 1-Lipschitz by construction with the Wasserstein loss; a fifth of that half validates: the weights of
+    the best step are kept. Equal distributions give 0 plus or minus the noise of N/2 samples: compare with real against
+    real. In high dimensions with few samples the bounds are loose.
 
     Args:
         real: features `[N, D]`.
@@ -41,14 +41,14 @@ def critic_divergences(real: Tensor, fake: Tensor, seed: int = 0) -> dict[str, f
         seed: of halves, weights and batches; no global randomness is read or changed.
 
     Returns:
-        `jensen_shannon`: JS(p, q) in nats, up to ln 2, where nothing overlaps. ln 2 - log-loss; Goodfellow et al.
+        `jensen_shannon`: JS(p, q) in nats, at most ln 2, for disjoint supports. ln 2 - log-loss; Goodfellow et al.
             2014, section 4.1.
         `pearson`: the chi^2 of p + q from 2q, integral of (p - q)^2 / (p + q), up to 2; what least squares minimise,
             Mao et al. 2017. 2 - E_p (1 - t)^2 - E_q (1 + t)^2 with t = 2D - 1.
         `wasserstein`: W1(p, q) in the units of the features, E_p f - E_q f by Kantorovich's duality; weights are made
             orthonormal and pairs sorted as in Anil et al. 2019.
-        `accuracy`: share of held-out samples that the classifier names rightly, the two sets weighing the same; 0.5
-            where they are alike. Lopez-Paz & Oquab 2017.
+        `accuracy`: share of held-out samples that are classified correctly, with equal weight for both sets; 0.5 for
+            equal distributions. Lopez-Paz & Oquab 2017.
 
     Raises:
         ValueError: features are not `[N, D]` of one D, a set has fewer than 20, or some are not finite.
@@ -58,13 +58,13 @@ def critic_divergences(real: Tensor, fake: Tensor, seed: int = 0) -> dict[str, f
     with torch.inference_mode(False), torch.enable_grad():
         halves = _Halves.of(real, fake, generator)
         centre, spread = _moments(halves.learn)
-        scale = spread.square().mean().sqrt()  # one for all: W1 is a distance in the features' own units
-        found = _classify(halves.stretched(centre, spread), generator)
-        return found | {"wasserstein": _transport(halves.stretched(centre, scale), generator) * scale.item()}
+        scale = spread.square().mean().sqrt()  # one scale for all features: W1 has the units of the features
+        measures = _classify(halves.stretched(centre, spread), generator)
+        return measures | {"wasserstein": _transport(halves.stretched(centre, scale), generator) * scale.item()}
 
 
 class _Halves(NamedTuple):
-    """Samples that teach, 2/5; samples that choose, 1/10; samples that test, 1/2: of each a pair, real and fake."""
+    """Samples for training, 2/5, validation, 1/10, and testing, 1/2: each a pair, real and fake."""
 
     learn: list[Tensor]
     choose: list[Tensor]
@@ -80,7 +80,7 @@ class _Halves(NamedTuple):
         return cls(*parts)
 
     def stretched(self, centre: Tensor, width: Tensor) -> _Halves:
-        """Centred and divided, in float32; what never changes is not divided."""
+        """Centred and divided by the width, in float32; constant features are not divided."""
         width = torch.where(width > 0, width, 1.0)
         return _Halves(*([((x - centre) / width).float() for x in pair] for pair in self))
 
@@ -88,7 +88,7 @@ class _Halves(NamedTuple):
 def _classify(halves: _Halves, generator: torch.Generator) -> dict[str, float]:
     size = halves.learn[0].shape[1]
     weights = [*_layers(size, 64, generator), torch.zeros(1, size)]
-    weights[4].zero_()  # the first critic says 0, so that nothing learned is nothing found
+    weights[4].zero_()  # the critic starts at 0, so that without training the divergence is 0
     weights = _train(_classifier, weights, _log_loss, halves, generator, steps=300, rate=2e-3, decay=0.3)
     real, fake = (_classifier(x, weights).double() for x in halves.test)
     squares = (1 - (real / 2).tanh()).square().mean() + (1 + (fake / 2).tanh()).square().mean()
@@ -101,24 +101,26 @@ def _classify(halves: _Halves, generator: torch.Generator) -> dict[str, float]:
 
 
 def _transport(halves: _Halves, generator: torch.Generator) -> float:
-    """The better of a network and of the direction between the means, which is the best critic of a shift."""
+    """W1 by the better of two critics: a network, and the direction between the means, which is optimal for a shift."""
     weights = _layers(halves.learn[0].shape[1], 32, generator)
     weights = _train(_lipschitz, weights, _earth_loss, halves, generator, steps=200, rate=1e-2, decay=0.0)
     between = halves.learn[0].mean(0) - halves.learn[1].mean(0)
     candidates: list[tuple[Critic, Weights]] = [(_lipschitz, weights), (_linear, [normalize(between, dim=0)])]
-    critic, weights = min(candidates, key=lambda one: _loss(one[0], one[1], _earth_loss, halves.choose))
+    critic, weights = min(
+        candidates, key=lambda candidate: _loss(candidate[0], candidate[1], _earth_loss, halves.choose)
+    )
     return 0.0 - _loss(critic, weights, _earth_loss, halves.test)
 
 
 def _classifier(x: Tensor, weights: Weights) -> Tensor:
-    """Logit: a network of two hidden layers on top of a linear one, which few samples teach first."""
+    """Logit: a network of two hidden layers plus a linear term, which is learned first from few samples."""
     first, bias, second, more, last, offset, line = weights
     hidden = silu(silu(x @ first.T + bias) @ second.T + more)
     return (hidden @ last.T + x @ line.T + offset)[:, 0]
 
 
 def _lipschitz(x: Tensor, weights: Weights) -> Tensor:
-    """A function of slope at most 1: orthonormal matrices, and pairs put in order, which keep what ReLU would lose."""
+    """A 1-Lipschitz function: orthonormal matrices and sorted pairs, which keep gradients that ReLU would lose."""
     first, bias, second, more, last, _ = weights
     hidden = _sort_pairs(_sort_pairs(x @ _orthonormal(first).T + bias) @ _orthonormal(second).T + more)
     return (hidden @ normalize(last).T)[:, 0]
@@ -129,12 +131,12 @@ def _linear(x: Tensor, weights: Weights) -> Tensor:
 
 
 def _sort_pairs(x: Tensor) -> Tensor:
-    one, other = x.chunk(2, 1)
-    return torch.cat([torch.maximum(one, other), torch.minimum(one, other)], 1)
+    first, second = x.chunk(2, 1)
+    return torch.cat([torch.maximum(first, second), torch.minimum(first, second)], 1)
 
 
 def _orthonormal(weight: Tensor) -> Tensor:
-    """Bjorck & Bowie 1971: draws singular values towards 1 from below, so that none passes it."""
+    """Bjorck & Bowie 1971: moves singular values towards 1 from below, so that none exceeds it."""
     gram = weight @ weight.T
     weight = weight / (gram @ gram).norm().pow(0.25)  # at least the largest singular value, at most 1.6 times it
     for _ in range(_BJORCK):
@@ -167,7 +169,7 @@ def _train(
     rate: float,
     decay: float,
 ) -> Weights:
-    """AdamW with a rate that falls to 0; returns the weights that were best on the samples that choose."""
+    """AdamW with a rate that falls to 0; returns the weights that were best on the validation samples."""
     for weight in weights:
         weight.requires_grad_()
     optimizer = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.99), weight_decay=decay, fused=True)
@@ -189,7 +191,7 @@ def _loss(critic: Critic, weights: Weights, loss: Loss, sets: list[Tensor]) -> f
 
 
 def _moments(sets: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of each feature over both sets, which weigh the same whatever their sizes."""
+    """Mean and deviation of each feature over both sets, with equal weight for each set."""
     centre = (sets[0].mean(0) + sets[1].mean(0)) / 2
     variance = sum((x - centre).square().mean(0) for x in sets) / 2
     assert isinstance(variance, Tensor)

@@ -1,4 +1,4 @@
-"""What a metric looks at: real and generated samples, as they are and as an extractor sees them."""
+"""The input of a metric: real and generated samples and their features; the base class of metrics."""
 
 from __future__ import annotations
 
@@ -18,46 +18,50 @@ __all__ = ["Evidence", "Measure", "Metric", "Samples", "misnamed", "numbers"]
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """A set of samples in an order that means nothing: its first n are a random part of it."""
+    """A set of samples in random order: its first n are a random subset."""
 
     values: Tensor  # uint8 [N, H, W, C], or points [N, D]
-    labels: Tensor | None  # int64 [N]: their classes, or those that a generator was asked for
+    labels: Tensor | None  # int64 [N]: their classes, or those that a generator was given
     features: Tensor  # [N, D]; [N, 0] where no metric needs them
-    probabilities: Tensor | None  # [N, K], where the extractor knows classes
+    probabilities: Tensor | None  # [N, K], where the extractor predicts classes
 
     def __len__(self) -> int:
         return len(self.values)
 
     def of(self, rows: slice | Tensor) -> Samples:
-        """Some of them."""
-        labels, probabilities = (None if one is None else one[rows] for one in (self.labels, self.probabilities))
+        """The samples of these rows."""
+        labels, probabilities = (
+            None if values is None else values[rows] for values in (self.labels, self.probabilities)
+        )
         return Samples(self.values[rows], labels, self.features[rows], probabilities)
 
     def first(self, count: int) -> Samples:
-        """At most so many of them."""
+        """The first `count` samples, or all if there are fewer."""
         return self if count >= len(self) else self.of(slice(count))
 
     def joined(self, other: Samples) -> Samples:
-        """These, then those of another set that was seen alike."""
+        """These samples, then those of another set with the same extractor."""
         optional = (self.labels, other.labels), (self.probabilities, other.probabilities)
-        labels, probabilities = (None if one is None or two is None else torch.cat([one, two]) for one, two in optional)
+        labels, probabilities = (
+            None if ours is None or theirs is None else torch.cat([ours, theirs]) for ours, theirs in optional
+        )
         values, features = torch.cat([self.values, other.values]), torch.cat([self.features, other.features])
         return Samples(values, labels, features, probabilities)
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All that may be looked at to judge a set of samples.
+    """Everything that metrics may use to evaluate a set of samples.
 
     Attributes:
-        real: what the samples should be like.
-        fake: what is judged.
-        training: gives what a generator was trained on, to tell what it copied; None where that is not known.
+        real: reference samples.
+        fake: the samples to evaluate.
+        training: gives the generator's training samples, to detect copies; None where they are unknown.
         held_out: real samples that were not trained on, other than `fake`; None where there are none.
         decode: turns latents `[N, K]` into features; None where there are only samples.
-        latent: draws latents `[N, K]`; `path` says how to go from one to another.
+        latent: draws latents `[N, K]`; `path` says how to interpolate between two.
         centres: modes of a mixture `[M, D]`, with `spread`, the standard deviation of each.
-        classes: how many the data have; 0 without labels.
+        classes: number of classes of the data; 0 without labels.
         seed: of everything that a metric draws.
     """
 
@@ -76,23 +80,23 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Measure:
-    """A number, and where the metric knows it the spread (one standard deviation) of what was averaged."""
+    """A number and, where the metric computes it, one standard deviation of the averaged values."""
 
     value: float
     spread: float | None = None
 
 
 class Metric(Part):
-    """Base of metrics: called with `Evidence`, it gives its numbers by name.
+    """Base of metrics: called with `Evidence`, a metric returns its numbers by name.
 
     Attributes:
-        better: of each number that it may give, whether higher is better; None where neither end is good.
-        looks_at: "samples"; "training" where it also needs what was trained on, and is small where that was copied.
-        extracts: False where it looks at values alone; where no metric needs features, nothing is extracted.
-        least: samples that it needs on each side; with fewer it is left out, as its numbers would mean nothing.
-        unbiased: True where the mean over draws of equal distributions is 0, so that what is measured there is scatter.
-        costly: True where it takes long, so that its floor is drawn once.
-        version: raise it where the numbers change by something else than the metric's own file.
+        better: for each number that it may return, whether higher is better; None where neither direction is good.
+        looks_at: "samples"; "training" where it also needs training samples, and is small where they were copied.
+        extracts: False where it uses only values; where no metric needs features, none are extracted.
+        least: least number of samples on each side; with fewer the metric is left out, as its numbers mean nothing.
+        unbiased: True where its mean is 0 for equal distributions, so that its floor is only scatter.
+        costly: True where it takes long, so that its floor is computed once.
+        version: raise it where the numbers change for a reason outside the metric's own file.
     """
 
     better: ClassVar[dict[str, bool | None]]
@@ -104,11 +108,11 @@ class Metric(Part):
     version: ClassVar[int] = 1
 
     def needed(self) -> int:
-        """Samples that it needs on each side with its settings."""
+        """Least number of samples on each side with these settings."""
         return self.least
 
     def missing(self, evidence: Evidence) -> str | None:
-        """Why it is left out, in words; None where it can be applied: enough samples, and nothing that it lacks."""
+        """Why the metric is left out, in words; None where it can be applied."""
         real, fake = len(evidence.real), len(evidence.fake)
         if lacking := self.lacks(evidence):
             return f"needs {lacking}"
@@ -117,23 +121,23 @@ class Metric(Part):
         return None
 
     def lacks(self, evidence: Evidence) -> str | None:  # noqa: ARG002
-        """What is missing to apply it beside samples, in words; None where nothing is."""
+        """What the metric lacks besides samples, in words; None where nothing is missing."""
         return None
 
-    def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
-        """Why the numbers it found are to be read with care, or what they give away; None where there is nothing."""
+    def warns(self, evidence: Evidence, measures: dict[str, Measure]) -> str | None:  # noqa: ARG002
+        """A warning about the metric's numbers, or what they reveal; None where there is none."""
         return None
 
     @abstractmethod
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
-        """Evaluator `evidence.fake`."""
+        """Measure `evidence.fake`; numbers by the names in `better`."""
 
 
 def misnamed(metric: Metric, numbers: Any) -> str | None:
-    """What is wrong with the answer of a metric; None where nothing is."""
-    if not isinstance(numbers, dict) or not all(isinstance(one, Measure) for one in numbers.values()):
+    """What is wrong with the result of a metric; None where it is valid."""
+    if not isinstance(numbers, dict) or not all(isinstance(measure, Measure) for measure in numbers.values()):
         values = numbers.values() if isinstance(numbers, dict) else ()
-        kind = next((f" of {type(one).__name__}" for one in values if not isinstance(one, Measure)), "")
+        kind = next((f" of {type(measure).__name__}" for measure in values if not isinstance(measure, Measure)), "")
         return f"gave {type(numbers).__name__}{kind}; a dict from name to Measure is needed"
     unknown = sorted(set(numbers) - set(metric.better))
     return (
@@ -142,30 +146,30 @@ def misnamed(metric: Metric, numbers: Any) -> str | None:
 
 
 def numbers(metric: Metric, evidence: Evidence) -> dict[str, Measure]:
-    """What a metric gives.
+    """Numbers of a metric, checked.
 
     Raises:
-        ValueError: it gives something else than finite numbers by the names that it promised.
+        ValueError: they are not finite numbers by the names in `better`.
     """
-    found = metric(evidence)
-    if fault := misnamed(metric, found):
+    measures = metric(evidence)
+    if fault := misnamed(metric, measures):
         raise ValueError(f"it {fault}")
-    if broken := [name for name, one in found.items() if not math.isfinite(one.value)]:
-        raise ValueError(f"{' and '.join(broken)} came out as {found[broken[0]].value}")
-    return found
+    if broken := [name for name, measure in measures.items() if not math.isfinite(measure.value)]:
+        raise ValueError(f"{' and '.join(broken)} came out as {measures[broken[0]].value}")
+    return measures
 
 
-def few(evidence: Evidence, least: int, what: str) -> str | None:
-    """A warning that sets are smaller than a metric wants."""
-    found = min(len(evidence.real), len(evidence.fake))
-    return f"{found:,} samples, and {what} {least:,}" if found < least else None
+def too_few(evidence: Evidence, least: int, what: str) -> str | None:
+    """A warning that a set is smaller than a metric needs; None where both are large enough."""
+    count = min(len(evidence.real), len(evidence.fake))
+    return f"{count:,} samples, and {what} {least:,}" if count < least else None
 
 
 def unlabelled(evidence: Evidence) -> str | None:
-    """What classifier metrics lack without class probabilities."""
+    """What metrics of classes lack without class probabilities; None where there are some."""
     return "class probabilities; name an extractor that knows classes" if evidence.fake.probabilities is None else None
 
 
 def only(**numbers: Any) -> dict[str, Measure]:
-    """Numbers without spread, underscores in their names as dashes."""
+    """Measures without spread; underscores in their names become dashes."""
     return {name.replace("_", "-"): Measure(float(value)) for name, value in numbers.items()}

@@ -15,7 +15,7 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
     """|mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of two sets of features; 0 for equal sets, lower is better.
 
     Heusel et al. 2017 (FID, when the features are those of Inception v3); Dowson and Landau 1982. Covariances are
-    unbiased (divided by N - 1). Biased upwards by an amount of about 1/N: compare numbers of one N only.
+    unbiased (divided by N - 1). The distance is biased upwards, about as 1/N: compare only numbers of equal N.
 
     Args:
         real: features, `[N, D]`, at least 2 of them.
@@ -29,7 +29,7 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
 
 
 def frechet_distance_of(a: Moments, b: Moments) -> float:
-    """`frechet_distance` of two sets of which only the moments are kept.
+    """`frechet_distance` of two sets, given by their moments.
 
     Raises:
         ValueError: they differ in D, or one has fewer than 2 samples.
@@ -43,7 +43,7 @@ def frechet_distance_of(a: Moments, b: Moments) -> float:
 def frechet_distance_infinity(
     real: Tensor, fake: Tensor, points: int = 15, seed: int = 0, repeats: int = 3
 ) -> tuple[float, float]:
-    """Frechet distance extrapolated to infinitely many fakes, and how much that depends on the draw of subsets.
+    """Frechet distance extrapolated to infinitely many fakes, and its standard deviation over draws of subsets.
 
     Chong and Forsyth 2020: the bias is linear in 1/M, so a line through the distances of subsets of the fakes meets
     1/M = 0 without it; the bias of the finite real set stays. Subsets are drawn without replacement; their sizes go
@@ -83,11 +83,11 @@ def frechet_distance_infinity(
 
 
 class Moments:
-    """Count, mean and covariance of features that come in batches, in float64.
+    """Count, mean and covariance of features, accumulated over batches in float64.
 
-    Sums are taken about a point near the data, the mean of the first batch, so that nothing cancels where features lie
-    far from 0. Accumulators of parts are joined by `merge`. Where ranks each see a part, give all of them one `shift`;
-    then `count`, `sum` and `outer` of `tensors()` may be added up in place (all-reduce), and nothing else is needed.
+    Sums are taken about a point near the data, the mean of the first batch, to avoid cancellation where features lie
+    far from 0. Accumulators of parts are joined by `merge`. Where each rank has a part, give all ranks the same
+    `shift`; then an all-reduce that adds `count`, `sum` and `outer` of `tensors()` in place is enough.
 
     Args:
         d: numbers in a feature.
@@ -105,11 +105,11 @@ class Moments:
 
     @classmethod
     def of(cls, tensors: dict[str, Tensor]) -> Moments:
-        """The accumulator that has these `tensors()`; it goes on with copies of them."""
-        made = cls(len(tensors["shift"]), tensors["shift"])
-        made._tensors = {name: one.detach().cpu().clone() for name, one in tensors.items()}
-        made._shifted = made.count > 0 or bool(tensors["shift"].any())
-        return made
+        """An accumulator that continues from a copy of these `tensors()`."""
+        moments = cls(len(tensors["shift"]), tensors["shift"])
+        moments._tensors = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+        moments._shifted = moments.count > 0 or bool(tensors["shift"].any())
+        return moments
 
     def tensors(self) -> dict[str, Tensor]:
         """Count `[]`, the point `shift` `[D]`, sum of x - shift `[D]`, sum of their outer products `[D, D]`; live."""
@@ -117,48 +117,48 @@ class Moments:
 
     @takes_arrays
     def add(self, batch: Tensor) -> Moments:
-        """Take in features `[N, D]`; returns itself.
+        """Add features `[N, D]`; returns itself.
 
         Raises:
-            ValueError: the batch is of another shape, or some of its numbers are not finite.
+            ValueError: the batch has another shape, or some of its numbers are not finite.
         """
-        own = self._tensors
-        if batch.ndim != 2 or batch.shape[1] != len(own["shift"]):
-            raise ValueError(f"Moments: batches [N, {len(own['shift'])}] are needed, not {tuple(batch.shape)}")
+        tensors = self._tensors
+        if batch.ndim != 2 or batch.shape[1] != len(tensors["shift"]):
+            raise ValueError(f"Moments: batches [N, {len(tensors['shift'])}] are needed, not {tuple(batch.shape)}")
         if not len(batch):
             return self
         (batch,) = samples("Moments", batch=batch)
         if not self._shifted:
-            own["shift"], self._shifted = batch.mean(0), True
-        batch = batch - own["shift"]
-        own["count"] += len(batch)
-        own["sum"] += batch.sum(0)
-        own["outer"] += batch.T @ batch
+            tensors["shift"], self._shifted = batch.mean(0), True
+        batch = batch - tensors["shift"]
+        tensors["count"] += len(batch)
+        tensors["sum"] += batch.sum(0)
+        tensors["outer"] += batch.T @ batch
         return self
 
     def merge(self, other: Moments) -> Moments:
-        """Take in all that another has seen; returns itself.
+        """Add everything that another accumulator holds; returns itself.
 
         Chan et al. 1979, with sums about a point that need not be the mean.
 
         Raises:
             ValueError: they differ in D.
         """
-        own, new = self._tensors, other.tensors()
-        if own["shift"].shape != new["shift"].shape:
-            raise ValueError(f"Moments: {len(own['shift'])} numbers in a feature here, {len(new['shift'])} there")
+        tensors, new = self._tensors, other.tensors()
+        if tensors["shift"].shape != new["shift"].shape:
+            raise ValueError(f"Moments: {len(tensors['shift'])} numbers in a feature here, {len(new['shift'])} there")
         if not self._shifted:
-            own["shift"], self._shifted = new["shift"].clone(), other.count > 0
-        gap = new["shift"] - own["shift"]
+            tensors["shift"], self._shifted = new["shift"].clone(), other.count > 0
+        gap = new["shift"] - tensors["shift"]
         cross = torch.outer(new["sum"], gap)
-        own["count"] += new["count"]
-        own["sum"] += new["sum"] + new["count"] * gap
-        own["outer"] += new["outer"] + cross + cross.T + new["count"] * torch.outer(gap, gap)
+        tensors["count"] += new["count"]
+        tensors["sum"] += new["sum"] + new["count"] * gap
+        tensors["outer"] += new["outer"] + cross + cross.T + new["count"] * torch.outer(gap, gap)
         return self
 
     @property
     def count(self) -> int:
-        """Features seen."""
+        """Number of features added."""
         return int(self._tensors["count"])
 
     @property
@@ -171,12 +171,12 @@ class Moments:
         """Their covariance, `[D, D]`, divided by N - 1.
 
         Raises:
-            ValueError: fewer than 2 were seen.
+            ValueError: fewer than 2 were added.
         """
         if self.count < 2:
             raise ValueError(f"Moments: a covariance needs at least 2 samples, {self.count} were seen")
-        own = self._tensors
-        return (own["outer"] - torch.outer(own["sum"], own["sum"]) / self.count) / (self.count - 1)
+        tensors = self._tensors
+        return (tensors["outer"] - torch.outer(tensors["sum"], tensors["sum"]) / self.count) / (self.count - 1)
 
 
 def _distance(mean: Tensor, root: Tensor, other_mean: Tensor, other_root: Tensor) -> float:
@@ -186,8 +186,8 @@ def _distance(mean: Tensor, root: Tensor, other_mean: Tensor, other_root: Tensor
     symmetric in the two, and without a matrix that is nearly singular.
     """
     cross = torch.linalg.svdvals(root.T @ other_root).sum()
-    found = (mean - other_mean).square().sum() + root.square().sum() + other_root.square().sum() - 2 * cross
-    return max(0.0, found.item())  # rounding can leave -1e-15
+    distance = (mean - other_mean).square().sum() + root.square().sum() + other_root.square().sum() - 2 * cross
+    return max(0.0, distance.item())  # rounding can leave -1e-15
 
 
 def _root_of_data(x: Tensor) -> Tensor:
@@ -199,6 +199,6 @@ def _root_of_data(x: Tensor) -> Tensor:
 def _root(covariance: Tensor) -> Tensor:
     """R `[D, K]` with R R^T = covariance."""
     values, vectors = torch.linalg.eigh(covariance)
-    # What rounding leaves of an eigenvalue that is 0 would count with its root, 1e-8 for 1e-16.
-    kept = values > len(values) * torch.finfo(values.dtype).eps * values[-1]
-    return vectors[:, kept] * values[kept].sqrt()
+    # Rounding turns an eigenvalue of 0 into 1e-16, and its root of 1e-8 would count.
+    positive = values > len(values) * torch.finfo(values.dtype).eps * values[-1]
+    return vectors[:, positive] * values[positive].sqrt()

@@ -33,14 +33,14 @@ def kernel_distance(real: Tensor, fake: Tensor) -> float:
 def kernel_distance_subsets(
     real: Tensor, fake: Tensor, subsets: int = 100, size: int = 1000, seed: int = 2020
 ) -> tuple[float, float]:
-    """`kernel_distance` of random subsets: mean and standard deviation (over `subsets`, not less one).
+    """`kernel_distance` of random subsets: mean and standard deviation (divided by `subsets`, not by one less).
 
     The protocol of Binkowski et al. 2018, with the stream of random numbers of torch-fidelity, whose input1 is `fake`.
 
     Args:
         real: features, `[N, D]`, at least `size` of them.
         fake: features, `[M, D]`, at least `size` of them.
-        subsets: how many are drawn, each without replacement.
+        subsets: number of subsets, each drawn without replacement.
         size: samples in a subset, at least 2.
         seed: seed of the subsets.
 
@@ -56,8 +56,8 @@ def kernel_distance_subsets(
     def draw(x: Tensor) -> Tensor:
         return x[torch.from_numpy(stream.choice(len(x), size, replace=False))]
 
-    found = [_discrepancy(draw(fake), draw(real)) for _ in range(subsets)]
-    return float(np.mean(found)), float(np.std(found))
+    distances = [_discrepancy(draw(fake), draw(real)) for _ in range(subsets)]
+    return float(np.mean(distances)), float(np.std(distances))
 
 
 def _with_one(x: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ def _with_one(x: Tensor) -> Tensor:
 
 
 def _discrepancy(x: Tensor, y: Tensor) -> float:
-    """Unbiased estimate with the kernel (x.y)^3, from pairs or from moments, whichever is less work."""
+    """Unbiased estimate with the kernel (x.y)^3, from pairs or from moments, whichever is cheaper."""
     n, m, d = len(x), len(y), x.shape[1]
     sums = _sums_from_moments if d**2 / 3 < (n + m) / 2 else _sums_from_pairs
     within_x, between, within_y = sums(x, y)
@@ -74,7 +74,7 @@ def _discrepancy(x: Tensor, y: Tensor) -> float:
 
 
 def _sums_from_pairs(x: Tensor, y: Tensor) -> tuple[float, float, float]:
-    """Sums of the kernel over pairs of different samples of x, over pairs of one of x and one of y, and within y."""
+    """Sums of the kernel over pairs of different samples of x, over all pairs of x and y, and over those of y."""
     return 2 * _sum(x, x, upper=True), _sum(x, y), 2 * _sum(y, y, upper=True)
 
 
@@ -82,15 +82,15 @@ def _sum(x: Tensor, y: Tensor, upper: bool = False) -> float:
     """Sum of (x_i.y_j)^3 over all i and j, or over i < j."""
     total, at_once = 0.0, max(1, _AT_ONCE // len(y))
     for start in range(0, len(x), at_once):
-        some = x[start : start + at_once]
-        products = (some @ y[start:].T).triu_(1) if upper else some @ y.T
+        rows = x[start : start + at_once]
+        products = (rows @ y[start:].T).triu_(1) if upper else rows @ y.T
         flat = products.flatten()
         total += torch.dot(flat.square(), flat).item()
     return total
 
 
 def _sums_from_moments(x: Tensor, y: Tensor) -> tuple[float, float, float]:
-    """The same: (x.y)^3 is the inner product of x (x) x (x) x and y (x) y (x) y, so sums of these are enough."""
+    """The same sums from third moments: (x.y)^3 is the inner product of x (x) x (x) x and y (x) y (x) y."""
     within_x, between, within_y = -_itself(x), 0.0, -_itself(y)
     for a in range(x.shape[1]):
         of_x, of_y, orders = _third_moments(x, a), _third_moments(y, a), _orders(x.shape[1] - a)
@@ -106,11 +106,11 @@ def _third_moments(x: Tensor, a: int) -> Tensor:
 
 
 def _orders(count: int) -> Tensor:
-    """How many of all (a, b, c) each of these entries stands for: a may come first, second or third."""
-    found = torch.full((count, count), 3.0, dtype=torch.float64)
-    found[0] = found[:, 0] = 1.5  # two entries for aac, aca and caa
-    found[0, 0] = 1
-    return found
+    """How many of all (a, b, c) each entry represents: a may come first, second or third."""
+    orders = torch.full((count, count), 3.0, dtype=torch.float64)
+    orders[0] = orders[:, 0] = 1.5  # two entries for aac, aca and caa
+    orders[0, 0] = 1
+    return orders
 
 
 def _itself(x: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""Memorisation: are the fakes copies of training samples? Held-out samples give the value to compare with."""
+"""Memorisation: are the fakes copies of training samples? Compare with the value of held-out samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zerosum.metrics.checks import samples, takes_arrays
 from zerosum.metrics.neighbours import nearest
 
 _ROUNDS = 50  # of k-means, at most
-_POWERS = 4  # of the covariance that the principal directions are iterated with
+_POWERS = 4  # iterations of the principal directions
 _AT_ONCE = 2**24  # numbers in a temporary matrix, which bounds memory
 
 
@@ -31,8 +31,8 @@ def ct_score(
         test: held-out ones of the same distribution, `[T, D]`.
         fake: generated ones, `[M, D]`.
         cells: cells of the partition.
-        least: a cell counts with more fakes than this.
-        components: larger D is reduced to so many principal components of the training samples; 0: never.
+        least: cells with at most so many fakes are ignored.
+        components: a larger D is reduced to so many principal components of the training samples; 0: never.
         seed: seed of the cells and of the components.
 
     Raises:
@@ -50,7 +50,7 @@ def ct_score(
         train, test, fake = train @ directions, test @ directions, fake @ directions
     centres = _k_means(train, cells, generator)
     test_cell, fake_cell = _closest(test, centres)[1], _closest(fake, centres)[1]
-    test_gap, fake_gap = (nearest(one, train)[0][:, 0] for one in (test, fake))
+    test_gap, fake_gap = (nearest(x, train)[0][:, 0] for x in (test, fake))
     total = weights = 0.0
     for cell in range(len(centres)):
         fakes, tests = fake_gap[fake_cell == cell], test_gap[test_cell == cell]
@@ -69,7 +69,7 @@ def authenticity(train: Tensor, fake: Tensor) -> float:
     """Percentage of fakes that are not closer to a training sample than its own nearest neighbour is, 0 to 100.
 
     AuthPct, Alaa et al. 2022: a fake is authentic if its nearest training sample has another training sample nearer to
-    it than the fake. 0 for copies. Held-out samples are far from 100: two nearest neighbours are mutual in two cases of
+    it than the fake. 0 for copies. Held-out samples score far below 100: nearest neighbours are mutual in two cases of
     three on a line, in about half of them in many dimensions. Compare with the value of held-out samples.
 
     Args:
@@ -82,7 +82,7 @@ def authenticity(train: Tensor, fake: Tensor) -> float:
     train, fake = samples("authenticity", train=train, fake=fake)
     if len(train) < 2:
         raise ValueError(f"authenticity: train has {len(train)} samples, at least 2 are needed")
-    gap, place = (found[:, 0] for found in nearest(fake, train))
+    gap, place = (values[:, 0] for values in nearest(fake, train))
     place, back = place.unique(return_inverse=True)
     among_train = nearest(train[place], train, 2)[0][:, 1]  # the nearest is the sample itself, or its equal
     return 100 * (among_train[back] < gap).double().mean().item()
@@ -92,8 +92,8 @@ def authenticity(train: Tensor, fake: Tensor) -> float:
 def mifid_distance(train: Tensor, fake: Tensor) -> float:
     """Mean over fakes of the smallest cosine distance 1 - |cos| to a training sample; 0 for copies.
 
-    The memorisation distance of MiFID (Bai et al. 2021), in the direction of the contest it was made for: every FAKE
-    has its nearest training sample. Its size depends on the features: compare with the value of held-out samples.
+    The memorisation distance of MiFID (Bai et al. 2021), in the direction of the contest it was made for: from every
+    FAKE to its nearest training sample. Its size depends on the features: compare with the value of held-out samples.
     Samples of norm 0 have no direction and are left out.
 
     Args:
@@ -106,10 +106,10 @@ def mifid_distance(train: Tensor, fake: Tensor) -> float:
     train, fake = samples("mifid_distance", train=train, fake=fake)
     train, fake = _directions("train", train), _directions("fake", fake)
     total = 0.0
-    for some in fake.split(max(1, _AT_ONCE // len(train))):
-        place = (some @ train.T).abs_().argmax(1)
+    for rows in fake.split(max(1, _AT_ONCE // len(train))):
+        place = (rows @ train.T).abs_().argmax(1)
         # |u - v|^2 / 2 is 1 - cos without its cancellation: 0 for equal directions.
-        gaps = [(some - sign * train[place]).square().sum(1) / 2 for sign in (1, -1)]
+        gaps = [(rows - sign * train[place]).square().sum(1) / 2 for sign in (1, -1)]
         total += torch.minimum(*gaps).sum().item()
     return total / len(fake)
 
@@ -159,13 +159,13 @@ def _k_means(x: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 
 def _draw(weights: Tensor, generator: torch.Generator) -> Tensor:
-    """One place `[1]`, drawn with these weights; torch.multinomial would take 2^24 of them only."""
+    """One index `[1]`, drawn with these weights; torch.multinomial takes at most 2^24 of them."""
     edges = weights.cumsum(0)
     return torch.searchsorted(edges, torch.rand(1, generator=generator, dtype=edges.dtype) * edges[-1], right=True)
 
 
 def _closest(x: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared distance to the closest centre, and which it is."""
+    """Squared distance to the closest centre, and its index."""
     squares = torch.stack([(x - centre).square().sum(1) for centre in centres], 1)
     gap, cell = squares.min(1)
     return gap, cell

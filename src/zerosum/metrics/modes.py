@@ -26,7 +26,7 @@ def mode_coverage(points: Tensor, centres: Tensor, std: float) -> dict[str, floa
         `modes`: modes with at least one high-quality sample, 0 to K.
         `high_quality`: share of samples of high quality, 0 to 1; a perfect sampler in 2-D reaches 0.98889, not 1.
         `reverse_kl`: KL(histogram of ALL samples over the modes || uniform) in nats, 0 to ln K; a perfect sampler has
-            about (K - 1) / 2N. It says how even the modes are, not how good: read it beside `high_quality`.
+            about (K - 1) / 2N. It measures evenness, not quality: read it beside `high_quality`.
 
     Raises:
         ValueError: shapes do not fit, there are no points, some are not finite, or std is not above 0.
@@ -46,16 +46,16 @@ def mode_coverage(points: Tensor, centres: Tensor, std: float) -> dict[str, floa
 
 @takes_arrays
 def stacked_modes(digits: Tensor, classes: int = 1000) -> dict[str, float]:
-    """Which of the equally likely combinations of digits are there, and how evenly; usually on 26,000 samples.
+    """Which of the equally likely combinations of digits occur, and how evenly; usually on 26,000 samples.
 
     Stacked MNIST, VEEGAN (Srivastava et al. 2017, table 2) and PacGAN (Lin et al. 2018, table 2): every channel of an
-    image is a digit, and a classifier names it. Two things to know before numbers are compared:
+    image is a digit, which a classifier predicts. Two things to know before comparing numbers:
 
-    A perfect sampler does not reach 0 but `floor`; where digits are as frequent as in MNIST (a 1 is more often than a
-    5) the combinations are uneven themselves, and 0.0043 is added for three channels.
+    A perfect sampler does not reach 0 but `floor`; where digits are as frequent as in MNIST (1 is more frequent than
+    5) the combinations themselves are uneven, which adds 0.0043 for three channels.
 
-    A classifier's errors invent modes: a generator of 10 modes is given 262 at 26,000 samples if 98.7 % of its digits
-    are named rightly. `modes_half` counts 12, as invented modes are rare.
+    A classifier's errors invent modes: a generator of 10 modes scores 262 at 26,000 samples if 98.7 % of its digits
+    are classified correctly. `modes_half` counts 12, as invented modes are rare.
 
     Args:
         digits: the class of every channel, whole numbers `[N, C]`, or the codes 100a + 10b + c of three, `[N]`.
@@ -65,11 +65,11 @@ def stacked_modes(digits: Tensor, classes: int = 1000) -> dict[str, float]:
         `modes`: combinations seen at least once, 0 to `classes`.
         `modes_half`: combinations seen at least half as often as they would be if all were equally frequent.
         `reverse_kl`: KL(shares of the combinations || uniform) in nats, 0 to ln `classes`.
-        `floor`: what `reverse_kl` is in the mean for a perfect sampler, (classes - 1) / 2N, if N is a few times
-            `classes` or more.
+        `floor`: the expected `reverse_kl` of a perfect sampler, (classes - 1) / 2N, if N is a few times `classes` or
+            more.
 
     Raises:
-        ValueError: digits are not whole numbers within the classes, there are none, or classes is no C-th power.
+        ValueError: digits are not whole numbers within the classes, there are none, or classes is not a C-th power.
     """
     counts = torch.bincount(_codes(digits.detach().cpu(), classes))
     count = int(counts.sum())
@@ -93,8 +93,8 @@ def _codes(digits: Tensor, classes: int) -> Tensor:
     if base < 1 or base**channels != classes:
         raise ValueError(f"stacked_modes: classes must be a whole number to the power {channels}, not {classes}")
     if digits.min() < 0 or digits.max() >= base:
-        found = f"{int(digits.min())}..{int(digits.max())}"
-        raise ValueError(f"stacked_modes: each of {channels} channels must be 0..{base - 1}, not {found}")
+        actual = f"{int(digits.min())}..{int(digits.max())}"
+        raise ValueError(f"stacked_modes: each of {channels} channels must be 0..{base - 1}, not {actual}")
     return digits @ base ** torch.arange(channels - 1, -1, -1)
 
 

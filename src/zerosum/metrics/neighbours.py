@@ -7,32 +7,32 @@ from torch import Tensor
 
 from zerosum.metrics.checks import samples, takes_arrays
 
-_AT_ONCE = 2**24  # numbers in a temporary matrix: few large ones, since threads wait for each other after each
-_SPARE = 4  # neighbours beyond the k-th that are looked at exactly
-_FEW = 1 / 1000  # share of pairs that may as well be computed one by one
+_AT_ONCE = 2**24  # numbers in a temporary matrix: few large ones, since threads synchronise after each
+_SPARE = 4  # neighbours beyond the k-th whose distances are computed exactly
+_FEW = 1 / 1000  # share of pairs that may be computed one by one without loss of time
 
 
 @takes_arrays
 def precision_recall_density_coverage(
     real: Tensor, fake: Tensor, k: int = 5, inclusive: bool = False
 ) -> dict[str, float]:
-    """How much of each set lies inside the other, by balls that reach from every sample to its k-th nearest other.
+    """How much of each set lies inside the other, by balls around every sample up to its k-th nearest neighbour.
 
     Precision and recall: Kynkaanniemi et al. 2019; density and coverage: Naeem et al. 2020. Higher is better.
-    Distances that decide are exact: equal samples are at distance 0, and a tie is a tie.
+    Distances near a decision are exact: equal samples are at distance 0, and ties are ties.
 
     Args:
         real: features, `[N, D]`, more than k of them.
         fake: features, `[M, D]`, more than k of them.
-        k: the neighbour that a ball reaches to; the sample itself does not count.
-        inclusive: whether the sphere belongs to its ball (Kynkaanniemi et al.) or not (Naeem et al.). Only then do
-            samples that are there more than k times, whose balls have radius 0, hold their copies.
+        k: the neighbour that sets the radius of a ball; the sample itself does not count.
+        inclusive: whether the sphere belongs to its ball (Kynkaanniemi et al.) or not (Naeem et al.). Only if it does,
+            the balls of samples that occur more than k times, whose radius is 0, contain their copies.
 
     Returns:
-        `precision`: share of fakes inside at least one ball of a real.
-        `recall`: share of reals inside at least one ball of a fake.
-        `density`: mean over fakes of the number of balls of reals around them, over k; about 1 is ideal.
-        `coverage`: share of reals with at least one fake inside their ball; the expected value for equal
+        `precision`: share of fakes inside at least one ball of a real sample.
+        `recall`: share of real samples inside at least one ball of a fake.
+        `density`: mean over fakes of the number of real samples' balls that contain them, over k; about 1 is ideal.
+        `coverage`: share of real samples with at least one fake inside their ball; the expected value for equal
             distributions is 1 - 2^-k.
 
     Raises:
@@ -59,7 +59,7 @@ def precision_recall_density_coverage(
 
 @takes_arrays
 def duplicate_share(x: Tensor, within: float = 1e-5) -> float:
-    """Share of samples that have an (almost) identical other one, 0 to 1.
+    """Share of samples that have an (almost) identical other sample, 0 to 1.
 
     Args:
         x: samples, `[N, D]`, at least 2 of them.
@@ -80,10 +80,10 @@ def nearest(query: Tensor, base: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
     Args:
         query: samples, `[Q, D]`.
         base: samples, `[N, D]`, at least k of them.
-        k: how many neighbours.
+        k: number of neighbours.
 
     Returns:
-        Distances `[Q, k]`, ascending, exactly 0 for equal samples, and places in the base, `[Q, k]`.
+        Distances `[Q, k]`, ascending, exactly 0 for equal samples, and indices into the base, `[Q, k]`.
 
     Raises:
         ValueError: shapes do not fit, a set is too small, some numbers are not finite, or k is below 1.
@@ -104,8 +104,8 @@ def _check_k(metric: str, k: int) -> None:
 class _Screen:
     """Squared distances of samples `a` to samples `b` by one matrix product, in float32 where that is enough.
 
-    They are off by up to `slack` of their unit: equal samples do not come out at 0. So they only sort out the pairs
-    which are clear; the rest is computed again by `squares`.
+    They are off by up to `slack` of their unit: equal samples are not exactly at 0. So they only decide the clear
+    pairs; the rest is computed again by `squares`.
     """
 
     def __init__(self, a: Tensor, b: Tensor) -> None:
@@ -114,21 +114,21 @@ class _Screen:
         largest = sum(((x - self._centre).square().sum(1).max().item() for x in (a, b)), 0.0)
         self.unit = largest or 1.0
         self._right: dict[torch.dtype, Tensor] = {}
-        self._found: dict[torch.dtype, Tensor] = {}
+        self._products: dict[torch.dtype, Tensor] = {}
 
     def batches(self) -> tuple[Tensor, ...]:
-        """Rows of `a` that are compared with all of `b` together."""
+        """Rows of `a` that are compared with all of `b` at a time."""
         return torch.arange(len(self.a)).split(max(1, _AT_ONCE // len(self.b)))
 
     def distances(self, rows: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Squared distances `[rows, M]` in `unit`s, rounded in this dtype; the next of this dtype overwrite them."""
+        """Squared distances `[rows, M]` in `unit`s, rounded to this dtype; the next call with it overwrites them."""
         if dtype not in self._right:
             b, norm = self._centred(self.b)
             self._right[dtype] = torch.cat([b, torch.ones_like(norm), norm], 1).to(dtype).T
-            self._found[dtype] = torch.empty(len(self.batches()[0]), len(b), dtype=dtype)
+            self._products[dtype] = torch.empty(len(self.batches()[0]), len(b), dtype=dtype)
         a, norm = self._centred(self.a[rows])
         left = torch.cat([-2 * a, norm, torch.ones_like(norm)], 1).to(dtype)
-        return torch.mm(left, self._right[dtype], out=self._found[dtype][: len(rows)])
+        return torch.mm(left, self._right[dtype], out=self._products[dtype][: len(rows)])
 
     def _centred(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = (x - self._centre) / self.unit**0.5
@@ -142,19 +142,19 @@ class _Screen:
         """Squared distances of pairs by differences: 0 for equal samples, the same number wherever a pair turns up."""
         at_once = max(1, _AT_ONCE // (8 * self.a.shape[1]))  # three such matrices of float64 at a time
         pairs = zip(rows.split(at_once), columns.split(at_once), strict=True)
-        return torch.cat([(self.a[some] - self.b[others]).square().sum(1) for some, others in pairs])
+        return torch.cat([(self.a[rows] - self.b[columns]).square().sum(1) for rows, columns in pairs])
 
     def inside(self, rows: Tensor, distances: Tensor, radius: Tensor, inclusive: bool) -> tuple[Tensor, Tensor, int]:
         """Which rows and which columns have a squared distance below (or at) the squared radius, and how many do."""
         slack, limit = self.slack(distances.dtype), radius / self.unit
         unsure = distances <= (limit + slack).to(distances.dtype)
-        few, count = _FEW * unsure.numel(), int(unsure.count_nonzero())
+        affordable, count = _FEW * unsure.numel(), int(unsure.count_nonzero())
         in_rows, in_columns, sure = unsure.new_zeros(len(unsure)), unsure.new_zeros(unsure.shape[1]), 0
-        if count > few:  # then most of them are clear
+        if count > affordable:  # then most of them are clear
             inside = distances < (limit - slack).to(distances.dtype)
             unsure ^= inside
             in_rows, in_columns, sure = inside.any(1), inside.any(0), int(inside.count_nonzero())
-        if count - sure > few and distances.dtype != torch.float64:
+        if count - sure > affordable and distances.dtype != torch.float64:
             return self.inside(rows, self.distances(rows, torch.float64), radius, inclusive)
         if count > sure:
             i, j = unsure.nonzero(as_tuple=True)
@@ -166,15 +166,15 @@ class _Screen:
 
 
 def _nearest(query: Tensor, base: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Exact squared distances to the k nearest, ascending, and their places."""
+    """Exact squared distances to the k nearest, ascending, and their indices."""
     screen = _Screen(query, base)
-    found = [_nearest_of(screen, rows, k, torch.float32) for rows in screen.batches()]
-    squares, places = zip(*found, strict=True)
+    batches = [_nearest_of(screen, rows, k, torch.float32) for rows in screen.batches()]
+    squares, places = zip(*batches, strict=True)
     return torch.cat(squares), torch.cat(places)
 
 
 def _nearest_of(screen: _Screen, rows: Tensor, k: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """`_nearest` of some rows: a few more than k are looked at exactly, in float64 where too many are equally near."""
+    """`_nearest` of some rows: a few more than k are compared exactly, in float64 where too many are equally near."""
     about, places = screen.distances(rows, dtype).topk(min(k + _SPARE, len(screen.b)), largest=False)
     squares = screen.squares(rows.repeat_interleave(places.shape[1]), places.flatten()).view_as(places)
     order = squares.argsort(dim=1, stable=True)[:, :k]

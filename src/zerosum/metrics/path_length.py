@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-_NOISE = 0.01  # share of the squared step that images of one latent may differ by
+_NOISE = 0.01  # largest squared difference between two images of one latent, as a share of the squared step
 
 
 @torch.no_grad()
@@ -28,26 +28,26 @@ def perceptual_path_length(
 ) -> float:
     """Mean of |F(G(z_t)) - F(G(z_t+epsilon))|^2 / epsilon^2 over random paths z_t; lower is smoother.
 
-    Karras et al. 2019, section 4.1, eq. 2 and 3, where F is a perceptual distance's feature net: a number belongs to
-    its F. A constant generator has 0, so a low number says nothing about quality.
+    Karras et al. 2019, section 4.1, eq. 2 and 3, where F is the feature network of a perceptual distance: compare only
+    numbers of the same F. A constant generator has 0, so a low number says nothing about quality.
 
     A step of 1e-4 leaves few digits of float32. Give float64 copies of the networks (`copy.deepcopy(net).double()`), or
     dtype=torch.float32: that moved the values of five small generators by less than 1e-4 of themselves, in pixels, and
-    by 2e-3 where epsilon was 1e-5. Half precision is of no use. All but the two networks is float64 in any case.
+    by 2e-3 where epsilon was 1e-5. Half precision is useless. Everything but the two networks is float64 in any case.
 
     Args:
         decode: latents `[N, D]` to images. It is called on the starts and on the ends of a batch with the same state of
-            torch's CPU generator, so labels or noise that it draws there are the same for both.
-        features: what `decode` returns to numbers `[N, ...]`, flattened.
-        latent: draws latents `[count, D]` from torch's CPU generator; of the space W: draws them and maps them.
+            torch's CPU generator, so labels or noise that it draws are the same for both.
+        features: images, as `decode` returns them, to numbers `[N, ...]`, which are flattened.
+        latent: draws latents `[count, D]` from torch's CPU generator; for the space W it also maps them.
         count: number of paths.
         path: `slerp` along great circles for normal latents (White 2016), or `lerp` in W and for uniform latents.
         sampling: `full` takes t at random in 0..1, `ends` takes the starts, t = 0.
         epsilon: length of the step, in units of t.
         trim: share of the paths left out at either end, the shortest and the longest.
-        batch: paths decoded together; the value depends on it only where `decode` draws.
-        dtype: of the latents that `decode` is given.
-        seed: of everything drawn; no global randomness of the CPU is read or changed.
+        batch: paths decoded at a time; the value depends on it only where `decode` draws random numbers.
+        dtype: of the latents that `decode` receives.
+        seed: of all random numbers; the CPU's global random state is neither read nor changed.
 
     Raises:
         ValueError: a setting is out of its range, latents are not `[N, D]`, a distance is not finite, or `decode` gives
@@ -65,41 +65,43 @@ def perceptual_path_length(
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed accelerators too
         for start in range(0, count, batch):
             rows = min(batch, count - start)
-            one, other = (_drawn(latent, rows) for _ in range(2))
+            first, second = (_latents(latent, rows) for _ in range(2))
             t = torch.rand(rows, 1, dtype=torch.float64) * (sampling == "full")
             state = torch.get_rng_state()
-            here = encode(mix(one, other, t), state)
-            there = encode(mix(one, other, t + epsilon), state)
-            lengths.append(_square(here, there) / epsilon**2)
+            before = encode(mix(first, second, t), state)
+            after = encode(mix(first, second, t + epsilon), state)
+            lengths.append(_square(before, after) / epsilon**2)
             if not start:
-                again = _square(here, encode(mix(one, other, t), state)) / epsilon**2
-                _check_repeats(again.mean().item(), lengths[0].mean().item())
+                repeated = _square(before, encode(mix(first, second, t), state)) / epsilon**2
+                _check_repeats(repeated.mean().item(), lengths[0].mean().item())
     return _trimmed_mean(torch.cat(lengths), trim)
 
 
-def _drawn(latent: Callable[[int], Tensor], rows: int) -> Tensor:
-    drawn = latent(rows).detach().cpu().double()
-    if drawn.ndim != 2 or len(drawn) != rows:
-        raise ValueError(f"perceptual_path_length: latents [{rows}, D] are needed, their shape is {tuple(drawn.shape)}")
-    return drawn
+def _latents(latent: Callable[[int], Tensor], rows: int) -> Tensor:
+    latents = latent(rows).detach().cpu().double()
+    if latents.ndim != 2 or len(latents) != rows:
+        raise ValueError(
+            f"perceptual_path_length: latents [{rows}, D] are needed, their shape is {tuple(latents.shape)}"
+        )
+    return latents
 
 
-def _slerp(one: Tensor, other: Tensor, t: Tensor) -> Tensor:
-    """White 2016: weights from the angle between the two, so that lengths on the way are those of normal latents."""
-    cosine = torch.cosine_similarity(one, other, dim=1)[:, None]
+def _slerp(first: Tensor, second: Tensor, t: Tensor) -> Tensor:
+    """White 2016: weights from the angle between the two, which keep the lengths of normal latents along the path."""
+    cosine = torch.cosine_similarity(first, second, dim=1)[:, None]
     angle = cosine.clamp(-1, 1).acos()
     sine = angle.sin()
     apart = sine > 1e-6  # else the two lie on a line, and so does the path
     weights = [torch.where(apart, (part * angle).sin() / sine, part) for part in (1 - t, t)]
-    return weights[0] * one + weights[1] * other
+    return weights[0] * first + weights[1] * second
 
 
-def _square(here: Tensor, there: Tensor) -> Tensor:
-    return (here - there).square().sum(1)
+def _square(before: Tensor, after: Tensor) -> Tensor:
+    return (before - after).square().sum(1)
 
 
 def _trimmed_mean(lengths: Tensor, trim: float) -> float:
-    """Mean without what lies outside two percentiles, each moved outwards to a value that is there."""
+    """Mean of the values within two percentiles, each moved outwards to the nearest value."""
     if not lengths.isfinite().all():
         raise ValueError("perceptual_path_length: some distances are not finite")
     low = lengths.quantile(trim, interpolation="lower")
@@ -107,11 +109,11 @@ def _trimmed_mean(lengths: Tensor, trim: float) -> float:
     return lengths[(lengths >= low) & (lengths <= high)].mean().item()
 
 
-def _check_repeats(again: float, length: float) -> None:
-    if again > _NOISE * length:
+def _check_repeats(repeated: float, length: float) -> None:
+    if repeated > _NOISE * length:
         raise ValueError(
-            f"perceptual_path_length: decode and features differ for the same latents (by {again:.3g}, where a step is "
-            f"{length:.3g}); fix the noise that they add"
+            f"perceptual_path_length: decode and features differ for the same latents (by {repeated:.3g}, where a step "
+            f"is {length:.3g}); fix the noise that they add"
         )
 
 

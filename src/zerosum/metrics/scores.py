@@ -1,6 +1,6 @@
-"""What a classifier says of generated images: the inception score, which classes there are, whether the asked one came.
+"""Metrics from a classifier's predictions: inception score, which classes occur, accuracy of conditional samples.
 
-Numbers of one classifier are never comparable with another's.
+Compare only numbers of the same classifier.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from zerosum.metrics.checks import takes_arrays
 def inception_score(logits: Tensor, splits: int = 10, seed: int | None = 2020) -> tuple[float, float]:
     """Mean and standard deviation (ddof 0) over parts of exp(E KL(p(y|x) || p(y))); 1 to K, higher is better.
 
-    Salimans et al. 2016, section 4. Images that are each surely of one class, all classes equally often, reach K;
-    images that the classifier cannot tell apart reach 1. Neither real images nor their number enter: read it beside
-    `label_divergence`. Rows are shuffled and split as torch-fidelity does, so that equal logits give equal numbers.
+    Salimans et al. 2016, section 4. Confidently classified images, equally many of each class, reach K; images with the
+    same prediction reach 1. Real images do not enter: read it beside `label_divergence`. Rows are shuffled and split as
+    in torch-fidelity, so that equal logits give equal numbers.
 
     Args:
         logits: a classifier's, `[N, K]`; logarithms of probabilities are logits too, and -inf is a probability of 0.
-        splits: parts that are scored apart; part i ends at row (i + 1) * N // splits.
+        splits: number of parts with a score each; part i ends at row (i + 1) * N // splits.
         seed: of the shuffle before the split; None keeps the order, which must then not follow the classes.
 
     Raises:
@@ -50,22 +50,22 @@ def inception_score(logits: Tensor, splits: int = 10, seed: int | None = 2020) -
 def _score(logs: Tensor) -> Tensor:
     share = logs.exp()
     marginal = logs.logsumexp(0) - math.log(len(logs))
-    gains = torch.where(share > 0, share * (logs - marginal), 0.0)  # 0 * -inf is no number, its limit is 0
+    gains = torch.where(share > 0, share * (logs - marginal), 0.0)  # 0 * -inf is NaN, but its limit is 0
     return gains.sum(1).mean().exp()
 
 
 @takes_arrays
 def label_divergence(predicted: Tensor, reference: Tensor) -> float:
-    """KL(p_fake || p_real) of the classes that a classifier sees, in nats; lower is better, 0 for equal shares.
+    """KL(p_fake || p_real) of predicted classes, in nats; lower is better, 0 for equal shares.
 
-    What the MODE score adds to the inception score cancels in its formula (Che et al. 2017), so it is
-    reported apart, as here. A perfect sampler has about (K - 1) / 2N, not 0. Infinite where a class appears that the
+    The term that the MODE score adds to the inception score cancels in its formula (Che et al. 2017), so it is reported
+    separately, as here. A perfect sampler has about (K - 1) / 2N, not 0. Infinite where a class appears that the
     reference lacks.
 
     Args:
         predicted: of the fakes: labels `[N]`, or probabilities `[N, K]`, whose mean is p_fake.
         reference: share or count of each class among real images, `[K]`; predicted by the same classifier, so that its
-            errors are on both sides.
+            errors affect both sides.
 
     Raises:
         ValueError: shapes or labels do not fit, there are none, or a share is negative or not finite.
@@ -77,38 +77,38 @@ def label_divergence(predicted: Tensor, reference: Tensor) -> float:
         fake = fake / fake.sum()  # softmax in half precision sums to 1.001
     else:
         fake = _counts("label_divergence", predicted, len(share)) / len(predicted)
-    seen = fake > 0
-    divergence = (fake[seen] * (fake[seen] / share[seen]).log()).sum().item()
+    present = fake > 0
+    divergence = (fake[present] * (fake[present] / share[present]).log()).sum().item()
     return max(0.0, divergence)  # rounding can leave -1e-16
 
 
 @takes_arrays
 def class_coverage(predicted: Tensor, reference: Tensor) -> dict[str, int]:
-    """Of the classes that real images have, how many the fakes have.
+    """Number of the real images' classes that the fakes have.
 
     Args:
-        predicted: labels of the fakes, as a classifier sees them, `[N]`.
+        predicted: predicted labels of the fakes, `[N]`.
         reference: share or count of each class among real images, `[K]`.
 
     Returns:
-        `classes`: seen at least once; a classifier's errors alone can reach that.
-        `classes_half`: seen at least half as often as among real images.
+        `classes`: classes that occur at least once; a classifier's errors alone can reach that.
+        `classes_half`: classes that occur at least half as often as among real images.
 
     Raises:
         ValueError: as for `label_divergence`.
     """
     share = _share("class_coverage", reference)
     counts = _counts("class_coverage", predicted, len(share))
-    seen = (share > 0) & (counts > 0)
-    often = seen & (2 * counts >= share * counts.sum() * (1 - 1e-6))  # shares in float32 are rounded
-    return {"classes": int(seen.sum()), "classes_half": int(often.sum())}
+    present = (share > 0) & (counts > 0)
+    often = present & (2 * counts >= share * counts.sum() * (1 - 1e-6))  # shares in float32 are rounded
+    return {"classes": int(present.sum()), "classes_half": int(often.sum())}
 
 
 @takes_arrays
 def class_accuracy(predicted: Tensor, intended: Tensor) -> float:
-    """Share of conditional samples, 0 to 1, whose predicted class `[N]` is the one that was asked for, `[N]`.
+    """Share of conditional samples, 0 to 1, whose predicted class `[N]` is the requested class `[N]`.
 
-    The ceiling is the classifier's accuracy on real images, not 1.
+    The upper limit is the classifier's accuracy on real images, not 1.
 
     Raises:
         ValueError: the two are not labels of one length, or there are none.
@@ -119,7 +119,7 @@ def class_accuracy(predicted: Tensor, intended: Tensor) -> float:
 
 @takes_arrays
 def accuracy_by_class(predicted: Tensor, intended: Tensor) -> dict[int, float]:
-    """`class_accuracy` for each class that was asked for, by label.
+    """`class_accuracy` for each requested class, by label.
 
     Raises:
         ValueError: as for `class_accuracy`.
@@ -143,8 +143,8 @@ def _counts(metric: str, labels: Tensor, classes: int) -> Tensor:
     if labels.ndim != 1 or not len(labels) or labels.is_floating_point():
         raise ValueError(f"{metric}: whole labels [N] are needed, they are {labels.dtype} {tuple(labels.shape)}")
     if labels.min() < 0 or labels.max() >= classes:
-        found = f"{int(labels.min())}..{int(labels.max())}"
-        raise ValueError(f"{metric}: labels must be 0..{classes - 1}, as the reference has {classes}, not {found}")
+        actual = f"{int(labels.min())}..{int(labels.max())}"
+        raise ValueError(f"{metric}: labels must be 0..{classes - 1}, as the reference has {classes}, not {actual}")
     return torch.bincount(labels, minlength=classes).double()
 
 
@@ -158,7 +158,7 @@ def _check_probabilities(probabilities: Tensor, classes: int) -> None:
 
 
 def _check_pairs(metric: str, predicted: Tensor, intended: Tensor) -> None:
-    whole = not (predicted.is_floating_point() or intended.is_floating_point())
-    if not whole or predicted.ndim != 1 or predicted.shape != intended.shape or not len(predicted):
+    integers = not (predicted.is_floating_point() or intended.is_floating_point())
+    if not integers or predicted.ndim != 1 or predicted.shape != intended.shape or not len(predicted):
         what = " and ".join(f"{labels.dtype} {tuple(labels.shape)}" for labels in (predicted, intended))
         raise ValueError(f"{metric}: two sets of whole labels [N] are needed, they are {what}")

@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distance: an earth mover's distance that needs no network and no assignment problem."""
+"""Sliced Wasserstein distance: an earth mover's distance without a network or an assignment problem."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def sliced_wasserstein(real: Tensor, fake: Tensor, projections: int = 256, seed:
     """Root of the mean, over random unit directions, of the squared 1-D 2-Wasserstein distance; 0 for equal sets.
 
     Bonneel et al. 2015, eq. 7. In one dimension it is W2 exactly; moving a set by d gives about ||d|| / sqrt(D).
-    The two sets may differ in size: the quantile functions are compared exactly, step by step. Directions depend on
-    the seed alone, no global randomness is read or changed; everything is float64 on the CPU.
+    The two sets may differ in size: the quantile functions are compared exactly, step by step. Directions depend only
+    on the seed, global random state is neither read nor changed; everything is float64 on the CPU.
 
     Args:
         real: samples, `[N, ...]`, flattened to D numbers each.
         fake: samples, `[M, ...]`, of the same shape.
         projections: number of directions.
-        seed: seed of the directions; compare numbers of one seed only.
+        seed: seed of the directions; compare only numbers of the same seed.
 
     Raises:
         ValueError: a set is empty, samples differ in shape or are not finite, or projections is below 1.
@@ -39,7 +39,7 @@ def sliced_wasserstein(real: Tensor, fake: Tensor, projections: int = 256, seed:
         real.shape[1], projections, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
     )
     directions /= torch.linalg.vector_norm(directions, dim=0)
-    total = sum(_squares(real @ some, fake @ some).item() for some in directions.split(_AT_ONCE, 1))
+    total = sum(_squares(real @ part, fake @ part).item() for part in directions.split(_AT_ONCE, 1))
     return (total / projections) ** 0.5
 
 

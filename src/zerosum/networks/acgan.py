@@ -1,4 +1,4 @@
-"""The small generator of ACGAN for digits: a linear layer to a map, then few doublings."""
+"""The small generator of ACGAN for digits: a linear layer to a map, then a few doublings."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class ACGANGenerator(Part):
 
     After ACGAN, Odena, Olah & Shlens 2017: latent and one-hot class go through a linear layer into 128 maps, and each
     doubling halves their number, down to 16. 28x28: 128 maps of 7x7, 64 of 14x14; 32x32: 128 of 4x4, 64 of 8x8, 32 of
-    16x16. Batch norm and ReLU after each but the image, which alone has a bias. For grey 28x28 images, latents of 100
-    and 10 classes, joined: 822,401 parameters.
+    16x16. Batch norm and ReLU follow each layer but the last, the only one with a bias. For grey 28x28 images, latents
+    of 100 and 10 classes, joined: 822,401 parameters.
     """
 
     channels: Count = 128  # channels of the first map

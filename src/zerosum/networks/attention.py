@@ -1,4 +1,4 @@
-"""Self-attention over the places of a map, as SAGAN has it."""
+"""Self-attention over the positions of a map, as in SAGAN."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["SelfAttention", "attentions"]
 
 
 class SelfAttention(nn.Module):
-    """Every place of a map looks at all places of the map, and adds what it sees with a gain that starts at 0.
+    """Every position of a map attends to all positions; the result is added with a gain that starts at 0.
 
     SAGAN, Zhang et al. 2019, eqs. 1 to 3: `x + gain * out(sum_i softmax_i(query(x_j) . key(x_i)) value(x_i))` for every
-    place j. Queries and keys have an eighth of the channels, values half of them, all by 1x1 convolutions without bias;
-    keys and values are max-pooled 2x2 first, as in the authors' code: a quarter of the work.
+    position j. Queries and keys have an eighth of the channels, values half of them, all from 1x1 convolutions without
+    bias; keys and values are max-pooled 2x2, as in the authors' code, which saves three quarters of the work.
     """
 
     def __init__(self, channels: int, *, spectral: bool = False) -> None:
@@ -30,23 +30,23 @@ class SelfAttention(nn.Module):
         self.gain = nn.Parameter(torch.zeros(()))
 
     def weights(self, x: Tensor) -> Tensor:
-        """Share of each pooled place in what each place sees, `[N, H * W, h * w]`; rows sum to 1."""
+        """Attention of each position to each pooled position, `[N, H * W, h * w]`; rows sum to 1."""
         queries, keys = self.query(x).flatten(2), _pooled(self.key(x))
         return (queries.transpose(1, 2) @ keys).softmax(2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `[N, C, H, W]` to maps of the same shape."""
-        seen = _pooled(self.value(x)) @ self.weights(x).transpose(1, 2)
-        return x + self.gain * self.out(seen.unflatten(2, x.shape[2:]))
+        attended = _pooled(self.value(x)) @ self.weights(x).transpose(1, 2)
+        return x + self.gain * self.out(attended.unflatten(2, x.shape[2:]))
 
 
 def _pooled(x: Tensor) -> Tensor:
-    """Maps `[N, C, H, W]` max-pooled 2x2, `[N, C, h * w]`; an odd edge keeps its places."""
+    """Maps `[N, C, H, W]` max-pooled 2x2, `[N, C, h * w]`; an odd edge is pooled by itself."""
     return max_pool2d(x, 2, ceil_mode=True).flatten(2)
 
 
 def attentions(name: str, attention: int, sides: list[int], widths: list[int], *, spectral: bool) -> list[nn.Module]:
-    """Make what follows each block: self-attention after the largest map that is small enough (the first such block).
+    """Make the module after each block: self-attention after the largest map that is small enough, else the identity.
 
     Args:
         name: of the network, for the message.

@@ -20,7 +20,7 @@ __all__ = ["BEGANDiscriminator", "BEGANGenerator"]
 
 
 def _plan(name: str, space: Space) -> tuple[int, tuple[int, int]]:
-    """Halvings from the image to its base, and the base, the smaller side of 5 to 8; the paper's is 8x8."""
+    """Halvings from the image to its base, and the base, whose smaller side is 5 to 8 pixels; 8x8 in the paper."""
     halvings, (height, width) = plan(name, space)
     return (halvings - 1, (2 * height, 2 * width)) if min(height, width) == 4 else (halvings, (height, width))
 
@@ -50,7 +50,7 @@ def _encoder(hidden: int, n: int, halvings: int, base: tuple[int, int], colours:
 
 
 class AutoEncoder(nn.Module):
-    """Discriminator whose logit is minus how badly it reconstructs a sample.
+    """Discriminator whose logit is minus the reconstruction error of a sample.
 
     Args:
         encoder: images `[N, C, H, W]` to codes `[N, hidden]`.
@@ -67,7 +67,7 @@ class AutoEncoder(nn.Module):
         return self.encoder(x)
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Images `[N, C, H, W]` to what remains of them after the code, of the same shape."""
+        """Images `[N, C, H, W]` to their reconstructions, of the same shape."""
         return at_least_float32(self.decoder(self.encode(x)))
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:  # noqa: ARG002  (an auto-encoder sees images)
@@ -80,8 +80,8 @@ class AutoEncoder(nn.Module):
 class BEGANGenerator(Part):
     """Convolutional generator of constant width: a linear layer to 5 to 8 pixels, nearest up-sampling, ELU, no norm.
 
-    BEGAN, Berthelot, Schumm & Metz 2017, section 3.5 and figure 1: the decoder of the discriminator with weights of its
-    own; two 3x3 convolutions at each size. The paper names no last layer; here it is tanh, so that images stay in
+    BEGAN, Berthelot, Schumm & Metz 2017, section 3.5 and figure 1: the decoder of the discriminator, with its own
+    weights; two 3x3 convolutions at each size. The paper names no last activation; here it is tanh, so images stay in
     [-1, 1]. For 64x64 colour images and latents of 64: 563,395 parameters.
     """
 
@@ -101,7 +101,7 @@ class BEGANGenerator(Part):
 @register("network", "began-discriminator")
 @dataclass(frozen=True)
 class BEGANDiscriminator(Part):
-    """Auto-encoder whose logit is minus its reconstruction error: what it reconstructs well looks real.
+    """Auto-encoder whose logit is minus its reconstruction error: samples that it reconstructs well count as real.
 
     BEGAN, Berthelot, Schumm & Metz 2017, eq. 1, section 3.5 and figure 1: L(v) = |v - D(v)|^eta, a mean over values.
     3x3 convolutions and ELU, no norm; the encoder has n, 2n, 3n ... channels from size to size and halves by strided
@@ -121,5 +121,5 @@ class BEGANDiscriminator(Part):
         return AutoEncoder(_encoder(*shape), _decoder(*shape), self.power)
 
     def traits(self) -> frozenset[str]:
-        """What the network brings; `logits` it has none."""
+        """What the network brings; not `logits`."""
         return network_traits("discriminator", "autoencoder")

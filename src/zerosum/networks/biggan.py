@@ -44,7 +44,7 @@ def _widths(channels: int, halvings: int) -> list[int]:
 
 @torch.no_grad()
 def _draw(network: nn.Module) -> nn.Module:
-    """Draw all weights orthogonal, those of the shared embedding too."""
+    """Initialize all weights orthogonally, including the shared embedding."""
     Orthogonal().apply(network)
     for table in network.modules():
         if isinstance(table, nn.Embedding):
@@ -64,7 +64,7 @@ class _ModulatedBatchNorm(nn.Module):
         self.scale, self.shift = (linear(width, channels, bias=False, spectral=True) for _ in range(2))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Normalise `[N, C, H, W]`, then scale and shift as the conditions `[N, width]` say."""
+        """Normalise `[N, C, H, W]`, then scale and shift by linear functions of the conditions `[N, width]`."""
         x = self.norm(x)
         scale, shift = (layer(condition).to(x.dtype)[:, :, None, None] for layer in (self.scale, self.shift))
         return torch.addcmul(shift, x, 1 + scale)
@@ -94,16 +94,16 @@ class _Generator(nn.Module):
 class BigGANGenerator(Part):
     """Residual generator with a hierarchical latent: each block gets a chunk of it, and the class, in its batch norms.
 
-    BigGAN, Brock et al. 2019, appendix B. The latent is cut into one chunk more than there are blocks, as equal as they
-    come; the first makes the base. Each other one, with the class embedding that all blocks share, is mapped to the
-    scales and shifts of a block's batch norms. Widths above 32 px from the base on: 16, 16, 8, 4, 2, 1 times
+    BigGAN, Brock et al. 2019, appendix B. The latent is cut into one chunk more than there are blocks, as equal as
+    possible; the first makes the base. Each other chunk, with the class embedding that all blocks share, is mapped to
+    the scales and shifts of a block's batch norms. Widths above 32 px from the base on: 16, 16, 8, 4, 2, 1 times
     `channels` for 128 px (the paper's, with 96), the first of them for smaller images; up to 32 px, which the paper
-    does not draw, 4 times `channels` throughout. Every weight is spectrally normalised and begins orthogonal. For
-    128 px, 1,000 classes, latents of 120, attention at 64 px and 96 channels: 70,433,988 parameters.
+    does not draw, 4 times `channels` throughout. Every weight is spectrally normalised and initialized orthogonally.
+    For 128 px, 1,000 classes, latents of 120, attention at 64 px and 96 channels: 70,433,988 parameters.
     """
 
     channels: Count = 64  # unit of the widths; all blocks have 4 times as many up to 32 px
-    attention: Natural = 0  # pixels: the largest map of at most this side carries self-attention; 0: none does
+    attention: Natural = 0  # pixels: self-attention follows the largest map of at most this side; 0: none
     labels: Literal["none", "norm"] = "none"  # norm: the class modulates the batch norms beside the latent
 
     def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
@@ -154,7 +154,7 @@ class BigGANGenerator(Part):
 @register("network", "biggan-discriminator")
 @dataclass(frozen=True)
 class BigGANDiscriminator(Part):
-    """Residual discriminator: blocks halve the image, then ReLU, the sum over all places, and a linear head.
+    """Residual discriminator: blocks halve the image, then ReLU, the sum over all positions, and a linear head.
 
     BigGAN, Brock et al. 2019, appendix B. Unlike SNGAN's, the first convolution of a block is as wide as its output.
     Widths above 32 px: 1, 2, 4, 8, 16, 16 times `channels` for 128 px, the last of them for smaller images; up to
@@ -164,8 +164,8 @@ class BigGANDiscriminator(Part):
     """
 
     channels: Count = 64  # unit of the widths; all blocks have twice as many up to 32 px
-    attention: Natural = 0  # pixels: the largest map of at most this side carries self-attention; 0: none does
-    labels: Literal["none", "projection", "classifier"] = "none"  # how the class enters, or is told
+    attention: Natural = 0  # pixels: self-attention follows the largest map of at most this side; 0: none
+    labels: Literal["none", "projection", "classifier"] = "none"  # how the class enters, or is predicted
 
     def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N]`."""

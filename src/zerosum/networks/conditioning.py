@@ -1,4 +1,4 @@
-"""How the class of a sample enters a network at its input."""
+"""Class conditioning at the input of a network."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ DiscriminatorLabels = Literal["none", "concat", "embed", "projection", "classifi
 
 
 def conditioned_on(name: str, labels: str, space: Space) -> int:
-    """Number of classes that the network takes in or tells apart; 0 for labels=none.
+    """Number of classes that the network takes or predicts; 0 for labels=none.
 
     Raises:
-        RecipeError: labels are asked for and the data have none.
+        RecipeError: labels are requested and the data have none.
     """
     if labels == "none":
         return 0
@@ -33,11 +33,11 @@ def conditioned_on(name: str, labels: str, space: Space) -> int:
     return space.classes
 
 
-def given(label: Tensor | None, classes: int) -> Tensor:
-    """The label, which a conditional network cannot do without: classes [N], or shares of classes [N, classes].
+def required(label: Tensor | None, classes: int) -> Tensor:
+    """The label, which a conditional network requires: classes [N], or shares of classes [N, classes].
 
     Raises:
-        ValueError: no label came.
+        ValueError: the label is missing.
     """
     if label is None:
         raise ValueError(f"this network is conditional: call it with the classes, a label [N] of 0 to {classes - 1}")
@@ -45,7 +45,7 @@ def given(label: Tensor | None, classes: int) -> Tensor:
 
 
 def rows(table: nn.Embedding | Tensor, label: Tensor) -> Tensor:
-    """Rows `[N, width]` of a table, one a class: those of classes `[N]`, or mixed by shares `[N, classes]`."""
+    """Rows `[N, width]` of a table with a row per class: those of classes `[N]`, or mixed by shares `[N, classes]`."""
     if label.dim() == 2:
         weights = table.weight if isinstance(table, nn.Embedding) else table
         return label.to(weights.dtype) @ weights
@@ -55,8 +55,8 @@ def rows(table: nn.Embedding | Tensor, label: Tensor) -> Tensor:
 class JoinLabel(nn.Module):
     """Joins the class to the input as further channels, `[N, C, ...]` to `[N, C + width, ...]`.
 
-    "concat" joins the one-hot class (Mirza & Osindero 2014, section 3.2); on maps every class is one constant map.
-    "embed" joins a learned tensor a class, drawn from N(0, 1) as latents are. Any other kind joins nothing.
+    "concat" joins the one-hot class (Mirza & Osindero 2014, section 3.2), for maps as one constant map per class.
+    "embed" joins a learned tensor per class, drawn from N(0, 1) like latents. Any other kind joins nothing.
 
     Args:
         labels: how the class enters.
@@ -83,7 +83,7 @@ class JoinLabel(nn.Module):
         """Samples or latents `[N, C, ...]` and labels `[N]`, or shares of them, to `[N, C + width, ...]`."""
         if not self.width:
             return x
-        label = given(label, self.classes)
+        label = required(label, self.classes)
         if self.embedding is not None:
             code = rows(self.embedding, label).unflatten(1, self.shape)
         else:

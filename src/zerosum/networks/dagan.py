@@ -1,4 +1,4 @@
-"""Networks of games over pairs of images of one class: a generator that starts from an image, and who judges pairs."""
+"""Networks for pairs of images of one class: a generator that starts from an image, and a discriminator of pairs."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _PRIME = 1_000_003
 
 
 class Bank(nn.Module):
-    """The last real images of each class, as 8-bit pixels: buffers, so they travel with the weights.
+    """The last real images of each class, as 8-bit pixels: buffers, so they are saved with the weights.
 
     Args:
         shape: of an image, (channels, height, width).
         classes: number of classes.
-        size: images in all, as many of each class; at least one of each.
+        size: total number of images, equally many of each class; at least one of each.
     """
 
     images: Tensor  # uint8 [classes * each, C, H, W], those of one class side by side
@@ -48,17 +48,17 @@ class Bank(nn.Module):
 
     @torch.no_grad()
     def keep(self, images: Tensor, label: Tensor) -> None:
-        """Keep real images `[N, C, H, W]` in [-1, 1] of classes `[N]`, each in place of its class's oldest.
+        """Store real images `[N, C, H, W]` in [-1, 1] of classes `[N]`, each in place of the oldest of its class.
 
-        Every place asks which image of the batch comes to lie there last: nothing waits for the device, and the result
-        does not depend on the order in which a device writes.
+        For every slot the last image of the batch that falls on it is computed: nothing waits for the device, and the
+        result does not depend on the order in which a device writes.
         """
         order = label.argsort(stable=True)
         row, classes = label[order], torch.arange(len(self.seen), device=label.device)
         first = torch.searchsorted(row, classes)
         count = torch.searchsorted(row, classes, right=True) - first
         places, last = torch.arange(self.each, device=label.device), (count - 1)[:, None]
-        which = last - (last - (places - self.seen[:, None])) % self.each  # of its class's in the batch; < 0: none
+        which = last - (last - (places - self.seen[:, None])) % self.each  # among the batch's of the class; < 0: none
         newest = order[(first[:, None] + which).flatten().clamp(0, len(label) - 1)]
         pixels = images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
         came = (which >= 0).flatten()[:, None, None, None]
@@ -66,18 +66,18 @@ class Bank(nn.Module):
         self.seen.add_(count)
 
     def draw(self, label: Tensor, key: Tensor, otherwise: Tensor | float = 0.0) -> Tensor:
-        """Images `[N, C, H, W]` in [-1, 1] of classes `[N]`; equal keys (whole numbers >= 0, `[N]`) draw equal images.
+        """Images `[N, C, H, W]` in [-1, 1] of classes `[N]`; equal keys (whole numbers >= 0, `[N]`) give equal images.
 
-        `otherwise` stands in for an image of a class that was never seen.
+        `otherwise` replaces images of classes of which none are stored.
         """
-        seen = self.seen[label]
-        drawn = self.images[label * self.each + key % seen.clamp(1, self.each)].float().div(127.5).sub(1)
-        return torch.where((seen > 0)[:, None, None, None], drawn, otherwise)
+        counts = self.seen[label]
+        stored = self.images[label * self.each + key % counts.clamp(1, self.each)].float().div(127.5).sub(1)
+        return torch.where((counts > 0)[:, None, None, None], stored, otherwise)
 
     def start(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        """Images `[N, C, H, W]` that samples start from: a function of the latents `[N, K]`, and of their classes.
+        """Images `[N, C, H, W]` that samples start from: a function of the latents `[N, K]` and of their classes.
 
-        The bits of a latent are the key, so a sample does not depend on what is drawn beside it.
+        The bits of a latent are the key, so a sample does not depend on the rest of the batch.
         """
         key = latent.float().view(torch.int32).sum(1) % _PRIME  # a prime: some latents have no odd bits
         if label is None:
@@ -86,14 +86,14 @@ class Bank(nn.Module):
 
 
 class SourcedGenerator(nn.Module):
-    """Generator that starts from an image: an encoder, whose maps join the decoder at their size.
+    """Generator that starts from an image: an encoder, with skip connections to the decoder at each size.
 
     Args:
         encoder: stages that halve an image to the base.
         code: maps of the base to vectors `[N, units]`.
-        inlet: latents and vectors side by side, `[N, latent + units]`, to maps of the base.
-        decoder: as many stages that double; each takes what came and the encoder's maps of that size.
-        bank: real images to start from where no other is given.
+        inlet: joined latents and vectors, `[N, latent + units]`, to maps of the base.
+        decoder: as many stages that double; each takes the maps so far and the encoder's maps of that size.
+        bank: real images to start from where no source is given.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class SourcedGenerator(nn.Module):
     def forward(self, x: Tensor, label: Tensor | None = None, source: Tensor | None = None) -> Tensor:
         """Latents `[N, latent]` and sources `[N, C, H, W]` to images `[N, C, H, W]` in [-1, 1].
 
-        Without a source it is one from the bank: of the class in `label`, or of any.
+        Without sources they come from the bank: of the classes in `label`, or of any.
         """
         maps = [self.bank.start(x, label) if source is None else source]
         maps[0] = maps[0].to(x.dtype)
@@ -119,12 +119,12 @@ class SourcedGenerator(nn.Module):
         return at_least_float32(x).tanh()
 
     def sources(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        """Images `[N, C, H, W]` that samples of these latents start from where no other is given."""
+        """Images `[N, C, H, W]` that samples of these latents start from where no source is given."""
         return self.bank.start(latent, label)
 
 
 class PairDiscriminator(Discriminator):
-    """Discriminator of pairs of images, one behind the other along their channels.
+    """Discriminator of pairs of images, concatenated along their channels.
 
     Args:
         body: pairs `[N, 2 * C, H, W]` to features `[N, F]`.
@@ -136,10 +136,10 @@ class PairDiscriminator(Discriminator):
         self.body, self.head = Stack(*body), head
 
     def features(self, x: Tensor, label: Tensor | None = None, source: Tensor | None = None) -> Tensor:
-        """Samples and the sources beside them, both `[N, C, H, W]`, to what the head looks at, `[N, F]`.
+        """Samples and their sources, both `[N, C, H, W]`, to the input of the head, `[N, F]`.
 
         Raises:
-            ValueError: no source came.
+            ValueError: the sources are missing.
         """
         if source is None:
             raise ValueError(
@@ -148,7 +148,7 @@ class PairDiscriminator(Discriminator):
         return self.body(torch.cat([x, source.to(x.dtype)], 1), label)
 
     def forward(self, x: Tensor, label: Tensor | None = None, source: Tensor | None = None) -> Tensor:
-        """Samples and the sources beside them, both `[N, C, H, W]`, to logits `[N]`."""
+        """Samples and their sources, both `[N, C, H, W]`, to logits `[N]`."""
         return self.logits(self.features(x, label, source), label)
 
 
@@ -157,15 +157,15 @@ class PairDiscriminator(Discriminator):
 class DAGANGenerator(Part):
     """Generator of further images of a class: it takes an image of the class and a latent, and makes another.
 
-    DAGAN, Antoniou, Storkey & Edwards 2018. Their UNet of residual blocks is here the plain one: strided convolutions
+    DAGAN, Antoniou, Storkey & Edwards 2018. Their U-Net of residual blocks is here a plain one: strided convolutions
     halve the source to 4 to 7 pixels (the first has no norm), a linear layer makes a vector of that map, vector and
-    latent together become a map of the same size, and transposed convolutions double it back, each beside the encoder's
-    map of its size. No residual blocks, no dropout. The class itself enters nowhere but by the source, so images of new
-    classes can be sources too.
+    latent together become a map of the same size, and transposed convolutions double it back, each joined with the
+    encoder's map of its size. No residual blocks, no dropout. The class enters only through the source, so images of
+    new classes can be sources too.
 
     It samples without data because it keeps the last real images of each class, `bank` in all, and starts from those
-    where it is called without a source. So its weights, and a file that holds them, CONTAIN TRAINING IMAGES: do not
-    give them away where the data may not be given away. A class that no batch had yet starts from grey.
+    where it is called without a source. So its weights, and every file of them, CONTAIN TRAINING IMAGES: do not share
+    them where the data may not be shared. A class that no batch contained yet starts from grey.
 
     Raises:
         RecipeError: the data have no classes, are points, or have a size that does not halve to 4 to 7 pixels.
@@ -175,10 +175,10 @@ class DAGANGenerator(Part):
         "source game": "it starts from real images, which only a game such as pairs gives it; choose a recipe of that "
         "game, or set generator.network=dcgan-generator"
     }
-    channels: Count = 64  # channels of the first stage and the last hidden one, those at half the image's size
-    units: Count = 128  # numbers of the vector that says of the source what the latent shall vary
+    channels: Count = 64  # channels of the first stage and of the last hidden one, both at half the image's size
+    units: Count = 128  # size of the vector that represents the source
     norm: Norm = "batch"  # of hidden stages, before their activation
-    bank: Count = 256  # real images kept in the network, as many of each class (at least one)
+    bank: Count = 256  # real images stored in the network, equally many of each class (at least one)
 
     def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, latent]`, labels and `[N, C, H, W]`, and gives `[N, C, H, W]`."""
@@ -208,7 +208,7 @@ class DAGANGenerator(Part):
     def _stage(
         self, layer: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module, *, normed: bool = True
     ) -> nn.Sequential:
-        """A convolution, its norm, and what follows."""
+        """A convolution, its norm, and the activation."""
         norms = [make_norm(self.norm, layer.out_channels, 2)] if normed and self.norm != "none" else []
         return nn.Sequential(layer, *norms, activation)
 
@@ -220,11 +220,11 @@ class DAGANGenerator(Part):
 @register("network", "dagan-discriminator")
 @dataclass(frozen=True)
 class DAGANDiscriminator(Part):
-    """Discriminator of pairs of images: DCGAN's stages look at both, one behind the other, and a hidden layer compares.
+    """Discriminator of pairs of images: DCGAN's stages on both images, concatenated, and a hidden layer.
 
-    DAGAN, Antoniou, Storkey & Edwards 2018, who take a DenseNet with layer norm; the stages here are those of Radford
-    et al. 2016. The first stage has no norm, so images of 8 to 14 pixels meet none. A batch norm would break the
-    gradient penalty.
+    DAGAN, Antoniou, Storkey & Edwards 2018, who use a DenseNet with layer norm; the stages here are those of Radford
+    et al. 2016. The first stage has no norm, so with images of 8 to 14 pixels there is none. Batch norm is incompatible
+    with the gradient penalty.
     """
 
     needs: ClassVar[dict[str, str]] = {
@@ -232,7 +232,7 @@ class DAGANDiscriminator(Part):
         "that game, or set discriminator.network=dcgan-discriminator"
     }
     channels: Count = 64  # channels of the first stage, the one at half the image's size
-    units: Count = 512  # units of the layer that compares both images as wholes
+    units: Count = 512  # units of the hidden layer after the stages
     norm: Norm = "layer"  # of all stages but the first, before the LeakyReLU of slope 0.2
     spectral: bool = False  # true: divide every weight by its largest singular value
 

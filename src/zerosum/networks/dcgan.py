@@ -32,7 +32,7 @@ def widths(channels: int, halvings: int) -> list[int]:
 
 
 def halve(before: int, widths: list[int], norm: str, *, spectral: bool = False) -> list[nn.Module]:
-    """Strided convolutions that halve a map once for each width; the first has no norm, a norm brings the bias."""
+    """Strided convolutions that halve a map once per width; the first has no norm, those before a norm no bias."""
     body: list[nn.Module] = []
     for stage, after in enumerate(widths):
         body += [convolution(before, after, 4, 2, 1, bias=norm == "none", spectral=spectral)]
@@ -87,7 +87,7 @@ class DCGANDiscriminator(Part):
     """Convolutional discriminator: strided convolutions halve the image to a 4 to 7 pixel map, then one logit.
 
     DCGAN, Radford et al. 2016, section 3. The mirror of the generator's stages; the first has no norm, whatever `norm`
-    says, so images of 8 to 14 pixels meet no norm at all (the trait is named by the setting, whatever the size). With a
+    says, so with images of 8 to 14 pixels there is none at all (the trait follows the setting, not the size). With a
     norm neither stages nor logit have a bias, as in the reference; with norm=none all have. The features are the whole
     last map; labels=projection gives every class a vector as long (Miyato & Koyama 2018), concat and embed join maps to
     the image, classifier adds the second head of Odena et al. 2017. For 64x64 colour images: 2,765,568 parameters;
@@ -96,10 +96,10 @@ class DCGANDiscriminator(Part):
 
     channels: Count = 64  # channels of the first stage, the one at half the image's size
     norm: Norm = "batch"  # of all stages but the first, before the LeakyReLU of slope 0.2
-    labels: DiscriminatorLabels = "none"  # how the class enters, or classifier: the classes are told apart
+    labels: DiscriminatorLabels = "none"  # how the class enters, or classifier: it is predicted
     codes: Natural = 0  # numbers of the latent code that a further head recovers
     spectral: bool = False  # true: divide every weight by its largest singular value
-    minibatch: Minibatch = "none"  # what the last layer sees of the other samples
+    minibatch: Minibatch = "none"  # statistics of the other samples that the last layer receives
     kernels: Count = 100  # features that minibatch=discrimination adds
 
     def build(self, inputs: Signals, outputs: Signals) -> Discriminator:

@@ -1,4 +1,4 @@
-"""The Dirac-GAN: two numbers at play, the smallest game that shows whether a way of training converges."""
+"""The Dirac-GAN: one parameter per player, the smallest example that shows whether a way of training converges."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["DiracDiscriminator", "DiracGenerator"]
 
 
 def _on_a_line(name: str, space: Space) -> None:
-    """Demand points of one dimension.
+    """Require points of one dimension.
 
     Raises:
-        RecipeError: the space is another.
+        RecipeError: the data are something else.
     """
     if space.shape != (1,):
         instead = f"mlp-{name.rpartition('-')[2]}"
@@ -60,7 +60,7 @@ class DiracGenerator(Part):
     Dirac-GAN, Mescheder, Geiger & Nowozin 2018, definition 2.1. The data are the point 0. 1 parameter.
     """
 
-    theta: float = 1.0  # where it begins
+    theta: float = 1.0  # initial value
 
     def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, latent]` and gives `[N, 1]`."""
@@ -81,7 +81,7 @@ class DiracDiscriminator(Part):
     Dirac-GAN, Mescheder, Geiger & Nowozin 2018, definition 2.1. 1 parameter.
     """
 
-    psi: float = 1.0  # where it begins
+    psi: float = 1.0  # initial value
 
     def build(self, inputs: Signals, outputs: Signals) -> Discriminator:
         """Make the network; its forward takes `[N, 1]` and gives `[N]`."""

@@ -1,15 +1,15 @@
-"""The shape that all discriminators share: features, and a head that judges them."""
+"""The structure that all discriminators share: features, and a head that gives logits."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from zerosum.networks.conditioning import given
+from zerosum.networks.conditioning import required
 from zerosum.networks.spectral import linear
 
 
 class Head(nn.Module):
-    """Last layers of a discriminator: one linear map for each thing that it tells of the features `[N, F]`.
+    """Last layers of a discriminator: a linear map of the features `[N, F]` for each output.
 
     The logit is w.f + b, and with labels=projection + v_y.f, where v_y belongs to the class (Miyato & Koyama 2018,
     section 3). Its rows v_y are those of a linear map without bias, so initializations draw them as such.
@@ -44,20 +44,20 @@ class Head(nn.Module):
         """Features `[N, F]` to logits `[N]`."""
         logit = self.logit(features)
         if self.projection is not None:
-            logit = logit + self.projection(features).gather(1, given(label, self.count)[:, None])
+            logit = logit + self.projection(features).gather(1, required(label, self.count)[:, None])
         return logit.squeeze(1)
 
 
 class Discriminator(nn.Module):
-    """A discriminator in two steps: what the last layer looks at, and what it makes of it.
+    """A discriminator in two steps: features, and the logits that a head computes from them.
 
-    A network that derives this sets `head` and writes `features`.
+    Subclasses set `head` and implement `features`.
     """
 
     head: Head
 
     def features(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Samples `[N, *shape]` to what the head looks at, `[N, F]`."""
+        """Samples `[N, *shape]` to the input of the head, `[N, F]`."""
         raise NotImplementedError
 
     def logits(self, features: Tensor, label: Tensor | None = None) -> Tensor:

@@ -2,10 +2,10 @@
 
 Karras et al. 2018 (Progressive GAN), section 4.1. The scale 1 / sqrt(fan-in) makes outputs as large as inputs, as an
 initialization would; kept outside the weights, it lets an optimizer that divides by gradient size (Adam) move all
-layers at one relative speed. They are no `nn.Linear` and `nn.Conv2d`: initializations leave them alone.
+layers at one relative speed. They are not `nn.Linear` or `nn.Conv2d`, so initializations leave them alone.
 
-An `active` layer ends in sqrt(2) * leaky ReLU of slope 0.2, which keeps the mean square but for a factor 1.04. As
-c * lrelu(x) = lrelu(c * x) for c > 0, the factor goes to the weights and biases: one pass over all maps less.
+An `active` layer ends in sqrt(2) * leaky ReLU of slope 0.2, which keeps the mean square up to a factor of 1.04. As
+c * lrelu(x) = lrelu(c * x) for c > 0, the factor is applied to weights and biases, which saves a pass over all maps.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Initial weights. Each scheme acts in place on the tensors that a network already has.
 
 It sets the weights of linear, convolution and transposed convolution layers, and their biases to 0; norms keep scale 1
-and shift 0, except under "normal". Embeddings keep the N(0, 1) that they were made with, the spread of latents, beside
-which they stand. Fan-in is the number of input channels (of a group) times the taps of the kernel,
-for transposed convolutions too, whose weight is stored as [in, out, ...] instead of [out, in, ...].
+and shift 0, except under "normal". Embeddings keep the N(0, 1) that they are created with, the scale of the latents
+that they are joined with. Fan-in is the number of input channels (of a group) times the taps of the kernel, also for
+transposed convolutions, whose weight is stored as [in, out, ...] instead of [out, in, ...].
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _Norm = (
 
 
 def _layers(module: nn.Module) -> Iterator[nn.Module]:
-    """Layers that have weights to draw; their biases are set to 0 on the way."""
+    """Layers whose weights are to be drawn; sets their biases to 0."""
     for layer in module.modules():
         if isinstance(layer, (nn.Linear, *_Convolution)):
             if layer.bias is not None:
@@ -65,7 +65,7 @@ class Default(Part):
     """PyTorch's own: uniform within 1 / sqrt(fan-in)."""
 
     def apply(self, module: nn.Module) -> None:
-        """Leave everything as it was created."""
+        """Leave all weights as they were created."""
 
 
 @register("initialization", "glorot")
@@ -77,7 +77,7 @@ class Glorot(Part):
     """
 
     def apply(self, module: nn.Module) -> None:
-        """Draw all weights anew, in place."""
+        """Redraw all weights in place."""
         for layer in _layers(module):
             bound = math.sqrt(6 / sum(_fans(layer)))
             nn.init.uniform_(_weight(layer), -bound, bound)
@@ -92,7 +92,7 @@ class He(Part):
     """
 
     def apply(self, module: nn.Module) -> None:
-        """Draw all weights anew, in place."""
+        """Redraw all weights in place."""
         for layer in _layers(module):
             nn.init.normal_(_weight(layer), std=math.sqrt(2 / _fans(layer)[0]))
 
@@ -106,7 +106,7 @@ class LeCun(Part):
     """
 
     def apply(self, module: nn.Module) -> None:
-        """Draw all weights anew, in place."""
+        """Redraw all weights in place."""
         for layer in _layers(module):
             nn.init.normal_(_weight(layer), std=math.sqrt(1 / _fans(layer)[0]))
 
@@ -123,7 +123,7 @@ class Orthogonal(Part):
 
     @torch.no_grad()
     def apply(self, module: nn.Module) -> None:
-        """Draw all weights anew, in place."""
+        """Redraw all weights in place."""
         for layer in _layers(module):
             weight = _weight(layer)
             rows = weight.transpose(0, 1) if isinstance(layer, _Transposed) else weight  # [out, in, ...]
@@ -141,7 +141,7 @@ class Normal(Part):
     std: Positive = 0.02  # standard deviation of weights
 
     def apply(self, module: nn.Module) -> None:
-        """Draw all weights anew, in place."""
+        """Redraw all weights in place."""
         for layer in _layers(module):
             nn.init.normal_(_weight(layer), std=self.std)
         for layer in module.modules():

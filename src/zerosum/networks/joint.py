@@ -1,4 +1,4 @@
-"""Networks of games over pairs of sample and latent: encoders, and discriminators that judge a pair."""
+"""Networks for pairs of sample and latent: encoders, and discriminators of pairs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class JointDiscriminator(Discriminator):
 
     Args:
         look: samples `[N, *shape]` to vectors `[N, S]`.
-        body: vectors and latents side by side, `[N, S + latent]`, to features `[N, F]`.
+        body: joined vectors and latents, `[N, S + latent]`, to features `[N, F]`.
         head: features to logits.
     """
 
@@ -56,15 +56,15 @@ class JointDiscriminator(Discriminator):
         self.look, self.body, self.head = Stack(*look), nn.Sequential(*body), head
 
     def features(self, x: Tensor, label: Tensor | None = None, latent: Tensor | None = None) -> Tensor:
-        """Samples `[N, *shape]` and latents `[N, latent]` to what the head looks at, `[N, F]`.
+        """Samples `[N, *shape]` and latents `[N, latent]` to the input of the head, `[N, F]`.
 
         Raises:
-            ValueError: no latent came.
+            ValueError: the latents are missing.
         """
         if latent is None:
             raise ValueError("this discriminator judges pairs: call it with sample, label or None, and latent [N, K]")
-        seen = self.look(x, label)
-        return self.body(torch.cat([seen, latent.to(seen.dtype)], 1))
+        vectors = self.look(x, label)
+        return self.body(torch.cat([vectors, latent.to(vectors.dtype)], 1))
 
     def forward(self, x: Tensor, label: Tensor | None = None, latent: Tensor | None = None) -> Tensor:
         """Samples `[N, *shape]` and latents `[N, latent]` to logits `[N]`."""
@@ -97,7 +97,7 @@ class MLPEncoder(Part):
 class DCGANEncoder(Part):
     """Convolutional encoder: the stages of DCGAN's discriminator (Radford et al. 2016), then a linear map to a latent.
 
-    As with the discriminator, the first stage has no norm, so images of 8 to 14 pixels meet none.
+    As in the discriminator, the first stage has no norm, so with images of 8 to 14 pixels there is none.
     """
 
     channels: Count = 64  # channels of the first stage, the one at half the image's size
@@ -119,7 +119,7 @@ class DCGANEncoder(Part):
 @register("network", "joint-mlp-discriminator")
 @dataclass(frozen=True)
 class JointMLPDiscriminator(Part):
-    """Fully connected discriminator of pairs of sample and latent, side by side.
+    """Fully connected discriminator of pairs of sample and latent, joined at the input.
 
     BiGAN, Donahue, Krähenbühl & Darrell 2017, section 3; VEEGAN, Srivastava et al. 2017.
     """
@@ -149,17 +149,17 @@ class JointMLPDiscriminator(Part):
 @register("network", "joint-dcgan-discriminator")
 @dataclass(frozen=True)
 class JointDCGANDiscriminator(Part):
-    """Discriminator of pairs of image and latent: DCGAN's stages look at the image, the latent joins their last map.
+    """Discriminator of pairs of image and latent: the latent joins the last map of DCGAN's stages on the image.
 
-    BiGAN, Donahue, Krähenbühl & Darrell 2017, section 3, on the stages of Radford et al. 2016; one hidden layer weighs
-    map and latent together. As with DCGAN's, images of 8 to 14 pixels meet no norm.
+    BiGAN, Donahue, Krähenbühl & Darrell 2017, section 3, on the stages of Radford et al. 2016; one hidden layer follows
+    map and latent. As in DCGAN's, with images of 8 to 14 pixels there is no norm.
     """
 
     needs: ClassVar[dict[str, str]] = _NEEDS
     channels: Count = 64  # channels of the first stage, the one at half the image's size
-    units: Count = 512  # units of the layer that weighs image and latent together
+    units: Count = 512  # units of the hidden layer after image and latent
     norm: Norm = "batch"  # of all stages but the first, before the LeakyReLU of slope 0.2
-    labels: Labels = "none"  # concat: the class joins the image as one constant map each
+    labels: Labels = "none"  # concat: one constant map per class joins the image
     spectral: bool = False  # true: divide every weight by its largest singular value
 
     def build(self, inputs: Signals, outputs: Signals) -> Discriminator:

@@ -1,4 +1,4 @@
-"""Pieces that several networks share: what images end in, dropout, maps of one pixel, traits."""
+"""Pieces that several networks share: output activations, dropout, maps of one pixel, traits."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-Output = Literal["linear", "tanh", "tanh-inward"]  # what a generator's images end in
-INWARD = 0.01  # of a gradient that tanh-inward lets through at least
+Output = Literal["linear", "tanh", "tanh-inward"]  # output activation of a generator
+INWARD = 0.01  # least slope of tanh-inward for gradients that lead back
 
 
 def end(images: Tensor, output: Output) -> Tensor:
-    """Images of any values to those of the output, within [-1, 1] unless it is linear.
+    """Apply the output activation to images of any values; they end within [-1, 1] unless it is linear.
 
-    Far out tanh has no slope left in float32, so a generator that was driven there never comes back; tanh-inward has
-    the same values, and a hundredth of a gradient that leads back goes through (docs/log/r3gan-black-images.md).
+    Far out the slope of tanh vanishes in float32, so a generator that gets there never comes back; tanh-inward has the
+    same values, but passes a hundredth of a gradient that leads back (docs/log/r3gan-black-images.md).
     """
     if output == "linear":
         return images
@@ -39,9 +39,9 @@ class _InwardTanh(torch.autograd.Function):
 
 
 class Dropout(nn.Module):
-    """Dropout (Srivastava et al. 2014) from 16 random bits a unit, so the share is exact to 1/65536.
+    """Dropout (Srivastava et al. 2014) from 16 random bits per unit, so the share is exact to 1/65536.
 
-    PyTorch's own draws a double for each unit, which takes long on a CPU; this takes about a third of its time.
+    PyTorch's own draws a double per unit, which is slow on a CPU; this takes about a third of its time.
     """
 
     def __init__(self, share: float) -> None:
@@ -54,8 +54,8 @@ class Dropout(nn.Module):
             return x
         words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
         bits = words.view(torch.int16)[: x.numel()].view(x.shape)
-        kept = (bits >= self.dropped - 32_768).to(x.dtype)
-        return x * kept.mul_(65_536 / (65_536 - self.dropped))
+        mask = (bits >= self.dropped - 32_768).to(x.dtype)
+        return x * mask.mul_(65_536 / (65_536 - self.dropped))
 
     def extra_repr(self) -> str:
         """Share that is dropped."""
@@ -86,7 +86,7 @@ class Maxout(nn.Module):
 
 
 class FlatMaps(nn.Module):
-    """Maps as vectors, in channels-last order: a view of maps as convolutions leave them."""
+    """Flattens maps in channels-last order: a view of maps in the memory format of convolutions."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `[N, C, H, W]` to `[N, H * W * C]`."""

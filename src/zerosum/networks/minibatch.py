@@ -1,7 +1,7 @@
-"""Layers that let a discriminator see how alike the samples of a batch are: all fakes alike are known as fakes.
+"""Layers that tell a discriminator how similar the samples of a batch are, so that it detects mode collapse.
 
-Real and generated batches are looked at apart. With such a layer the logit of a sample depends on all others.
-On several ranks these are the others of its rank's part of the batch.
+Real and generated batches are processed separately. With such a layer the logit of a sample depends on all others: on
+several ranks, on the others of its rank's part of the batch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Minibatch = Literal["none", "stddev", "discrimination"]
 
 
 class MinibatchStddev(nn.Module):
-    """One more channel: the standard deviation over a group of samples, averaged over all that a sample consists of.
+    """Adds a channel: the standard deviation over a group of samples, averaged over all numbers of a sample.
 
     Karras et al. 2018, section 3: sqrt(var + 1e-8), mean over channels and pixels. Sample n belongs to group
     n mod (N / size), so neighbours are in different groups.
@@ -42,11 +42,11 @@ class MinibatchStddev(nn.Module):
 
 
 class MinibatchDiscrimination(nn.Module):
-    """More features: how near the other samples are, as seen by each of several kernels.
+    """Adds features: how near the other samples are, by each of several kernels.
 
     Salimans et al. 2016, section 3.2: with M_i = f_i T, a matrix of [kernels, dims], feature b of sample i is the sum
     over j of exp(-|M_ib - M_jb|), absolute values summed over dims. The paper sums over all j, which adds exp(0) = 1 to
-    each; the authors' code leaves j = i out, and so do we.
+    each; the authors' code leaves j = i out, as does this one.
 
     Args:
         features: numbers in f.
@@ -83,7 +83,7 @@ class _Distances(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        if torch.is_grad_enabled():  # it will be differentiated again, by a gradient penalty
+        if torch.is_grad_enabled():  # a gradient penalty will differentiate it again
             signs = (x[:, :, None] - x[:, None]).sign()
             return ((grad + grad.mT)[..., None] * signs).sum(2)
         with torch.enable_grad():

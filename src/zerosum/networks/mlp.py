@@ -45,7 +45,7 @@ def _activation(name: str) -> nn.Module:
 def hidden(
     sizes: list[int], activation: str, norm: str = "none", dropout: float = 0, classes: int = 0, spectral: bool = False
 ) -> list[nn.Module]:
-    """Hidden layers from sizes[0] units to sizes[-1]: linear, norm, activation, dropout; a norm brings the bias."""
+    """Hidden layers from sizes[0] units to sizes[-1]: linear, norm, activation, dropout; no bias before a norm."""
     body: list[nn.Module] = []
     pieces = _PIECES if activation == "maxout" else 1
     for before, after in itertools.pairwise(sizes):
@@ -57,7 +57,7 @@ def hidden(
 
 
 def join_flat(labels: str, classes: int, space: Space) -> JoinLabel:
-    """Join the class to a flattened sample; an embedding has one number a pixel of images, one a value of points."""
+    """Join the class to a flattened sample; an embedding has one number per pixel of an image or value of a point."""
     return JoinLabel(labels, classes, (math.prod(space.shape[1:]) if space.is_image else space.values,))
 
 
@@ -108,11 +108,11 @@ class MLPDiscriminator(Part):
 
     widths: tuple[Count, ...] = (1024, 512, 256)  # units of each hidden layer, from the sample on
     activation: DiscriminatorActivation = "leaky-relu"  # of hidden layers; leaky-relu has slope 0.2
-    dropout: Share = 0.3  # share of hidden units switched off at each training pass; off in evaluation
-    labels: DiscriminatorLabels = "none"  # how the class enters, or classifier: the classes are told apart
+    dropout: Share = 0.3  # share of hidden units dropped in each training pass; off in evaluation
+    labels: DiscriminatorLabels = "none"  # how the class enters, or classifier: it is predicted
     codes: Natural = 0  # numbers of the latent code that a further head recovers
     spectral: bool = False  # true: divide every weight by its largest singular value
-    minibatch: Minibatch = "none"  # what the last layer sees of the other samples
+    minibatch: Minibatch = "none"  # statistics of the other samples that the last layer receives
     kernels: Count = 100  # features that minibatch=discrimination adds
 
     def build(self, inputs: Signals, outputs: Signals) -> Discriminator:

@@ -1,13 +1,13 @@
-"""Convolutions whose weights a style scales: weight modulation and demodulation of StyleGAN2.
+"""Convolutions whose weights are scaled by a style: weight modulation and demodulation of StyleGAN2.
 
 Karras et al. 2020, section 2.2, eq. 1 and 3. For a sample with style scales s_i of its input maps, the weights are
 
     w'_oik  = s_i * w_oik                                        modulation
     w''_oik = w'_oik / sqrt(sum over i, k of w'_oik^2 + 1e-8)    demodulation
 
-A sample's own weights would need a grouped convolution with one group a sample. A convolution is linear, so scaling its
-inputs by s_i and its outputs by the root above is the same arithmetic with one set of weights for the batch: an
-ordinary convolution, fast on every device and twice differentiable.
+Separate weights per sample would need a grouped convolution with one group per sample. A convolution is linear, so
+scaling its inputs by s_i and its outputs by the root above is the same arithmetic with one set of weights for the
+batch: an ordinary convolution, fast on every device and twice differentiable.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["ModulatedConv", "StyledConv"]
 
 
 class ModulatedConv(nn.Module):
-    """Convolution modulated by a style, without bias; `up` doubles the maps on the way.
+    """Convolution modulated by a style, without bias; `up` doubles the sides of the maps.
 
     An affine layer, whose scales begin around 1, makes the style s of this layer from w. Weights are equalized.
     """
@@ -58,10 +58,10 @@ class ModulatedConv(nn.Module):
 
 
 class Noise(nn.Module):
-    """Noise for maps, one number a pixel, times a learned strength that begins at 0.
+    """Noise for maps, one number per pixel, times a learned strength that starts at 0.
 
-    Karras et al. 2019 (StyleGAN), section 2. Fresh in training; in evaluation a fixed buffer, so that a latent is one
-    image.
+    Karras et al. 2019 (StyleGAN), section 2. Fresh in training; a fixed buffer in evaluation, so that a latent always
+    gives the same image.
     """
 
     pattern: Tensor

@@ -1,4 +1,4 @@
-"""Norms: by name, of every pixel, and with a scale and shift for each class."""
+"""Norms: by name, per pixel, and with a scale and shift for each class."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.core.errors import RecipeError
-from zerosum.networks.conditioning import given, rows
+from zerosum.networks.conditioning import required, rows
 from zerosum.networks.precision import at_least_float32
 
-_NEAR = 8  # channels that a group of a group norm aims at
+_NEAR = 8  # preferred number of channels in a group of group norm
 
 
 def make_norm(name: str, channels: int, dims: int, classes: int = 0) -> nn.Module:
     """Make a norm with a learned scale and shift, for vectors (`dims` 0) or maps (`dims` 2).
 
-    "layer" is one mean and variance a sample (on maps GroupNorm with one group), "group" one for every 8 channels or
-    the nearest number that divides them, "instance" one for every map, "batch" one for every channel over the batch.
+    "layer" is one mean and variance per sample (on maps GroupNorm with one group), "group" one per 8 channels or the
+    nearest number that divides them, "instance" one per map, "batch" one per channel over the batch.
     With `classes` a batch norm has a scale and shift for each of them. On several ranks its statistics are those of a
     rank's own part of the batch, and the running ones those of rank 0.
 
     Raises:
-        ValueError: unknown name, an instance norm of vectors, which would leave nothing, or classes without "batch".
+        ValueError: unknown name, instance norm of vectors, which would leave nothing, or classes without "batch".
     """
     match name, dims:
         case "batch", 0 | 2 if classes:
@@ -44,7 +44,7 @@ def make_norm(name: str, channels: int, dims: int, classes: int = 0) -> nn.Modul
 
 
 def conditional_classes(name: str, labels: str, norm: str, classes: int) -> int:
-    """Classes that have a scale and shift of their own in each batch norm: all with labels=norm, else 0.
+    """Number of classes that have their own scale and shift in each batch norm: all with labels=norm, else 0.
 
     Raises:
         RecipeError: labels=norm without batch norm.
@@ -56,7 +56,7 @@ def conditional_classes(name: str, labels: str, norm: str, classes: int) -> int:
 
 
 def _groups(channels: int) -> int:
-    """Divide channels into groups as near to 8 as they come."""
+    """Number of groups whose size is as near to 8 as possible."""
     divisors = (groups for groups in range(1, channels + 1) if channels % groups == 0)
     return min(divisors, key=lambda groups: abs(channels // groups - _NEAR))
 
@@ -76,7 +76,7 @@ class ConditionalBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """Normalise `[N, C]` or `[N, C, H, W]`, then scale and shift by the class `[N]` of each sample."""
-        label = given(label, self.classes)
+        label = required(label, self.classes)
         x = self.norm(x)
         scale, shift = (
             rows(table, label).reshape(*x.shape[:2], *[1] * (x.ndim - 2)) for table in (self.weight, self.bias)
@@ -85,7 +85,7 @@ class ConditionalBatchNorm(nn.Module):
 
 
 class PixelNorm(nn.Module):
-    """Each vector of channels at length sqrt(C): x / sqrt(mean(x^2) + 1e-8) (Karras et al. 2018, section 4.2)."""
+    """Scales each pixel's channels to length sqrt(C): x / sqrt(mean(x^2) + 1e-8) (Karras et al. 2018, section 4.2)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `[N, C, ...]` over its channels, in float32."""

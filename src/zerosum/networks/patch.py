@@ -1,4 +1,4 @@
-"""A discriminator of patches: a logit for each of many overlapping squares of an image."""
+"""A discriminator of patches: one logit for each of many overlapping squares of an image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from zerosum.networks.spectral import convolution
 @register("network", "patch-discriminator")
 @dataclass(frozen=True)
 class PatchDiscriminator(Part):
-    """PatchGAN: strided convolutions, one more at their size, and a logit for each place of the map that is left.
+    """PatchGAN: strided convolutions, one more without stride, and a logit for each position of the last map.
 
     Isola et al. 2017, section 3.2.2; CycleGAN, Zhu et al. 2017, appendix 7.2: C64-C128-C256-C512, that is 3 `layers`,
     of which the last convolution keeps the size, all 4x4, LeakyReLU of 0.2, no norm in the first. A logit sees a square
@@ -38,7 +38,7 @@ class PatchDiscriminator(Part):
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N, 1, h, w]`.
 
         Raises:
-            RecipeError: these are no images, or smaller than the patches leave anything of.
+            RecipeError: these are not images, or they are too small for so many layers.
         """
         space = Space.of(inputs, outputs)
         self._fit(space)
@@ -69,7 +69,7 @@ class PatchDiscriminator(Part):
 
 
 class _Patches(nn.Sequential):
-    """Layers one after the other."""
+    """Sequential layers."""
 
     def forward(self, input: Tensor, label: Tensor | None = None) -> Tensor:  # noqa: A002, ARG002  (torch's name)
         """Images `[N, C, H, W]` to logits `[N, 1, h, w]`."""

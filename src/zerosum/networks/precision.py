@@ -1,4 +1,4 @@
-"""Islands of float32 in networks that otherwise run in bf16: where few bits would show."""
+"""Float32 in parts of networks that otherwise run in bf16, where rounding would be visible."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 def no_autocast(x: Tensor) -> AbstractContextManager[Any]:
-    """Context in which layers compute in the types of their inputs, on the device of x."""
+    """Context without autocast on the device of x: layers compute in the dtype of their inputs."""
     kind = x.device.type  # meta has no autocast
     return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()

@@ -1,4 +1,4 @@
-"""The plain residual networks of R3GAN: no normalization, no styles, grouped convolutions, a careful start.
+"""The plain residual networks of R3GAN: no normalization, no styles, grouped convolutions, Fixup initialization.
 
 Huang et al. 2024, section 4 (configuration E). A stage is some residual blocks at one size; between stages maps double
 or halve by the filter [1, 3, 3, 1]. Generator and discriminator are mirror images. The first weights are normal with
@@ -21,7 +21,7 @@ from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signals
 from zerosum.core.values import Count, Repeats
-from zerosum.networks.conditioning import conditioned_on, given, rows
+from zerosum.networks.conditioning import conditioned_on, required, rows
 from zerosum.networks.discriminator import Discriminator, Head
 from zerosum.networks.layers import Output, end, network_traits
 from zerosum.networks.precision import at_least_float32, no_autocast
@@ -156,7 +156,7 @@ class _Generator(nn.Module):
         """Latents `[N, latent]` to images `[N, C, H, W]`, within [-1, 1] unless the output is linear."""
         with no_autocast(x):
             if self.embedding is not None:
-                x = torch.cat([x, rows(self.embedding, given(label, self.embedding.num_embeddings)).to(x.dtype)], 1)
+                x = torch.cat([x, rows(self.embedding, required(label, self.embedding.num_embeddings)).to(x.dtype)], 1)
             x = self.start(x)
         x = self.body(x)
         with no_autocast(x):
@@ -165,7 +165,7 @@ class _Generator(nn.Module):
 
 
 class Pool(nn.Module):
-    """Each map to one number by weights of its own: a depthwise convolution that covers the map."""
+    """Maps each channel to one number: a depthwise convolution that covers the map."""
 
     def __init__(self, width: int, base: tuple[int, int]) -> None:
         super().__init__()
@@ -177,7 +177,7 @@ class Pool(nn.Module):
 
 
 class ClassHead(Head):
-    """The logit is v_y.f and nothing else: a projection discriminator without the term that all classes share."""
+    """The logit is v_y.f alone: a projection discriminator without the term that all classes share."""
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__(features, labels="projection", classes=classes)
@@ -186,11 +186,11 @@ class ClassHead(Head):
     def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         """Features `[N, F]` to logits `[N]`."""
         assert self.projection is not None
-        return self.projection(features).gather(1, given(label, self.count)[:, None]).squeeze(1)
+        return self.projection(features).gather(1, required(label, self.count)[:, None]).squeeze(1)
 
 
 def _head(width: int, embedding: int, labels: str, classes: int) -> tuple[nn.Module, Head]:
-    """What makes features of the pooled maps, and the head that judges them; no biases but those of a classifier."""
+    """The layer from pooled maps to features, and the head; only a classifier has biases."""
     if labels == "projection":
         head: Head = ClassHead(embedding, classes)
         assert head.projection is not None
@@ -204,7 +204,7 @@ def _head(width: int, embedding: int, labels: str, classes: int) -> tuple[nn.Mod
 
 
 class _Discriminator(Discriminator):
-    """The generator's mirror image: the base and all after it in float32, the rest in the precision of autocast."""
+    """The generator mirrored: everything from the base on is float32, the rest has the precision of autocast."""
 
     def __init__(self, stages: Stages, colours: int, embedding: int, labels: str, classes: int) -> None:
         super().__init__()
@@ -237,13 +237,13 @@ class R3GANGenerator(Part):
     of 768 maps.
     """
 
-    channels: Count = 768  # most maps between blocks
+    channels: Count = 768  # largest number of maps between blocks
     halve_above: Count = 32  # side in pixels up to which stages have all maps; each doubling beyond halves them
     blocks: Repeats = 2  # residual blocks at each size
     expansion: Count = 2  # maps inside a block, times those outside
     group: Count = 16  # maps in a group of the 3x3 convolutions
-    embedding: Count = 64  # numbers that a class is embedded in, with labels=embed
-    output: Output = "linear"  # tanh: for large areas of pure black or white; tanh-inward: comes back from them
+    embedding: Count = 64  # numbers in the embedding of a class, with labels=embed
+    output: Output = "linear"  # tanh: for large areas of pure black or white; tanh-inward: can also leave them again
     labels: Literal["none", "embed"] = "none"  # embed: a learned embedding of the class beside the latent
 
     def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
@@ -261,19 +261,19 @@ class R3GANGenerator(Part):
 @register("network", "r3gan-discriminator")
 @dataclass(frozen=True)
 class R3GANDiscriminator(Part):
-    """Residual discriminator without norms: the generator's mirror image, then each map by weights of its own.
+    """Residual discriminator without norms: the generator mirrored, then a depthwise convolution over each map.
 
-    R3GAN, Huang et al. 2024, configuration E. With labels=projection the logit is v_y.f and nothing else, where f is a
+    R3GAN, Huang et al. 2024, configuration E. With labels=projection the logit is v_y.f alone, where f is a
     linear function of the pooled maps.
     """
 
-    channels: Count = 768  # most maps between blocks
+    channels: Count = 768  # largest number of maps between blocks
     halve_above: Count = 32  # side in pixels up to which stages have all maps; each doubling beyond halves them
     blocks: Repeats = 2  # residual blocks at each size
     expansion: Count = 2  # maps inside a block, times those outside
     group: Count = 16  # maps in a group of the 3x3 convolutions
     embedding: Count = 768  # numbers in the features that a class is compared with, with labels=projection
-    labels: Literal["none", "projection", "classifier"] = "none"  # how the class enters, or is told
+    labels: Literal["none", "projection", "classifier"] = "none"  # how the class enters, or is predicted
 
     def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N]`."""

@@ -20,15 +20,15 @@ __all__ = ["Blur", "Down", "Up"]
 class _Convolve(torch.autograd.Function):
     """Depthwise convolution with one fixed kernel `[4, 4]`, or the transposed one.
 
-    Each is the gradient of the other, so any number of derivatives is such a convolution again. PyTorch's own second
-    derivative would also find that of the kernel, one map after the other, for nobody.
+    Each is the gradient of the other, so every derivative is such a convolution again. PyTorch's own second derivative
+    would also compute the unused one of the kernel, map by map.
     """
 
     @staticmethod
     def forward(x: Tensor, kernel: Tensor, stride: int, padding: int, transposed: bool) -> Tensor:
         maps, dtype = x.shape[1], x.dtype
         if transposed and stride == 2 and dtype == torch.bfloat16 and x.device.type == "cpu":
-            x = x.float()  # oneDNN's own in bfloat16 takes 50 times as long
+            x = x.float()  # oneDNN in bfloat16 takes 50 times as long
         taps = kernel.to(x.dtype).expand(maps, 1, 4, 4)
         with no_autocast(x):
             convolve = conv_transpose2d if transposed else conv2d

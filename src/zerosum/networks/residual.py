@@ -1,4 +1,4 @@
-"""Residual blocks that double or halve a side, and the weights that they begin with."""
+"""Residual blocks that double or halve a side, and their initial weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def glorot(module: nn.Module, gain: float = 1.0) -> None:
 
 
 class UpBlock(nn.Module):
-    """Residual block that doubles the side: norm, ReLU, nearest upsampling, 3x3, norm, ReLU, 3x3; a 1x1 beside it.
+    """Residual block that doubles the side: norm, ReLU, nearest upsampling, 3x3, norm, ReLU, 3x3; a 1x1 skip.
 
     Gulrajani et al. 2017; Miyato et al. 2018. The 1x1 convolution comes before the upsampling, not after it as drawn in
     the papers: the two commute, and there it costs a quarter.
@@ -59,9 +59,9 @@ def _doubled(x: Tensor) -> Tensor:
 class DownBlock(nn.Module):
     """Residual block of discriminators: norm, ReLU, 3x3, norm, ReLU, 3x3, and a mean over 2x2 where it halves.
 
-    Gulrajani et al. 2017; Miyato et al. 2018. Beside it the mean and a 1x1 convolution, which commute too; nothing
-    where neither width nor size changes. The first block of a network begins with its convolution, as a ReLU would cut
-    off half of the image, and has no norm.
+    Gulrajani et al. 2017; Miyato et al. 2018. The skip is the mean and a 1x1 convolution, which commute too; the
+    identity where neither width nor size changes. The first block of a network starts with its convolution, as a ReLU
+    would cut off half of the image, and has no norm.
 
     Args:
         before: channels in.

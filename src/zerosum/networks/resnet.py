@@ -56,7 +56,7 @@ def halved_sides(side: int, halves: list[bool]) -> list[int]:
 
 
 class ResidualDiscriminator(Discriminator):
-    """Residual blocks, each with what follows it, ReLU, the sum over all places, and a head."""
+    """Residual blocks, each with its follower, then ReLU, the sum over all positions, and a head."""
 
     def __init__(self, blocks: list[DownBlock], followers: list[nn.Module], head: Head) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class _Generator(nn.Module):
 
 
 def _draw(network: nn.Module) -> nn.Module:
-    """Draw the weights as SNGAN's: Glorot's, times sqrt(2) in the residual branches."""
+    """Initialize the weights as in SNGAN: Glorot's, times sqrt(2) in the residual branches."""
     glorot(network)
     for block in network.modules():
         if isinstance(block, (UpBlock, DownBlock)):
@@ -106,7 +106,7 @@ def _draw(network: nn.Module) -> nn.Module:
 @register("network", "resnet-generator")
 @dataclass(frozen=True)
 class ResNetGenerator(Part):
-    """Residual generator: a linear map makes a 4 to 7 pixel map of the latent, blocks double it to the image.
+    """Residual generator: a linear layer turns the latent into a 4 to 7 pixel map, blocks double it to the image.
 
     WGAN-GP, Gulrajani et al. 2017, and SNGAN, Miyato et al. 2018, tables of appendix B; `attention` and `spectral` as
     in SAGAN, Zhang et al. 2019. Up to 32 px all blocks have `channels`. Above, the last has a quarter and each before
@@ -117,7 +117,7 @@ class ResNetGenerator(Part):
     channels: Count = 256  # of every block up to 32 px; above, a quarter in the last block, doubling towards the base
     norm: Literal["batch", "none"] = "batch"  # before the ReLUs
     spectral: bool = False  # true: divide every weight by its largest singular value
-    attention: Natural = 0  # pixels: the largest map of at most this side carries self-attention; 0: none does
+    attention: Natural = 0  # pixels: self-attention follows the largest map of at most this side; 0: none
     labels: GeneratorLabels = "none"  # how the class enters; norm needs norm=batch
 
     def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
@@ -162,7 +162,7 @@ class ResNetGenerator(Part):
 @register("network", "resnet-discriminator")
 @dataclass(frozen=True)
 class ResNetDiscriminator(Part):
-    """Residual discriminator: blocks halve the image, then ReLU, the sum over all places, and a linear head.
+    """Residual discriminator: blocks halve the image, then ReLU, the sum over all positions, and a linear head.
 
     SNGAN, Miyato et al. 2018, tables of appendix B; with spectral=false the critic of WGAN-GP, Gulrajani et al. 2017;
     `labels=projection` is Miyato & Koyama 2018. Up to 32 px all blocks have `channels`, two halve the side and two do
@@ -174,8 +174,8 @@ class ResNetDiscriminator(Part):
     channels: Count = 128  # of every block up to 32 px; above, half of it in the first block, then doubling
     norm: Literal["none", "layer", "instance", "group", "batch"] = "none"  # before the ReLUs, but for the first block
     spectral: bool = True  # divide every weight by its largest singular value
-    attention: Natural = 0  # pixels: the largest map of at most this side carries self-attention; 0: none does
-    labels: Literal["none", "projection", "classifier"] = "none"  # how the class enters, or is told
+    attention: Natural = 0  # pixels: self-attention follows the largest map of at most this side; 0: none
+    labels: Literal["none", "projection", "classifier"] = "none"  # how the class enters, or is predicted
 
     def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N]`."""

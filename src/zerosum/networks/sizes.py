@@ -1,11 +1,11 @@
-"""Which sizes the convolutional networks take: a base of 4 to 7 pixels, doubled up to 256."""
+"""Image sizes of the convolutional networks: a base of 4 to 7 pixels, doubled up to 256."""
 
 from __future__ import annotations
 
 from zerosum.core.errors import RecipeError
 from zerosum.networks.space import Space
 
-_LARGEST = 256  # pixels; beyond it these networks are too shallow to be worth their memory
+_LARGEST = 256  # pixels; beyond it these networks are too shallow to be worth the memory
 
 
 def supported_sides() -> list[int]:
@@ -34,7 +34,7 @@ def latent_size(name: str, space: Space) -> int:
     """Size of the latent.
 
     Raises:
-        RecipeError: the space has none.
+        RecipeError: there is no latent.
     """
     if not space.latent:
         raise RecipeError(f"network {name!r} needs a latent; set latent=normal:size=100")

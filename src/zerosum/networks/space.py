@@ -1,4 +1,4 @@
-"""What the networks of a game are built for: the shape of the data, the size of the latent, the number of classes."""
+"""Sizes that networks are built for: the shape of the data, the size of the latent, the number of classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Space:
     """Sizes that a network takes from its game."""
 
     shape: tuple[int, ...]  # (channels, height, width) of images, or (dimensions,) of points
-    latent: int = 0  # numbers in a latent; 0 for networks that see none
+    latent: int = 0  # numbers in a latent; 0 for networks without one
     classes: int = 0  # 0 where the data have no labels
 
     @property
@@ -28,7 +28,7 @@ class Space:
 
     @property
     def signals(self) -> dict[str, Signal]:
-        """What a sample of the data consists of: `sample`, and `label` where there are classes."""
+        """Signals of the data: `sample`, and `label` where there are classes."""
         sample = Signal("image" if self.is_image else "points", self.shape)
         return {"sample": sample} | ({"label": Signal("label", (), self.classes)} if self.classes else {})
 
@@ -40,10 +40,10 @@ class Space:
 
     @classmethod
     def of(cls, inputs: Signals, outputs: Signals) -> Space:
-        """Sizes of a network that turns latents into samples, or judges samples."""
-        both = {**inputs, **outputs}
-        latent, label = both.get("latent"), both.get("label")
-        return cls(both["sample"].shape, latent.shape[0] if latent else 0, label.classes if label else 0)
+        """Sizes from the signals of a generator, an encoder or a discriminator."""
+        signals = {**inputs, **outputs}
+        latent, label = signals.get("latent"), signals.get("label")
+        return cls(signals["sample"].shape, latent.shape[0] if latent else 0, label.classes if label else 0)
 
     def __str__(self) -> str:
         if self.is_image:

@@ -1,4 +1,4 @@
-"""Layers whose weights are divided by their largest singular value, and makers that choose them or plain ones.
+"""Layers whose weights are divided by their largest singular value, and functions that make them or plain ones.
 
 Spectral normalization, Miyato et al. 2018, section 2 and algorithm 1: W / sigma, sigma = u^T W v, where u and v follow
 the first singular vectors by one step of power iteration each time the layer works in training. W is the plain
@@ -21,7 +21,7 @@ _TINY = 1e-12  # a sigma below it counts as this
 
 
 class _Spectral(nn.Module):
-    """Keeps u, the left singular vector, as a buffer; v is found anew from it."""
+    """Keeps u, the left singular vector, as a buffer; v is computed from it."""
 
     follows_weights = True  # u belongs to the weight: averaged weights need their own
     weight: Tensor
@@ -49,7 +49,7 @@ class _Spectral(nn.Module):
             return u.dot(image).clamp(min=_TINY)
 
     def normalised(self) -> Tensor:
-        """The weight with largest singular value 1, as far as u knows it."""
+        """The weight divided by its largest singular value, as estimated with u."""
         return self.weight / self.sigma()
 
 
@@ -98,18 +98,18 @@ def linear(before: int, after: int, *, bias: bool = True, spectral: bool = False
 
 
 def convolution(
-    before: int, after: int, kernel: int, stride: int = 1, padding: int = 0, *, spectral: bool = False, **others: Any
+    before: int, after: int, kernel: int, stride: int = 1, padding: int = 0, *, spectral: bool = False, **settings: Any
 ) -> nn.Conv2d:
-    """Make a convolution; `others` are those of `nn.Conv2d`."""
-    return (SpectralConv2d if spectral else nn.Conv2d)(before, after, kernel, stride, padding, **others)
+    """Make a convolution; `settings` are keywords of `nn.Conv2d`."""
+    return (SpectralConv2d if spectral else nn.Conv2d)(before, after, kernel, stride, padding, **settings)
 
 
 def transposed_convolution(
-    before: int, after: int, kernel: int, stride: int = 1, padding: int = 0, *, spectral: bool = False, **others: Any
+    before: int, after: int, kernel: int, stride: int = 1, padding: int = 0, *, spectral: bool = False, **settings: Any
 ) -> nn.ConvTranspose2d:
-    """Make a transposed convolution; `others` are those of `nn.ConvTranspose2d`."""
+    """Make a transposed convolution; `settings` are keywords of `nn.ConvTranspose2d`."""
     return (SpectralConvTranspose2d if spectral else nn.ConvTranspose2d)(
-        before, after, kernel, stride, padding, **others
+        before, after, kernel, stride, padding, **settings
     )
 
 

@@ -1,4 +1,4 @@
-"""Networks that are one layer after the other."""
+"""Sequential networks, some of whose layers take the class."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from zerosum.networks.precision import at_least_float32
 
 
 class Stack(nn.Sequential):
-    """Layers one after the other; those that take the class get it."""
+    """Sequential layers; those that take the class receive it."""
 
     def forward(self, input: Tensor, label: Tensor | None = None) -> Tensor:  # noqa: A002  (torch's name)
-        """What the last layer gives."""
+        """Output of the last layer."""
         x = input
         for layer in self:
             x = layer(x, label) if isinstance(layer, (JoinLabel, ConditionalBatchNorm)) else layer(x)
@@ -22,7 +22,7 @@ class Stack(nn.Sequential):
 
 
 class StackedGenerator(nn.Module):
-    """Layers one after the other; images end in tanh."""
+    """Sequential layers; images end in tanh."""
 
     def __init__(self, body: list[nn.Module]) -> None:
         super().__init__()
@@ -36,12 +36,12 @@ class StackedGenerator(nn.Module):
 
 
 class StackedDiscriminator(Discriminator):
-    """Layers one after the other, then the head."""
+    """Sequential layers, then the head."""
 
     def __init__(self, body: list[nn.Module], head: Head) -> None:
         super().__init__()
         self.body, self.head = Stack(*body), head
 
     def features(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Samples `[N, *shape]` to what the body gives, `[N, F]`."""
+        """Samples `[N, *shape]` to features `[N, F]`."""
         return self.body(x, label)

@@ -1,4 +1,4 @@
-"""The style-based generator of StyleGAN2: a mapping network makes styles of latents, a synthesis network images."""
+"""The style-based generator of StyleGAN2: a mapping network from latents to styles, a synthesis network to images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zerosum.core.registry import Part, register
 from zerosum.core.signals import Signals
 from zerosum.core.values import Count, Fraction, Repeats
-from zerosum.networks.conditioning import conditioned_on, given, rows
+from zerosum.networks.conditioning import conditioned_on, required, rows
 from zerosum.networks.equalized import EqualizedLinear
 from zerosum.networks.layers import Output, end, network_traits
 from zerosum.networks.modulation import ModulatedConv, StyledConv
@@ -25,8 +25,8 @@ from zerosum.networks.space import Space
 
 __all__ = ["StyleGAN2Generator"]
 
-_SLOW = 0.01  # learning rate of the mapping network, times that of all else
-_KEPT = 0.995  # share of the average style that an update leaves
+_SLOW = 0.01  # learning rate of the mapping network, relative to the rest
+_KEPT = 0.995  # share of the average style that an update keeps
 
 
 class Mapping(nn.Module):
@@ -40,11 +40,11 @@ class Mapping(nn.Module):
         self.norm, self.layers = PixelNorm(), layers
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Latents `[N, latent]` to styles `[N, layers, style]`, one and the same for every layer."""
+        """Latents `[N, latent]` to styles `[N, layers, style]`, the same for every layer."""
         with no_autocast(x):
             x = self.norm(x)
             if self.embedding is not None:
-                x = torch.cat([x, self.norm(rows(self.embedding, given(label, self.embedding.num_embeddings)))], 1)
+                x = torch.cat([x, self.norm(rows(self.embedding, required(label, self.embedding.num_embeddings)))], 1)
             for layer in self.body:
                 x = layer(x)
         return x[:, None].expand(-1, self.layers, -1)
@@ -121,7 +121,7 @@ class StyleGenerator(nn.Module):
         return self.synthesis(w if psi == 1 else self.truncate(w, psi))
 
     def truncate(self, w: Tensor, psi: float) -> Tensor:
-        """Styles moved towards their average, which `psi` 0 reaches (Karras et al. 2019, appendix B)."""
+        """Styles moved towards their average; at `psi` 0 they equal it (Karras et al. 2019, appendix B)."""
         return self.average.lerp(w, psi)
 
     @torch.no_grad()
@@ -151,13 +151,13 @@ class StyleGAN2Generator(Part):
     `truncate(w, psi)`, and a third argument `psi` of its forward.
     """
 
-    channels: Count = 512  # most maps of a stage
+    channels: Count = 512  # largest number of maps of a stage
     halve_above: Count = 64  # side in pixels up to which stages have all maps; each doubling beyond halves them
     style: Count = 512  # numbers in a style w
     mapping: Repeats = 8  # layers of the mapping network; StyleGAN2-ADA has 2 for CIFAR-10
-    mixing: Fraction = 0.9  # share of training images made of two latents' styles
-    noise: bool = True  # fresh noise in every layer, its strength learned from 0 on
-    output: Output = "linear"  # tanh: for large areas of pure black or white; tanh-inward: comes back from them
+    mixing: Fraction = 0.9  # share of training images with styles of two latents
+    noise: bool = True  # fresh noise in every layer, with a learned strength that starts at 0
+    output: Output = "linear"  # tanh: for large areas of pure black or white; tanh-inward: can also leave them again
     labels: Literal["none", "embed"] = "none"  # embed: a learned embedding of the class beside the latent
 
     def build(self, inputs: Signals, outputs: Signals) -> nn.Module:

@@ -27,7 +27,7 @@ __all__ = ["StyleGAN2Discriminator"]
 
 
 class DownBlock(nn.Module):
-    """Two convolutions, the second to half the size, beside a 1x1 convolution: (branch + skip) / sqrt 2."""
+    """Two convolutions, the second to half the size, and a 1x1 skip: (branch + skip) / sqrt 2."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -55,10 +55,10 @@ class Top(nn.Module):
 
 
 class StyleDiscriminator(Discriminator):
-    """Blocks in the precision of autocast; from the base on all is float32, as in the published training.
+    """Blocks in the precision of autocast; from the base on everything is float32, as in the published training.
 
-    The head is equalized like all else: weights from N(0, 1), scaled in use by way of the features. An initialization
-    other than default would draw its weights anew, and theirs alone.
+    The head is equalized like the rest: weights from N(0, 1), scaled in use through the features. An initialization
+    other than default would redraw only the head's weights.
     """
 
     def __init__(self, body: nn.Module, top: Top, head: Head) -> None:
@@ -95,11 +95,11 @@ class StyleGAN2Discriminator(Part):
     al. 2018, section 3). With labels=projection the logit is w.f + b + v_y.f (Miyato & Koyama 2018).
     """
 
-    channels: Count = 512  # most maps of a stage
+    channels: Count = 512  # largest number of maps of a stage
     halve_above: Count = 64  # side in pixels up to which stages have all maps; each doubling beyond halves them
     minibatch: Literal["none", "stddev"] = "stddev"  # stddev: a map of how much the samples of a group differ
     group: Count = 4  # samples in a group of the minibatch standard deviation
-    labels: Literal["none", "projection", "classifier"] = "none"  # how the class enters, or is told
+    labels: Literal["none", "projection", "classifier"] = "none"  # how the class enters, or is predicted
 
     def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N]`."""

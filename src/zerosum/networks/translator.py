@@ -16,7 +16,7 @@ from zerosum.networks.normalization import make_norm
 from zerosum.networks.precision import at_least_float32
 
 HALVINGS = 2  # of the image before the residual blocks, and doublings after them
-LEAST = 8  # pixels of a side: below the image has one pixel in the middle, and instance norm nothing to normalise
+LEAST = 8  # pixels of a side: below it the middle map has one pixel, and instance norm nothing to normalise
 
 
 @register("network", "resnet-translator")
@@ -26,8 +26,8 @@ class ResNetTranslator(Part):
 
     CycleGAN, Zhu et al. 2017, appendix 7.2, after Johnson et al. 2016: c7s1-64, d128, d256, R256 for each block, u128,
     u64, c7s1-3, that is 64 `channels`, with reflection at the borders; 9 blocks for 256x256 and more, 6 for 128x128.
-    Blocks are convolution, norm, ReLU, convolution, norm, and nothing after the sum (Gross & Wilber 2016). With a norm
-    no layer before it has a bias. For colour images and 9 blocks: 11,383,427 parameters, with 6: 7,841,411.
+    Blocks are convolution, norm, ReLU, convolution, norm, and nothing after the sum (Gross & Wilber 2016). Layers
+    before a norm have no bias. For colour images and 9 blocks: 11,383,427 parameters, with 6: 7,841,411.
     """
 
     channels: Count = 64  # channels of the first stage, at the image's own size
@@ -40,12 +40,12 @@ class ResNetTranslator(Part):
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N, C', H, W]` in [-1, 1].
 
         Raises:
-            RecipeError: these are no images, of two sizes, or of a size that does not halve twice.
+            RecipeError: these are not images, their sizes differ, or a side does not halve twice.
         """
         self._fit(image_sides(self.name, inputs, outputs))
-        taken, given = next(iter(inputs.values())), next(iter(outputs.values()))
+        source, target = next(iter(inputs.values())), next(iter(outputs.values()))
         wide = self.channels
-        body = self._stage(taken.shape[0], wide, 7)
+        body = self._stage(source.shape[0], wide, 7)
         for _ in range(HALVINGS):
             body += self._stage(wide, 2 * wide, 3, 2)
             wide *= 2
@@ -54,7 +54,7 @@ class ResNetTranslator(Part):
             up = nn.ConvTranspose2d(wide, wide // 2, 3, 2, 1, output_padding=1, bias=self.norm == "none")
             body += [up, *self._ending(wide // 2)]
             wide //= 2
-        return _Translator(*body, *_convolution(wide, given.shape[0], 7))
+        return _Translator(*body, *_convolution(wide, target.shape[0], 7))
 
     def traits(self) -> frozenset[str]:
         """What the network brings."""
@@ -80,14 +80,14 @@ def image_sides(name: str, inputs: Signals, outputs: Signals) -> list[int]:
     """Height and width of the images that a network takes and gives.
 
     Raises:
-        RecipeError: these are no images, or of two sizes.
+        RecipeError: these are not images, or their sizes differ.
     """
-    taken, given = next(iter(inputs.values())), next(iter(outputs.values()))
-    if {taken.kind, given.kind} != {"image"}:
-        raise RecipeError(f"network {name!r} turns images into images, not {taken.kind} into {given.kind}")
-    (_, *sides), (_, *others) = taken.shape, given.shape
-    if sides != others:
-        raise RecipeError(f"network {name!r} keeps the size of an image, and these are {sides} and {others}")
+    source, target = next(iter(inputs.values())), next(iter(outputs.values()))
+    if {source.kind, target.kind} != {"image"}:
+        raise RecipeError(f"network {name!r} turns images into images, not {source.kind} into {target.kind}")
+    (_, *sides), (_, *target_sides) = source.shape, target.shape
+    if sides != target_sides:
+        raise RecipeError(f"network {name!r} keeps the size of an image, and these are {sides} and {target_sides}")
     return sides
 
 
@@ -96,7 +96,7 @@ def _convolution(before: int, after: int, size: int, stride: int = 1, *, bias: b
 
 
 class _Reflect(nn.Module):
-    """Maps with so many more pixels at each border, mirrored; torch's own has no deterministic gradient on CUDA."""
+    """Pads maps at each border by reflection; torch's own has no deterministic gradient on CUDA."""
 
     def __init__(self, border: int) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class _Reflect(nn.Module):
 
 
 class _Block(nn.Sequential):
-    """What its layers add to an image."""
+    """Residual block: the input plus the output of its layers."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
         """Maps `[N, C, H, W]` to maps of the same shape."""
@@ -118,7 +118,7 @@ class _Block(nn.Sequential):
 
 
 class _Translator(nn.Sequential):
-    """Layers one after the other; images end in tanh."""
+    """Sequential layers; images end in tanh."""
 
     def forward(self, input: Tensor, label: Tensor | None = None) -> Tensor:  # noqa: A002, ARG002  (torch's name)
         """Images `[N, C, H, W]` to images in [-1, 1]."""

@@ -1,4 +1,4 @@
-"""A U-Net: an image to one pixel and back, where each map also goes straight across to its like."""
+"""A U-Net: an image to one pixel and back, with skip connections between maps of the same size."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from zerosum.networks.precision import at_least_float32
 from zerosum.networks.translator import image_sides
 
 DROPPED = 3  # innermost stages of the decoder, with dropout
-LEAST = 2  # halvings, below which there is nothing across
+LEAST = 2  # halvings; with fewer there are no skip connections
 
 
 @register("network", "unet-translator")
 @dataclass(frozen=True)
 class UNetTranslator(Part):
-    """Image to image: convolutions halve it to one pixel, transposed ones double it, with connections across.
+    """Image to image: convolutions halve it to one pixel, transposed ones double it, with skip connections.
 
     pix2pix, Isola et al. 2017, section 6.1.1: encoder C64-C128-C256-C512-C512-C512-C512-C512 for 256x256 pixels,
     decoder CD512-CD512-CD512-C512-C256-C128-C64 and a last convolution, all 4x4 of stride 2, LeakyReLU of 0.2 down and
@@ -48,18 +48,18 @@ class UNetTranslator(Part):
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N, C', H, W]` in [-1, 1].
 
         Raises:
-            RecipeError: these are no images, of two sizes, or of a size that does not halve twice.
+            RecipeError: these are not images, their sizes differ, or a side does not halve twice.
         """
         sides = image_sides(self.name, inputs, outputs)
-        (taken, *_), (given, *_) = (next(iter(signals.values())).shape for signals in (inputs, outputs))
+        (colours_in, *_), (colours_out, *_) = (next(iter(signals.values())).shape for signals in (inputs, outputs))
         wide = widths(self.channels, self._halvings(sides))
-        encoder = [self._down(before, after) for before, after in zip([taken, *wide], wide, strict=False)]
+        encoder = [self._down(before, after) for before, after in zip([colours_in, *wide], wide, strict=False)]
         encoder[0], encoder[-1] = encoder[0][1:2], encoder[-1][:2]
-        doubled = [wide[-1], *(2 * one for one in wide[-2::-1])]  # what comes from within, and from across
+        doubled = [wide[-1], *(2 * channels for channels in wide[-2::-1])]  # inner maps and skip connection together
         decoder = [self._up(before, after) for before, after in zip(doubled, wide[-2::-1], strict=False)]
         for stage in decoder[:DROPPED]:
             stage += [(LastingDropout if self.lasting else Dropout)(self.dropout)] if self.dropout else []
-        decoder += [[nn.ReLU(inplace=True), nn.ConvTranspose2d(doubled[-1], given, 4, 2, 1)]]
+        decoder += [[nn.ReLU(inplace=True), nn.ConvTranspose2d(doubled[-1], colours_out, 4, 2, 1)]]
         return _UNet(*([nn.Sequential(*stage) for stage in side] for side in (encoder, decoder)))
 
     def traits(self) -> frozenset[str]:
@@ -96,7 +96,7 @@ class LastingDropout(Dropout):
 
 
 class _UNet(nn.Module):
-    """Encoder, decoder, and what goes across; images end in tanh."""
+    """Encoder and decoder with skip connections; images end in tanh."""
 
     def __init__(self, encoder: list[nn.Sequential], decoder: list[nn.Sequential]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Metrics that tell what was copied from the training set. Small sets suffice: at most 3,000 samples are looked at."""
+"""Metrics that detect copies of training samples. Small sets suffice: they use at most 3,000 samples."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from zerosum.metrics.memorisation import authenticity, ct_score, mifid_distance
 
 __all__ = ["CT", "CT_OF_COPIES", "Authenticity", "MiFID"]
 
-HELD_OUT = 20  # samples that ct compares with, at the least
-CT_OF_COPIES = -5.0  # below it, on features and on pixels, samples are taken for copies
+HELD_OUT = 20  # least number of held-out samples for ct
+CT_OF_COPIES = -5.0  # below it, on features and on pixels, samples count as copies
 
 
 def trained(evidence: Evidence) -> Samples:
-    """What was trained on, where `lacks` found nothing missing."""
+    """Training samples, which exist, as `lacks` has checked."""
     assert evidence.training is not None
     return evidence.training()
 
 
 def pixels(samples: Samples) -> Tensor:
-    """Values in one row each; a difference of one grey level counts 1."""
+    """Values as one row per sample; a difference of one grey level counts 1."""
     return samples.values.flatten(1).float()
 
 
@@ -46,7 +46,7 @@ class _Copies(Metric):
 class CT(_Copies):
     """Are samples nearer to the training set than held-out ones are? Far below 0: copies; far above 0: poor samples.
 
-    Meehan, Chaudhuri & Dasgupta 2020; within about +-3 nothing is shown. Once on features, once on pixels.
+    Meehan, Chaudhuri & Dasgupta 2020; values within about +-3 show nothing. Once on features, once on pixels.
     """
 
     better: ClassVar[dict[str, bool | None]] = {"ct": None, "ct-pixels": None}
@@ -61,9 +61,9 @@ class CT(_Copies):
         few_held_out = f"{HELD_OUT} held-out samples; there are {count:,}" if count < HELD_OUT else None
         return few_held_out or super().lacks(evidence)
 
-    def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
+    def warns(self, evidence: Evidence, measures: dict[str, Measure]) -> str | None:  # noqa: ARG002
         """Copies of training samples."""
-        flagged = max(one.value for one in found.values()) < CT_OF_COPIES
+        flagged = max(measure.value for measure in measures.values()) < CT_OF_COPIES
         return "samples are nearer to training samples than held-out ones are: there are copies" if flagged else None
 
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zerosum.core.registry import register
 from zerosum.core.values import Count
-from zerosum.metrics.evidence import Evidence, Measure, Metric, few, only
+from zerosum.metrics.evidence import Evidence, Measure, Metric, only, too_few
 from zerosum.metrics.frechet import frechet_distance, frechet_distance_infinity
 from zerosum.metrics.kernel import kernel_distance, kernel_distance_subsets
 from zerosum.metrics.neighbours import duplicate_share, precision_recall_density_coverage
@@ -17,8 +17,8 @@ from zerosum.metrics.sliced import sliced_wasserstein
 
 __all__ = ["FD", "KID", "PRDC", "Duplicates", "FDInfinity", "SlicedWasserstein"]
 
-ENOUGH = 10_000  # samples that the authors of the distances ask for
-FEWEST = 20  # samples of a side below which a covariance or a mean over pairs is noise
+ENOUGH = 10_000  # samples that the authors of the distances recommend
+FEWEST = 20  # least number of samples on each side; below it a covariance or a mean over pairs is noise
 
 
 def as_networks_see(values: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ def as_networks_see(values: Tensor) -> Tensor:
 
 
 def standard(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Features about the mean of the real ones, in units of their deviation, which is one number for all of them."""
+    """Features centred on the real mean and divided by the real deviation, one number for all features."""
     real, fake = real.double(), fake.double()
     mean, deviation = real.mean(0), real.var(0).mean().sqrt()
     unit = deviation if deviation > 0 else 1.0
@@ -39,18 +39,18 @@ def standard(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 class FD(Metric):
     """Frechet distance of two Gaussians fitted to features; FID where the extractor is FID's Inception.
 
-    Heusel et al. 2017. Biased: with finite sets it is above 0 for equal distributions; the floor says how far.
+    Heusel et al. 2017. Biased: with finite sets it is above 0 for equal distributions; the floor says by how much.
     """
 
     better: ClassVar[dict[str, bool | None]] = {"fd": False}
     least: ClassVar[int] = FEWEST
 
-    def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
-        """Few samples, or fewer than the features have numbers."""
+    def warns(self, evidence: Evidence, measures: dict[str, Measure]) -> str | None:  # noqa: ARG002
+        """Few samples, or no more samples than numbers in a feature."""
         size = evidence.fake.features.shape[1]
         if min(len(evidence.real), len(evidence.fake)) <= size:
             return f"no more samples than numbers in a feature ({size:,}): covariances are rank-deficient"
-        return few(evidence, ENOUGH, "the distance is biased upwards below about")
+        return too_few(evidence, ENOUGH, "the distance is biased upwards below about")
 
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
         """All samples of both sides."""
@@ -69,14 +69,14 @@ class FDInfinity(Metric):
     least: ClassVar[int] = 100  # for subsets of several sizes
     costly: ClassVar[bool] = True
 
-    def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
+    def warns(self, evidence: Evidence, measures: dict[str, Measure]) -> str | None:  # noqa: ARG002
         """Few samples."""
-        return few(evidence, 5_000, "the line through subsets wants at least")
+        return too_few(evidence, 5_000, "the line through subsets wants at least")
 
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
         """All samples of both sides."""
-        found = frechet_distance_infinity(evidence.real.features, evidence.fake.features, seed=evidence.seed)
-        return {"fd-infinity": Measure(*found)}
+        estimate = frechet_distance_infinity(evidence.real.features, evidence.fake.features, seed=evidence.seed)
+        return {"fd-infinity": Measure(*estimate)}
 
 
 @register("metric", "kid")
@@ -84,9 +84,9 @@ class FDInfinity(Metric):
 class KID(Metric):
     """Squared maximum mean discrepancy under a cubic kernel, unbiased: 0 on average for equal distributions.
 
-    Binkowski et al. 2018. `full` takes all pairs and draws nothing; `subsets` is the mean over 100 draws of 1,000,
-    as torch-fidelity takes it. Features that no classifier made have no scale of their own, and the cube of pixels is
-    no number to read: they are centred and divided by one deviation of the real ones first.
+    Binkowski et al. 2018. `full` takes all pairs and draws nothing; `subsets` is the mean over 100 draws of 1,000, as
+    in torch-fidelity. Features of extractors without classes have no natural scale, and the cube of pixels is not
+    readable: they are first centred and divided by the deviation of the real ones.
     """
 
     better: ClassVar[dict[str, bool | None]] = {"kid": False}
@@ -153,7 +153,7 @@ class SlicedWasserstein(Metric):
 @register("metric", "duplicates")
 @dataclass(frozen=True)
 class Duplicates(Metric):
-    """Share of generated samples that have an almost equal one among the others: a collapse that other numbers miss."""
+    """Share of generated samples with a near-duplicate among the others: a collapse that other metrics can miss."""
 
     better: ClassVar[dict[str, bool | None]] = {"duplicates": False}
     most: Count = 10_000  # samples at most

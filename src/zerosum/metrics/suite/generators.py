@@ -1,4 +1,4 @@
-"""Modes of data whose modes are known, the path length of a generator, and divergences that a critic estimates."""
+"""Metrics of mode coverage where modes are known, of a generator's path length, and of divergences by a critic."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from zerosum.core.registry import register
 from zerosum.core.values import Count
 from zerosum.metrics.critic import critic_divergences
-from zerosum.metrics.evidence import Evidence, Measure, Metric, few, only, unlabelled
+from zerosum.metrics.evidence import Evidence, Measure, Metric, only, too_few, unlabelled
 from zerosum.metrics.modes import mode_coverage, stacked_modes
 from zerosum.metrics.path_length import perceptual_path_length
 
 __all__ = ["Critic", "Modes", "PathLength", "StackedModes"]
 
-MANY = 100  # classes that are combinations
+MANY = 100  # least number of classes that count as combinations
 
 
 def _classes(evidence: Evidence) -> int:
@@ -36,8 +36,8 @@ class Modes(Metric):
 
     def lacks(self, evidence: Evidence) -> str | None:
         """Known modes with a width."""
-        known = evidence.centres is not None and evidence.spread
-        return None if known else "a mixture whose modes are known; see zerosum ls data"
+        has_modes = evidence.centres is not None and evidence.spread
+        return None if has_modes else "a mixture whose modes are known; see zerosum ls data"
 
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
         """All generated points."""
@@ -48,7 +48,7 @@ class Modes(Metric):
 @register("metric", "stacked-modes")
 @dataclass(frozen=True)
 class StackedModes(Metric):
-    """Classes of an extractor with many, as 1,000 of stacked digits: how many are reached and how unevenly.
+    """Classes of an extractor with many, such as the 1,000 of stacked digits: how many are reached, how unevenly.
 
     Lin et al. 2018, on 26,000 samples, against classes that are all equally frequent. A classifier's errors invent
     classes: `modes-half` counts those with at least half of their share.
@@ -63,16 +63,16 @@ class StackedModes(Metric):
         combined = "an extractor that knows combinations, such as stacked; `classes` counts single ones"
         return combined if few_classes else unlabelled(evidence)
 
-    def warns(self, evidence: Evidence, found: dict[str, Measure]) -> str | None:  # noqa: ARG002
+    def warns(self, evidence: Evidence, measures: dict[str, Measure]) -> str | None:  # noqa: ARG002
         """Few samples for so many classes."""
-        return few(evidence, 26 * _classes(evidence), "the protocol takes")
+        return too_few(evidence, 26 * _classes(evidence), "the protocol takes")
 
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
         """All generated samples."""
         assert evidence.fake.probabilities is not None
-        found = stacked_modes(evidence.fake.probabilities.argmax(1), _classes(evidence))
-        found.pop("floor")
-        return only(**found)
+        coverage = stacked_modes(evidence.fake.probabilities.argmax(1), _classes(evidence))
+        coverage.pop("floor")
+        return only(**coverage)
 
 
 @register("metric", "path-length")
@@ -91,7 +91,7 @@ class PathLength(Metric):
         return "a generator; samples alone have no latents" if evidence.decode is None else None
 
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
-        """Pairs of latents of the generator's own distribution."""
+        """Pairs of latents drawn from the generator's prior."""
         assert evidence.decode is not None
         assert evidence.latent is not None
         value = perceptual_path_length(
@@ -109,10 +109,10 @@ class PathLength(Metric):
 @register("metric", "critic")
 @dataclass(frozen=True)
 class Critic(Metric):
-    """Divergences as a small critic finds them, trained on half of the features and judged on the other half.
+    """Divergences estimated by a small critic, trained on half of the features and evaluated on the other half.
 
     Jensen-Shannon (nats, 0 to ln 2), Pearson chi-square (0 to 2) and Wasserstein-1: lower bounds, up to the critic's
-    error; `told-apart` is the share of samples that the critic names rightly, 0.5 where there is no difference.
+    error; `told-apart` is the share of samples that a classifier assigns correctly, 0.5 for equal distributions.
     """
 
     better: ClassVar[dict[str, bool | None]] = {
@@ -128,5 +128,5 @@ class Critic(Metric):
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
         """At most `most` samples of each side."""
         real, fake = (side.first(self.most).features for side in (evidence.real, evidence.fake))
-        found = critic_divergences(real, fake, seed=evidence.seed)
-        return only(told_apart=found.pop("accuracy"), **found)
+        divergences = critic_divergences(real, fake, seed=evidence.seed)
+        return only(told_apart=divergences.pop("accuracy"), **divergences)
