@@ -61,8 +61,9 @@ def registered(kind: str) -> dict[str, type]:
 
 
 def judged() -> dict[str, type]:
-    """Games with discriminators: what the product walks. A game without them has too few axes for it."""
-    return {name: part for name, part in registered("game").items() if "discriminator" in registry.field_types(part)}
+    """Games of a generator from latents and discriminators: what the product walks. Others have too few axes for it."""
+    fields = {name: registry.field_types(part) for name, part in registered("game").items()}
+    return {name: registered("game")[name] for name, own in fields.items() if {"discriminator", "latent"} <= own.keys()}
 
 
 def variants(kind: str, wide: bool) -> Iterator[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from zerosum.core.memory import Memory
 from zerosum.core.team import Alone
-from zerosum.critic import Critic, Exchange
+from zerosum.critic import Answer, Critic, Exchange
 
 
 class Witness(Critic):
@@ -69,8 +69,8 @@ def exchange(
     a = critic(real, track="real" in tracks, grad=player == "discriminator", **given)
     b = critic(fake, track="fake" in tracks, **given)
     if logits is not None or features is not None:
-        scores = zip(logits or (None, None), features or (None, None), strict=True)
-        a._scores, b._scores = scores
+        said = zip(logits or (None, None), features or (None, None), strict=True)
+        a._answer, b._answer = (Answer(logit, feature, (logit,)) for logit, feature in said)
     return Witnessed(player, critic, a, b, generator, latent, clock)
 
 

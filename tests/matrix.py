@@ -14,6 +14,7 @@ CODES = f"discriminator.codes {NUMBERS['codes'][1]}"
 TOLD = "not generator.labels none -"  # the generator is told the class
 ASKED = "not discriminator.labels none -"  # the discriminator is told it, or tells it
 AUTOENCODER = "discriminator began-discriminator"
+PATCHES = "patch-discriminator multiscale-discriminator"
 JOINT = "discriminator joint-mlp-discriminator joint-dcgan-discriminator"
 NO_LEVEL = "objective wasserstein least-squares relativistic relativistic-average"  # a logit's sign says nothing
 GRADIENT = "r1 r2 gradient-penalty dragan"
@@ -28,7 +29,11 @@ MATRIX: tuple[tuple[str, ...], ...] = (
     ("objective began ebgan", f"not {AUTOENCODER}"),
     ("not objective began ebgan", AUTOENCODER),
     (f"regularizer {GRADIENT} lecam cr bcr zcr vat alr", AUTOENCODER),
-    ("regularizer feature-matching:of=features content pulling-away:of=features", f"{AUTOENCODER} patch-discriminator"),
+    (
+        "regularizer feature-matching:of=features content:of=features pulling-away:of=features",
+        f"{AUTOENCODER} {PATCHES}",
+    ),
+    ("regularizer feature-matching:of=layers content:of=layers", f"not discriminator {PATCHES}"),
     ("regularizer pulling-away:of=code", f"not {AUTOENCODER}"),
     ("augmentation ada:control=adaptive", AUTOENCODER),
     # gradients of one sample's own logit, or at one latent

@@ -12,7 +12,19 @@ from tests.exchanges import exchange
 from tests.small import table
 from zerosum.core.memory import Memory
 from zerosum.core.registry import Part
-from zerosum.critic import Critic, Exchange, Regularization, Scored, adapt, charge, pack, verdicts
+from zerosum.critic import (
+    Answer,
+    Critic,
+    Exchange,
+    Regularization,
+    Scored,
+    adapt,
+    charge,
+    distinguish,
+    logits_of,
+    pack,
+    verdicts,
+)
 from zerosum.objectives import Hinge, Relativistic
 from zerosum.selection import All, TopK
 
@@ -54,7 +66,7 @@ def said(*logits, x=None):
     """Samples of which a critic said this."""
     logits = torch.tensor(logits)
     scored = Scored(CRITIC, logits if x is None else x, {})
-    scored._scores = logits, None
+    scored._answer = Answer(logits, None, (logits,))
     return scored
 
 
@@ -286,10 +298,50 @@ def test_verdicts_are_means_spreads_and_the_share_of_pairs_that_are_ranked_right
     assert not any(value.requires_grad for value in verdicts(real, fake).values())
 
 
+def test_several_judges_charge_each_by_the_mean_of_its_map():
+    """The same logit everywhere costs as many times as much as there are judges, however large their maps are."""
+    for scales in (1, 2, 3):
+        sides = [8 >> scale for scale in range(scales)]
+        maps = [tuple(torch.full((4, 1, side, side), logit) for side in sides) for logit in (0.5, -0.25)]
+        real, fake = said(), said()
+        real._answer, fake._answer = (Answer(logits_of(one), None, one) for one in maps)
+        assert real.logits.numel() == (4 * 64 if scales == 1 else 4 * scales)
+        assert distinguish(Hinge(), real, fake).item() == pytest.approx(scales * (0.5 + 0.75))
+        assert charge(Hinge(), fake, real, All(), 0).item() == pytest.approx(scales * 0.25)
+        some = charge(Relativistic("least-squares"), fake, real, TopK(share=0.5, until=0), 1)
+        assert some.item() == pytest.approx(
+            scales * Relativistic("least-squares").generator(*torch.tensor([-0.25, 0.5])).item()
+        )
+
+
+class Judges(nn.Module):
+    """Two judges of one number each, behind one stage."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.Parameter(torch.tensor([2.0, 3.0]))
+
+    def layers(self, x, label=None):
+        return [[weight * x, (weight * x).square()[:, None]] for weight in self.weights]
+
+    def forward(self, x, label=None):
+        raise AssertionError("its layers say it all")
+
+
+def test_a_network_of_several_judges_tells_its_maps_and_layers():
+    x = torch.tensor([[1.0, 2.0], [3.0, -1.0]])
+    scored = Critic(Judges())(x)
+    assert [one.tolist() for one in scored.layers] == [(2 * x).tolist(), (3 * x).tolist()]
+    assert [one.shape for one in scored.maps] == [(2, 1, 2), (2, 1, 2)]
+    assert scored.logits.tolist() == [[10.0, 22.5], [20.0, 45.0]]  # means of squares
+    assert scored.features is None
+    assert Critic(nn.Linear(2, 1))(x).layers == ()
+
+
 def test_a_generator_pays_for_the_selected_fakes_beside_their_own_partners():
     fake, real = torch.tensor([0.5, 3.0, -1.0, 2.0], requires_grad=True), torch.tensor([9.0, 1.0, 8.0, 5.0])
     f, r = said(), said()
-    f._scores, r._scores = (fake, None), (real, None)
+    f._answer, r._answer = (Answer(one, None, (one,)) for one in (fake, real))
     half = TopK(share=0.5, until=1)  # the two best, 1 and 3
     assert charge(Hinge(), f, r, All(), 0).item() == -fake.mean().item()
     chosen = charge(Hinge(), f, r, half, 1)

@@ -6,7 +6,8 @@ from torch.nn.functional import conv2d, conv_transpose2d, instance_norm, leaky_r
 
 from zerosum.core.errors import RecipeError
 from zerosum.core.signals import Signal
-from zerosum.networks import PatchDiscriminator, ResNetTranslator, UNetTranslator
+from zerosum.networks import MultiscaleDiscriminator, PatchDiscriminator, ResNetTranslator, UNetTranslator
+from zerosum.networks.patch import halved
 from zerosum.networks.translator import _Reflect
 
 LOGIT = {"logit": Signal("logit")}
@@ -146,6 +147,46 @@ def test_a_shift_of_the_image_shifts_the_map():
     torch.testing.assert_close(here[:, :, 6:-4], there[:, :, 5:-5])
 
 
+def test_scales_see_the_image_at_half_its_size_again_and_again():
+    torch.manual_seed(0)
+    network = patches(MultiscaleDiscriminator(channels=1, scales=3), images(1, 256))
+    x = torch.randn(2, 1, 256, 256)
+    with torch.no_grad():
+        judges, logits = network.layers(x), network(x)
+        assert [stages[-1].shape[2] for stages in judges] == [35, 19, 11]  # as the authors' code gives for 256 and 128
+        sums, ones = (conv2d(pad(one, [1] * 4), torch.ones(1, 1, 3, 3), stride=2) for one in (x, torch.ones_like(x)))
+        torch.testing.assert_close(network.judges[1](sums / ones), judges[1][-1], rtol=1e-3, atol=1e-5)
+    assert [len(stages) for stages in judges] == [5, 5, 5]  # four stages and the logits
+    torch.testing.assert_close(logits, torch.stack([stages[-1].mean((1, 2, 3)) for stages in judges], 1))
+    assert torch.equal(halved(torch.full((1, 2, 9, 8), 0.75)), torch.full((1, 2, 5, 4), 0.75))
+
+
+def test_one_scale_is_a_patchgan():
+    torch.manual_seed(0)
+    one = patches(MultiscaleDiscriminator(channels=2, layers=2, scales=1, padding=1), images(3, 32))
+    plain = patches(PatchDiscriminator(channels=2, layers=2), images(3, 32))
+    plain.load_state_dict({name.removeprefix("judges.0."): weight for name, weight in one.state_dict().items()})
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(one(x), plain(x))
+    assert all(torch.equal(*pair) for pair in zip(one.layers(x)[0], plain.layers(x)[0], strict=True))
+    assert torch.equal(plain.layers(x)[0][-1], plain(x))
+
+
+def test_heads_judge_each_place_by_kernels_of_several_sizes():
+    torch.manual_seed(0)
+    network = patches(PatchDiscriminator(channels=2, layers=1, norm="none", heads=(1, 3, 5)), images(1, 16))
+    trunk, x = network[:-1], torch.randn(2, 1, 16, 16)
+    maps = trunk(x)
+    assert network(x).shape == (2, 3, *maps.shape[2:])
+    for place, head in enumerate(network[-1]):
+        expected = conv2d(maps, head.weight, head.bias, padding=place)
+        assert head.weight.shape[2:] == (2 * place + 1, 2 * place + 1)
+        torch.testing.assert_close(network(x)[:, place : place + 1], expected)
+    for heads in ((), (3, 4)):
+        with pytest.raises(RecipeError, match="or odd sizes of several"):
+            PatchDiscriminator(heads=heads)
+
+
 def test_sizes_that_do_not_fit_are_refused_with_the_nearest():
     def fault(make, *args):
         with pytest.raises(RecipeError) as error:
@@ -163,5 +204,9 @@ def test_sizes_that_do_not_fit_are_refused_with_the_nearest():
     assert "keeps the size" in fault(translator, UNetTranslator(), images(3, 8), images(3, 16))
     told = fault(patches, PatchDiscriminator(), images(1, 16))
     assert told.endswith("at least 24 pixels, and these are 16x16 images with 1 channel; give it layers=2")
+    several = MultiscaleDiscriminator(scales=4)
+    assert "with scales=4 needs sides of at least 32 pixels" in fault(patches, several, images(1, 16))
+    assert fault(patches, several, images(1, 16)).endswith("; give it scales=3")
+    assert fault(patches, MultiscaleDiscriminator(scales=2, padding=1), images(1, 20)).endswith("; set size=48")
     assert fault(patches, PatchDiscriminator(layers=1), images(1, 4)).endswith("set size=6")
     assert "use mlp-discriminator" in fault(patches, PatchDiscriminator(), Signal("points", (2,)))

@@ -202,6 +202,33 @@ def test_content_of_the_same_place():
         assert part(update(real, real.clone(), 2.0, -1.0, 0.5)).item() == 0
 
 
+class Stages(Scaling):
+    """A discriminator of two stages, one wider than the other."""
+
+    def layers(self, x, label=None):
+        return [[x * self.weight, (x * self.weight)[:, :1] ** 2, x.sum(1)]]
+
+
+@pytest.mark.parametrize("distance", ["squares", "absolute"])
+def test_layers_count_one_by_one_each_by_its_mean(distance):
+    real = torch.tensor([[1.0, 2.0, 3.0], [0.0, -1.0, 1.0]])
+    fake = torch.tensor([[2.0, 0.0, 3.0], [1.0, 1.0, -1.0]], requires_grad=True)
+    weights = torch.tensor([1.0, 2.0, 0.5])
+    size = abs if distance == "absolute" else torch.square
+    apart = [(fake - real) * weights, (fake[:, :1] ** 2 - real[:, :1] ** 2)]
+    looked = lambda: exchange("generator", None, Stages(*weights.tolist()), real, fake)  # noqa: E731
+    found = cost(Content(of="layers", reference="place", distance=distance, weight=3.0), looked())
+    assert found.item() == pytest.approx(3 * sum(size(one).mean() for one in apart).item())
+    assert torch.autograd.grad(found, fake)[0].abs().sum() > 0
+    found = cost(FeatureMatching(of="layers", distance=distance), looked())
+    assert found.item() == pytest.approx(sum(size(one.mean(0)).mean() for one in apart).item())
+    same = exchange("generator", None, Stages(*weights.tolist()), real, real.clone())
+    assert cost(Content(of="layers", reference="place"), same).item() == 0
+    shuffled = exchange("generator", None, Stages(*weights.tolist()), real, real.flip(0))
+    assert cost(Content(of="layers"), shuffled).item() == 0  # the nearest is found again
+    assert cost(Content(of="layers", reference="place"), shuffled).item() > 0
+
+
 @pytest.mark.parametrize(("distance", "size"), [("squares", np.square), ("absolute", np.abs)])
 def test_content_of_the_nearest(distance, size):
     torch.manual_seed(1)

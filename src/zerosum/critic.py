@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import reduce
+from operator import add
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -60,11 +62,26 @@ def pack(x: Tensor, size: int) -> Tensor:
     return x if size == 1 else x.reshape(len(x) // size, size * x.shape[1], *x.shape[2:])
 
 
+class Answer(NamedTuple):
+    """What a discriminator says of samples."""
+
+    logits: Tensor  # [N / pack], or maps [N / pack, ...]; of several judges [N / pack, judges], the means of their maps
+    features: Tensor | None  # what its last layer sees, [N / pack, F]; None where it does not show it
+    maps: tuple[Tensor, ...]  # logits of each of its judges: what an objective is applied to, one after the other
+    layers: tuple[Tensor, ...] = ()  # what its stages see, where it shows them
+
+
+def logits_of(maps: Sequence[Tensor]) -> Tensor:
+    """Logits of one judge as they are; of several the mean of each one's map, [N, judges]."""
+    return maps[0] if len(maps) == 1 else torch.stack([one.flatten(1).mean(1) for one in maps], 1)
+
+
 class Critic:
     """A discriminator behind augmentations, which may judge several samples together.
 
     Args:
-        network: called as D(x, label=...) with what is given beside x, by name; or D.features and D.logits.
+        network: called as D(x, label=...) with what is given beside x, by name; or D.features and D.logits; or
+            D.layers: maps of each of its judges from the first stage to the logits.
         augmentations: what happens to everything that it sees, in their order.
         pack: consecutive samples that one logit judges (PacGAN, Lin et al. 2018).
         precise: scores are computed in float32, whatever the engine's precision: a penalty follows their gradient.
@@ -98,15 +115,18 @@ class Critic:
         """
         return Scored(self, x.detach().float().requires_grad_() if track else x, given, grad=grad)
 
-    def examine(self, x: Tensor, given: Given) -> tuple[Tensor, Tensor | None]:
-        """Logits [N / pack] or patch maps of samples [N, ...]; features [N / pack, F] where the network has them."""
+    def examine(self, x: Tensor, given: Given) -> Answer:
+        """What the network says of samples [N, ...]."""
         for augmentation in self.augmentations:
             x = augmentation(x)
         x, given = pack(x, self.pack), {name: y if y is None else y[:: self.pack] for name, y in given.items()}
-        if not hasattr(self.network, "features"):
-            return self.network(x, **given), None
-        features = self.network.features(x, **given)
-        return self.network.logits(features, given.get("label")), features
+        if hasattr(self.network, "layers"):
+            judges = self.network.layers(x, **given)
+            maps = tuple(stages[-1] for stages in judges)
+            return Answer(logits_of(maps), None, maps, tuple(one for stages in judges for one in stages[:-1]))
+        features = self.network.features(x, **given) if hasattr(self.network, "features") else None
+        logits = self.network(x, **given) if features is None else self.network.logits(features, given.get("label"))
+        return Answer(logits, features, (logits,))
 
 
 class Scored:
@@ -121,16 +141,16 @@ class Scored:
     def __init__(self, critic: Critic, x: Tensor, given: Given, *, grad: bool = True) -> None:
         self.critic, self.x, self.given = critic, x, given
         self._grad, self._version = grad, critic.version
-        self._scores: tuple[Tensor, Tensor | None] | None = None
+        self._answer: Answer | None = None
 
     @property
     def logits(self) -> Tensor:
-        """Logits [N / pack], or patch maps [N / pack, 1, h, w]; higher looks more real.
+        """Logits [N / pack], or maps of them [N / pack, ...]; higher looks more real.
 
         Raises:
             RuntimeError: the discriminator has moved since.
         """
-        return self._look()[0]
+        return self._look().logits
 
     @property
     def features(self) -> Tensor | None:
@@ -139,17 +159,35 @@ class Scored:
         Raises:
             RuntimeError: the discriminator has moved since.
         """
-        return self._look()[1]
+        return self._look().features
 
-    def _look(self) -> tuple[Tensor, Tensor | None]:
-        if self._scores is None:
+    @property
+    def maps(self) -> tuple[Tensor, ...]:
+        """Logits of each of the discriminator's judges.
+
+        Raises:
+            RuntimeError: the discriminator has moved since.
+        """
+        return self._look().maps
+
+    @property
+    def layers(self) -> tuple[Tensor, ...]:
+        """What the discriminator's stages see of the samples, [N / pack, ...] each; none where it does not show them.
+
+        Raises:
+            RuntimeError: the discriminator has moved since.
+        """
+        return self._look().layers
+
+    def _look(self) -> Answer:
+        if self._answer is None:
             if self.critic.version != self._version:
                 raise RuntimeError("the discriminator has moved since it was shown these samples; show them again")
             with torch.set_grad_enabled(torch.is_grad_enabled() and self._grad):
-                self._scores = self._precisely() if self.critic.precise else self.critic.examine(self.x, self.given)
-        return self._scores
+                self._answer = self._precisely() if self.critic.precise else self.critic.examine(self.x, self.given)
+        return self._answer
 
-    def _precisely(self) -> tuple[Tensor, Tensor | None]:
+    def _precisely(self) -> Answer:
         given = {name: y if y is None or not y.is_floating_point() else y.float() for name, y in self.given.items()}
         with torch.autocast(self.x.device.type, enabled=False):
             return self.critic.examine(self.x.float(), given)
@@ -187,7 +225,7 @@ class Exchange:
                 "this game's discriminator judges pairs, so a part cannot show it single samples; remove the "
                 "regularizer that judges samples of its own making"
             )
-        return self.critic.examine(x, given)[0]
+        return self.critic.examine(x, given).logits
 
 
 class Regularization:
@@ -245,13 +283,22 @@ def verdicts(real: Scored, fake: Scored, suffix: str = "") -> dict[str, Tensor]:
     return {f"{name}{suffix}": value for name, value in found.items()}
 
 
+def distinguish(loss: Objective, real: Scored, fake: Scored) -> Tensor:
+    """What a discriminator pays to the objective, []: for each of its judges, added up (Wang et al. 2018, eq. 3)."""
+    return reduce(add, [loss.discriminator(*maps) for maps in zip(real.maps, fake.maps, strict=True)])
+
+
 def charge(loss: Objective, fake: Scored, real: Scored, selection: Selection, clock: int) -> Tensor:
-    """What a generator pays to the objective for the selected fakes, beside real logits where pairs count, []."""
-    logits, beside = fake.logits, real.logits if loss.pairs else None
-    chosen = selection(logits, clock)
+    """What a generator pays to the objective for the selected fakes, beside real logits where pairs count, [].
+
+    Of several judges each charges it, and that is added up.
+    """
+    maps = fake.maps  # they are looked at before the real ones
+    sides = [maps, real.maps] if loss.pairs else [maps]
+    chosen = selection(fake.logits, clock)
     if chosen is not None:
-        logits, beside = logits[chosen], beside if beside is None else beside[chosen]
-    return loss.generator(logits, beside)
+        sides = [tuple(one[chosen] for one in side) for side in sides]
+    return reduce(add, [loss.generator(*logits) for logits in zip(*sides, strict=True)])
 
 
 @dataclass(frozen=True)

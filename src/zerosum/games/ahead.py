@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.func import functional_call
 
-_METHODS = ("features", "logits", "classify", "recover", "encode")  # of a discriminator, beside its call
+_METHODS = ("features", "logits", "classify", "recover", "encode", "layers")  # of a discriminator, beside its call
 
 
 class _Stage(nn.Module):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from zerosum.core.engine import Engine
-from zerosum.critic import Critic, Regularization, Scored, adapt, verdicts
+from zerosum.critic import Critic, Regularization, Scored, adapt, charge, distinguish, verdicts
+from zerosum.selection import All
 
 if TYPE_CHECKING:
     from zerosum.games.unpaired import UnpairedGame
@@ -41,7 +42,7 @@ class Domain:
         due = Regularization(self.game.regularizers, f"generator-{self.name}", self.engine, "generators")
         critic = Critic(self.network, self.augment)
         x, y = critic(real, grad=False), critic(fake)
-        cost = self.game.adversarial * self.loss.generator(y.logits, x.logits if self.loss.pairs else None)
+        cost = self.game.adversarial * charge(self.loss, y, x, All(), self.engine.clock)
         return self._named({"adversarial": cost, **due(x, y, translator, None)})
 
     def told_apart(self, real: Tensor, fake: Tensor, translator: nn.Module) -> dict[str, Tensor]:
@@ -50,7 +51,7 @@ class Domain:
         critic = Critic(self.network, self.augment, precise=bool(due.tracks))
         x = critic(real, track="real" in due.tracks)
         y = critic(self.pool(fake), track="fake" in due.tracks)
-        cost = self.loss.discriminator(x.logits, y.logits)
+        cost = distinguish(self.loss, x, y)
         self.engine.watch(**verdicts(x, y, f"-{self.name}"))
         self._last: tuple[Scored, Scored] = x, y
         return self._named({"adversarial": cost, **due(x, y, translator, None)})

@@ -10,7 +10,7 @@ from zerosum.core.engine import Engine
 from zerosum.core.game import Feed
 from zerosum.core.registry import register
 from zerosum.core.values import Count
-from zerosum.critic import Critic, Regularization, adapt, charge, verdicts
+from zerosum.critic import Critic, Regularization, adapt, charge, distinguish, verdicts
 from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
 
 
@@ -35,7 +35,7 @@ class ImageGame(Adversarial):
             critic = Critic(D, augment, self.pack, precise=bool(due.tracks))
             real = critic(x, track="real" in due.tracks, label=label)
             fake = critic(made.detach(), track="fake" in due.tracks, label=label)
-            cost = loss.discriminator(real.logits, fake.logits)
+            cost = distinguish(loss, real, fake)
             engine.watch(**verdicts(real, fake))
             engine.update("discriminator", adversarial=cost, **due(real, fake, G, z))
         judged = real.logits

@@ -16,7 +16,7 @@ from zerosum.core.player import Player
 from zerosum.core.registry import register, slot
 from zerosum.core.signals import Batch, Signal, Signals, Wiring
 from zerosum.core.values import NonNegative
-from zerosum.critic import Critic, Regularization, adapt, charge, verdicts
+from zerosum.critic import Critic, Regularization, adapt, charge, distinguish, verdicts
 from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
 from zerosum.games.tasks import generation, inference, reconstruction
 
@@ -96,7 +96,7 @@ class JointGame(Adversarial):
             critic = Critic(D, augment, self.pack, precise=bool(due.tracks))
             real = critic(x, track="real" in due.tracks, label=label, latent=inferred)
             fake = critic(made, track="fake" in due.tracks, label=label, latent=z)
-            cost = loss.discriminator(real.logits, fake.logits)
+            cost = distinguish(loss, real, fake)
             engine.watch(**verdicts(real, fake))
             engine.update("discriminator", adversarial=cost, **due(real, fake, G, z))
         judged = real.logits

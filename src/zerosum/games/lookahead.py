@@ -12,7 +12,7 @@ from zerosum.core.game import Feed
 from zerosum.core.registry import register
 from zerosum.core.signals import Signals
 from zerosum.core.values import Count, Natural
-from zerosum.critic import Critic, Objective, Regularization, adapt, charge, verdicts
+from zerosum.critic import Critic, Objective, Regularization, adapt, charge, distinguish, verdicts
 from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
 from zerosum.games.ahead import Ahead
 from zerosum.selection import All
@@ -71,7 +71,7 @@ class LookaheadGame(Adversarial):
             critic = Critic(D, augment, self.pack, precise=bool(due.tracks))
             real = critic(x, track="real" in due.tracks, label=label)
             fake = critic(made, track="fake" in due.tracks, label=label)
-            cost = loss.discriminator(real.logits, fake.logits)
+            cost = distinguish(loss, real, fake)
             engine.watch(**verdicts(real, fake))
             engine.update("discriminator", adversarial=cost, **due(real, fake, G, z))
         judged = real.logits
@@ -82,7 +82,7 @@ class LookaheadGame(Adversarial):
             critic = unrolled(engine, loss, Critic(D, augment, self.pack), self.depth, x, made, label)
             real, fake = critic(x, grad=self.depth > 0, label=label), critic(made, label=label)
             if self.zero_sum:
-                cost = -self.adversarial * loss.discriminator(real.logits, fake.logits)
+                cost = -self.adversarial * distinguish(loss, real, fake)
             else:
                 cost = self.adversarial * charge(loss, fake, real, self.selection, engine.clock)
             engine.update("generator", adversarial=cost, **due(real, fake, G, z))
@@ -105,7 +105,7 @@ def unrolled(
     ahead = Ahead(D, weights)
     there = Critic(ahead, critic.augmentations, critic.pack)
     for _ in range(depth):
-        cost = loss.discriminator(there(x, label=label).logits, there(made, label=label).logits)
+        cost = distinguish(loss, there(x, label=label), there(made, label=label))
         with torch.autocast(engine.device.type, enabled=False):
             gradients = torch.autograd.grad(cost.float(), tuple(weights.values()), create_graph=True, allow_unused=True)
         for name, gradient in zip(tuple(weights), gradients, strict=True):

@@ -14,7 +14,7 @@ from zerosum.core.errors import RecipeError
 from zerosum.core.game import Feed
 from zerosum.core.registry import register
 from zerosum.core.signals import Batch, Signals, Wiring
-from zerosum.critic import Critic, Regularization, adapt, charge, verdicts
+from zerosum.critic import Critic, Regularization, adapt, charge, distinguish, verdicts
 from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
 
 UNLABELLED = (
@@ -75,7 +75,7 @@ class PairsGame(Adversarial):
             critic = Critic(D, augment, self.pack, precise=bool(due.tracks))
             real = critic(partner, track="real" in due.tracks, label=label, source=source)
             fake = critic(made, track="fake" in due.tracks, label=label, source=source)
-            cost = loss.discriminator(real.logits, fake.logits)
+            cost = distinguish(loss, real, fake)
             engine.watch(**verdicts(real, fake))
             engine.update("discriminator", adversarial=cost, **due(real, fake, from_source, z))
         judged = real.logits

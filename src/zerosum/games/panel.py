@@ -13,7 +13,7 @@ from zerosum.core.game import Feed
 from zerosum.core.player import Player
 from zerosum.core.registry import register
 from zerosum.core.values import Count, NonNegative
-from zerosum.critic import Critic, Regularization, adapt, charge, verdicts
+from zerosum.critic import Critic, Regularization, adapt, charge, distinguish, verdicts
 from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
 
 
@@ -62,7 +62,7 @@ class PanelGame(Adversarial):
                 critic = Critic(engine.network(name), augment, self.pack, precise=bool(due.tracks))
                 real = critic(x, track="real" in due.tracks, label=label)
                 fake = critic(made, track="fake" in due.tracks, label=label)
-                cost = loss.discriminator(real.logits, fake.logits)
+                cost = distinguish(loss, real, fake)
                 engine.watch(**verdicts(real, fake, name.removeprefix("discriminator")))
                 engine.update(name, adversarial=cost, **due(real, fake, G, z))
                 judged[name] = real.logits

@@ -15,7 +15,7 @@ from zerosum.networks.dirac import DiracDiscriminator, DiracGenerator
 from zerosum.networks.initialization import Default, Glorot, He, LeCun, Normal, Orthogonal
 from zerosum.networks.joint import DCGANEncoder, JointDCGANDiscriminator, JointMLPDiscriminator, MLPEncoder
 from zerosum.networks.mlp import MLPDiscriminator, MLPGenerator
-from zerosum.networks.patch import PatchDiscriminator
+from zerosum.networks.patch import MultiscaleDiscriminator, PatchDiscriminator
 from zerosum.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from zerosum.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from zerosum.networks.stylegan2 import StyleGAN2Generator
@@ -45,6 +45,7 @@ __all__ = [
     "MLPDiscriminator",
     "MLPEncoder",
     "MLPGenerator",
+    "MultiscaleDiscriminator",
     "Normal",
     "Orthogonal",
     "PatchDiscriminator",

@@ -1,12 +1,15 @@
 """Regularizers on the discriminator's output for whole batches: averages of logits, features of samples.
 
-Features are the input of the discriminator's last layer, `[N, F]`, flattened and float32. Differences of features are
-averaged over the F features, so that a weight does not depend on the width of a layer.
+Features are the input of the discriminator's last layer, `[N, F]`, flattened and float32; layers are the outputs of its
+stages. Differences are averaged over the F numbers of a layer, so that a weight does not depend on its width, and are
+summed over layers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import ClassVar, Literal
 
 import torch
@@ -23,6 +26,10 @@ _FEATURES = (
     "it compares features of the discriminator, which this one does not show; set a network with features, such as "
     "discriminator.network=dcgan-discriminator"
 )
+_LAYERS = (
+    "it compares what the discriminator's stages see, which this one does not show; set a network with layers, such as "
+    "discriminator.network=patch-discriminator, or of=features"
+)
 Distance = Literal["squares", "absolute"]
 
 
@@ -36,6 +43,13 @@ def features(part: Part, exchange: Exchange, name: Literal["real", "fake"]) -> T
     if values is None:
         raise ValueError(f"{part.name}: {_FEATURES}")
     return values.float().flatten(1)
+
+
+def _layers(part: FeatureMatching | Content, exchange: Exchange, name: Literal["real", "fake"]) -> list[Tensor]:
+    """What a part compares of "real" or "fake", float32: features or pixels `[N, F]`, or several layers of them."""
+    if part.of == "layers":
+        return [one.float().flatten(1) for one in getattr(exchange, name).layers]
+    return [getattr(exchange, name).x.float().flatten(1)] if part.of == "pixels" else [features(part, exchange, name)]
 
 
 def _distance(difference: Tensor, kind: Distance) -> Tensor:
@@ -94,29 +108,30 @@ class FeatureMatching(Part):
     """The generator matches the mean features of its batch to those of the real batch.
 
     Salimans et al. 2016, section 3.1: weight * |E f(x) - E f(G(z))|^2, f the discriminator's features, here a mean over
-    them. With `pixels` f is the identity: first moments of the images themselves, a weak but cheap statistic.
+    them. With `pixels` f is the identity: first moments of the images themselves, a weak but cheap statistic. With
+    `layers` this is added up over what each stage sees, on each scale.
     On several ranks each matches the means of its own part of the batch.
     """
 
     player: ClassVar[str] = "generator"
     tracks: ClassVar[frozenset[str]] = frozenset()
     weight: NonNegative = 1.0  # weight of the distance
-    of: Literal["features", "pixels"] = "features"  # whose batch means are matched
+    of: Literal["features", "layers", "pixels"] = "features"  # whose batch means are matched
     distance: Distance = "squares"  # of the two means, averaged over features or pixels
     every: Count = 1  # generator updates from one penalty to the next; each then counts that many times
 
     @property
     def needs(self) -> dict[str, str]:  # type: ignore[override]
-        """Features, unless it matches pixels."""
+        """Features or layers, unless it matches pixels."""
+        if self.of == "layers":
+            return {"layers": _LAYERS}
         return {"features": f"{_FEATURES}, or feature-matching:of=pixels"} if self.of == "features" else {}
 
     def __call__(self, exchange: Exchange) -> Tensor:
         """Penalty of an update, `[]`."""
-        if self.of == "pixels":
-            real, fake = exchange.real.x.float(), exchange.fake.x.float()
-        else:
-            real, fake = features(self, exchange, "real"), features(self, exchange, "fake")
-        return self.weight * _distance(fake.mean(0) - real.detach().mean(0), self.distance)
+        sides = zip(_layers(self, exchange, "real"), _layers(self, exchange, "fake"), strict=True)
+        costs = [_distance(fake.mean(0) - real.detach().mean(0), self.distance) for real, fake in sides]
+        return self.weight * reduce(add, costs)
 
 
 @register("regularizer", "content")
@@ -125,42 +140,46 @@ class Content(Part):
     """Pulls every fake, in the discriminator's features, towards one real sample of the batch.
 
     The content loss of Johnson et al. 2016 in features that are trained at the same time, as in Larsen et al. 2016:
-    weight * E |f(G(z_i)) - f(x_i)|^2. It compares sample with sample, so it must know which belong together. Where
-    the game makes fake i from real sample i, that is their `place`. Otherwise a random partner would only pull all
-    fakes to the mean: the reference is then the `nearest` real sample, of the same class where there are classes. The
-    discriminator receives nothing from it.
+    weight * E |f(G(z_i)) - f(x_i)|^2. With `layers` this is summed over the outputs of all stages, on each scale: the
+    feature matching of pix2pixHD (Wang et al. 2018, eq. 4), with distance=absolute. It compares sample with sample, so
+    it must know which belong together. Where the game makes fake i from real sample i, that is their `place`. Otherwise
+    a random partner would only pull all fakes to the mean: the reference is then the `nearest` real sample, of the same
+    class where there are classes. The discriminator receives nothing from it.
     """
 
     player: ClassVar[str] = "generator"
     tracks: ClassVar[frozenset[str]] = frozenset()
     weight: NonNegative = 1.0  # weight of the distance
+    of: Literal["features", "layers"] = "features"  # what is compared
     reference: Literal["nearest", "place"] = "nearest"  # which real sample: closest in features, or of the same place
     distance: Distance = "squares"  # of two samples' features, averaged over them
     every: Count = 1  # generator updates from one penalty to the next; each then counts that many times
 
     @property
     def needs(self) -> dict[str, str]:  # type: ignore[override]
-        """Features, and for places a generator whose samples belong to real ones."""
+        """Features or layers, and for places a generator whose samples belong to real ones."""
+        seen = {"layers": _LAYERS} if self.of == "layers" else {"features": _FEATURES}
         if self.reference == "nearest":
-            return {"features": _FEATURES}
+            return seen
         why = "fakes and real samples of one place belong together only where the generator starts from real samples"
-        return {
-            "features": _FEATURES,
-            "source": f"{why}; set content.reference=nearest, or choose a recipe such as dagan",
-        }
+        return {**seen, "source": f"{why}; set content.reference=nearest, or choose a recipe such as dagan"}
 
     def __call__(self, exchange: Exchange) -> Tensor:
         """Penalty of an update, `[]`."""
-        real, fake = features(self, exchange, "real").detach(), features(self, exchange, "fake")
+        real = [one.detach() for one in _layers(self, exchange, "real")]
+        fake = _layers(self, exchange, "fake")
         if self.reference == "nearest":
             label = None if exchange.label is None else exchange.label[:: exchange.critic.pack]
-            real = real[self._nearest(fake, real, label)]
-        return self.weight * _distance(fake - real, self.distance)
+            nearest = self._nearest(fake, real, label)
+            real = [one[nearest] for one in real]
+        return self.weight * reduce(add, [_distance(x - y, self.distance) for x, y in zip(fake, real, strict=True)])
 
     @torch.no_grad()
-    def _nearest(self, fake: Tensor, real: Tensor, label: Tensor | None) -> Tensor:
-        order = 2.0 if self.distance == "squares" else 1.0
-        far = torch.cdist(fake, real, p=order, compute_mode="donot_use_mm_for_euclid_dist")
+    def _nearest(self, fake: list[Tensor], real: list[Tensor], label: Tensor | None) -> Tensor:
+        order, far = 2.0 if self.distance == "squares" else 1.0, torch.zeros((), device=fake[0].device)
+        for x, y in zip(fake, real, strict=True):
+            apart = torch.cdist(x, y, p=order, compute_mode="donot_use_mm_for_euclid_dist")
+            far = far + apart.pow(order) / x.shape[1]
         if label is not None:
             far = far.masked_fill(label[:, None] != label, torch.inf)
         return far.argmin(1)
