@@ -30,6 +30,7 @@ PRINTED_BY = {  # files, or functions of them, with texts that name options: the
     "runs/storage/trained.py: TrainedModel": "translate reconstruct",
     "runs/view/transform.py": "translate reconstruct",
     "runs/evaluation/evaluator.py": "train resume evaluate",
+    "runs/evaluation/subject.py": "evaluate",
     "runs/evaluation/neighbours.py": "sample",
     "runs/storage/outputs.py": "sample compare translate reconstruct",
     "runs/training/launching.py": "train resume",

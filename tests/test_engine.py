@@ -8,8 +8,9 @@ import torch
 from torch.nn.functional import softplus
 
 from tests.small import table
-from zerosum.core.engine import Engine, skip_together
+from zerosum.core.engine import Engine
 from zerosum.core.errors import TrainingError
+from zerosum.core.gradients import skip_together
 from zerosum.core.registry import Part
 from zerosum.critic import Critic, Regularization
 

@@ -14,8 +14,8 @@ import zerosum
 from tests.exchanges import exchange
 from tests.small import EAGER, table, words
 from zerosum.core import compatibility, settings
-from zerosum.core.engine import excerpt, total_norm
 from zerosum.core.errors import RunError
+from zerosum.core.gradients import excerpt, total_norm
 from zerosum.critic import verdicts
 from zerosum.data import Dataset, open_data
 from zerosum.recipes import read_recipe

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import identity
 from benchmarks.identity_cases import Case
 from benchmarks.identity_table import Table, every_case, small
-from zerosum.core import registry, settings
+from zerosum.core import registry, tree
 from zerosum.objectives import NonSaturating
 from zerosum.recipes import read_recipe
 
@@ -129,7 +129,7 @@ def test_other_machines_unknown_cases_and_broken_ones_do_not_pass(results, tmp_p
 
 def test_every_part_of_a_game_is_played_by_some_case():
     games = [small(read_recipe(case.recipe, list(case.settings))).game for case in every_case()]
-    played = {(part.kind, part.name) for game in games for part in settings.walk(game)}
+    played = {(part.kind, part.name) for game in games for part in tree.walk(game)}
     kinds = "game objective regularizer augmentation selection rule optimizer schedule latent initialization network"
     parts = {(kind, name) for kind in kinds.split() for name, part in registry.registered(kind).items()
              if part.__module__.startswith("zerosum.")}  # fmt: skip

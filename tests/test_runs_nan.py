@@ -5,12 +5,12 @@ import torch
 
 import zerosum
 from tests.small import EAGER, table, words
+from zerosum.core.engine import Engine
 from zerosum.core.errors import RunError, TrainingError
 from zerosum.core.meter import NotFiniteError
 from zerosum.runs import health
 from zerosum.runs.storage import checkpoint
 from zerosum.runs.storage.logs import TIMES
-from zerosum.runs.training import training
 
 
 def short(path, *settings, images=480, **options):
@@ -28,7 +28,7 @@ def contents(run):
 
 def poison(monkeypatch, when, what="weights"):
     """Put a NaN into a training in each turn for which `when(images, attempt)` holds."""
-    step, hit = training.Engine.turn, []
+    step, hit = Engine.turn, []
 
     def turn(engine, feed):
         handles = []
@@ -47,7 +47,7 @@ def poison(monkeypatch, when, what="weights"):
             for handle in handles:
                 handle.remove()
 
-    monkeypatch.setattr(training.Engine, "turn", turn)
+    monkeypatch.setattr(Engine, "turn", turn)
     return hit
 
 
@@ -225,7 +225,7 @@ def test_before_the_first_checkpoint_a_run_begins_again(tmp_path, monkeypatch):
 def test_a_run_that_rolled_back_and_was_killed_ends_like_one_that_was_not(tmp_path, monkeypatch, killed):
     poison(monkeypatch, lambda images, attempt: images == 240 and attempt == 0)
     peace = short(tmp_path / "peace", "on_nan=rollback")
-    turn, done = training.Engine.turn, []
+    turn, done = Engine.turn, []
 
     def die(engine, feed):
         turn(engine, feed)
@@ -233,7 +233,7 @@ def test_a_run_that_rolled_back_and_was_killed_ends_like_one_that_was_not(tmp_pa
             done.append(1)
             raise ConnectionError("killed")
 
-    monkeypatch.setattr(training.Engine, "turn", die)
+    monkeypatch.setattr(Engine, "turn", die)
     with pytest.raises(RunError, match="killed"):
         short(tmp_path / "war", "on_nan=rollback")
     war = zerosum.resume(tmp_path / "war", quiet=True)
@@ -243,7 +243,7 @@ def test_a_run_that_rolled_back_and_was_killed_ends_like_one_that_was_not(tmp_pa
 
 
 def test_weights_that_overflow_at_a_checkpoint_roll_back_too(tmp_path, monkeypatch):
-    settle, done = training.Engine.turn, []
+    settle, done = Engine.turn, []
 
     def turn(engine, feed):
         settle(engine, feed)
@@ -252,7 +252,7 @@ def test_weights_that_overflow_at_a_checkpoint_roll_back_too(tmp_path, monkeypat
             with torch.no_grad():
                 engine.learners["discriminator"].parameters[0].view(-1)[0] = float("inf")
 
-    monkeypatch.setattr(training.Engine, "turn", turn)
+    monkeypatch.setattr(Engine, "turn", turn)
     run = short(tmp_path / "run", "on_nan=rollback")
     assert run.finished
     assert "is not finite, so nothing was saved" in next(x["not_finite"] for x in run.metrics if "rollback" in x)

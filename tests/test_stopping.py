@@ -4,6 +4,7 @@ import pytest
 
 import zerosum
 from tests.small import EAGER, words
+from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError, RunError
 from zerosum.core.values import Length
 from zerosum.recipes import read_recipe
@@ -192,18 +193,16 @@ def test_a_run_that_ended_stays_ended_until_its_rule_is_changed(tmp_path, capfd)
 
 
 def test_a_run_killed_before_it_ended_ends_at_the_same_place(tmp_path, monkeypatch):
-    from zerosum.runs.training import training
-
     peace = short(tmp_path / "peace", "stop_when=images>250", "checkpoint=64")
-    turn = training.Engine.turn
+    turn = Engine.turn
 
     def die(engine, feed):
         turn(engine, feed)
         if feed.position >= 240:
-            monkeypatch.setattr(training.Engine, "turn", turn)
+            monkeypatch.setattr(Engine, "turn", turn)
             raise ConnectionError("killed")
 
-    monkeypatch.setattr(training.Engine, "turn", die)
+    monkeypatch.setattr(Engine, "turn", die)
     with pytest.raises(RunError, match="killed"):
         short(tmp_path / "war", "stop_when=images>250", "checkpoint=64")
     war = zerosum.resume(tmp_path / "war", quiet=True)

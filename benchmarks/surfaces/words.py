@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.surfaces.surface import Case, Surface
-from zerosum.core import registry, settings
+from zerosum.core import registry, tree
 from zerosum.recipes import read_recipe
 
 ODD = (
@@ -32,7 +32,7 @@ class Words(Surface):
         """One to four words."""
         name = random.choice(self.recipes)
         if name not in self.fields:
-            below = settings.walk(read_recipe(name))
+            below = tree.walk(read_recipe(name))
             self.fields[name] = sorted({field for part in below for field in registry.field_types(type(part))})
         words = [self._word(name, random) for _ in range(random.randint(1, 4))]
         return Case(f"{name} {words!r}"[:400], lambda: str(read_recipe(name, words)))

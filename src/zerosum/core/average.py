@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from zerosum.core.clock import seeded
+from zerosum.core.model import Task, reached
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Fraction, SampleCount
 
@@ -72,3 +74,13 @@ def reestimate_statistics(module: nn.Module, forward: Callable[[], object], batc
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()
+
+
+@torch.no_grad()
+def reestimate(task: Task, averaged: Mapping[str, nn.Module], seed: int, device: torch.device) -> None:
+    """Measure statistics of averaged networks again, of those that a task without given inputs goes through."""
+    with seeded(seed, "statistics"):
+        through = reached(averaged, lambda: task(task.draw(2, device)))
+    with seeded(seed, "statistics"):
+        networks = nn.ModuleList(averaged[name] for name in averaged if name in through)
+        reestimate_statistics(networks, lambda: task(task.draw(128, device)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar, cast
@@ -12,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from zerosum.core import arithmetic
-from zerosum.core.average import reestimate_statistics
+from zerosum.core.average import reestimate
 from zerosum.core.clock import Stream, reseed, seeded
-from zerosum.core.game import Feed, Game, role
+from zerosum.core.game import Feed, Game
+from zerosum.core.gradients import excerpt, skip_together, total_norm
 from zerosum.core.memory import ALONE, Bound, Memory
-from zerosum.core.meter import Meter, NotFiniteError, precise
-from zerosum.core.model import Model, Networks, Prior, Task, reached
+from zerosum.core.meter import Meter, NotFiniteError, not_finite, precise
+from zerosum.core.model import Model, Networks, Prior
 from zerosum.core.player import Learner
 from zerosum.core.signals import Signals, build
 from zerosum.core.slots import Described
@@ -25,7 +25,6 @@ from zerosum.core.team import Team, share
 
 P = TypeVar("P", bound=Described)
 Losses = dict[str, Tensor]  # of a player, by name, []
-EXCERPT = 64  # numbers of a tensor of weights that tell how far an update moved it
 
 
 class Engine:
@@ -245,13 +244,7 @@ class Engine:
             # no host sync: a fused step skips itself, and the meter raises at the next report
             learner.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
         elif not finite:
-            found = {name: float(loss) for name, loss in losses.items()} | {"gradient": float(gradient)}
-            what = "gradient" if math.isfinite(float(total)) else "loss"
-            shown = ", ".join(f"{name} {value:g}" for name, value in found.items())
-            raise NotFiniteError(
-                f"the {what} of the {player} is not finite after {self.clock:,} samples ({shown}); its weights were "
-                f"not changed. Lower {role(player)}.lr, or add a regularizer such as r1"
-            )
+            raise not_finite(player, self.clock, losses, total, gradient)
         return gradient
 
     def model(self) -> Model:
@@ -269,17 +262,8 @@ class Engine:
         averaged = {name: network for name, network in model.networks.items() if name in averages}
         for task in model.tasks.values():
             if averaged and not task.asked:
-                self._reestimate(task, averaged)
+                reestimate(task, averaged, self.seed, self.device)
         return model
-
-    @torch.no_grad()
-    def _reestimate(self, task: Task, averaged: dict[str, nn.Module]) -> None:
-        """Measure statistics of averaged networks again, of those that a task without given inputs goes through."""
-        with seeded(self.seed, "statistics"):
-            through = reached(averaged, lambda: task(task.draw(2, self.device)))
-        with seeded(self.seed, "statistics"):
-            networks = nn.ModuleList(averaged[name] for name in averaged if name in through)
-            reestimate_statistics(networks, lambda: task(task.draw(128, self.device)))
 
     def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         """Tensors by group, and numbers: all that a checkpoint needs."""
@@ -308,24 +292,3 @@ class Engine:
         }
         self.meter.load(tensors["meter"], numbers["meter"], self.device)
         self.clock, self.attempt = numbers["clock"], numbers.get("attempt", 0)
-
-
-def skip_together(optimizers: list[torch.optim.Optimizer]) -> None:
-    """Fused steps on an accelerator skip themselves (`_check`): where one of several would, all do."""
-    bad = [one.found_inf for one in optimizers if hasattr(one, "found_inf")]
-    if len(bad) > 1:
-        for one in optimizers:
-            one.found_inf = torch.stack(bad).amax(0)  # type: ignore[attr-defined]
-
-
-def total_norm(parameters: list[nn.Parameter]) -> Tensor:
-    """Euclidean norm of the gradients of all parameters together, []; the host does not wait for it."""
-    gradients = [one.grad for one in parameters if one.grad is not None]
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)).float())
-
-
-def excerpt(parameters: list[nn.Parameter]) -> Tensor:
-    """Up to EXCERPT numbers of each matrix or kernel, [M]; of each vector where there are only vectors."""
-    wide = [one for one in parameters if one.dim() > 1] or parameters
-    flat = (one.detach().flatten() for one in wide)
-    return torch.cat([one[:: max(1, len(one) // EXCERPT)][:EXCERPT].to(torch.float32, copy=True) for one in flat])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from zerosum.core.errors import TrainingError
+from zerosum.core.game import role
 
 
 def precise(device: torch.device) -> torch.dtype:
@@ -17,6 +19,19 @@ def precise(device: torch.device) -> torch.dtype:
 
 class NotFiniteError(TrainingError):
     """A loss, a gradient or a weight became infinite or NaN."""
+
+
+def not_finite(
+    player: str, clock: int, losses: Mapping[str, Tensor], total: Tensor, gradient: Tensor
+) -> NotFiniteError:
+    """What to raise where the sum of a player's losses, [], or the norm of its gradients, [], is not finite."""
+    numbers = {name: float(loss) for name, loss in losses.items()} | {"gradient": float(gradient)}
+    what = "gradient" if math.isfinite(float(total)) else "loss"
+    shown = ", ".join(f"{name} {value:g}" for name, value in numbers.items())
+    return NotFiniteError(
+        f"the {what} of the {player} is not finite after {clock:,} samples ({shown}); its weights were not changed. "
+        f"Lower {role(player)}.lr, or add a regularizer such as r1"
+    )
 
 
 class Meter:

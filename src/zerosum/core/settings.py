@@ -5,18 +5,16 @@ A word such as `encoder.lr=1e-4` may leave out the names of the parts in between
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from zerosum.core import reading, registry, values
-from zerosum.core.errors import SHOWN, DamagedError, RecipeError, UnknownPartError, nearest, shown
+from zerosum.core.errors import DamagedError, RecipeError, UnknownPartError, nearest, shown
 from zerosum.core.registry import Part
 from zerosum.core.slots import Described
+from zerosum.core.tree import Path, kind_at, put, resolve, step_into
 
-Path = tuple[str, ...]
 T = TypeVar("T", bound=Part)
 
 
@@ -37,7 +35,7 @@ def assign(part: T, words: list[str]) -> T:
         except RecipeError:
             later.append(word)  # its part may come with another word
             continue
-        if _kind_at(part, path) is None:
+        if kind_at(part, path) is None:
             later.append(word)
         else:
             part = _collect(faults, part, path, text, sign)
@@ -69,83 +67,6 @@ def _collect(faults: list[str], part: T, path: Path, text: str, sign: str) -> T:
     return part
 
 
-def resolve(part: Part, key: str) -> Path:
-    """Full path of a dotted key, of which parts in between may be left out.
-
-    Raises:
-        RecipeError: no field is meant, or several are.
-    """
-    found = _find(part, tuple(key.split(".")))
-    if not found:
-        raise RecipeError(f"there is no field {shown(key)}; {_nearest(part, key)}")
-    if len(found) > 1:
-        raise RecipeError(f"{shown(key)} may mean {' or '.join('.'.join(path) for path in found)}; write which")
-    return found[0]
-
-
-def _find(part: Any, keys: Path) -> list[Path]:
-    if isinstance(part, tuple):  # parts of a list are called by their names
-        return [(keys[0], *rest) for one in part if one.name == keys[0] for rest in _find(one, keys[1:])]
-    if not isinstance(part, Part):
-        return [] if keys else [()]
-    if not keys:
-        return [()]
-    key = registry.current(type(part), keys[0])
-    if key in registry.field_types(type(part)):
-        return [(key, *rest) for rest in _find(getattr(part, key), keys[1:])] if keys[1:] else [(key,)]
-    below = [(name, found) for name, child in children(part) for found in _find(child, keys)]
-    shortest = min((len(path) for _, path in below), default=0)
-    return [(name, *path) for name, path in below if len(path) == shortest]
-
-
-def children(part: Part) -> list[tuple[str, Any]]:
-    """Fields that hold a part or a tuple of parts, with their values."""
-    types = registry.field_types(type(part))
-    return [(name, getattr(part, name)) for name in types if registry.slot_kind(type(part), name)]
-
-
-def walk(part: Part) -> list[Part]:
-    """The part and all parts below it."""
-    below = [one for _, child in children(part) for one in (child if isinstance(child, tuple) else (child,))]
-    return [part, *(deep for one in below if isinstance(one, Part) for deep in walk(one))]
-
-
-def _mended(part: Part, key: str) -> list[str]:
-    """A key of several words with each in its nearest spelling, where that names a field."""
-    words = key.split(".")
-    if len(words) == 1 or len(key) > SHOWN:
-        return []
-    names = {name for one in walk(part) for name in (one.name, *registry.field_types(type(one)))}
-    close = [get_close_matches(word, names, n=1) for word in words]
-    mended = [found[0] for found in close if found]
-    return [".".join(mended)] if len(mended) == len(words) and _find(part, tuple(mended)) else []
-
-
-def _nearest(part: Part, key: str) -> str:
-    """What a mistaken key may have meant: a field below the same part where it names one, else any."""
-    if mended := _mended(part, key):
-        return nearest(key, mended)
-    head = key.rpartition(".")[0]
-    found = _find(part, tuple(head.split("."))) if head else []
-    node: Any = part
-    for step in found[0] if len(found) == 1 else ():
-        node = _step(node, step)
-    prefix = f"{head}." if node is not part else ""
-    below = walk(node) if isinstance(node, Part) else []
-    names = {name for one in below for name in registry.field_types(type(one))}
-    return nearest(key.removeprefix(prefix), names, prefix)
-
-
-def _kind_at(part: Any, path: Path) -> str | None:
-    for key in path[:-1]:
-        part = _step(part, key)
-    return registry.slot_kind(type(part), path[-1]) if isinstance(part, Part) else None
-
-
-def _step(part: Any, key: str) -> Any:
-    return next(one for one in part if one.name == key) if isinstance(part, tuple) else getattr(part, key)
-
-
 def read_at(part: Any, path: Path, text: str) -> Any:
     """Read the text of the field at a path.
 
@@ -153,7 +74,7 @@ def read_at(part: Any, path: Path, text: str) -> Any:
         RecipeError, ValueError: the text cannot be read.
     """
     for key in path[:-1]:
-        part = _step(part, key)
+        part = step_into(part, key)
     kind = registry.slot_kind(type(part), path[-1])
     if kind is None:
         return values.read(text, registry.field_types(type(part))[path[-1]])
@@ -177,7 +98,7 @@ def _changed(part: Any, path: Path, text: str, sign: str) -> tuple[Any, ...]:
     """
     where, place = part, ".".join(path)
     for key in path[:-1]:
-        where = _step(where, key)
+        where = step_into(where, key)
     current = getattr(where, path[-1])
     kind = registry.slot_kind(type(where), path[-1])
     if kind is None or not isinstance(current, tuple):
@@ -190,15 +111,6 @@ def _changed(part: Any, path: Path, text: str, sign: str) -> tuple[Any, ...]:
     if missing := [name for name in names if name not in there]:
         raise RecipeError(f"{place} has no {missing[0]!r} to take away; {nearest(missing[0], there)}")
     return tuple(one for one in current if one.name not in names)
-
-
-def put(part: Any, path: Path, value: Any) -> Any:
-    """Return the tree with the value at a path replaced."""
-    if not path:
-        return value
-    if isinstance(part, tuple):
-        return tuple(put(one, path[1:], value) if one.name == path[0] else one for one in part)
-    return dataclasses.replace(part, **{path[0]: put(getattr(part, path[0]), path[1:], value)})
 
 
 def to_table(part: Described) -> dict[str, Any]:

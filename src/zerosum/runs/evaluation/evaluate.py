@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from zerosum.core import settings
 from zerosum.core.average import NoAverage
-from zerosum.core.errors import DamagedError, DataError, RunError, ZerosumWarning
+from zerosum.core.errors import DataError, RunError, ZerosumWarning
 from zerosum.data import Dataset, Preparation, open_data, to_images
 from zerosum.data.sources import is_name
 from zerosum.metrics.evidence import Samples
@@ -22,27 +22,15 @@ from zerosum.recipes import EvaluatorPart
 from zerosum.runs.evaluation.evaluator import Evaluator
 from zerosum.runs.evaluation.given import compared, outputs, untouched
 from zerosum.runs.evaluation.result import Results
+from zerosum.runs.evaluation.subject import Subject, find_subject
 from zerosum.runs.evaluation.usual import everything
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.environment import choose_device, use_threads
 from zerosum.runs.storage.place import is_run
-from zerosum.runs.storage.saved import find_model, in_run, load_model
-from zerosum.runs.storage.trained import TrainedModel, with_task
+from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.training.elsewhere import gone
 
 AS_THEY_ARE = Preparation(size="own", fit="stretch")  # samples that nobody trains on: nothing is cut away
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is judged: a model, or a source of samples; and where its real samples come from, if it knows."""
-
-    model: TrainedModel | None = None
-    data: str | None = None  # as `open_data` takes it
-    data_root: str | None = None
-    skip_bad: bool = False
-    fingerprint: str = ""  # of the data that it was trained on
-    trained: int = 0  # samples that it was trained on
 
 
 def evaluate(
@@ -186,30 +174,6 @@ def weights_of(trained: TrainedModel) -> str:
     through = trained.model.serving()
     last = any(isinstance(players[wirings[name].players[0]].average, NoAverage) for name in through)
     return "last" if last else "averaged"
-
-
-def find_subject(place: str | Path, task: str | None = None, *, trust: bool = False) -> Subject:
-    """Tell a run or a model file from a source of samples.
-
-    Raises:
-        RunError: there is no such place, or a run has no model yet.
-    """
-    path = Path(place)
-    folder = path.parent if path.suffix == ".safetensors" else path
-    if (folder / "recipe.toml").is_file():  # a run, or a model file that still lies in its run
-        trained = with_task(load_model(find_model(path), trust=trust), task)
-        try:
-            origin = RunDirectory.open(folder).environment()["data"]
-        except DamagedError as error:
-            warnings.warn(f"{error}; name the data with --data", ZerosumWarning, stacklevel=2)
-            return Subject(trained)
-        told = origin["source"], origin.get("root"), origin["skip_bad"], origin["fingerprint"], origin["train"]
-        return Subject(trained, *told)
-    if path.suffix == ".safetensors" or in_run(path).is_file():
-        return Subject(with_task(load_model(find_model(path), trust=trust), task))
-    if not path.exists():
-        raise RunError(f"{place}: there is no such run, model file, folder, archive or array file")
-    return Subject()
 
 
 def _real(

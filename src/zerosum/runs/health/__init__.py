@@ -6,7 +6,9 @@
 history.py    what is known of a training, and what a finding is
 diagnostics.py     what a report measures beside the losses
 facts.py     what can be known of data before a training
-symptoms.py  one function for each thing that can go wrong, and the limits
+symptom.py   what a symptom is
+symptoms_of_players.py, symptoms_of_samples.py  one function for each thing that can go wrong, and the limits
+symptoms.py  all of them
 advice.py    what to try, as options of the recipe at hand
 monitor.py   all symptoms over a history, live or from files
 """

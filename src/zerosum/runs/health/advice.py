@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from zerosum.core import compatibility, settings
+from zerosum.core import compatibility, settings, tree
 from zerosum.core.errors import RecipeError, ZerosumWarning
 from zerosum.core.registry import Part, Unloaded
 from zerosum.recipes import Recipe
@@ -47,7 +47,7 @@ def _fits(recipe: Recipe, option: str, shape: tuple[int, ...], classes: int, tra
 
 def _is_loaded(recipe: Recipe) -> bool:
     """False where parts stand for others of a file that was not run: nothing can be tried with them."""
-    return isinstance(recipe.game, Part) and not any(isinstance(part, Unloaded) for part in settings.walk(recipe))
+    return isinstance(recipe.game, Part) and not any(isinstance(part, Unloaded) for part in tree.walk(recipe))
 
 
 def inward(history: History) -> tuple[str, ...]:

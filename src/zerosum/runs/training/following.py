@@ -34,7 +34,7 @@ from zerosum.runs.training.launching import GRACE, Place
 from zerosum.runs.training.lockstep import Order
 from zerosum.runs.training.opening import open_for
 from zerosum.runs.training.progress import Display
-from zerosum.runs.training.training import set_up
+from zerosum.runs.training.setup import set_up
 
 
 class Charter(TypedDict):

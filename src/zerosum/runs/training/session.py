@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,19 +11,18 @@ from typing import Any
 import torch
 
 from zerosum.core import compatibility, settings, usercode
-from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
+from zerosum.core.errors import RecipeError, RunError
 from zerosum.core.interrupt import Interrupt
-from zerosum.core.values import Length
 from zerosum.data import RULES, Dataset, kept, whole_place
 from zerosum.recipes import Recipe, read_recipe
 from zerosum.runs import health
-from zerosum.runs.storage import code, legacy, remains
+from zerosum.runs.storage import code
 from zerosum.runs.storage.directory import RunDirectory, free_name, refuse_existing
 from zerosum.runs.storage.environment import be_deterministic, choose_device, describe, use_threads
 from zerosum.runs.storage.place import resume_command
 from zerosum.runs.storage.run import Run
-from zerosum.runs.storage.saved import save_model
 from zerosum.runs.training import early, elsewhere, following, launching, plan, starting, stopping
+from zerosum.runs.training.continuing import go_on
 from zerosum.runs.training.decisions import decisions
 from zerosum.runs.training.failures import clear_errors, reporting
 from zerosum.runs.training.launching import Place
@@ -247,7 +245,7 @@ def _play(
         if start is not None:
             training.start_with(start)
         if resumed:
-            _go_on(training, display)
+            go_on(training, display)
             if not training.over:
                 recorded, images = run.environment(), training.feed.position
                 run.write_environment(elsewhere.note(recorded, environment, images, display.warn))
@@ -268,43 +266,3 @@ def _play(
         command = resume_command(run.path)
         display.say(f"stopped after {training.feed.position:,} images, all saved; go on with: {command}")
     return Run(run.path, finished)
-
-
-def _go_on(training: Training, display: Display) -> None:
-    saved = starting.newest(training.run, lambda text: display.say(text, "yellow"))
-    if saved is None and "from" in training.environment:
-        place = training.environment["from"]["path"]
-        raise RunError(
-            f"{training.run.path} ended before it took its weights from {place}; remove it, and start it again"
-        )
-    if saved is None and training.run.pointed("latest") is not None:
-        raise RunError(
-            f"{training.run.path}: its checkpoints are gone, so it cannot go on; "
-            + starting.without_checkpoints(training.run)
-        )
-    if saved is None:
-        display.say("no checkpoint had been written yet; starting from the beginning")
-        training.logs.cut({})
-        return
-    training.restore(saved)
-    run = training.run
-    if legacy.is_old(run.path):
-        save_model(run.model, training.model)
-        text = f"{run.path} is of an earlier version: its model is in {run.model.name} from now on"
-        warnings.warn(f"{text}, and {legacy.NAME} stays as it was", ZerosumWarning, stacklevel=2)
-    elif not remains.is_whole(run.model):
-        save_model(run.model, training.model)
-        text = f"{run.model} was missing or damaged; it is written again from checkpoint {saved.name}"
-        warnings.warn(text, ZerosumWarning, stacklevel=2)
-    if training.ended is not None:
-        display.say(
-            f"{run.path} is finished ({training.ended}); "
-            f"train it further with: {resume_command(run.path, 'stop_when=', 'patience=never')}"
-        )
-    elif training.share >= 1.0:
-        longer = Length(training.recipe.length.amount * 2, training.recipe.length.unit)
-        display.say(
-            f"{run.path} is finished ({training.done}); "
-            f"train it longer with: {resume_command(run.path, '--images', str(longer))}"
-        )
-    run.write_recipe(training.recipe)

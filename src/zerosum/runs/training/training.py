@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
-import torch
-
-from zerosum.core.engine import Engine
 from zerosum.core.errors import DamagedError, LostRankError, TrainingError
 from zerosum.core.interrupt import Interrupt
 from zerosum.core.memory import ALONE
 from zerosum.core.model import Model
-from zerosum.core.reading import misfit
 from zerosum.core.team import Team
-from zerosum.core.values import Length, Natural, NonNegative
-from zerosum.data import Dataset, Feed
+from zerosum.core.values import Length
+from zerosum.data import Dataset
 from zerosum.recipes import Recipe
-from zerosum.runs import health
 from zerosum.runs.storage import checkpoint
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.logs import Logs
+from zerosum.runs.storage.manifest import check_manifest
 from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.training import lockstep, starting, stopping
 from zerosum.runs.training.drawing import Drawing
@@ -29,57 +25,14 @@ from zerosum.runs.training.evaluations import Evaluations
 from zerosum.runs.training.lockstep import Order
 from zerosum.runs.training.moments import Moment, Pace, clock
 from zerosum.runs.training.progress import Display, brief
+from zerosum.runs.training.reporting import Reporter
 from zerosum.runs.training.saving import Keeper
+from zerosum.runs.training.setup import set_up
 from zerosum.runs.training.starting import Start
 
 QUICK = 5.0  # seconds; shorter epochs are not worth a line each
 GLANCE = 0.2  # seconds from one change of the progress line to the next
 ROLLBACKS = 3  # of a run; more are no accident
-
-
-def set_up(recipe: Recipe, dataset: Dataset, environment: dict[str, Any], team: Team) -> tuple[Feed, Engine]:
-    """Feed and engine of one rank, as they are before the first turn."""
-    device, data = torch.device(environment["device"]), recipe.data
-    feed = Feed(
-        dataset,
-        recipe.batch,
-        seed=recipe.seed,
-        flip=data.flip,
-        balanced=data.balanced,
-        device=device,
-        rank=team.rank,
-        world=team.world,
-    )
-    engine = Engine(
-        recipe.game,
-        dataset.signals,
-        seed=recipe.seed,
-        device=device,
-        precision=environment["precision"],
-        total=recipe.length.samples(feed.per_epoch),
-        team=team,
-    )
-    return feed, engine
-
-
-class Moves(TypedDict):
-    """How far a player came."""
-
-    updates: Natural
-    clock: Natural
-
-
-class Manifest(TypedDict):
-    """Numbers of a checkpoint, without which a training cannot go on."""
-
-    recipe: str
-    data: str
-    clock: Natural
-    seconds: NonNegative
-    attempt: NotRequired[Natural]
-    logs: dict[str, Natural]
-    players: dict[str, Moves]
-    meter: dict[str, Natural]
 
 
 @dataclass
@@ -96,9 +49,9 @@ class Training:
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        recipe, game = self.recipe, self.recipe.game
+        recipe = self.recipe
         self.logs = Logs(self.run)
-        self.diagnostics = health.Diagnostics(self.dataset, recipe.batch, game.pack, recipe.seed)
+        self.reporter = Reporter(recipe, self.dataset, self.environment["data"], self.logs, self.display)
         self.drawing = Drawing(self.run, recipe, self.dataset)
         self.evaluator = Evaluations(recipe, self.dataset, self.environment["device"], self.logs, self.display)
         self.keeper = Keeper(self.run, recipe, self.dataset.fingerprint, self.logs, lambda: self.evaluator.followed)
@@ -111,7 +64,6 @@ class Training:
         self.ended: str | None = None  # why the training is over before its length
         self.saved: int | None = None  # clock of the newest checkpoint
         self._model: tuple[int, Model] | None = None
-        self._history: health.History | None = None
         self._last = self._epoch_began = self._kept = Moment(0, 0.0)  # last report, epoch's end, checkpoint
         self._losses = ""  # as the progress line shows them
 
@@ -256,8 +208,10 @@ class Training:
     def note(self, **event: Any) -> None:
         """Write an event between the reports."""
         now = self.now
-        line = {"images": now.images, "epoch": round(now.images / self.per_epoch, 4), **event}
-        self.logs.metrics({**line, "seconds": round(now.seconds, 3)})
+        self.logs.metrics({**self._place(now), **event, "seconds": round(now.seconds, 3)})
+
+    def _place(self, now: Moment) -> dict[str, float]:
+        return {"images": now.images, "epoch": round(now.images / self.per_epoch, 4)}
 
     def note_error(self, error: Exception) -> None:
         """Write what ends the training, where the last line does not say it; the log is cut there once it goes on."""
@@ -277,33 +231,10 @@ class Training:
             self.evaluate(now.images)
         self.display.say(f"evaluating took {clock(self.evaluator.seconds - within)} longer")
 
-    # ------------------------------------------------------------------ what is due
-
     def report(self, now: Moment) -> None:
         """Write the mean losses since the last report, and show them."""
-        losses = self.engine.meter.take("report")
-        rate = now.after(self._last).rate
-        line = {"images": now.images, "epoch": round(now.images / self.per_epoch, 4), **losses}
-        line |= {
-            **self.diagnostics.look(self.engine),
-            "seconds": round(now.seconds, 3),
-            "images_per_second": round(rate, 1),
-        }
-        self.logs.reports.append(line)
-        for finding in health.note(self.history):
-            if finding.since == now.images:
-                self.display.say(str(finding), "yellow")
-        self.logs.write(line)
-        self._last = now
-        self._losses = brief(losses)
-
-    @property
-    def history(self) -> health.History:
-        """The history of this training; it grows with the logs, and begins anew where these were cut."""
-        if self._history is None or self._history.reports is not self.logs.reports:
-            data = self.environment["data"]
-            self._history = health.History(self.recipe, data, self.logs.reports, self.logs.evaluations)
-        return self._history
+        losses = self.reporter.report(self.engine, now, self._place(now), now.after(self._last).rate)
+        self._last, self._losses = now, brief(losses)
 
     def show(self, now: Moment) -> None:
         """Show where the training stands."""
@@ -333,8 +264,6 @@ class Training:
         data, rules, (images, model) = self.dataset, self.environment["data"].get("rules", 1), self._model
         return TrainedModel(model, self.recipe, data.signals, data.classes, images, data.shares, rules, data.units)
 
-    # ------------------------------------------------------------------ saving
-
     def save(self) -> None:
         """Write the model file and a checkpoint; killed in between, the run still fits together."""
         self._kept = self.now
@@ -354,8 +283,7 @@ class Training:
             RunError: recipe or data are not those of the checkpoint, or it is not what a training writes; or the recipe
                 was made shorter than what is done.
         """
-        if fault := misfit(saved.manifest, Manifest):
-            raise DamagedError(f"checkpoint {saved.name}: its manifest is of another shape: {fault}")
+        check_manifest(saved)
         self.keeper.admit(saved, self.total)
         try:
             self.engine.load(saved.tensors, saved.manifest)

@@ -13,7 +13,8 @@ from zerosum.runs.view.charts import value_of
 from zerosum.runs.view.gallery import compact, shown
 from zerosum.runs.view.media import medium_of
 from zerosum.runs.view.page import picture, text
-from zerosum.runs.view.report import STATES, lead, read
+from zerosum.runs.view.report import STATES, lead
+from zerosum.runs.view.told import read
 
 if TYPE_CHECKING:
     from zerosum.runs.storage.trained import TrainedModel

@@ -4,89 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import tomllib
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from zerosum.core import registry, settings
-from zerosum.core.reading import read_text
 from zerosum.core.writing import write_file
 from zerosum.runs import health
 from zerosum.runs.evaluation.verdict import is_number
 from zerosum.runs.storage.containment import check_contained
 from zerosum.runs.storage.directory import RunDirectory
-from zerosum.runs.storage.logs import read_reports
-from zerosum.runs.storage.record import DAMAGE, flat, recipe_settings, sound, state_of
+from zerosum.runs.storage.record import DAMAGE
 from zerosum.runs.storage.saved import in_run, verbs_in
 from zerosum.runs.training.moments import clock
 from zerosum.runs.view.charts import charts, value_of
 from zerosum.runs.view.curves import learning_charts
 from zerosum.runs.view.gallery import gallery
+from zerosum.runs.view.origin import describe, origin_of, settings_of
 from zerosum.runs.view.page import command, facts, folded, page, table, text
 from zerosum.runs.view.scores import scores
+from zerosum.runs.view.told import Told, read
 
-Line = dict[str, Any]
 STATES = {
     "finished": ("good", "finished"),
     "training": ("live", "training"),
     "interrupted": ("warn", "interrupted"),
     "failed": ("bad", "ended by an error"),
 }
-MOST_SETTINGS = 200  # rows of a table of settings
-
-
-@dataclass(frozen=True)
-class Told:
-    """What the files of a run tell; what cannot be read is empty, and named in `faults`."""
-
-    run: RunDirectory
-    recipe: str
-    settings: Line  # by dotted name
-    environment: Line
-    reports: list[Line]
-    evaluations: list[Line]
-    state: str  # as `state_of` says; empty where that cannot be told
-    faults: list[str]
-
-    @property
-    def data(self) -> Line:
-        """Origin and facts of the data."""
-        found = self.environment.get("data")
-        return found if isinstance(found, dict) else {}
-
-    @property
-    def images(self) -> int:
-        """How far it came."""
-        return max((line["images"] for line in (*self.reports, *self.evaluations)), default=0)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of training."""
-        return max((line["seconds"] for line in self.reports if is_number(line.get("seconds"))), default=0.0)
-
-
-def read(run: RunDirectory) -> Told:
-    """Read a run without trusting any of its files."""
-    faults: list[str] = []
-
-    def attempt(what: str, make: Callable[[], Any], otherwise: Any) -> Any:
-        try:
-            return make()
-        except DAMAGE as error:
-            faults.append(f"{what} cannot be read: {error}")
-            return otherwise
-
-    recipe = attempt("recipe.toml", lambda: read_text(run.path / "recipe.toml"), "")
-    chosen = attempt("recipe.toml", lambda: recipe_settings(run), {}) if recipe else {}
-    environment = attempt("environment.json", lambda: dict(run.environment()), {})
-    reports, evaluations = read_reports(run.metrics, faults.append), sound(run, faults)
-    state = (
-        attempt("its state", lambda: state_of(run, chosen, environment, reports), "") if chosen and environment else ""
-    )
-    return Told(run, recipe, chosen, environment, reports, evaluations, state, faults)
 
 
 def write_report(run: RunDirectory) -> Path:
@@ -102,8 +45,8 @@ def write_report(run: RunDirectory) -> Path:
         "Metrics": lambda told: scores(told.evaluations),
         "Learning": _learning,
         "Go on": _commands,
-        "Settings": _settings,
-        "Machine and data": _origin,
+        "Settings": settings_of,
+        "Machine and data": origin_of,
     }
     opening = [_guarded(part, told) for part in (_summary, _health)]
     sections = {name: _guarded(part, told) for name, part in parts.items()}
@@ -150,23 +93,6 @@ def lead(told: Told) -> str:
     """What was trained on what, in words."""
     recipe, source = told.settings.get("recipe", "?"), told.data.get("source")
     return f"{recipe} on {Path(str(source)).name}: {describe(told.data)}" if source else str(recipe)
-
-
-def describe(data: Line) -> str:
-    """Training data in words: how many, of which size, in how many classes."""
-    known, count = data.get("facts", {}), data.get("train")
-    shape, classes = known.get("shape", []), known.get("classes", 0)
-    words = f"{_number(count)} training {'points' if len(shape) == 1 else 'images'}"
-    if len(shape) == 3:
-        colours = {1: "grey", 3: "colour", 4: "colour with alpha"}.get(shape[0], f"{shape[0]} channels")
-        words += f" of {shape[2]}{CROSS}{shape[1]}, {colours}"
-    elif shape:
-        words += f" of {shape[0]} numbers"
-    return f"{words}, {_number(classes)} classes" if classes else words
-
-
-def _number(value: Any) -> str:
-    return f"{value:,}" if is_number(value) else "?"
 
 
 def _tiles(told: Told) -> str:
@@ -285,62 +211,3 @@ def _longer(told: Told) -> str:
 
     length = Length.read(str(told.settings["length"]))
     return str(Length(length.amount * 2, length.unit))
-
-
-def _settings(told: Told) -> str:
-    """What the recipe sets otherwise than the one in the registry that it started from, and all of it folded."""
-    name = told.settings.get("recipe")
-    recipes = registry.registered("recipe")
-    whole = folded("The whole recipe", f"<pre>{text(told.recipe)}</pre>") if told.recipe else ""
-    if name not in recipes:
-        return f"<p>The recipe {text(name)} is not in the registry.</p>{whole}" if name else whole
-    usual = dict(flat(tomllib.loads(settings.to_toml(recipes[name]()))))
-    keys = [key for key in {**usual, **told.settings} if key != "seed" and usual.get(key) != told.settings.get(key)]
-    rows = [[text(key), *(text(side.get(key, "-")) for side in (usual, told.settings))] for key in keys[:MOST_SETTINGS]]
-    head = ("setting", f"recipe {text(name)}", "this run")
-    return (table(head, rows) if rows else f"<p>As in the recipe {text(name)}.</p>") + whole
-
-
-def _origin(told: Told) -> str:
-    """Machine and data as readable tables."""
-    known = told.environment
-    machine = {name: known[name] for name in known if name not in ASIDE and known[name] is not None}
-    data = {name: value for name, value in told.data.items() if name != "facts" and value not in (None, False)}
-    data |= told.data.get("facts", {})
-    tables = [
-        f'<div class="card"><h3>{name}</h3>{facts(rows)}</div>'
-        for name, rows in (("Machine", _words(machine)), ("Data", _words(data)))
-    ]
-    decided = "".join(f"<li>{text(line)}</li>" for line in known.get("decisions", ()))
-    tables += [f'<div class="card"><h3>Decided before training</h3><ul>{decided}</ul></div>'] if decided else []
-    return f'<div class="columns">{"".join(tables)}</div>' if known else ""
-
-
-ASIDE = ("data", "decisions")  # of the environment, shown by themselves
-LABELS = {
-    "train": "training samples", "looked_at": "samples looked at", "distinct": "different ones among them",
-    "spread": "mean deviation of a pixel", "root": "data folder", "skip_bad": "bad images skipped",
-    "fixed": "memory in bytes", "per_image": "memory in bytes per image", "compared": "chosen by",
-    "ratio": "speed of bf16 against fp32", "rules": "version of the rules of splitting",
-}  # fmt: skip
-
-
-CROSS = " \N{MULTIPLICATION SIGN} "
-
-
-def _words(found: Line, about: str = "") -> dict[str, str]:
-    """Names and values for readers; tables within are told entry by entry."""
-    told: dict[str, str] = {}
-    for name, value in found.items():
-        label = f"{about}{LABELS.get(name, name.replace('_', ' '))}"
-        if isinstance(value, dict):
-            told |= _words(value, f"{label}: ")
-        elif value not in (None, "", [], False):
-            told[label] = _worded(value)
-    return told
-
-
-def _worded(value: Any) -> str:
-    if isinstance(value, list):
-        return ("; " if any(isinstance(one, str) for one in value) else CROSS).join(map(str, value))
-    return f"{value:,}" if type(value) is int else f"{value:.4g}" if isinstance(value, float) else str(value)
