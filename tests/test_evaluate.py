@@ -202,7 +202,7 @@ def test_data_that_changed_since_the_training_are_said(tmp_path):
     run = zerosum.train(photos, "mlp", settings, images=32, out=tmp_path / "run", quiet=True)
     assert evaluate(run.path, count=20, extractor="pixels").notes == []
     (fewer,) = evaluate(run.path, count=200, extractor="pixels").notes
-    assert fewer.startswith("30 samples are judged in place of 200: ")
+    assert fewer.startswith("only 30 of 200 samples are evaluated: ")
     folder(photos, (8, 8), count=80)
     (note,) = evaluate(run.path, count=20, extractor="pixels").notes
     assert "other data than the 54 samples that this run was trained on; it is judged against" in note

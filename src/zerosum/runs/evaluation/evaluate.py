@@ -230,8 +230,8 @@ def _fewer(wanted: int, judged: int) -> list[str]:
     if judged == wanted:
         return []
     return [
-        f"{judged:,} samples are judged in place of {wanted:,}: no more real ones are left to draw a floor from; "
-        "--split held-out, train or all judges as many as are asked for"
+        f"only {judged:,} of {wanted:,} samples are evaluated: the floor needs as many other real samples; "
+        "--split held-out, train or all evaluates all of them"
     ]
 
 
