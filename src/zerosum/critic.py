@@ -259,8 +259,8 @@ class Regularization:
         exchanges = [Exchange(self.role, real.critic, real, fake, generator, latent, self.clock) for real, fake in met]
         costs = {}
         for part in self.due:
-            asked = exchanges[:1] if hasattr(part, "memory") else exchanges
-            costs[part.name] = part.every * torch.stack([part(exchange) for exchange in asked]).mean()
+            selected = exchanges[:1] if hasattr(part, "memory") else exchanges
+            costs[part.name] = part.every * torch.stack([part(exchange) for exchange in selected]).mean()
         return costs
 
 
@@ -275,12 +275,12 @@ def verdicts(real: Scored, fake: Scored, suffix: str = "") -> dict[str, Tensor]:
         fake: generated ones.
         suffix: of their names, where there are several discriminators.
     """
-    found = {"real_logit": real.logits.mean(), "fake_logit": fake.logits.mean()}
+    statistics = {"real_logit": real.logits.mean(), "fake_logit": fake.logits.mean()}
     a, b = real.logits.float().flatten(), fake.logits.float().flatten()
-    found |= {"real_spread": a.std(correction=0), "fake_spread": b.std(correction=0)}
+    statistics |= {"real_spread": a.std(correction=0), "fake_spread": b.std(correction=0)}
     if len(a) == len(b):
-        found["pairwise_accuracy"] = (a - b).sign().mean().add(1).div(2)
-    return {f"{name}{suffix}": value for name, value in found.items()}
+        statistics["pairwise_accuracy"] = (a - b).sign().mean().add(1).div(2)
+    return {f"{name}{suffix}": value for name, value in statistics.items()}
 
 
 def distinguish(loss: Objective, real: Scored, fake: Scored) -> Tensor:

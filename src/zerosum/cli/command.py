@@ -95,8 +95,8 @@ Out = Annotated[
 ]
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"zerosum {importlib.metadata.version('zerosum')}")  # noqa: T201
         raise typer.Exit
 
@@ -144,14 +144,14 @@ def root(
 @contextmanager
 def _spoken_warnings() -> Iterator[None]:
     """Print our own warnings as lines, each once; others as Python does."""
-    said: set[str] = set()
+    printed: set[str] = set()
     usual = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
         if not issubclass(category, ZerosumWarning):
             usual(message, category, *place)
-        elif str(message) not in said:
-            said.add(str(message))
+        elif str(message) not in printed:
+            printed.add(str(message))
             say(f"careful: {message}")
 
     with warnings.catch_warnings():

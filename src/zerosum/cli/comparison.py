@@ -104,8 +104,8 @@ def _runs(comparison: Comparison) -> Table:
     for group in comparison.groups:
         words = comparison.apart(group)
         more = [f"and {len(words) - MOST} more"] if len(words) > MOST else []
-        told = ["\n".join(map(visible, [*words[:MOST], *more]))] if len(comparison.groups) > 1 else []
-        table.add_row(visible(comparison.names[group]), group.fact("seeds"), *comparison.clocks(group), *told)
+        options = ["\n".join(map(visible, [*words[:MOST], *more]))] if len(comparison.groups) > 1 else []
+        table.add_row(visible(comparison.names[group]), group.fact("seeds"), *comparison.clocks(group), *options)
     return table
 
 

@@ -33,9 +33,9 @@ def doctor(
     lasting = [one for one in findings if one.until is None]
     early = health.early(history)
     if as_json:
-        found = [dataclasses.asdict(one) for one in findings]
+        listed = [dataclasses.asdict(one) for one in findings]
         healthy = False if lasting else None if early else True
-        answer({"run": run, "images": history.images, "healthy": healthy, "early": early, "findings": found})
+        answer({"run": run, "images": history.images, "healthy": healthy, "early": early, "findings": listed})
         return
     for line in health.lines(findings):
         tell(line)

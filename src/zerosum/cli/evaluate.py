@@ -67,7 +67,7 @@ def evaluate(
         raise RecipeError("--metrics is empty; name some, or leave it out for the usual ones")
     usercode.use(*use or ())
     display = Display(quiet)
-    found = evaluation.evaluate(
+    results = evaluation.evaluate(
         place,
         data,
         metrics=metrics or "",
@@ -84,39 +84,39 @@ def evaluate(
         report=display.work,
     )
     if as_json:
-        results = [result.line() for result in found]
-        answer({"place": place, "results": results, "omitted": found.omitted, "notes": found.notes})
+        lines = [result.line() for result in results]
+        answer({"place": place, "results": lines, "omitted": results.omitted, "notes": results.notes})
     else:
-        show(found)
+        show(results)
 
 
-def show(found: Results) -> None:
+def show(results: Results) -> None:
     """Print a table: value, floor, baseline; then what it was measured with, warnings, and what was left out."""
     from rich.table import Table
 
     from zerosum.core.console import visible
 
-    table, apart = Table(box=None, pad_edge=False), any(one.equal is not None for one in found)
+    table, apart = Table(box=None, pad_edge=False), any(one.equal is not None for one in results)
     for title in ("metric", "value", *(["at equal counts"] if apart else []), "floor", "baseline", "better"):
         table.add_column(title, justify="left" if title in ("metric", "better") else "right")
-    for one in found:
+    for one in results:
         better = {True: "higher", False: "lower", None: "near the floor"}[one.higher_is_better]
         equal = [number(one.value if one.equal is None else one.equal)] if apart else []
         floor = number(one.floor, one.floor_spread)
         table.add_row(visible(one.metric), number(one.value, one.spread), *equal, floor, number(one.baseline), better)
     sheet(width=100).print(table)
-    for line in about(found[0].protocol):
+    for line in about(results[0].protocol):
         say(line)
-    for protocol in [one.protocol for one in found if one.equal is not None][:1]:
+    for protocol in [one.protocol for one in results if one.equal is not None][:1]:
         say(
             f"floor, baseline and the column before them: {protocol['count_floor']:,} samples against "
             f"{protocol['count_floor_real']:,}, the most that the real ones allow"
         )
-    for note in found.notes:
+    for note in results.notes:
         say(note)
-    for line in found.cautions():
+    for line in results.cautions():
         say(f"careful, {line}")
-    for line in found.left_out():
+    for line in results.left_out():
         say(f"left out, {line}")
 
 

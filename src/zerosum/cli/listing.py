@@ -53,13 +53,13 @@ def print_description(name: str, use: Iterable[str], *, trust: bool = False) -> 
         RunError: it is a folder, and no run.
     """
     usercode.use(*use)
-    found = [(kind, registry.registered(kind)[name]) for kind in registry.kinds() if name in registry.registered(kind)]
-    if not found and (name.endswith(".toml") or Path(name).is_dir()):
+    parts = [(kind, registry.registered(kind)[name]) for kind in registry.kinds() if name in registry.registered(kind)]
+    if not parts and (name.endswith(".toml") or Path(name).is_dir()):
         print_recipe(name, trust=trust)
-    elif not found:
-        known = [one for kind in registry.kinds() for one in registry.registered(kind)]
-        raise RecipeError(f"nothing is called {name!r}; {nearest(name, known)}")
-    for kind, part in found:
+    elif not parts:
+        names = [one for kind in registry.kinds() for one in registry.registered(kind)]
+        raise RecipeError(f"nothing is called {name!r}; {nearest(name, names)}")
+    for kind, part in parts:
         tell(f"# {kind} {name}: {registry.summary(part)}")
         more = [f"# {line}".rstrip() for line in (inspect.getdoc(part) or "").splitlines()[1:]]
         if kind == "metric" and part.better:

@@ -96,7 +96,7 @@ def sample(
         count = 8 if interpolate is not None else 16 if neighbours is not None else 64
     out = out or "samples.png"
     use_threads(threads, say)
-    drawn = sampling.draft(
+    draft = sampling.draft(
         place,
         count=count,
         seed=seed,
@@ -111,21 +111,21 @@ def sample(
         sampling.check_latents(save_latents, overwrite=overwrite)
     report = silent if quiet else patient()
     if neighbours is None:
-        found: dict[str, Any] = {}
-        sampling.write(drawn, out, interpolate, report, overwrite=overwrite)
+        facts: dict[str, Any] = {}
+        sampling.write(draft, out, interpolate, report, overwrite=overwrite)
     else:
         options: dict[str, Any] = {"data_root": data_root, "skip_bad": skip_bad, "overwrite": overwrite}
         if neighbours == "own":
-            neighbours, own = own_data(place, data, data_root)
-            options |= own
-        found = write_neighbours(drawn, out, neighbours, k, report=report, **options)
+            neighbours, data_options = own_data(place, data, data_root)
+            options |= data_options
+        facts = write_neighbours(draft, out, neighbours, k, report=report, **options)
     if save_latents is not None:
-        sampling.save_latents(save_latents, drawn, overwrite=overwrite)
-    how = "".join(f", {note}" for note in (drawn.notes, sampling.pictured(drawn, out)) if note)
+        sampling.save_latents(save_latents, draft, overwrite=overwrite)
+    how = "".join(f", {note}" for note in (draft.notes, sampling.pictured(draft, out)) if note)
     way = f" with {interpolate} frames from each to the next" if interpolate else ""
-    say(f"{len(drawn)} sample{'' if len(drawn) == 1 else 's'}{way} in {out}{how}")
+    say(f"{len(draft)} sample{'' if len(draft) == 1 else 's'}{way} in {out}{how}")
     if as_json:
-        answer({"samples": out, "count": len(drawn), "start": start, "seed": None if latents else seed or 0, **found})
+        answer({"samples": out, "count": len(draft), "start": start, "seed": None if latents else seed or 0, **facts})
 
 
 @command

@@ -147,8 +147,8 @@ def tarred(path: Path, cache: Path, report: Report, wants: Wants = everything) -
         place = {position: index for index, position in enumerate(layout.order)}
 
         def read() -> Iterator[tuple[int, BinaryIO]]:
-            wanted = (one for one in _members(path) if _chosen(one[1], wants))
-            for position, (archive, member) in enumerate(wanted):
+            members = (one for one in _members(path) if _chosen(one[1], wants))
+            for position, (archive, member) in enumerate(members):
                 if position in place:
                     with _whole(path, "tar"):
                         file = archive.extractfile(member)
@@ -259,7 +259,7 @@ def _walk(root: Path, wants: Wants) -> _Tree:
         DataError: a folder cannot be read.
     """
     tree = _Tree()
-    seen: set[str] = set()
+    visited: set[str] = set()
 
     def refuse(error: OSError) -> None:
         place = Path(error.filename)
@@ -268,17 +268,17 @@ def _walk(root: Path, wants: Wants) -> _Tree:
 
     for here, folders, files in os.walk(root, followlinks=True, onerror=refuse):
         real = os.path.realpath(here)
-        if real in seen:
+        if real in visited:
             folders.clear()
             continue
-        seen.add(real)
+        visited.add(real)
         below = Path(here).relative_to(root)
         tree.folders.append(below.as_posix())
-        wanted = {name for name in (*folders, *files) if wants((below / name).as_posix())}
-        tree.filtered |= len(wanted) < len(folders) + len(files)
-        folders[:] = sorted(wanted.intersection(folders))
+        chosen = {name for name in (*folders, *files) if wants((below / name).as_posix())}
+        tree.filtered |= len(chosen) < len(folders) + len(files)
+        folders[:] = sorted(chosen.intersection(folders))
         for name in files:
-            if name in wanted:
+            if name in chosen:
                 place = below / name
                 tree.files[place.as_posix()] = root / place
     return tree

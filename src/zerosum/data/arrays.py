@@ -31,28 +31,28 @@ def arrays(path: Path, cache: Path, report: Report, *, given: bool = False) -> S
 
 
 def _contents(path: Path, *, given: bool) -> Contents:
-    found = _read(path)
-    names = list(found)
+    arrays = _read(path)
+    names = list(arrays)
     key = next((key for key in IMAGE_KEYS if key in names), None)
     rest = [name for name in names if name not in (*LABEL_KEYS, CLASS_KEY)]
     if key is None and len(rest) == 1:
         key = rest[0]
     if key is None:
         raise DataError(f"{path}: which array holds the images? Name it 'images'; found {', '.join(names) or 'none'}")
-    array = found[key]
+    array = arrays[key]
     place = _in_words(array) if given else str(path)
     where = place if given else f"{path}: array {key!r}"
     if not (array.ndim and array.size):
         raise DataError(f"{where} is {'empty' if array.ndim else 'a single number'}")
-    beside = next((key for key in LABEL_KEYS if key in names), None)
-    unused = [name for name in names if name not in (key, beside, CLASS_KEY if beside else None)]
-    others = f"arrays {listed(unused)}" if len(unused) > 1 else f"array {listed(unused)}"
-    notes = (f"left out: {others} beside {key!r}",) if unused else ()
-    if beside is None:
+    label_key = next((key for key in LABEL_KEYS if key in names), None)
+    unused = [name for name in names if name not in (key, label_key, CLASS_KEY if label_key else None)]
+    ignored = f"arrays {listed(unused)}" if len(unused) > 1 else f"array {listed(unused)}"
+    notes = (f"left out: {ignored} beside {key!r}",) if unused else ()
+    if label_key is None:
         return Contents(array=array, notes=notes, where=where)
-    assert isinstance(found, Npz)  # an .npy holds one array
-    labels = _labels(found.read(beside, NUMBERS + TEXT), len(array), place)
-    named = found.read(CLASS_KEY, "iu" + TEXT) if CLASS_KEY in names else None
+    assert isinstance(arrays, Npz)  # an .npy holds one array
+    labels = _labels(arrays.read(label_key, NUMBERS + TEXT), len(array), place)
+    named = arrays.read(CLASS_KEY, "iu" + TEXT) if CLASS_KEY in names else None
     labels, classes = _numbered(labels, named, place)
     return Contents(array=array, labels=labels, classes=classes, notes=notes, where=where)
 

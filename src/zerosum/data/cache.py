@@ -42,23 +42,23 @@ def decoded(
     Raises:
         DataError: an image is bad and `skip_bad` is off, or the disk is full.
     """
-    contents = seen = None
+    contents = surveyed = None
     if fits is not None and preparation.size == "auto":
-        preparation, contents, seen = _fit(source, preparation, cache, report, fits)
+        preparation, contents, surveyed = _fit(source, preparation, cache, report, fits)
     entry = cache / "decoded" / _key(source, preparation)
-    found = _load(entry) if source.key else None
-    if found is None:
+    samples = _load(entry) if source.key else None
+    if samples is None:
         contents = source.contents() if contents is None else contents
         if contents.array is not None and is_table(contents.array, preparation):
-            found = points(contents.where or source.name, contents, contents.array)
+            samples = points(contents.where or source.name, contents, contents.array)
         elif source.key:
-            found = _build(source, contents, preparation, entry, report, seen)
+            samples = _build(source, contents, preparation, entry, report, surveyed)
         else:
-            found = decode(source.name, contents, preparation, _in_memory, report, seen)
+            samples = decode(source.name, contents, preparation, _in_memory, report, surveyed)
     if not skip_bad:
-        of = "images" if found.inputs is None else "pairs"
-        refuse_bad(found.skipped, len(found.values) + len(found.skipped), of)
-    return replace(found, size=preparation.size)
+        of = "images" if samples.inputs is None else "pairs"
+        refuse_bad(samples.skipped, len(samples.values) + len(samples.skipped), of)
+    return replace(samples, size=preparation.size)
 
 
 def _fit(
@@ -70,13 +70,13 @@ def _fit(
     if facts is not None:
         return fitting.fitted(preparation, facts, fits), None, None
     contents = source.contents()
-    seen = _look(contents, preparation, report)
-    if seen is None:
+    surveyed = _look(contents, preparation, report)
+    if surveyed is None:
         return preparation, contents, None
-    facts = fitting.Facts(seen.size, seen.shape(preparation), len(contents.classes))
+    facts = fitting.Facts(surveyed.size, surveyed.shape(preparation), len(contents.classes))
     if source.key:
         fitting.remember(facts, place)
-    return fitting.fitted(preparation, facts, fits), contents, seen
+    return fitting.fitted(preparation, facts, fits), contents, surveyed
 
 
 def _key(source: Source, preparation: Preparation) -> str:
@@ -97,7 +97,7 @@ def _look(contents: Contents, preparation: Preparation, report: Report) -> Surve
 
 
 def _build(
-    source: Source, contents: Contents, preparation: Preparation, entry: Path, report: Report, seen: Survey | None
+    source: Source, contents: Contents, preparation: Preparation, entry: Path, report: Report, surveyed: Survey | None
 ) -> Decoded:
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
@@ -107,10 +107,10 @@ def _build(
         if error.errno == errno.ENOSPC:
             raise _full(source.name, entry, 0) from error
         report(f"the cache {entry.parent} cannot be written ({error.strerror}); decoding into memory", 0, 0)
-        return decode(source.name, contents, preparation, _in_memory, report, seen)
+        return decode(source.name, contents, preparation, _in_memory, report, surveyed)
     try:
-        made = decode(source.name, contents, preparation, _in_file(source.name, building), report, seen)
-        _save(made, building)
+        samples = decode(source.name, contents, preparation, _in_file(source.name, building), report, surveyed)
+        _save(samples, building)
         _publish(building, entry)
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -120,12 +120,12 @@ def _build(
         ) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    found = _load(entry)
-    if found is None:
+    cached = _load(entry)
+    if cached is None:
         raise DataError(
             f"{source.name}: the cache entry {entry} cannot be read back; name another folder: ZEROSUM_CACHE"
         )
-    return found
+    return cached
 
 
 def _sweep(place: Path) -> None:
@@ -159,27 +159,27 @@ def _full(name: str, place: Path, needed: int) -> DataError:
     return DataError(f"{name}: the disk of the cache {place} is full{room}; make room or name another: ZEROSUM_CACHE")
 
 
-def _save(made: Decoded, building: Path) -> None:
+def _save(samples: Decoded, building: Path) -> None:
     """Write everything beside the values, which are in their file already."""
-    for name, images in {"values": made.values, "inputs": made.inputs}.items():
+    for name, images in {"values": samples.values, "inputs": samples.inputs}.items():
         if isinstance(images, np.memmap):
             images.flush()
-        if made.skipped and images is not None:  # the file still has room for the images that were left out
+        if samples.skipped and images is not None:  # the file still has room for the images that were left out
             np.save(building / "kept.npy", images)
             os.replace(building / "kept.npy", building / f"{name}.npy")  # noqa: PTH105
-    if made.labels is not None:
-        np.save(building / "labels.npy", made.labels)
-    if made.held_out is not None:
-        np.save(building / "held_out.npy", made.held_out)
+    if samples.labels is not None:
+        np.save(building / "labels.npy", samples.labels)
+    if samples.held_out is not None:
+        np.save(building / "held_out.npy", samples.held_out)
     facts = {
-        "shape": made.values.shape,
-        "labels": made.labels is not None,
-        "held_out": made.held_out is not None,
-        "inputs": made.inputs is not None,
-        "classes": made.classes,
-        "skipped": made.skipped,
-        "content": made.content,
-        "notes": made.notes,
+        "shape": samples.values.shape,
+        "labels": samples.labels is not None,
+        "held_out": samples.held_out is not None,
+        "inputs": samples.inputs is not None,
+        "classes": samples.classes,
+        "skipped": samples.skipped,
+        "content": samples.content,
+        "notes": samples.notes,
     }
     (building / "entry.json").write_text(json.dumps(facts), encoding="utf-8")
 

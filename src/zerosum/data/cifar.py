@@ -32,24 +32,24 @@ def is_cifar(path: Path) -> bool:
 def cifar10(path: Path, cache: Path, report: Report) -> Source:
     """CIFAR-10 from one of its published forms; its test batch is held out."""
     suffix = ".bin" if "b" in path.name.removeprefix("cifar-10-").removeprefix("batches-")[:1] else ""
-    wanted = [*(f"data_batch_{number}{suffix}" for number in range(1, 6)), f"test_batch{suffix}"]
+    members = [*(f"data_batch_{number}{suffix}" for number in range(1, 6)), f"test_batch{suffix}"]
     if path.is_dir():
-        files = {name: path / name for name in wanted}
+        files = {name: path / name for name in members}
         missing = [name for name, file in files.items() if not file.is_file()]
         if missing:
             raise DataError(f"{path}: {', '.join(missing)} is missing; unpack the archive again")
     else:
         files = {path.name: path}
     key = digest(path, files, cache, report)
-    return Source("cifar10", f"cifar10 {key}", lambda: _contents(path, wanted, _bytes if suffix else _pickled))
+    return Source("cifar10", f"cifar10 {key}", lambda: _contents(path, members, _bytes if suffix else _pickled))
 
 
 Read = Callable[[bytes, str], tuple[np.ndarray, np.ndarray]]
 
 
-def _contents(path: Path, wanted: list[str], read: Read) -> Contents:
-    blobs = _blobs(path, wanted)
-    batches = [read(blobs[name], f"{path}: {name}") for name in wanted]
+def _contents(path: Path, members: list[str], read: Read) -> Contents:
+    blobs = _blobs(path, members)
+    batches = [read(blobs[name], f"{path}: {name}") for name in members]
     planes = np.concatenate([images for images, _ in batches])
     labels = np.concatenate([labels for _, labels in batches]).astype(np.int64)
     if not len(planes) or labels.min() < 0 or labels.max() > 9:
@@ -60,22 +60,22 @@ def _contents(path: Path, wanted: list[str], read: Read) -> Contents:
     return Contents(array=array, labels=labels, classes=CLASSES, held_out=held_out)
 
 
-def _blobs(path: Path, wanted: list[str]) -> dict[str, bytes]:
+def _blobs(path: Path, members: list[str]) -> dict[str, bytes]:
     if path.is_dir():
-        return {name: _whole(path / name) for name in wanted}
+        return {name: _whole(path / name) for name in members}
     blobs: dict[str, bytes] = {}
     try:
         with Metered(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
             for member in archive:
                 name = PurePosixPath(member.name).name
-                if member.isfile() and name in wanted:
+                if member.isfile() and name in members:
                     file = archive.extractfile(member)
                     blobs[name] = take(file, _LARGEST) if file else b""
     except DataError:
         raise
     except Exception as error:  # tarfile and the decompressors raise anything
         raise DataError(f"{path}: is damaged ({error}); fetch it again") from error
-    missing = [name for name in wanted if name not in blobs]
+    missing = [name for name in members if name not in blobs]
     if missing:
         raise DataError(f"{path}: {', '.join(missing)} is missing; fetch it again")
     return blobs
@@ -99,8 +99,8 @@ def _bytes(blob: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
 def _pickled(blob: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         _refuse_wide(blob)
-        found = _Restricted(io.BytesIO(blob), encoding="bytes").load()
-        images, labels = found[b"data"], found[b"labels"]
+        batch = _Restricted(io.BytesIO(blob), encoding="bytes").load()
+        images, labels = batch[b"data"], batch[b"labels"]
         if isinstance(labels, list) and all(type(label) is int for label in labels):
             labels = np.array(labels, dtype=np.int64)
     except DataError:

@@ -40,10 +40,10 @@ def without(
     labels: np.ndarray, classes: tuple[str, ...], train: np.ndarray
 ) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
     """Labels and classes without those that have no image to train on, and the names of these; their images get -1."""
-    kept = np.bincount(labels[train], minlength=len(classes)) > 0
-    place = np.where(kept, np.cumsum(kept) - 1, -1)
-    names = tuple(name for name, stays in zip(classes, kept, strict=True) if stays)
-    return place[labels], names, [name for name, stays in zip(classes, kept, strict=True) if not stays]
+    occurring = np.bincount(labels[train], minlength=len(classes)) > 0
+    place = np.where(occurring, np.cumsum(occurring) - 1, -1)
+    names = tuple(name for name, stays in zip(classes, occurring, strict=True) if stays)
+    return place[labels], names, [name for name, stays in zip(classes, occurring, strict=True) if not stays]
 
 
 def stratified(labels: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -173,10 +173,10 @@ def open_data(
         return _open_mixture(part, preparation, seed)
     folder = cache_folder(cache)
     report = report or silent
-    found = find(source, data_root, folder, report, preparation)
-    found = pairs.paired(found, preparation.layout) if preparation.layout else found
-    made = pairs.with_inputs(decoded(found, preparation, folder, skip_bad, report, fits), preparation.pairing)
-    return _split(found.name, made, preparation, seed, rules, (*namesake(source), *found.notes))
+    origin = find(source, data_root, folder, report, preparation)
+    origin = pairs.paired(origin, preparation.layout) if preparation.layout else origin
+    samples = pairs.with_inputs(decoded(origin, preparation, folder, skip_bad, report, fits), preparation.pairing)
+    return _split(origin.name, samples, preparation, seed, rules, (*namesake(source), *origin.notes))
 
 
 def _open_mixture(mixture: Mixture, preparation: Preparation, seed: int) -> Dataset:
@@ -186,8 +186,8 @@ def _open_mixture(mixture: Mixture, preparation: Preparation, seed: int) -> Data
     if preparation.pairs:
         raise DataError(f"{name}: data.pairs needs images, and these are points; leave it empty")
     content = hashlib.sha256(values.tobytes()).hexdigest()
-    made = Decoded(values, None, (), None, (), content)
-    train, held_out, how = divide(name, made, None, preparation, seed)
+    samples = Decoded(values, None, (), None, (), content)
+    train, held_out, how = divide(name, samples, None, preparation, seed)
     fingerprint = _fingerprint([content, how])
     notes = namesake(name)
     centres, spread = mixture.centres, mixture.spread
@@ -207,64 +207,64 @@ def _open_mixture(mixture: Mixture, preparation: Preparation, seed: int) -> Data
 
 
 def _split(
-    name: str, made: Decoded, preparation: Preparation, seed: int, rules: int, notes: tuple[str, ...]
+    name: str, samples: Decoded, preparation: Preparation, seed: int, rules: int, notes: tuple[str, ...]
 ) -> Dataset:
     """Number the classes, and divide the images into what trains and what is held out."""
-    labels, classes, notes = made.labels, made.classes, (*notes, *made.notes)
+    labels, classes, notes = samples.labels, samples.classes, (*notes, *samples.notes)
     by_class = labels is not None and rules > 1
     if labels is not None and by_class:
         labels, classes = classing.in_natural_order(labels, classes)
     if preparation.domains:
-        chosen = choose(name, preparation.domains, labels, classes, made.held_out, notes)
-        return _of_two(name, made, chosen, preparation, seed, notes)
+        chosen = choose(name, preparation.domains, labels, classes, samples.held_out, notes)
+        return _of_two(name, samples, chosen, preparation, seed, notes)
     if preparation.pairs:
-        return _of_pairs(name, made, labels if by_class else None, preparation, seed, notes)
-    train, held_out, how = divide(name, made, labels if by_class else None, preparation, seed)
+        return _of_pairs(name, samples, labels if by_class else None, preparation, seed, notes)
+    train, held_out, how = divide(name, samples, labels if by_class else None, preparation, seed)
     if labels is not None and by_class:
         labels, classes, gone = classing.without(labels, classes, train)
         held_out, notes = held_out[labels[held_out] >= 0], (*notes, *absent(gone, labels))
-    numbered = [f"classes {json.dumps(classes)}"] if classes != made.classes else []
-    whole = _whole(name, made, preparation, (train, held_out), [how, *numbered], notes)
-    return replace(whole, labels=labels, classes=classes, own_split=made.held_out is not None)
+    numbered = [f"classes {json.dumps(classes)}"] if classes != samples.classes else []
+    dataset = _whole(name, samples, preparation, (train, held_out), [how, *numbered], notes)
+    return replace(dataset, labels=labels, classes=classes, own_split=samples.held_out is not None)
 
 
 def _of_two(
-    name: str, made: Decoded, chosen: Domains, preparation: Preparation, seed: int, notes: tuple[str, ...]
+    name: str, samples: Decoded, chosen: Domains, preparation: Preparation, seed: int, notes: tuple[str, ...]
 ) -> Dataset:
     """Two of the classes as two sets; samples of others neither train nor are held out."""
     held_out, how = chosen.split(preparation.held_out, seed)
     train = np.setdiff1d(np.flatnonzero(chosen.of >= 0), held_out, assume_unique=True)
     named = f"domains {json.dumps(chosen.names)}"
-    whole = _whole(name, made, preparation, (train, held_out), [how, named], notes)
-    return replace(whole, domains=chosen.names, domain=chosen.of, own_split=chosen.held_out is not None)
+    dataset = _whole(name, samples, preparation, (train, held_out), [how, named], notes)
+    return replace(dataset, domains=chosen.names, domain=chosen.of, own_split=chosen.held_out is not None)
 
 
 def _of_pairs(
-    name: str, made: Decoded, labels: np.ndarray | None, preparation: Preparation, seed: int, notes: tuple[str, ...]
+    name: str, samples: Decoded, labels: np.ndarray | None, preparation: Preparation, seed: int, notes: tuple[str, ...]
 ) -> Dataset:
     """Inputs and targets; classes only say what is held out."""
-    first, second = made.inputs, made.values
+    first, second = samples.inputs, samples.values
     if first is None:
         raise DataError(f"{name}: data.pairs needs images, and these are points; leave it empty")
     if preparation.direction == "BtoA":
         first, second = second, first
-    train, held_out, how = divide(name, made, labels, preparation, seed)
+    train, held_out, how = divide(name, samples, labels, preparation, seed)
     notes = (*notes, f"pairs: {preparation.direction[0]} is the input, {preparation.direction[-1]} the target")
     named = f"pairs {preparation.pairs}, {preparation.direction}"
-    whole = _whole(name, replace(made, values=second), preparation, (train, held_out), [how, named], notes)
-    return replace(whole, inputs=first, own_split=made.held_out is not None)
+    dataset = _whole(name, replace(samples, values=second), preparation, (train, held_out), [how, named], notes)
+    return replace(dataset, inputs=first, own_split=samples.held_out is not None)
 
 
 def _whole(
     name: str,
-    made: Decoded,
+    samples: Decoded,
     preparation: Preparation,
     halves: tuple[np.ndarray, np.ndarray],
     how: list[str],
     notes: tuple[str, ...],
 ) -> Dataset:
     """A set without classes; `how` says what else its fingerprint is of."""
-    values, units = _scaled(made, preparation, halves[0])
+    values, units = _scaled(samples, preparation, halves[0])
     scale = () if units is None else (f"scale: {units}; samples are given back in the data's own units",)
     rendering = preparation.rendering() if units is None else str(units)
     return Dataset(
@@ -273,21 +273,21 @@ def _whole(
         None,
         (),
         *halves,
-        _fingerprint([made.content, str(values.shape[1:]), rendering, *how]),
-        tuple(map(printable, made.skipped)),
+        _fingerprint([samples.content, str(values.shape[1:]), rendering, *how]),
+        tuple(map(printable, samples.skipped)),
         notes=tuple(map(printable, (*notes, *scale))),
-        size=made.size,
+        size=samples.size,
         units=units,
         rendering="" if values.ndim == 2 else rendering,
     )
 
 
-def _scaled(made: Decoded, preparation: Preparation, train: np.ndarray) -> tuple[np.ndarray, Units | None]:
+def _scaled(samples: Decoded, preparation: Preparation, train: np.ndarray) -> tuple[np.ndarray, Units | None]:
     """Images as they are; points in networks' units, and which these are."""
-    if made.values.ndim != 2:
-        return made.values, None
-    units = Units.of(made.values[train], made.columns, standardised=preparation.standardise)
-    return units.inward(made.values), units
+    if samples.values.ndim != 2:
+        return samples.values, None
+    units = Units.of(samples.values[train], samples.columns, standardised=preparation.standardise)
+    return units.inward(samples.values), units
 
 
 def _fingerprint(parts: list[str]) -> str:

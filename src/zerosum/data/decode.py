@@ -65,7 +65,7 @@ def decode(
     preparation: Preparation,
     allocate: Allocate,
     report: Report,
-    seen: Survey | None = None,
+    surveyed: Survey | None = None,
 ) -> Decoded:
     """Decode all images into what `allocate` gives; bad ones are left out, and named in `skipped`.
 
@@ -80,7 +80,7 @@ def decode(
         content = _hash(contents.array)
     else:
         with calm_pillow():
-            room, content, notes = _decode_files(name, contents, preparation, allocate, bad, report, seen)
+            room, content, notes = _decode_files(name, contents, preparation, allocate, bad, report, surveyed)
     labels, held_out = contents.labels, contents.held_out
     if bad:
         keep = room.leave_out(bad)
@@ -96,10 +96,10 @@ def decode(
 
 def _hash(array: np.ndarray) -> str:
     """Digest of an array's values in their order, whatever their order in memory."""
-    whole = hashlib.sha256()
+    hasher = hashlib.sha256()
     for start in range(0, len(array), CHUNK):
-        whole.update(np.ascontiguousarray(array[start : start + CHUNK]).data)
-    return whole.hexdigest()
+        hasher.update(np.ascontiguousarray(array[start : start + CHUNK]).data)
+    return hasher.hexdigest()
 
 
 # ---------------------------------------------------------------------- files
@@ -112,14 +112,14 @@ def _decode_files(
     allocate: Allocate,
     bad: dict[int, str],
     report: Report,
-    seen: Survey | None,
+    surveyed: Survey | None,
 ) -> tuple[Room, str, tuple[str, ...]]:
     """Images, names with digests of the files that were kept, notes; faults of bad images go to `bad`, by index."""
-    if seen is None:
+    if surveyed is None:
         needed = preparation.needs_survey or preparation.range == "auto"
-        seen = survey(contents, preparation, bad, report) if needed else Survey()
+        surveyed = survey(contents, preparation, bad, report) if needed else Survey()
     _refuse_all(name, contents, bad)
-    plan = _plan(name, seen, preparation, contents.pairs)
+    plan = _plan(name, surveyed, preparation, contents.pairs)
     room = Room(contents, plan.shape, allocate)
     digests: dict[int, str] = {}
     tally = Tally()
@@ -133,8 +133,8 @@ def _decode_files(
             bad[index] = error.fault
         report("decoding", len(digests) + len(bad), len(contents))
     _refuse_all(name, contents, bad, room.row)
-    whole = "".join(f"{contents.names[index]}\0{digests[index]}\n" for index in sorted(digests))
-    return room, whole, tally.notes(preparation, plan.shape, plan.note)
+    listing = "".join(f"{contents.names[index]}\0{digests[index]}\n" for index in sorted(digests))
+    return room, listing, tally.notes(preparation, plan.shape, plan.note)
 
 
 def _refuse_all(name: str, contents: Contents, bad: dict[int, str], row: Callable[[int], int] = int) -> None:
@@ -143,12 +143,12 @@ def _refuse_all(name: str, contents: Contents, bad: dict[int, str], row: Callabl
         raise DataError(f"{name}: {which}: {bad[min(bad)]}")
 
 
-def _plan(name: str, seen: Survey, preparation: Preparation, pairs: str) -> Plan:
-    shape, cut = seen.shape(preparation), pairs if "halves" in pairs else ""
-    if seen.extent is None:
+def _plan(name: str, surveyed: Survey, preparation: Preparation, pairs: str) -> Plan:
+    shape, cut = surveyed.shape(preparation), pairs if "halves" in pairs else ""
+    if surveyed.extent is None:
         return Plan(preparation, shape, preparation.span, cut=cut)
-    span = ranges.choose_span(seen.extent, preparation.span, name)
-    return Plan(preparation, shape, span, ranges.note(seen.extent, span), cut)
+    span = ranges.choose_span(surveyed.extent, preparation.span, name)
+    return Plan(preparation, shape, span, ranges.note(surveyed.extent, span), cut)
 
 
 def _in_threads(contents: Contents, plan: Plan, bad: dict[int, str]) -> Iterator[tuple[int, Callable[[], Outcome]]]:
@@ -244,9 +244,9 @@ def _decode_array(
     array, layout = planes.as_images(array, where)
     span, note = (0.0, 255.0), ""
     if array.dtype != np.uint8:
-        seen = ranges.extent(array)
-        span = ranges.choose_span(seen, preparation.span, where)
-        note = ranges.note(seen, span)
+        extent = ranges.extent(array)
+        span = ranges.choose_span(extent, preparation.span, where)
+        note = ranges.note(extent, span)
     whole = cut(array, where, contents.pairs)
     height, width, channels = whole[0].shape[1:]
     shape = preparation.shape({(height, width)}, channels == 1, channels)

@@ -33,26 +33,26 @@ def digest(root: Path, files: Mapping[str, Path], cache: Path, report: Report, l
         DataError: a file cannot be read.
     """
     index = cache / "digests" / f"{hashlib.sha256(os.fsencode(root.absolute())).hexdigest()}.json"
-    known = _read_index(index)
+    recorded = _read_index(index)
     fresh: dict[str, list[object]] = {}
-    whole = hashlib.sha256()
+    hasher = hashlib.sha256()
     for done, (name, path) in enumerate(files.items()):
-        fresh[name] = entry = _entry(path, known.get(name), lenient)
-        whole.update(f"{name}\0{entry[2]}\n".encode(errors="surrogateescape"))
+        fresh[name] = entry = _entry(path, recorded.get(name), lenient)
+        hasher.update(f"{name}\0{entry[2]}\n".encode(errors="surrogateescape"))
         report("reading", done + 1, len(files))
-    if fresh != known:
+    if fresh != recorded:
         remember(index, json.dumps(fresh).encode())
-    return whole.hexdigest()
+    return hasher.hexdigest()
 
 
-def _entry(path: Path, known: object, lenient: bool) -> list[object]:
+def _entry(path: Path, recorded: object, lenient: bool) -> list[object]:
     """Size, time and digest of a file."""
     try:
         stat = path.stat()
         if not S_ISREG(stat.st_mode):  # reading a pipe would wait for ever
             raise OSError(errno.EINVAL, "it is not a regular file")
-        if isinstance(known, list) and known[:2] == [stat.st_size, stat.st_mtime_ns]:
-            return known
+        if isinstance(recorded, list) and recorded[:2] == [stat.st_size, stat.st_mtime_ns]:
+            return recorded
         settled = time.time() - stat.st_mtime > SETTLED
         return [stat.st_size, stat.st_mtime_ns if settled else -1, sha256_of(path)]
     except OSError as error:
@@ -63,7 +63,7 @@ def _entry(path: Path, known: object, lenient: bool) -> list[object]:
 
 def _read_index(path: Path) -> dict[str, object]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return entries if isinstance(entries, dict) else {}

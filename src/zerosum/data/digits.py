@@ -17,6 +17,6 @@ def digits() -> Source:
 def _contents() -> Contents:
     from sklearn.datasets import load_digits  # here, because importing it takes a second
 
-    found = load_digits()
-    array = np.rint(found.images * (255 / 16)).astype(np.uint8)[..., None]
-    return Contents(array=array, labels=found.target.astype(np.int64), classes=tuple("0123456789"))
+    digits = load_digits()
+    array = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]
+    return Contents(array=array, labels=digits.target.astype(np.int64), classes=tuple("0123456789"))

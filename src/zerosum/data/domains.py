@@ -40,7 +40,7 @@ class Domains:
 
 def choose(
     where: str,
-    wanted: Sequence[str],
+    requested: Sequence[str],
     labels: np.ndarray | None,
     classes: Sequence[str],
     held_out: np.ndarray | None,
@@ -52,7 +52,7 @@ def choose(
 
     Args:
         where: the data, for people.
-        wanted: names of two classes, or `auto`.
+        requested: names of two classes, or `auto`.
         labels: int64 [N], or None.
         classes: their names.
         held_out: int64 indices of a test part of the data's own.
@@ -66,19 +66,19 @@ def choose(
             f"{where}: data.domains needs images of two classes, and these have none; put them into two folders, such "
             f"as A/ and B/, and name the folder that holds both{_told(notes)}"
         )
-    if tuple(wanted) == (AUTO,) and set(PARTED) >= set(classes) >= set(PARTED[:2]):
+    if tuple(requested) == (AUTO,) and set(PARTED) >= set(classes) >= set(PARTED[:2]):
         return _parted(where, labels, list(classes))
-    first, second = _numbers(where, wanted, list(classes), notes)
+    first, second = _numbers(where, requested, list(classes), notes)
     of = np.full(len(labels), -1, dtype=np.int64)
     of[labels == first], of[labels == second] = 0, 1
-    own = None if held_out is None else held_out[of[held_out] >= 0]
+    held_out_rows = None if held_out is None else held_out[of[held_out] >= 0]
     names = classes[first], classes[second]
-    return _trainable(where, Domains(names, of, own), notes)
+    return _trainable(where, Domains(names, of, held_out_rows), notes)
 
 
-def _numbers(where: str, wanted: Sequence[str], classes: list[str], notes: Sequence[str]) -> list[int]:
+def _numbers(where: str, requested: Sequence[str], classes: list[str], notes: Sequence[str]) -> list[int]:
     """Places of two classes."""
-    if tuple(wanted) == (AUTO,):
+    if tuple(requested) == (AUTO,):
         if len(classes) != 2:
             have = f"{len(classes):,} classes ({listed(classes)})" if len(classes) > 1 else f"one class, {classes[0]!r}"
             example = "/".join(classes[:2] if len(classes) > 1 else ("horse", "zebra"))
@@ -87,11 +87,11 @@ def _numbers(where: str, wanted: Sequence[str], classes: list[str], notes: Seque
                 f"data.domains={example}{_told(notes)}"
             )
         return [0, 1]
-    for name in wanted:
+    for name in requested:
         if name not in classes:
             mend = nearest(name, classes)
             raise DataError(f"{where}: data.domains: there is no class {name!r}; {mend}{_told(notes)}")
-    return [classes.index(name) for name in wanted]
+    return [classes.index(name) for name in requested]
 
 
 def _parted(where: str, labels: np.ndarray, classes: list[str]) -> Domains:
@@ -119,5 +119,5 @@ def _trainable(where: str, domains: Domains, notes: Sequence[str]) -> Domains:
 
 def _told(notes: Sequence[str]) -> str:
     """What was said of folders that have no images, as the reason may lie there."""
-    said = [note for note in notes if "no images" in note]
-    return f" ({'; '.join(said)})" if said else ""
+    reasons = [note for note in notes if "no images" in note]
+    return f" ({'; '.join(reasons)})" if reasons else ""

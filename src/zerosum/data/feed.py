@@ -28,11 +28,11 @@ def balanced_order(labels: np.ndarray, seed: int, epoch: int) -> Tensor:
     """
     counts = np.bincount(labels)
     sorted_ = np.argsort(labels, kind="stable")  # one sort, whatever the number of classes
-    members = [own for own in np.split(sorted_, np.cumsum(counts)[:-1]) if len(own)]
+    members = [rows for rows in np.split(sorted_, np.cumsum(counts)[:-1]) if len(rows)]
     rounds = -(-len(labels) // len(members))
     draw = torch.rand(rounds, len(members), generator=_generator(f"zerosum feed {seed} {epoch} classes"))
     turns = torch.arange(epoch * rounds, (epoch + 1) * rounds)
-    chosen = [torch.from_numpy(own)[_stream(seed, turns, len(own), f" class {k}")] for k, own in enumerate(members)]
+    chosen = [torch.from_numpy(rows)[_stream(seed, turns, len(rows), f" class {k}")] for k, rows in enumerate(members)]
     return torch.stack(chosen, dim=1).gather(1, draw.argsort(dim=1, stable=True)).flatten()
 
 

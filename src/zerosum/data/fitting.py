@@ -41,13 +41,13 @@ def fitted(preparation: Preparation, facts: Facts, fits: Fits) -> Preparation:
     return preparation
 
 
-def _candidates(own: Size | None, usual: Size) -> Iterator[Size]:
+def _candidates(native: Size | None, usual: Size) -> Iterator[Size]:
     """Sizes to try, the best first: of the images' own shape, then the usual one, then squares."""
-    if own is not None and max(own) <= LARGEST_OWN_SIDE:
-        yield from ((own[0] // step * step, own[1] // step * step) for step in STEPS if min(own) >= step)
-    elif own is not None and own[0] != own[1]:
-        scale = USUAL_SIDE / max(own)
-        sides = [[max(step, round(side * scale / step) * step) for side in own] for step in STEPS[3:]]
+    if native is not None and max(native) <= LARGEST_OWN_SIDE:
+        yield from ((native[0] // step * step, native[1] // step * step) for step in STEPS if min(native) >= step)
+    elif native is not None and native[0] != native[1]:
+        scale = USUAL_SIDE / max(native)
+        sides = [[max(step, round(side * scale / step) * step) for side in native] for step in STEPS[3:]]
         yield from ((height, width) for height, width in sides)
     yield usual
     yield from ((side, side) for side in SQUARES)
@@ -56,10 +56,10 @@ def _candidates(own: Size | None, usual: Size) -> Iterator[Size]:
 def recall(place: Path) -> Facts | None:
     """Read what was remembered; None where there is nothing, or it is damaged."""
     try:
-        found = json.loads(place.read_text(encoding="utf-8"))
-        height, width, channels = map(int, found["usual"])
-        size = None if found["size"] is None else (int(found["size"][0]), int(found["size"][1]))
-        return Facts(size, (height, width, channels), int(found["classes"]))
+        saved = json.loads(place.read_text(encoding="utf-8"))
+        height, width, channels = map(int, saved["usual"])
+        size = None if saved["size"] is None else (int(saved["size"][0]), int(saved["size"][1]))
+        return Facts(size, (height, width, channels), int(saved["classes"]))
     except (OSError, ValueError, TypeError, LookupError):
         return None
 

@@ -103,9 +103,11 @@ def _names(data: Any) -> tuple[str, ...]:
 
 def _keep_pair(folder: Path, images: Any, labels: Any) -> Path:
     """Images and their labels, each an array or a list."""
-    count, others = (0 if _is_array(one) and not one.ndim else len(one) for one in (images, labels))
-    if count != others:
-        raise DataError(f"{counted(count, 'image')} and {counted(others, 'label')} were given; one is needed for each")
+    count, label_count = (0 if _is_array(one) and not one.ndim else len(one) for one in (images, labels))
+    if count != label_count:
+        raise DataError(
+            f"{counted(count, 'image')} and {counted(label_count, 'label')} were given; one is needed for each"
+        )
     if not _is_array(images):
         return _keep_items(folder, zip(images, labels, strict=True), ())
     if isinstance(labels, torch.Tensor) or (isinstance(labels, np.ndarray) and labels.dtype.kind not in "OUS"):
@@ -125,10 +127,10 @@ def _array(data: Any) -> np.ndarray:
         data = data.numpy()
     if np.ma.is_masked(data):
         raise DataError("some values of the array you gave are masked; fill them first: array.filled(0)")
-    found = np.asarray(data)
-    if found.dtype.kind not in "buif":
-        raise DataError(f"an array of {found.dtype} cannot be data; numbers and bool can")
-    return found
+    array = np.asarray(data)
+    if array.dtype.kind not in "buif":
+        raise DataError(f"an array of {array.dtype} cannot be data; numbers and bool can")
+    return array
 
 
 def _is_countable(data: Any) -> bool:
@@ -209,8 +211,8 @@ def _label(label: Any, place: int) -> int | str:
         value = label.item() if hasattr(label, "item") else label
     except (ValueError, RuntimeError):  # an array of several
         value = label
-    whole = isinstance(value, int) and -(1 << 63) <= value < 1 << 63
-    if not whole and not (isinstance(value, str) and value):
+    is_integer = isinstance(value, int) and -(1 << 63) <= value < 1 << 63
+    if not is_integer and not (isinstance(value, str) and value):
         raise DataError(
             f"item {place} has the label {shown(value)}; labels are names of classes, or whole numbers from 0"
         )
@@ -251,8 +253,8 @@ def _write_zip(file: BinaryIO, images: list[Any], labels: list[Any], classes: tu
             archive.writestr(zipfile.ZipInfo(f"{folder}{files[place]}"), _encoded(image))  # dated 1980
         if names and not foldered:
             classes = classes or tuple(sorted(set(names), key=natural))
-            told = {"labels": list(zip(files, names, strict=True)), "classes": classes}
-            archive.writestr(zipfile.ZipInfo(LABELS_FILE), json.dumps(told))
+            labelling = {"labels": list(zip(files, names, strict=True)), "classes": classes}
+            archive.writestr(zipfile.ZipInfo(LABELS_FILE), json.dumps(labelling))
 
 
 def _are_folders(names: set[str], classes: tuple[str, ...]) -> bool:

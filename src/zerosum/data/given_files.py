@@ -25,16 +25,16 @@ def given(path: Path, cache: Path, report: Report) -> Source:
     """The source of such a file."""
     if path.suffix != ".zip":
         return arrays(path, cache, report, given=True)
-    found = zipped(path, cache, report)
-    return replace(found, name="the images you gave", contents=lambda: _as_given(path, found.contents()))
+    source = zipped(path, cache, report)
+    return replace(source, name="the images you gave", contents=lambda: _as_given(path, source.contents()))
 
 
 def _as_given(path: Path, contents: Contents) -> Contents:
     """Images called by their places, and all classes, those without an image among them."""
     called = [f"item {int(PurePosixPath(name).stem)}" for name in contents.names]
     with zipfile.ZipFile(path) as archive:
-        told = json.loads(archive.read(LABELS_FILE)) if LABELS_FILE in archive.namelist() else {}
-    labels, classes = contents.labels, tuple(told.get("classes", contents.classes))
+        labelling = json.loads(archive.read(LABELS_FILE)) if LABELS_FILE in archive.namelist() else {}
+    labels, classes = contents.labels, tuple(labelling.get("classes", contents.classes))
     if labels is not None:
         number = {name: place for place, name in enumerate(classes)}
         labels = np.array([number[name] for name in contents.classes], dtype=np.int64)[labels]

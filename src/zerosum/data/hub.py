@@ -52,7 +52,7 @@ def _contents(where: str, parts: dict[str, Any]) -> Contents:
     columns = [key for key, kind in features.items() if _is_image(kind)]
     if not columns:
         raise DataError(f"{where}: has no column of images; there is {', '.join(features)}")
-    column, others = columns[0], columns[1:]
+    column, ignored = columns[0], columns[1:]
     raw = {part: rows.cast_column(column, datasets.Image(decode=False)) for part, rows in parts.items()}
     counts = [len(rows) for rows in raw.values()]
     if not counts[0]:
@@ -73,7 +73,7 @@ def _contents(where: str, parts: dict[str, Any]) -> Contents:
                 yield index, file
 
     labels, classes, notes = _labels(parts)
-    notes += (f"left out: images of {listed(others)}; those of {column!r} are used",) if others else ()
+    notes += (f"left out: images of {listed(ignored)}; those of {column!r} are used",) if ignored else ()
     held_out = np.arange(counts[0], sum(counts), dtype=np.int64) if len(counts) > 1 else None
     return Contents(names=names, files=read, labels=labels, classes=classes, held_out=held_out, notes=notes)
 

@@ -43,21 +43,21 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
             if len(head) < 4 + 4 * dimensions or head[:4] != bytes((0, 0, _UBYTE, dimensions)):
                 raise DataError(f"{path}: is not an idx file of bytes with {dimensions} dimensions")
             sizes = struct.unpack_from(f">{dimensions}I", head, 4)
-            wanted = math.prod(sizes)
-            file.expect(wanted)
-            data = take(file, wanted + 1)
+            expected = math.prod(sizes)
+            file.expect(expected)
+            data = take(file, expected + 1)
     except _DAMAGE as error:
         raise DataError(f"{path}: is damaged ({error}); fetch it again") from error
-    if len(data) != wanted:
-        there = f"{len(data):,} are there" if len(data) < wanted else "more are there"
-        raise DataError(f"{path}: is truncated or damaged; {wanted:,} bytes are announced, {there}")
+    if len(data) != expected:
+        available = f"{len(data):,} are there" if len(data) < expected else "more are there"
+        raise DataError(f"{path}: is truncated or damaged; {expected:,} bytes are announced, {available}")
     return np.frombuffer(data, dtype=np.uint8).reshape(sizes)
 
 
 def pairs(name: str, train: Path, test: Path | None, classes: tuple[str, ...], cache: Path, report: Report) -> Source:
     """A set of idx images with labels beside them; the test file, where given, is held out."""
     images = [path for path in (train, test) if path is not None]
-    labels = [found for path in images if (found := labels_beside(path)) is not None]
+    labels = [labels_file for path in images if (labels_file := labels_beside(path)) is not None]
     if labels and len(labels) < len(images):
         raise DataError(f"{name}: labels are there for one of {train.name} and {images[-1].name} but not for the other")
     key = digest(train, {path.name: path for path in images + labels}, cache, report)

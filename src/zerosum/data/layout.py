@@ -60,9 +60,9 @@ def arrange(
     chosen = sorted((name, position) for position, name in enumerate(members) if is_image(name))
     if not chosen:
         raise DataError(f"{where}: {_nothing(members, filtered=filtered)}")
-    whole = [PurePosixPath(name).parts for name, _ in chosen]
-    depth = _shared(whole)
-    paths = [path[depth:] for path in whole]
+    full_paths = [PurePosixPath(name).parts for name, _ in chosen]
+    depth = _shared(full_paths)
+    paths = [path[depth:] for path in full_paths]
     parts = _parts(where, paths)
     names = ["/".join(path) for path in paths]
     tables = [place for place, name in enumerate(members) if is_table(name) and not is_hidden(PurePosixPath(name))]
@@ -76,12 +76,12 @@ def arrange(
     held_out = np.flatnonzero([part != "train" for part in parts]).astype(np.int64) if parts else None
     order = [position for _, position in chosen]
     by_folder = given.values is None and not given.unlabelled
-    beside = _beside([path[bool(parts) :] for path in paths]) if by_folder and labels is None else ()
+    beside_notes = _beside([path[bool(parts) :] for path in paths]) if by_folder and labels is None else ()
     level = depth + 1 + bool(parts) if by_folder and classes else 0
-    only = whole[0][depth - 1] if by_folder and depth and max(map(len, paths)) == 1 else ""
+    only = full_paths[0][depth - 1] if by_folder and depth and max(map(len, paths)) == 1 else ""
     alone = "" if only.lower() in PARTS else only
-    bare = _without_images(folders, whole, depth, level, alone, parts=bool(parts))
-    return Layout(order, names, labels, classes, held_out, given.used, (*given.notes, *beside, *bare))
+    bare = _without_images(folders, full_paths, depth, level, alone, parts=bool(parts))
+    return Layout(order, names, labels, classes, held_out, given.used, (*given.notes, *beside_notes, *bare))
 
 
 def is_image(name: str) -> bool:
@@ -96,14 +96,14 @@ def is_hidden(path: PurePosixPath) -> bool:
 
 
 def _nothing(members: Iterable[str], *, filtered: bool) -> str:
-    found = Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in members)
+    suffixes = Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in members)
     if filtered:
         return "holds no images beside what data.ignore and data.levels leave out"
-    if not found:
+    if not suffixes:
         return "is empty; it should hold images (png, jpg, webp, ...), in one folder or in a folder for each class"
-    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in found.most_common(5))
-    files = counted(found.total(), "other or hidden file")
-    return f"holds no images; found {files} ({kinds}){to_convert(found)}"
+    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in suffixes.most_common(5))
+    files = counted(suffixes.total(), "other or hidden file")
+    return f"holds no images; found {files} ({kinds}){to_convert(suffixes)}"
 
 
 def to_convert(kinds: Iterable[str]) -> str:
@@ -123,13 +123,13 @@ def _shared(paths: Sequence[tuple[str, ...]]) -> int:
 def _parts(where: str, paths: Sequence[tuple[str, ...]]) -> list[str]:
     """The part of each image; empty where the top folders are no parts."""
     tops = [path[0].lower() if len(path) > 1 else "" for path in paths]
-    found = set(tops) - {""}
-    if not found or not found <= PARTS or (len(found) == 1 and "" not in tops):
+    present = set(tops) - {""}
+    if not present or not present <= PARTS or (len(present) == 1 and "" not in tops):
         return []
     if "" in tops:
-        raise DataError(f"{where}: images lie beside the folders {_list(found)}; move them into one of these")
-    if "train" not in found:
-        raise DataError(f"{where}: there is {_list(found)} but no train/; name the folder to train on 'train'")
+        raise DataError(f"{where}: images lie beside the folders {_list(present)}; move them into one of these")
+    if "train" not in present:
+        raise DataError(f"{where}: there is {_list(present)} but no train/; name the folder to train on 'train'")
     return tops
 
 
@@ -153,8 +153,8 @@ def _without_images(
     tops = [path for path in bare if parts and len(path) == depth + 1 and path[-1].lower() in PARTS]
     others = [*(path for path in bare if len(path) <= depth), *tops]
     hint = f"; {alone!r} alone makes no classes" if alone else ""
-    said = (_have_none("class folder", classes), _have_none("folder", others, hint))
-    return tuple(line for line in said if line)
+    lines = (_have_none("class folder", classes), _have_none("folder", others, hint))
+    return tuple(line for line in lines if line)
 
 
 def _have_none(kind: str, folders: Sequence[tuple[str, ...]], more: str = "") -> str:

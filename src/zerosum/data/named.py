@@ -113,13 +113,13 @@ def named(name: str, data_root: str | Path | None, cache: Path, report: Report) 
     roots = [Path(root).expanduser() for root in (data_root or os.environ.get("ZEROSUM_DATA"),) if root]
     roots.append(cache / "sets")
     for root in roots:
-        found = look(name, root, cache, report)
-        if found is not None:
-            return found
+        source = look(name, root, cache, report)
+        if source is not None:
+            return source
     _fetch(name, roots, report)
-    found = look(name, roots[-1], cache, report)
-    assert found is not None
-    return found
+    source = look(name, roots[-1], cache, report)
+    assert source is not None
+    return source
 
 
 Look = Callable[[str, Path, Path, Report], Source | None]
@@ -127,8 +127,8 @@ Look = Callable[[str, Path, Path, Report], Source | None]
 
 def _find_cifar(name: str, root: Path, cache: Path, report: Report) -> Source | None:
     places = (root / folder / form for folder in ("", name) for form in FORMS)
-    found = next(filter(is_cifar, places), None)
-    return None if found is None else cifar10(found, cache, report)
+    place = next(filter(is_cifar, places), None)
+    return None if place is None else cifar10(place, cache, report)
 
 
 def _find_idx(name: str, root: Path, cache: Path, report: Report) -> Source | None:
@@ -137,9 +137,9 @@ def _find_idx(name: str, root: Path, cache: Path, report: Report) -> Source | No
 
 def idx_folder(folder: Path, name: str, cache: Path, report: Report) -> Source | None:
     """A set from a folder with MNIST's file names; None where it has no training images, or none of a named set's."""
-    found = {file.removesuffix(".gz"): _plain_or_zipped(folder / file) for file in HASHES["mnist"]}
-    train, test = found["train-images-idx3-ubyte"], found["t10k-images-idx3-ubyte"]
-    if train is None or (name in HASHES and None in found.values()):
+    files = {file.removesuffix(".gz"): _plain_or_zipped(folder / file) for file in HASHES["mnist"]}
+    train, test = files["train-images-idx3-ubyte"], files["t10k-images-idx3-ubyte"]
+    if train is None or (name in HASHES and None in files.values()):
         return None
     return pairs(name, train, test, CLASSES.get(name, ()), cache, report)
 

@@ -66,8 +66,10 @@ def read_header(head: bytes, length: int, where: str, kinds: str = NUMBERS) -> H
         *others, last = [words for letters, words in _READ.items() if letters in kinds]
         raise DataError(f"{where}: holds values of type {dtype}; {', '.join(others)} and {last} are read")
     if header.size > length - header.offset:
-        there = max(0, length - header.offset)
-        raise DataError(f"{where}: is truncated or damaged; {header.size:,} bytes are announced, {there:,} are there")
+        available = max(0, length - header.offset)
+        raise DataError(
+            f"{where}: is truncated or damaged; {header.size:,} bytes are announced, {available:,} are there"
+        )
     return header
 
 

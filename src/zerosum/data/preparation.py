@@ -57,12 +57,12 @@ class Preparation(Part):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        found = re.fullmatch(r"auto|own|([1-9]\d*)(?:x([1-9]\d*))?", self.size)
-        if found is None:
+        match = re.fullmatch(r"auto|own|([1-9]\d*)(?:x([1-9]\d*))?", self.size)
+        if match is None:
             raise RecipeError(
                 f"preparation 'images': size: {shown(self.size)} is not auto, own, 64, or 48x64 (height x width)"
             )
-        if max(int(side or 0) for side in found.groups()) > 8192:
+        if max(int(side or 0) for side in match.groups()) > 8192:
             raise RecipeError(f"preparation 'images': size: {shown(self.size)} is above 8192 pixels a side")
         if re.fullmatch(r"all|\d{1,3}", self.levels) is None:
             raise RecipeError(

@@ -22,26 +22,26 @@ class Extent:
 
     low: float
     high: float
-    whole: bool  # of a whole-number type
+    integers: bool  # of a whole-number type
 
     def join(self, other: Extent) -> Extent:
         """The extent of both."""
-        return Extent(min(self.low, other.low), max(self.high, other.high), self.whole and other.whole)
+        return Extent(min(self.low, other.low), max(self.high, other.high), self.integers and other.integers)
 
     def __str__(self) -> str:
-        return f"{'whole numbers' if self.whole else 'floats'} from {self.low:g} to {self.high:g}"
+        return f"{'whole numbers' if self.integers else 'floats'} from {self.low:g} to {self.high:g}"
 
 
 def extent(array: np.ndarray) -> Extent:
     """Smallest and largest number of an array, which is not copied; NaN where it holds one."""
-    whole = array.dtype.kind in "bui"
+    integers = array.dtype.kind in "bui"
     lows, highs = [], []
     rows = max(1, _CHUNK // max(1, array[:1].size))
     for start in range(0, len(array), rows):
         part = array[start : start + rows]
         lows.append(float(part.min()))
         highs.append(float(part.max()))
-    return Extent(float(np.min(lows)), float(np.max(highs)), whole)
+    return Extent(float(np.min(lows)), float(np.max(highs)), integers)
 
 
 def read_span(text: str) -> Span | None:
@@ -52,10 +52,10 @@ def read_span(text: str) -> Span | None:
     """
     if text == "auto":
         return None
-    found = re.fullmatch(rf"({_NUMBER})\.\.({_NUMBER})", text)
-    if found is None or not float(found[1]) < float(found[2]) or math.isinf(float(found[2]) - float(found[1])):
+    match = re.fullmatch(rf"({_NUMBER})\.\.({_NUMBER})", text)
+    if match is None or not float(match[1]) < float(match[2]) or math.isinf(float(match[2]) - float(match[1])):
         raise ValueError(f"{shown(text)} is not auto, or LOW..HIGH as in 0..4095 or -1..1")
-    return float(found[1]), float(found[2])
+    return float(match[1]), float(match[2])
 
 
 def choose_span(of: Extent, stated: Span | None, where: str) -> Span:
@@ -76,14 +76,14 @@ def choose_span(of: Extent, stated: Span | None, where: str) -> Span:
 
 
 def _usual(of: Extent) -> Span | None:
-    slack = 0 if of.whole else 1e-3  # floats that were resampled overshoot a little
+    slack = 0 if of.integers else 1e-3  # floats that were resampled overshoot a little
     if -slack <= of.low and of.high <= 1 + slack:
         return 0, 1
-    if not of.whole and -1 - slack <= of.low and of.high <= 1 + slack:
+    if not of.integers and -1 - slack <= of.low and of.high <= 1 + slack:
         return -1, 1
     if of.low >= 0 and 128 <= of.high <= 255:
         return 0, 255
-    if of.whole and of.low >= 0 and 255 < of.high <= 65535:
+    if of.integers and of.low >= 0 and 255 < of.high <= 65535:
         return 0, next(top for top in DEPTHS if top >= of.high)
     return None
 

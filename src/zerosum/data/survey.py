@@ -71,26 +71,26 @@ class Glance:
 
 def survey(contents: Contents, preparation: Preparation, bad: dict[int, str], report: Report) -> Survey:
     """Look at the files as far as it can matter; faults of bad ones go to `bad`, by index."""
-    found, halved = Survey(), "halves" in contents.pairs
+    summary, halved = Survey(), "halves" in contents.pairs
     assert contents.files is not None
     for done, (index, file) in enumerate(contents.files()):
         name = contents.name(index)
         try:
             with blaming(name):
                 glance = _glance(file, name, preparation)
-                found.add(replace(glance, size=half(glance.size, name, contents.pairs)) if halved else glance)
+                summary.add(replace(glance, size=half(glance.size, name, contents.pairs)) if halved else glance)
         except BadImageError as error:
             bad[index] = error.fault
         report("looking at headers", done + 1, len(contents))
-        if found.extent is None and not found.planes and _settled(found, preparation):
+        if summary.extent is None and not summary.planes and _settled(summary, preparation):
             break
-    return found
+    return summary
 
 
-def _settled(found: Survey, preparation: Preparation) -> bool:
+def _settled(summary: Survey, preparation: Preparation) -> bool:
     """True where nothing that follows can change shape or range, or is unlikely to: few sets mix bit depths."""
-    mixed = preparation.size != "own" and len(found.sizes) > 1 and not found.grey
-    return bool(found.sizes) and (not preparation.needs_survey or mixed)
+    mixed = preparation.size != "own" and len(summary.sizes) > 1 and not summary.grey
+    return bool(summary.sizes) and (not preparation.needs_survey or mixed)
 
 
 def _glance(file: BinaryIO, name: str, preparation: Preparation) -> Glance:
@@ -110,17 +110,17 @@ def _glance(file: BinaryIO, name: str, preparation: Preparation) -> Glance:
 
 def _glance_at_picture(file: BinaryIO, name: str, preparation: Preparation) -> Glance:
     with open_image(file, name) as image:
-        found = Glance(seen_size(image), is_grey(image))
+        glance = Glance(seen_size(image), is_grey(image))
         if not is_deep(image) or preparation.range != "auto":
-            return found
-        return replace(found, extent=finite(np.asarray(image), name))
+            return glance
+        return replace(glance, extent=finite(np.asarray(image), name))
 
 
 def _glance_at_array(data: bytes, name: str) -> Glance:
     pixels = read_picture(data, name)
     height, width, planes = pixels.shape
-    found = Glance((height, width), planes == 1, planes)
-    return found if pixels.dtype == np.uint8 else replace(found, extent=finite(pixels, name))
+    glance = Glance((height, width), planes == 1, planes)
+    return glance if pixels.dtype == np.uint8 else replace(glance, extent=finite(pixels, name))
 
 
 def read_picture(data: bytes, name: str) -> np.ndarray:
@@ -141,7 +141,7 @@ def finite(array: np.ndarray, name: str) -> Extent:
     Raises:
         BadImageError: NaN or infinity is among them.
     """
-    found = extent(array)
-    if not np.isfinite([found.low, found.high]).all():
+    limits = extent(array)
+    if not np.isfinite([limits.low, limits.high]).all():
         raise BadImageError(name, "holds NaN or infinity")
-    return found
+    return limits

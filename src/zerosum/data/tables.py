@@ -69,20 +69,24 @@ def _read(
     header = _is_header(start, comma=comma)
     width = len(start[0])
     names = [(name.strip() if header else "") or str(place + 1) for place, name in enumerate(start[0])]
-    kept = _kept(path, names, drop)
+    columns = _kept(path, names, drop)
     values, faults, count = packed("d"), _Faults(names, comma=comma), 0
     for number, row in enumerate(chain(start[header:], rows), start=1 + header):
         if len(row) != width:
             raise DataError(
                 f"{path}: row {number} and the first row differ in their number of cells: {len(row)} and {width}"
             )
-        for place in kept:
+        for place in columns:
             values.append(faults.number(row[place], place, number))
         count += 1
     faults.refuse(path, drop)
     if not count:
         raise DataError(f"{path}: has names of columns but no rows")
-    return np.frombuffer(values, np.float64).reshape(count, len(kept)), tuple(names[place] for place in kept), header
+    return (
+        np.frombuffer(values, np.float64).reshape(count, len(columns)),
+        tuple(names[place] for place in columns),
+        header,
+    )
 
 
 def _is_header(start: list[list[str]], *, comma: bool) -> bool:
@@ -104,18 +108,18 @@ def _number(cell: str, *, comma: bool) -> float | None:
 
 def _kept(path: Path, names: list[str], drop: Sequence[str]) -> list[int]:
     """Places of the columns that are not dropped, by name or by number from 1."""
-    gone: set[int] = set()
+    dropped: set[int] = set()
     for word in drop:
         places = [place for place, name in enumerate(names) if name == word]
         if not places and word.isdecimal() and 1 <= int(word) <= len(names):
             places = [int(word) - 1]
         if not places:
             raise DataError(f"{path}: drop: there is no column {word!r}; {nearest(word, names[:50])}")
-        gone.update(places)
-    kept = [place for place in range(len(names)) if place not in gone]
-    if not kept:
+        dropped.update(places)
+    columns = [place for place in range(len(names)) if place not in dropped]
+    if not columns:
         raise DataError(f"{path}: drop= leaves no column")
-    return kept
+    return columns
 
 
 class _Faults:
@@ -127,12 +131,12 @@ class _Faults:
 
     def number(self, cell: str, place: int, row: int) -> float:
         """The number in a cell; 0 where there is none, which is noted."""
-        found = _number(cell, comma=self.comma)
-        if found is None or not -np.inf < found < np.inf:
+        value = _number(cell, comma=self.comma)
+        if value is None or not -np.inf < value < np.inf:
             what = repr(cell[:30]) if cell.strip() else "nothing"
             self.first.setdefault(place, f"{self.names[place]!r} ({what} in row {row})")
             return 0.0
-        return found
+        return value
 
     def refuse(self, path: Path, drop: Sequence[str]) -> None:
         """Name all columns that hold something else than numbers.

@@ -48,7 +48,7 @@ class Tally:
     def notes(self, preparation: Preparation, shape: tuple[int, int, int], range_: str) -> tuple[str, ...]:
         """One line for each decision that changed pixels; `range_` is that about images of more than 8 bits."""
         height, width, channels = shape
-        found = [
+        lines = [
             resizing(self.sizes, (height, width), preparation),
             self._colours(channels),
             self._transparency(preparation, channels),
@@ -57,7 +57,7 @@ class Tally:
             self._depth() + (f"; {range_}" if range_ else ""),
             self._metadata(),
         ]
-        return tuple(line for line in found if line)
+        return tuple(line for line in lines if line)
 
     def _colours(self, channels: int) -> str:
         grey, colour = self.kinds["grey"], self.kinds["colour"]
@@ -68,8 +68,8 @@ class Tally:
     def _transparency(self, preparation: Preparation, channels: int) -> str:
         clear = self.kinds["clear"]
         if channels in (2, 4):
-            said = clear or preparation.channels != "auto"  # two or four channels of an array mean anything
-            return f"transparency: kept as the last of {channels} channels; {images(clear)} with it" if said else ""
+            mention = clear or preparation.channels != "auto"  # two or four channels of an array mean anything
+            return f"transparency: kept as the last of {channels} channels; {images(clear)} with it" if mention else ""
         other = f"background={preparation.background}; channels={channels + 1} keeps it"
         return f"transparency: {images(clear)} laid on {preparation.background} ({other})" if clear else ""
 
@@ -94,14 +94,14 @@ class Tally:
 
 def resizing(sizes: Counter[Size], to: Size, preparation: Preparation) -> str:
     """What fitting images of these sizes to one size did to them; empty where all had it."""
-    others = Counter({size: count for size, count in sizes.items() if size != to})
-    if not others:
+    resized = Counter({size: count for size, count in sizes.items() if size != to})
+    if not resized:
         return ""
-    low, high = min(others), max(others)
-    from_ = "x".join(map(str, low)) if low == high else f"{len(others):,} sizes, {_text(low)} to {_text(high)},"
-    line = f"size: {images(others.total())} of {from_} resized to {_text(to)} (height x width)"
-    smaller = sum(count for size, count in others.items() if _scale(size, to, preparation) > 1)
-    return line + _loss(others, to, preparation) + (f"; enlarged: {smaller:,}" if smaller else "")
+    low, high = min(resized), max(resized)
+    from_ = "x".join(map(str, low)) if low == high else f"{len(resized):,} sizes, {_text(low)} to {_text(high)},"
+    line = f"size: {images(resized.total())} of {from_} resized to {_text(to)} (height x width)"
+    smaller = sum(count for size, count in resized.items() if _scale(size, to, preparation) > 1)
+    return line + _loss(resized, to, preparation) + (f"; enlarged: {smaller:,}" if smaller else "")
 
 
 def _loss(sizes: Counter[Size], to: Size, preparation: Preparation) -> str:
@@ -121,8 +121,8 @@ def _loss(sizes: Counter[Size], to: Size, preparation: Preparation) -> str:
 
 def _cut(size: Size, to: Size) -> float:
     """Share of an image's area outside the largest crop that has the target's aspect (for bars: of the target's)."""
-    aspect, wanted = size[0] / size[1], to[0] / to[1]
-    return 1 - min(aspect, wanted) / max(aspect, wanted)
+    aspect, target = size[0] / size[1], to[0] / to[1]
+    return 1 - min(aspect, target) / max(aspect, target)
 
 
 def _scale(size: Size, to: Size, preparation: Preparation) -> float:

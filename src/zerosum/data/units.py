@@ -47,15 +47,15 @@ class Units:
             TypeError, ValueError, KeyError: they are none.
         """
         numbers = {key: tuple(map(float, facts[key])) for key in ("mean", "deviation", "low", "high")}
-        found = cls(tuple(map(str, facts["names"])), **numbers)
+        units = cls(tuple(map(str, facts["names"])), **numbers)
         sizes = {len(row) for row in numbers.values()}
         if (
             len(sizes) > 1
-            or (found.names and len(found.names) not in sizes)
+            or (units.names and len(units.names) not in sizes)
             or not np.isfinite([*numbers.values()]).all()
         ):
             raise ValueError("units of several lengths, or not finite")
-        return found
+        return units
 
     def facts(self) -> dict[str, Any]:
         """As plain values."""

@@ -64,11 +64,11 @@ def read_recipe(name: str, words: list[str] | None = None) -> Recipe:
         raise RecipeError(faults)
     if name.endswith(".toml"):
         try:
-            found = settings.from_toml(Recipe, reading.read_text(Path(name)))
+            loaded = settings.from_toml(Recipe, reading.read_text(Path(name)))
         except DamagedError as error:
             raise RecipeError(f"recipe {error}") from error
         except RecipeError as error:
             raise RecipeError([f"{name}: {fault}" for fault in error.faults]) from error
     else:
-        found = registry.lookup("recipe", name)()
-    return settings.assign(found, list(words or []))
+        loaded = registry.lookup("recipe", name)()
+    return settings.assign(loaded, list(words or []))
