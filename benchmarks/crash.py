@@ -5,13 +5,15 @@
 
 For each recipe one training runs undisturbed. Another is killed at random instants, every third time while it
 writes a checkpoint, and resumed each time. Then weights, averages, optimizer states, memory and metrics (without
-times) of the two are compared byte by byte.
+times) of the two are compared byte by byte. A training is as long as a minute allows, by a measurement of its speed,
+and 80,000 images at most; its checkpoints are so close that all kills find room.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import signal
@@ -19,13 +21,55 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 TIMES = ("seconds", "images_per_second")
-DRAWN = 4000  # images from one picture to the next
 PAIRS = {"cyclegan-small": "digits-inverted"}  # recipes that train on two sets
-SETTINGS = ["report=1000", f"samples={DRAWN}", "evaluation=4000", "checkpoint=1500"]
-SETTINGS += ["precision=fp32"]  # a busy machine might choose another for the second training than for the first
+SETTINGS = ["precision=fp32"]  # a busy machine might choose another for the second training than for the first
+SETTINGS += ["evaluator.count=500"]
+TRIAL, WHOLE = 12, 60  # seconds of training: to measure the speed, and of the undisturbed training at most
+LONGEST = 80_000  # images
+ROOM = 8 / 3  # checkpoints for each kill
+
+
+@dataclass(frozen=True)
+class Course:
+    """How long a training is and how often it saves, in images; both are multiples of the batch."""
+
+    recipe: str
+    checkpoint: int
+    images: int
+
+    @property
+    def samples(self) -> int:
+        """Images from one picture to the next, and from one evaluation to the next."""
+        return 3 * self.checkpoint
+
+    def command(self, run: Path) -> list[str]:
+        """What starts it."""
+        saves = [f"report={self.checkpoint}", f"checkpoint={self.checkpoint}"]
+        saves += [f"samples={self.samples}", f"evaluation={self.samples}"]
+        return [*train(self.recipe, run), *saves, "--images", str(self.images)]
+
+
+def train(recipe: str, run: Path) -> list[str]:
+    """The command of a training, without its length."""
+    return ["train", PAIRS.get(recipe, "digits"), "--recipe", recipe, *SETTINGS, "--out", str(run)]
+
+
+def plan(recipe: str, kills: int, longest: int, folder: Path) -> Course:
+    """Measure the speed of a recipe; a training of a minute at that speed, with room for so many kills."""
+    run, log = folder / f"{recipe}-trial", folder / f"{recipe}.log"
+    never = [f"{name}=never" for name in ("evaluation", "samples", "checkpoint")]
+    finish(start([*train(recipe, run), *never, "--minutes", str(TRIAL / 60)], log), log)
+    measured = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    batch = tomllib.loads((run / "recipe.toml").read_text())["batch"]
+    checkpoints = math.ceil(ROOM * kills)
+    images = min(longest, WHOLE * measured["images"] / measured["seconds"])
+    checkpoint = batch * max(1, round(images / checkpoints / batch))
+    return Course(recipe, checkpoint, checkpoint * checkpoints)
 
 
 def start(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -64,7 +108,7 @@ def wait_for(process: subprocess.Popen[bytes], run: Path, inside: bool, chance: 
     return process.poll() is None
 
 
-def contents(run: Path) -> dict[str, object]:
+def contents(run: Path, samples: int) -> dict[str, object]:
     """Everything of a finished run that must be equal."""
     last = run / "checkpoints" / (run / "latest").read_text().strip()
     found: dict[str, object] = {path.name: path.read_bytes() for path in last.glob("*.safetensors")}
@@ -73,19 +117,18 @@ def contents(run: Path) -> dict[str, object]:
     for name in ("metrics.jsonl", "evaluations.jsonl"):
         lines = [json.loads(line) for line in (run / name).read_text().splitlines()]
         found[name] = [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
-    pictures = (path for path in (run / "samples").glob("*.png") if path.stem == "real" or int(path.stem) % DRAWN == 0)
-    found |= {path.name: path.read_bytes() for path in pictures}  # others come by the clock, which differs
+    for path in (run / "samples").glob("*.png"):
+        if path.stem == "real" or int(path.stem) % samples == 0:  # others come by the clock, which differs
+            found[path.name] = path.read_bytes()
     return found
 
 
-def torture(recipe: str, kills: int, images: int, folder: Path, chance: random.Random) -> tuple[int, int, list[str]]:
+def torture(course: Course, kills: int, folder: Path, chance: random.Random) -> tuple[int, int, list[str]]:
     """Kill one training `kills` times; return how many kills landed, how many while writing, and what differs."""
-    log = folder / f"{recipe}.log"
-    peace, war = folder / f"{recipe}-peace", folder / f"{recipe}-war"
-    data = PAIRS.get(recipe, "digits")
-    begin = ["train", data, "--recipe", recipe, "--images", str(images), *SETTINGS]
-    finish(start([*begin, "--out", str(peace)], log), log)
-    process = start([*begin, "--out", str(war)], log)
+    log = folder / f"{course.recipe}.log"
+    peace, war = folder / f"{course.recipe}-peace", folder / f"{course.recipe}-war"
+    finish(start(course.command(peace), log), log)
+    process = start(course.command(war), log)
     landed = inside = 0
     for kill in range(kills):
         if not wait_for(process, war, kill % 3 == 0, chance):
@@ -96,7 +139,7 @@ def torture(recipe: str, kills: int, images: int, folder: Path, chance: random.R
         landed += 1
         process = start(["resume", str(war)], log)
     finish(process, log)
-    expected, found = contents(peace), contents(war)
+    expected, found = contents(peace, course.samples), contents(war, course.samples)
     return landed, inside, [name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)]
 
 
@@ -107,16 +150,16 @@ def main() -> None:
         "--recipes", nargs="+", default=["mlp", "dcgan", "wgan-gp", "r3gan-small", "vae", "cyclegan-small"]
     )
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--images", type=int, default=80_000)
+    parser.add_argument("--images", type=int, default=LONGEST, help="longest training; default 80,000")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     failed = False
     for recipe in options.recipes:
         with tempfile.TemporaryDirectory() as folder:
             began = time.monotonic()
-            landed, inside, different = torture(
-                recipe, options.kills, options.images, Path(folder), random.Random(options.seed)
-            )
+            course = plan(recipe, options.kills, options.images, Path(folder))
+            print(f"{recipe}: {course.images:,} images, a checkpoint every {course.checkpoint:,}", flush=True)
+            landed, inside, different = torture(course, options.kills, Path(folder), random.Random(options.seed))
         verdict = f"{landed}/{options.kills} equal" if not different else f"DIFFERENT after {landed} kills: {different}"
         print(
             f"{recipe:<10} {verdict} ({inside} kills inside a checkpoint write, {time.monotonic() - began:.0f} s)",

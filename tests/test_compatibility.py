@@ -279,7 +279,7 @@ def test_a_regularizer_of_both_players_is_held_beside_both_networks():
     (fault,) = refused("dcgan", style, "regularizers=zcr")
     assert fault.startswith("regularizer 'zcr' with 'styles': it calls the generator twice and compares")
     (fault,) = refused("mlp", "regularizers=zcr", "discriminator.dropout=0.1")
-    assert fault.startswith("regularizer 'zcr' with 'dropout': dropout differs between the two looks")
+    assert fault.startswith("regularizer 'zcr' with 'dropout': dropout differs between the two passes")
     assert "set discriminator.dropout=0" in fault
 
 
