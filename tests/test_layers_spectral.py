@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import conv2d, conv_transpose2d
+from torch.nn.functional import conv2d
 
 from zerosum.networks.initialization import Orthogonal
-from zerosum.networks.spectral import SpectralLinear, convolution, embedding, linear, transposed_convolution
+from zerosum.networks.spectral import SpectralLinear, convolution, embedding, linear
 
 MAKERS = {
     "linear": lambda **how: linear(7, 5, **how),
     "convolution": lambda **how: convolution(3, 5, 3, 2, 1, **how),
     "grouped convolution": lambda **how: convolution(4, 6, 3, groups=2, **how),
-    "transposed convolution": lambda **how: transposed_convolution(3, 5, 4, 2, 1, **how),
     "embedding": lambda **how: embedding(6, 4, **how),
 }
 every_layer = pytest.mark.parametrize("name", MAKERS)
@@ -24,12 +23,9 @@ def _seed():
     torch.manual_seed(0)
 
 
-def matrix(name, weight):
+def matrix(weight):
     """The weight as [out, everything else], in C order."""
-    weight = weight.detach().double().numpy()
-    return (weight.swapaxes(0, 1) if name.startswith("transposed") else weight).reshape(
-        weight.shape[name.startswith("transposed")], -1
-    )
+    return weight.detach().double().numpy().reshape(len(weight), -1)
 
 
 def inputs(name):
@@ -50,7 +46,7 @@ def test_a_training_pass_takes_one_step_of_power_iteration(name, order):
     layer = MAKERS[name](spectral=True)
     if layer.weight.ndim == 4:
         layer = layer.to(memory_format=order)
-    W, u = matrix(name, layer.weight), layer.u.double().numpy().copy()
+    W, u = matrix(layer.weight), layer.u.double().numpy().copy()
     assert np.linalg.norm(u) == pytest.approx(1, abs=1e-6)
     v = W.T @ u / np.linalg.norm(W.T @ u)
     after = W @ v / np.linalg.norm(W @ v)
@@ -84,9 +80,9 @@ def test_evaluation_changes_nothing(name):
 @every_layer
 def test_largest_singular_value_becomes_one(name):
     layer = settle(MAKERS[name](spectral=True))
-    largest = np.linalg.svd(matrix(name, layer.weight), compute_uv=False)[0]
+    largest = np.linalg.svd(matrix(layer.weight), compute_uv=False)[0]
     assert layer.sigma().item() == pytest.approx(largest, rel=1e-5)
-    again = np.linalg.svd(matrix(name, layer.normalised()), compute_uv=False)[0]
+    again = np.linalg.svd(matrix(layer.normalised()), compute_uv=False)[0]
     assert again == pytest.approx(1, abs=1e-4)
 
 
@@ -151,7 +147,7 @@ def test_sigma_keeps_full_precision_under_autocast():
 
 def test_plain_layers_unless_asked():
     kinds = [type(MAKERS[name](spectral=False)) for name in MAKERS]
-    assert kinds == [nn.Linear, nn.Conv2d, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding]
+    assert kinds == [nn.Linear, nn.Conv2d, nn.Conv2d, nn.Embedding]
     assert linear(3, 2, bias=False, spectral=True).bias is None
     assert convolution(3, 2, 1, bias=False).bias is None
 
@@ -166,20 +162,15 @@ def test_layers_wire_on_the_meta_device(name):
 
 
 def test_convolutions_are_the_functions_they_stand_for():
-    down, up = (
-        convolution(3, 5, 3, 2, 1, spectral=True).eval(),
-        transposed_convolution(3, 5, 4, 2, 1, spectral=True).eval(),
-    )
+    down = convolution(3, 5, 3, 2, 1, spectral=True).eval()
     x = torch.randn(2, 3, 6, 6)
     torch.testing.assert_close(down(x), conv2d(x, down.weight / down.sigma(), down.bias, 2, 1))
-    torch.testing.assert_close(up(x), conv_transpose2d(x, up.weight / up.sigma(), up.bias, 2, 1))
     assert isinstance(linear(2, 2, spectral=True), SpectralLinear)
 
 
 @pytest.mark.parametrize("spectral", [False, True])
 def test_convolutions_take_single_steps_without_a_margin_unless_asked(spectral):
-    for make in (convolution, transposed_convolution):
-        layer = make(3, 2, 5, spectral=spectral)
-        assert (layer.stride, layer.padding, layer.kernel_size) == ((1, 1), (0, 0), (5, 5))
-        layer = make(3, 2, 5, 4, 3, spectral=spectral)
-        assert (layer.stride, layer.padding, layer.kernel_size) == ((4, 4), (3, 3), (5, 5))
+    layer = convolution(3, 2, 5, spectral=spectral)
+    assert (layer.stride, layer.padding, layer.kernel_size) == ((1, 1), (0, 0), (5, 5))
+    layer = convolution(3, 2, 5, 4, 3, spectral=spectral)
+    assert (layer.stride, layer.padding, layer.kernel_size) == ((4, 4), (3, 3), (5, 5))

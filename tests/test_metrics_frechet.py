@@ -169,20 +169,6 @@ def test_batches_are_one_batch(sizes, shift):
     assert_moments(streamed(x, *sizes), x)
 
 
-@pytest.mark.parametrize("cut", [0, 1, 12, 30])
-def test_merged_parts_are_the_whole(cut):
-    x = draw(30, 4, shift=50)
-    x[12:] += torch.tensor([7.0, 0, -90, 1])
-    before = draw(30, 4, shift=50)
-    first, second = streamed(x[:cut]), streamed(x[cut:])
-    kept = {name: one.clone() for name, one in second.tensors().items()}
-    assert_moments(first.merge(second), x)
-    assert all(torch.equal(one, second.tensors()[name]) for name, one in kept.items())
-    first.add(before)  # goes on, and leaves the other alone
-    assert_moments(first, torch.cat([x, before]))
-    assert all(torch.equal(one, second.tensors()[name]) for name, one in kept.items())
-
-
 def test_sums_about_one_point_add_up():
     x, point = draw(30, 4, shift=9), torch.full((4,), 8.5)
     parts = [Moments(4, point).add(x[:11]), Moments(4, point).add(x[11:]), Moments(4, point)]
@@ -205,7 +191,6 @@ def test_moments_are_made_again_from_their_tensors():
     assert_moments(second, x)
     assert_moments(first, x[:20])
     assert_moments(Moments.of(Moments(4).tensors()).add(x), x)
-    assert_moments(Moments.of(Moments(4).tensors()).merge(streamed(x)), x)
 
 
 def test_the_point_is_the_one_given_or_the_first_mean():
@@ -216,9 +201,6 @@ def test_the_point_is_the_one_given_or_the_first_mean():
         assert torch.equal(empty.add(x[:7]).add(x[7:]).tensors()["shift"], x[:7].mean(0))
     around_0 = Moments(4, torch.zeros(4)).add(x[:7])
     assert_moments(Moments.of(around_0.tensors()).add(x[7:]), x)
-    second = streamed(x)
-    Moments(4).merge(second).tensors()["shift"] += 1
-    assert_moments(second, x)
 
 
 # ---------------------------------------------------------------------- extrapolation
@@ -313,7 +295,5 @@ def test_moments_say_what_is_wrong():
         Moments(2).add(torch.tensor([[0, math.inf]]))
     with pytest.raises(ValueError, match="a covariance needs at least 2 samples, 1 were seen"):
         _ = streamed(draw(1, 2)).covariance
-    with pytest.raises(ValueError, match="2 numbers in a feature here, 3 there"):
-        Moments(2).merge(Moments(3))
     with pytest.raises(ValueError, match="frechet_distance_of: features are of 2 and of 3 numbers"):
         frechet_distance_of(streamed(draw(5, 2)), streamed(draw(5, 3)))

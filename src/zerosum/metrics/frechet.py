@@ -86,8 +86,8 @@ class Moments:
     """Count, mean and covariance of features, accumulated over batches in float64.
 
     Sums are taken about a point near the data, the mean of the first batch, to avoid cancellation where features lie
-    far from 0. Accumulators of parts are joined by `merge`. Where each rank has a part, give all ranks the same
-    `shift`; then an all-reduce that adds `count`, `sum` and `outer` of `tensors()` in place is enough.
+    far from 0. Where each rank has a part, give all ranks the same `shift`; then an all-reduce that adds `count`, `sum`
+    and `outer` of `tensors()` in place is enough.
 
     Args:
         d: numbers in a feature.
@@ -134,26 +134,6 @@ class Moments:
         tensors["count"] += len(batch)
         tensors["sum"] += batch.sum(0)
         tensors["outer"] += batch.T @ batch
-        return self
-
-    def merge(self, other: Moments) -> Moments:
-        """Add everything that another accumulator holds; returns itself.
-
-        Chan et al. 1979, with sums about a point that need not be the mean.
-
-        Raises:
-            ValueError: they differ in D.
-        """
-        tensors, new = self._tensors, other.tensors()
-        if tensors["shift"].shape != new["shift"].shape:
-            raise ValueError(f"Moments: {len(tensors['shift'])} numbers in a feature here, {len(new['shift'])} there")
-        if not self._shifted:
-            tensors["shift"], self._shifted = new["shift"].clone(), other.count > 0
-        gap = new["shift"] - tensors["shift"]
-        cross = torch.outer(new["sum"], gap)
-        tensors["count"] += new["count"]
-        tensors["sum"] += new["sum"] + new["count"] * gap
-        tensors["outer"] += new["outer"] + cross + cross.T + new["count"] * torch.outer(gap, gap)
         return self
 
     @property

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv_transpose2d, normalize
 from torch.nn.functional import embedding as lookup
 from torch.nn.functional import linear as affine
+from torch.nn.functional import normalize
 
 from zerosum.networks.precision import no_autocast
 
@@ -69,21 +69,6 @@ class SpectralConv2d(_Spectral, nn.Conv2d):
         return self._conv_forward(input, self.normalised(), self.bias)
 
 
-class SpectralConvTranspose2d(_Spectral, nn.ConvTranspose2d):
-    """Transposed convolution with a spectrally normalised weight."""
-
-    def matrix(self) -> Tensor:
-        """The weight, stored as `[in, out, h, w]`, as `[out, everything else]`."""
-        return self.weight.movedim(1, -1).flatten(0, -2).T
-
-    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: A002  (torch's name)
-        """Maps `[N, in, h, w]` to `[N, out, H, W]`."""
-        assert output_size is None
-        assert not isinstance(self.padding, str)
-        how = self.stride, self.padding, self.output_padding, self.groups, self.dilation
-        return conv_transpose2d(input, self.normalised(), self.bias, *how)
-
-
 class SpectralEmbedding(_Spectral, nn.Embedding):
     """Table of vectors `[entries, width]` with a spectrally normalised matrix."""
 
@@ -102,15 +87,6 @@ def convolution(
 ) -> nn.Conv2d:
     """Make a convolution; `settings` are keywords of `nn.Conv2d`."""
     return (SpectralConv2d if spectral else nn.Conv2d)(before, after, kernel, stride, padding, **settings)
-
-
-def transposed_convolution(
-    before: int, after: int, kernel: int, stride: int = 1, padding: int = 0, *, spectral: bool = False, **settings: Any
-) -> nn.ConvTranspose2d:
-    """Make a transposed convolution; `settings` are keywords of `nn.ConvTranspose2d`."""
-    return (SpectralConvTranspose2d if spectral else nn.ConvTranspose2d)(
-        before, after, kernel, stride, padding, **settings
-    )
 
 
 def embedding(entries: int, width: int, *, spectral: bool = False) -> nn.Embedding:

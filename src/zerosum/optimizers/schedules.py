@@ -58,14 +58,9 @@ class Constant(Part):
         return _warm(images, self.warmup)
 
 
-@register("schedule", "linear")
 @dataclass(frozen=True)
-class Linear(Part):
-    """The learning rate falls in a straight line.
-
-    Raises:
-        RecipeError: the decay would start at or after its end.
-    """
+class _Decay(Part):
+    """A fall from one place of the run to another."""
 
     start: SampleCount = 0  # images before the fall begins
     end: SampleCount = 0  # images at which it ends; 0: the length of the run
@@ -80,6 +75,16 @@ class Linear(Part):
     def check(self, total: int | None) -> None:
         """Refuse a decay that would start at or after the end of a run of so many images; None: measured in time."""
         _check(self.name, self.start, self.end or total)
+
+
+@register("schedule", "linear")
+@dataclass(frozen=True)
+class Linear(_Decay):
+    """The learning rate falls in a straight line.
+
+    Raises:
+        RecipeError: the decay would start at or after its end.
+    """
 
     def factor(self, images: int, total: float | None) -> float:
         """Factor on the learning rate, 0 to 1."""
@@ -118,7 +123,7 @@ class LateLinear(Part):
 
 @register("schedule", "cosine")
 @dataclass(frozen=True)
-class Cosine(Part):
+class Cosine(_Decay):
     """The learning rate falls along half a cosine: slowly, fast, slowly.
 
     Loshchilov & Hutter 2017, eq. 5, without restarts.
@@ -126,20 +131,6 @@ class Cosine(Part):
     Raises:
         RecipeError: the decay would start at or after its end.
     """
-
-    start: SampleCount = 0  # images before the fall begins
-    end: SampleCount = 0  # images at which it ends; 0: the length of the run
-    final: Fraction = 0.0  # factor at the end, held from there
-    warmup: SampleCount = 0  # images over which it rises from 0; 0: no warm-up
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.end:
-            _check(self.name, self.start, self.end)
-
-    def check(self, total: int | None) -> None:
-        """Refuse a decay that would start at or after the end of a run of so many images; None: measured in time."""
-        _check(self.name, self.start, self.end or total)
 
     def factor(self, images: int, total: float | None) -> float:
         """Factor on the learning rate, 0 to 1."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -54,23 +54,40 @@ def _excess(exchange: Exchange, x: Tensor, target: float) -> Tensor:
     return torch.linalg.vector_norm(_gradient(logits, x), dim=1) - target
 
 
-def _check_history(part: Any) -> None:
-    if part.final != 1 and not part.until:
-        raise RecipeError(
-            f"regularizer {part.name!r}: final={part.final:g} is reached after `until` images; set until, for example "
-            "until=20M, or final=1"
-        )
+@dataclass(frozen=True)
+class _Flatness(Part):
+    """gamma/2 times the mean squared gradient norm at the samples that it tracks; gamma may follow half a cosine."""
 
+    player: ClassVar[str] = "discriminator"
+    tracks: ClassVar[frozenset[str]]
+    clashes: ClassVar[dict[str, str]] = _CLASHES
+    gamma: NonNegative = 10.0  # weight of ||gradient||^2 / 2
+    final: Fraction = 1.0  # factor on gamma from `until` on
+    until: SampleCount = 0  # images over which gamma moves to final * gamma; 0: it stays
+    every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
 
-def _schedule(part: Any, images: int) -> float:
-    """Gamma after so many images: half a cosine from gamma to final * gamma over `until` images, then constant."""
-    done = min(1.0, images / part.until) if part.until else 0.0
-    return part.gamma * (part.final + (1 - part.final) * (1 + math.cos(math.pi * done)) / 2)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.final != 1 and not self.until:
+            raise RecipeError(
+                f"regularizer {self.name!r}: final={self.final:g} is reached after `until` images; set until, for "
+                "example until=20M, or final=1"
+            )
+
+    def __call__(self, exchange: Exchange) -> Tensor:
+        """Penalty of an update, `[]`."""
+        (samples,) = self.tracks
+        return self._weight(exchange.clock) / 2 * _square_norm(exchange, samples, self.name)
+
+    def _weight(self, images: int) -> float:
+        """Gamma after so many images: half a cosine from gamma to final * gamma over `until` images, then constant."""
+        done = min(1.0, images / self.until) if self.until else 0.0
+        return self.gamma * (self.final + (1 - self.final) * (1 + math.cos(math.pi * done)) / 2)
 
 
 @register("regularizer", "r1")
 @dataclass(frozen=True)
-class R1(Part):
+class R1(_Flatness):
     """Keeps the discriminator flat around real samples: gamma/2 * E ||grad s(x)||^2.
 
     Mescheder et al. 2018, eq. 9. R3GAN lowers gamma to a tenth along half a cosine: `final` and `until`.
@@ -80,26 +97,12 @@ class R1(Part):
         ValueError: the real samples were scored without `track=True`.
     """
 
-    player: ClassVar[str] = "discriminator"
     tracks: ClassVar[frozenset[str]] = frozenset({"real"})
-    clashes: ClassVar[dict[str, str]] = _CLASHES
-    gamma: NonNegative = 10.0  # weight of ||gradient||^2 / 2
-    final: Fraction = 1.0  # factor on gamma from `until` on
-    until: SampleCount = 0  # images over which gamma moves to final * gamma; 0: it stays
-    every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_history(self)
-
-    def __call__(self, exchange: Exchange) -> Tensor:
-        """Penalty of an update, `[]`."""
-        return _schedule(self, exchange.clock) / 2 * _square_norm(exchange, "real", self.name)
 
 
 @register("regularizer", "r2")
 @dataclass(frozen=True)
-class R2(Part):
+class R2(_Flatness):
     """Keeps the discriminator flat around generated samples: gamma/2 * E ||grad s(G(z))||^2.
 
     Mescheder et al. 2018, eq. 10. With R1 and the relativistic objective this is R3GAN's loss (Huang et al. 2024).
@@ -109,21 +112,7 @@ class R2(Part):
         ValueError: the generated samples were scored without `track=True`.
     """
 
-    player: ClassVar[str] = "discriminator"
     tracks: ClassVar[frozenset[str]] = frozenset({"fake"})
-    clashes: ClassVar[dict[str, str]] = _CLASHES
-    gamma: NonNegative = 10.0  # weight of ||gradient||^2 / 2
-    final: Fraction = 1.0  # factor on gamma from `until` on
-    until: SampleCount = 0  # images over which gamma moves to final * gamma; 0: it stays
-    every: Count = 1  # discriminator updates from one penalty to the next; each then counts that many times
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_history(self)
-
-    def __call__(self, exchange: Exchange) -> Tensor:
-        """Penalty of an update, `[]`."""
-        return _schedule(self, exchange.clock) / 2 * _square_norm(exchange, "fake", self.name)
 
 
 @register("regularizer", "gradient-penalty")
