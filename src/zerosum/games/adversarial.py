@@ -16,10 +16,11 @@ from zerosum.core.registry import Part, slot
 from zerosum.core.signals import Batch, Signal, Signals, Wiring
 from zerosum.core.slots import Regularizer
 from zerosum.core.values import Count, NonNegative
-from zerosum.critic import Augmentation, Objective, Selection, pack
+from zerosum.critic import pack
 from zerosum.games.checks import adversarial_faults
 from zerosum.games.tasks import generation
 from zerosum.latents import Latent
+from zerosum.protocols import Augmentation, Objective, Selection
 from zerosum.selection import All
 
 _WHERE = ("real", "both")  # an augmentation may act

@@ -12,9 +12,10 @@ from zerosum.core.game import Feed
 from zerosum.core.registry import register
 from zerosum.core.signals import Signals
 from zerosum.core.values import Count, Natural
-from zerosum.critic import Critic, Objective, Regularization, adapt, charge, distinguish, verdicts
+from zerosum.critic import Critic, Regularization, adapt, charge, distinguish, verdicts
 from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
 from zerosum.games.ahead import Ahead
+from zerosum.protocols import Objective
 from zerosum.selection import All
 
 

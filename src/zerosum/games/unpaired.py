@@ -18,10 +18,10 @@ from zerosum.core.registry import Part, register, slot
 from zerosum.core.signals import Batch, Signal, Signals, Wiring
 from zerosum.core.slots import Regularizer
 from zerosum.core.values import NonNegative
-from zerosum.critic import Augmentation, Objective
 from zerosum.games.domain import Domain
 from zerosum.games.tasks import translation
 from zerosum.pools import ImagePool, Pool
+from zerosum.protocols import Augmentation, Objective
 
 ASKING = {"labels", "classifier", "codes", "joint", "pairs"}  # traits of discriminators that judge more than a sample
 

@@ -9,7 +9,6 @@ from zerosum.core.average import ExponentialAverage
 from zerosum.core.signals import Network
 from zerosum.core.slots import ChangesWeights, Optimizer
 from zerosum.core.values import Length
-from zerosum.critic import Objective
 from zerosum.games import ImageGame, PairsGame, PanelGame
 from zerosum.networks import (
     ACGANGenerator,
@@ -22,6 +21,7 @@ from zerosum.networks import (
 )
 from zerosum.objectives import LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
 from zerosum.optimizers import Adam, Cosine, RMSprop
+from zerosum.protocols import Objective
 from zerosum.recipes.building import BRISK, LONG, SMALL, pair, small
 from zerosum.recipes.recipe import Recipe, recipe
 from zerosum.regularizers import (

@@ -9,7 +9,6 @@ from zerosum.core.average import Average, ExponentialAverage
 from zerosum.core.signals import Network
 from zerosum.core.slots import Optimizer, Schedule
 from zerosum.core.values import Length
-from zerosum.critic import Objective
 from zerosum.games import ImageGame
 from zerosum.networks import (
     BigGANDiscriminator,
@@ -20,6 +19,7 @@ from zerosum.networks import (
 )
 from zerosum.objectives import Hinge, Wasserstein
 from zerosum.optimizers import Adam, Linear
+from zerosum.protocols import Objective
 from zerosum.recipes.building import AVERAGE, BRISK, LONG, SMALL, pair, small
 from zerosum.recipes.recipe import Recipe, recipe
 from zerosum.regularizers import ALR, BCR, CR, ZCR, LeCam, Orthogonal

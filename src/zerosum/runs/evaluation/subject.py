@@ -1,4 +1,4 @@
-"""What is judged: a run, a model file, or samples from anywhere."""
+"""What is evaluated: a run, a model file, or samples from anywhere."""
 
 from __future__ import annotations
 

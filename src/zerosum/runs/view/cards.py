@@ -14,7 +14,7 @@ from zerosum.runs.view.gallery import compact, shown
 from zerosum.runs.view.media import medium_of
 from zerosum.runs.view.page import picture, text
 from zerosum.runs.view.report import STATES, lead
-from zerosum.runs.view.told import read
+from zerosum.runs.view.run_content import read
 
 if TYPE_CHECKING:
     from zerosum.runs.storage.trained import TrainedModel
@@ -26,22 +26,22 @@ LOOK = "border:1px solid #8885;border-radius:10px;padding:12px 16px;max-width:72
 
 def run_card(run: RunDirectory) -> str:
     """A run: what was trained and how far, its last samples beside real ones, its last numbers."""
-    told = read(run)
-    _, word = STATES.get(told.state, ("", "state unknown"))
-    seconds = f" in {told.seconds:,.0f} s" if told.seconds else ""
-    faults = list(told.faults)
+    content = read(run)
+    _, word = STATES.get(content.state, ("", "state unknown"))
+    seconds = f" in {content.seconds:,.0f} s" if content.seconds else ""
+    faults = list(content.faults)
     files = {"real": run.real} if run.real.is_file() else {}
     files |= {f"{images:,} images": path for images, path in list(run.pictures().items())[-1:]}
     sheets = {caption: shown(path, faults) for caption, path in files.items()}
-    last = {line["metric"]: line for line in told.evaluations}
+    last = {line["metric"]: line for line in content.evaluations}
     numbers = [
         f"{name} {value_of(line['value'])}" for name, line in list(last.items())[:METRICS] if is_number(line["value"])
     ]
     try:
-        about = lead(told)
+        about = lead(content)
     except DAMAGE as error:
         about = f"environment.json is damaged ({error})"
-    lines = [about, f"{word}, {told.images:,} images{seconds}", ", ".join(numbers), *faults[:3]]
+    lines = [about, f"{word}, {content.images:,} images{seconds}", ", ".join(numbers), *faults[:3]]
     return _card(str(run.path), lines, [(caption, sheet) for caption, sheet in sheets.items() if sheet])
 
 

@@ -9,7 +9,7 @@ from zerosum.core import registry, settings
 from zerosum.runs.evaluation.verdict import is_number
 from zerosum.runs.storage.record import flat
 from zerosum.runs.view.page import facts, folded, table, text
-from zerosum.runs.view.told import Line, Told
+from zerosum.runs.view.run_content import Line, RunContent
 
 MOST_SETTINGS = 200  # rows of a table of settings
 
@@ -28,30 +28,34 @@ def describe(data: Line) -> str:
 
 
 def number(value: Any) -> str:
-    """A count with separators of thousands; a question mark where it cannot be told."""
+    """A count with separators of thousands; a question mark where it is not known."""
     return f"{value:,}" if is_number(value) else "?"
 
 
-def settings_of(told: Told) -> str:
+def settings_of(content: RunContent) -> str:
     """What the recipe sets otherwise than the one in the registry that it started from, and all of it folded."""
-    name = told.settings.get("recipe")
+    name = content.settings.get("recipe")
     recipes = registry.registered("recipe")
-    whole = folded("The whole recipe", f"<pre>{text(told.recipe)}</pre>") if told.recipe else ""
+    whole = folded("The whole recipe", f"<pre>{text(content.recipe)}</pre>") if content.recipe else ""
     if name not in recipes:
         return f"<p>The recipe {text(name)} is not in the registry.</p>{whole}" if name else whole
     usual = dict(flat(tomllib.loads(settings.to_toml(recipes[name]()))))
-    keys = [key for key in {**usual, **told.settings} if key != "seed" and usual.get(key) != told.settings.get(key)]
-    rows = [[text(key), *(text(side.get(key, "-")) for side in (usual, told.settings))] for key in keys[:MOST_SETTINGS]]
+    keys = [
+        key for key in {**usual, **content.settings} if key != "seed" and usual.get(key) != content.settings.get(key)
+    ]
+    rows = [
+        [text(key), *(text(side.get(key, "-")) for side in (usual, content.settings))] for key in keys[:MOST_SETTINGS]
+    ]
     head = ("setting", f"recipe {text(name)}", "this run")
     return (table(head, rows) if rows else f"<p>As in the recipe {text(name)}.</p>") + whole
 
 
-def origin_of(told: Told) -> str:
+def origin_of(content: RunContent) -> str:
     """Machine and data as readable tables."""
-    known = told.environment
+    known = content.environment
     machine = {name: known[name] for name in known if name not in ASIDE and known[name] is not None}
-    data = {name: value for name, value in told.data.items() if name != "facts" and value not in (None, False)}
-    data |= told.data.get("facts", {})
+    data = {name: value for name, value in content.data.items() if name != "facts" and value not in (None, False)}
+    data |= content.data.get("facts", {})
     tables = [
         f'<div class="card"><h3>{name}</h3>{facts(rows)}</div>'
         for name, rows in (("Machine", _words(machine)), ("Data", _words(data)))
@@ -77,14 +81,14 @@ CROSS = " \N{MULTIPLICATION SIGN} "
 
 def _words(found: Line, about: str = "") -> dict[str, str]:
     """Names and values for readers; tables within are told entry by entry."""
-    told: dict[str, str] = {}
+    words: dict[str, str] = {}
     for name, value in found.items():
         label = f"{about}{LABELS.get(name, name.replace('_', ' '))}"
         if isinstance(value, dict):
-            told |= _words(value, f"{label}: ")
+            words |= _words(value, f"{label}: ")
         elif value not in (None, "", [], False):
-            told[label] = _worded(value)
-    return told
+            words[label] = _worded(value)
+    return words
 
 
 def _worded(value: Any) -> str:

@@ -21,8 +21,8 @@ from zerosum.runs.view.curves import learning_charts
 from zerosum.runs.view.gallery import gallery
 from zerosum.runs.view.origin import describe, origin_of, settings_of
 from zerosum.runs.view.page import command, facts, folded, page, table, text
+from zerosum.runs.view.run_content import RunContent, read
 from zerosum.runs.view.scores import scores
-from zerosum.runs.view.told import Told, read
 
 STATES = {
     "finished": ("good", "finished"),
@@ -39,46 +39,46 @@ def write_report(run: RunDirectory) -> Path:
         RunError: a link, or something else than a file, is in its place.
     """
     check_contained(run.path, [run.report])
-    told = read(run)
-    parts: dict[str, Callable[[Told], str]] = {
+    content = read(run)
+    parts: dict[str, Callable[[RunContent], str]] = {
         "Samples": _samples,
-        "Metrics": lambda told: scores(told.evaluations),
+        "Metrics": lambda content: scores(content.evaluations),
         "Learning": _learning,
         "Go on": _commands,
         "Settings": settings_of,
         "Machine and data": origin_of,
     }
-    opening = [_guarded(part, told) for part in (_summary, _health)]
-    sections = {name: _guarded(part, told) for name, part in parts.items()}
-    careful = [f'<p class="careful">{text(fault)}</p>' for fault in told.faults]  # after all have been found
-    write_file(run.report, page(_name(told), [_head(told), *careful, *opening], sections).encode())
+    opening = [_guarded(part, content) for part in (_summary, _health)]
+    sections = {name: _guarded(part, content) for name, part in parts.items()}
+    careful = [f'<p class="careful">{text(fault)}</p>' for fault in content.faults]  # after all have been found
+    write_file(run.report, page(_name(content), [_head(content), *careful, *opening], sections).encode())
     return run.report
 
 
-def _guarded(part: Callable[[Told], str], told: Told) -> str:
+def _guarded(part: Callable[[RunContent], str], content: RunContent) -> str:
     """A part of the page; where files are damaged, what is wrong with them."""
     try:
-        return part(told)
+        return part(content)
     except DAMAGE as error:
         return f'<p class="careful">This cannot be shown, for what the files hold: {text(repr(error))}</p>'
 
 
-def _name(told: Told) -> str:
-    return told.run.path.resolve().name
+def _name(content: RunContent) -> str:
+    return content.run.path.resolve().name
 
 
 # ---------------------------------------------------------------------- opening
 
 
-def _head(told: Told) -> str:
-    tone, word = STATES.get(told.state, ("", "state unknown"))
-    return f'<div class="top"><h1>{text(_name(told))}</h1><span class="state {tone}">{word}</span></div>'
+def _head(content: RunContent) -> str:
+    tone, word = STATES.get(content.state, ("", "state unknown"))
+    return f'<div class="top"><h1>{text(_name(content))}</h1><span class="state {tone}">{word}</span></div>'
 
 
-def _summary(told: Told) -> str:
-    events = [(line["images"], name, line[name]) for line in told.reports for name in EVENTS if name in line]
+def _summary(content: RunContent) -> str:
+    events = [(line["images"], name, line[name]) for line in content.reports for name in EVENTS if name in line]
     said = [f"<p>{images:,} images: {text(EVENTS[name])}: {text(what)}</p>" for images, name, what in events[-5:]]
-    return f'<p class="lead">{text(lead(told))}</p>{"".join(said)}{_tiles(told)}'
+    return f'<p class="lead">{text(lead(content))}</p>{"".join(said)}{_tiles(content)}'
 
 
 EVENTS = {
@@ -89,20 +89,20 @@ EVENTS = {
 }
 
 
-def lead(told: Told) -> str:
+def lead(content: RunContent) -> str:
     """What was trained on what, in words."""
-    recipe, source = told.settings.get("recipe", "?"), told.data.get("source")
-    return f"{recipe} on {Path(str(source)).name}: {describe(told.data)}" if source else str(recipe)
+    recipe, source = content.settings.get("recipe", "?"), content.data.get("source")
+    return f"{recipe} on {Path(str(source)).name}: {describe(content.data)}" if source else str(recipe)
 
 
-def _tiles(told: Told) -> str:
-    images, seconds, environment = told.images, told.seconds, told.environment
-    epochs = max((line["epoch"] for line in told.reports if is_number(line.get("epoch"))), default=0.0)
+def _tiles(content: RunContent) -> str:
+    images, seconds, environment = content.images, content.seconds, content.environment
+    epochs = max((line["epoch"] for line in content.reports if is_number(line.get("epoch"))), default=0.0)
     place = environment.get("accelerator") or environment.get("device", "?")
     threads = environment.get("threads", "?")
     tiles = {
-        "images seen": (f"{images:,}", f"of {told.settings.get('length', '?')}"),
-        "epochs": (f"{epochs:,.4g}", f"seed {told.settings.get('seed', '?')}"),
+        "images seen": (f"{images:,}", f"of {content.settings.get('length', '?')}"),
+        "epochs": (f"{epochs:,.4g}", f"seed {content.settings.get('seed', '?')}"),
         "of training": (clock(seconds), "wall clock"),
         "images per second": (f"{images / seconds:,.0f}" if seconds else "-", "on average"),
         "precision": (
@@ -119,12 +119,12 @@ def _tiles(told: Told) -> str:
 # ---------------------------------------------------------------------- sections
 
 
-def _health(told: Told) -> str:
+def _health(content: RunContent) -> str:
     """What is wrong by the last report, what it means and what to try; then what the log says was wrong before."""
-    said, lasting, early = _examined(told)
+    said, lasting, early = _examined(content)
     cards = [_finding(one) for one in lasting]
     over: dict[str, tuple[int, str]] = {}
-    for line in told.reports:
+    for line in content.reports:
         over |= {name: (line["images"], seen) for name, seen in line.get("findings", {}).items()}
     rows = [
         (text(name), f"last at {over[name][0]:,} images", text(over[name][1]))
@@ -132,21 +132,21 @@ def _health(told: Told) -> str:
     ]
     earlier = folded(f"Earlier findings: {len(rows)}", table(("finding", "when", "seen"), rows)) if rows else ""
     fine = f"Nothing is wrong so far, and it is {early}." if early else "✓ The doctor finds nothing wrong."
-    well = "" if said or cards or not told.reports else f'<p class="fine">{text(fine)}</p>'
+    well = "" if said or cards or not content.reports else f'<p class="fine">{text(fine)}</p>'
     return "".join([*(f'<p class="careful">{text(one)}</p>' for one in said), *cards, well, earlier])
 
 
-def _examined(told: Told) -> tuple[list[str], list[health.Finding], str | None]:
+def _examined(content: RunContent) -> tuple[list[str], list[health.Finding], str | None]:
     """What keeps the doctor from seeing a whole run, what it finds, and whether it is too early to judge."""
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            history = health.read_history(told.run.path)
-            whole = dataclasses.replace(history, reports=told.reports, evaluations=told.evaluations)
+            history = health.read_history(content.run.path)
+            whole = dataclasses.replace(history, reports=content.reports, evaluations=content.evaluations)
             found, early = health.examine(whole), health.early(whole)
         return [str(one.message) for one in warned], found, early
     except DAMAGE as error:
-        return [f"The doctor cannot look at this run: {error}"] if told.settings else [], [], None
+        return [f"The doctor cannot look at this run: {error}"] if content.settings else [], [], None
 
 
 def _finding(one: health.Finding) -> str:
@@ -158,25 +158,25 @@ def _finding(one: health.Finding) -> str:
     )
 
 
-def _samples(told: Told) -> str:
-    shown, faults = gallery(told.run)
-    told.faults.extend(faults[:3])
+def _samples(content: RunContent) -> str:
+    shown, faults = gallery(content.run)
+    content.faults.extend(faults[:3])
     return shown
 
 
-def _learning(told: Told) -> str:
+def _learning(content: RunContent) -> str:
     """Curves of what was logged; the numbers of a first report, which are no curves yet."""
-    shown = learning_charts(told.reports)
+    shown = learning_charts(content.reports)
     once = {curve.name: value_of(curve.y[-1]) for chart in shown for curve in chart.curves}
     return charts(shown) or (f'<div class="card">{facts(once)}</div>' if once else "")
 
 
-def _commands(told: Told) -> str:
+def _commands(content: RunContent) -> str:
     """How to go on, with the run's own place; what needs a model only where there is one."""
-    path = shlex.quote(str(told.run.path.resolve()))
-    lines = [_resume(told, path)]
-    if in_run(told.run.path).is_file():
-        verbs = verbs_in(in_run(told.run.path))
+    path = shlex.quote(str(content.run.path.resolve()))
+    lines = [_resume(content, path)]
+    if in_run(content.run.path).is_file():
+        verbs = verbs_in(in_run(content.run.path))
         ways = {
             "translate": f"zerosum translate {path} IMAGES --out translated",
             "reconstruct": f"zerosum reconstruct {path} IMAGES --out reconstructed",
@@ -184,7 +184,7 @@ def _commands(told: Told) -> str:
         lines += [(f"{verb} images of your own", way) for verb, way in ways.items() if verb in verbs]
         if "generate" in verbs:
             lines.append(("more samples", f"zerosum sample {path} --count 64 --seed 1 --out samples.png"))
-        if "generate" in verbs and len(told.data.get("facts", {}).get("shape", ())) == 3:
+        if "generate" in verbs and len(content.data.get("facts", {}).get("shape", ())) == 3:
             lines.append(("a walk from sample to sample", f"zerosum sample {path} --interpolate 12 --out walk.gif"))
         lines.append(("judge it by everything that applies", f"zerosum evaluate {path} --metrics all"))
     lines += [
@@ -194,11 +194,11 @@ def _commands(told: Told) -> str:
     return "".join(command(line, purpose) for purpose, line in lines)
 
 
-def _resume(told: Told, path: str) -> tuple[str, str]:
+def _resume(content: RunContent, path: str) -> tuple[str, str]:
     """What `resume` would do, and the command."""
-    if told.state == "finished":
-        return "train it longer", f"zerosum resume {path} --images {_longer(told)}"
-    if told.reports and "not_finite" in told.reports[-1]:
+    if content.state == "finished":
+        return "train it longer", f"zerosum resume {path} --images {_longer(content)}"
+    if content.reports and "not_finite" in content.reports[-1]:
         return (
             "go back to the last good checkpoint, with other random numbers",
             f"zerosum resume {path} on_nan=rollback",
@@ -206,8 +206,8 @@ def _resume(told: Told, path: str) -> tuple[str, str]:
     return "go on where it was saved", f"zerosum resume {path}"
 
 
-def _longer(told: Told) -> str:
+def _longer(content: RunContent) -> str:
     from zerosum.core.values import Length
 
-    length = Length.read(str(told.settings["length"]))
+    length = Length.read(str(content.settings["length"]))
     return str(Length(length.amount * 2, length.unit))

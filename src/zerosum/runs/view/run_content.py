@@ -1,4 +1,4 @@
-"""What the files of a run tell to a reader, none of them trusted."""
+"""What the files of a run say, none of them trusted."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Line = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the files of a run tell; what cannot be read is empty, and named in `faults`."""
+class RunContent:
+    """What the files of a run say; what cannot be read is empty, and named in `faults`."""
 
     run: RunDirectory
     recipe: str
@@ -45,7 +45,7 @@ class Told:
         return max((line["seconds"] for line in self.reports if is_number(line.get("seconds"))), default=0.0)
 
 
-def read(run: RunDirectory) -> Told:
+def read(run: RunDirectory) -> RunContent:
     """Read a run without trusting any of its files."""
     faults: list[str] = []
 
@@ -63,4 +63,4 @@ def read(run: RunDirectory) -> Told:
     state = (
         attempt("its state", lambda: state_of(run, chosen, environment, reports), "") if chosen and environment else ""
     )
-    return Told(run, recipe, chosen, environment, reports, evaluations, state, faults)
+    return RunContent(run, recipe, chosen, environment, reports, evaluations, state, faults)
