@@ -189,14 +189,14 @@ def test_settings_of_pairs_are_checked():
     assert parse("preparation", str(made)) == made
 
 
-def test_an_input_may_be_made_of_its_image(tmp_path):
+def test_an_input_may_be_computed_from_its_image(tmp_path):
     folder = put(tmp_path / "set", {f"{name}.png": (200, 100, 50) for name in "xy"}, mode="RGB")
     found = open_data(folder, FILES.replace(pairs="grey"))
     assert found.signals == {"input": Signal("image", (1, 8, 8)), "target": Signal("image", (3, 8, 8))}
     assert (found.inputs == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)).all()
     back = open_data(folder, FILES.replace(pairs="grey", direction="BtoA"))
     assert back.signals == {"input": Signal("image", (3, 8, 8)), "target": Signal("image", (1, 8, 8))}
-    assert "pairs: A is made of each image, B, by grey" in found.notes
+    assert "pairs: A is computed from each image, B: grey" in found.notes
 
 
 def test_both_images_of_a_pair_come_together_and_are_mirrored_alike(tmp_path):

@@ -39,8 +39,8 @@ PROTOCOLS: dict[str, dict[str, str]] = {  # kind -> member -> what it is for
         "generator": "generator(fake, real=None) gives the generator's loss",
     },
     "pairing": {
-        "channels": "channels(of) gives the channels of the input that is made of an image with so many",
-        "__call__": "__call__(images) gives the inputs [N, C, H, W], uint8 like the images that they are made of",
+        "channels": "channels(of) gives the channels of the input of an image with so many",
+        "__call__": "__call__(images) gives the inputs [N, C, H, W] of images, uint8 like these",
     },
     "pool": {
         "size": "how many samples it holds; a batch of all ranks must fit in",

@@ -6,6 +6,7 @@ from zerosum.data.feed import Feed
 from zerosum.data.given import kept
 from zerosum.data.mixtures import Mixture
 from zerosum.data.named import names
+from zerosum.data.pairings import Pairing
 from zerosum.data.part import DataPart
 from zerosum.data.pixels import to_images
 from zerosum.data.preparation import Preparation
@@ -19,6 +20,7 @@ __all__ = [
     "Dataset",
     "Feed",
     "Mixture",
+    "Pairing",
     "Preparation",
     "Units",
     "is_name",

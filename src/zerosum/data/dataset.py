@@ -21,6 +21,7 @@ from zerosum.data.contents import Decoded
 from zerosum.data.domains import SIGNALS, Domains, choose
 from zerosum.data.fitting import Fits
 from zerosum.data.given import kept
+from zerosum.data.inputs import with_inputs
 from zerosum.data.mixtures import Mixture
 from zerosum.data.preparation import Preparation
 from zerosum.data.sources import find, is_name, namesake, part_of
@@ -175,7 +176,8 @@ def open_data(
     report = report or silent
     origin = find(source, data_root, folder, report, preparation)
     origin = pairs.paired(origin, preparation.layout) if preparation.layout else origin
-    samples = pairs.with_inputs(decoded(origin, preparation, folder, skip_bad, report, fits), preparation.pairing)
+    samples = decoded(origin, preparation, folder, skip_bad, report, fits)
+    samples = with_inputs(origin.name, samples, preparation, folder, report)
     return _split(origin.name, samples, preparation, seed, rules, (*namesake(source), *origin.notes))
 
 

@@ -9,16 +9,13 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 import numpy as np
-import torch
 
 from zerosum.core.errors import DataError
 from zerosum.core.signals import Signal
-from zerosum.data.contents import Contents, Decoded, Source
+from zerosum.data.contents import Contents, Source
 from zerosum.data.layout import PARTS
-from zerosum.data.pairings import Pairing
 
 Place = tuple[str, str]  # of a pair: train or a part that is held out, and its name below the folders
-CHUNK = 1024  # images whose inputs are made at a time
 SIGNALS = ("input", "target")
 _SIDE = re.compile(rf"({'|'.join(sorted(PARTS))})?[_-]?([AB])", re.IGNORECASE)  # folders A, trainA, test_b
 
@@ -132,15 +129,3 @@ def _place(name: str) -> tuple[int, Place] | None:
     if not part and folders and folders[0].lower() in PARTS:
         part = folders.pop(0).lower()
     return int(match[2] in "Bb"), (part or "train", "/".join([*folders, path.stem]))
-
-
-def with_inputs(made: Decoded, pairing: Pairing | None) -> Decoded:
-    """Images with the inputs that a pairing makes of them; as they are where they lie in the data, or for points."""
-    if pairing is None or made.inputs is not None or made.values.ndim != 4:
-        return made
-    count, height, width, channels = made.values.shape
-    inputs = np.empty((count, height, width, pairing.channels(channels)), np.uint8)
-    for start in range(0, count, CHUNK):
-        images = torch.from_numpy(np.array(made.values[start : start + CHUNK])).permute(0, 3, 1, 2)
-        inputs[start : start + CHUNK] = pairing(images).permute(0, 2, 3, 1).numpy()
-    return replace(made, inputs=inputs, notes=(*made.notes, f"pairs: A is made of each image, B, by {pairing}"))

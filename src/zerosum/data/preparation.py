@@ -51,8 +51,10 @@ class Preparation(Part):
     flip: bool = False  # mirror left to right with probability 1/2, each time an image is shown
     balanced: bool = False  # show every class equally often, however often it occurs; needs labels
     domains: tuple[str, ...] = ()  # two classes that a game translates between, as horse/zebra; auto: the only two
-    pairs: str = ""  # input and target of a game: files, where the data hold both; else what makes the input, as edges
-    direction: Literal["AtoB", "BtoA"] = "AtoB"  # of pairs; A is folder A, the left half, or the input that is made
+    pairs: str = (
+        ""  # input and target of a game: files, where the data hold both; else how the input is computed, as edges
+    )
+    direction: Literal["AtoB", "BtoA"] = "AtoB"  # of pairs; A is folder A, the left half, or the computed input
     held_out: Fraction = 0.1  # share kept from training for evaluation, where a set has no test part of its own
 
     def __post_init__(self) -> None:
@@ -95,7 +97,7 @@ class Preparation(Part):
 
     @property
     def layout(self) -> str:
-        """How pairs lie in the data; "" where samples are no pairs, or their inputs are made."""
+        """How pairs lie in the data; "" where samples are no pairs, or their inputs are computed."""
         pairing = self.pairing
         return pairing.layout if isinstance(pairing, Files) else ""
 

@@ -187,11 +187,18 @@ def _real(
     if subject.model is None:
         return open_data(source, AS_THEY_ARE, data_root=root, skip_bad=skip_bad, report=report)
     recipe = subject.model.recipe
-    prepared = _shaped(recipe.data, subject.model.signal.shape) if len(subject.model.signal.shape) == 3 else recipe.data
+    shape = _opened_shape(subject.model)
+    prepared = _shaped(recipe.data, shape) if len(shape) == 3 else recipe.data
     skip = skip_bad or (data is None and subject.skip_bad)
     return open_data(
         source, prepared, seed=recipe.seed, data_root=root, skip_bad=skip, report=report, rules=subject.model.rules
     )
+
+
+def _opened_shape(trained: TrainedModel) -> tuple[int, ...]:
+    """Shape of the samples that a model's data are opened as: a pair's target may be made of its input."""
+    backwards = trained.recipe.data.pairs and trained.recipe.data.direction == "BtoA"
+    return trained.signals["input"].shape if backwards else trained.signal.shape
 
 
 def _of_run(run: RunDirectory, data_root: str | Path | None, skip_bad: bool, report: Any) -> Dataset:
