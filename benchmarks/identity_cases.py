@@ -22,7 +22,19 @@ class Case(NamedTuple):
 
 POINTS = {"mixture": "ring8", "pacgan": "ring8", "unrolled": "ring8", "veegan": "ring8", "dirac": "dirac"}
 PAIRS = {"cyclegan": "digits-inverted", "cyclegan-small": "digits-inverted"}
-BF16 = ("dcgan", "stylegan2-ada-small", "wgan-gp", "began", "gman", "unrolled", "veegan", "dagan", "cyclegan")
+BF16 = (
+    "dcgan",
+    "stylegan2-ada-small",
+    "wgan-gp",
+    "began",
+    "gman",
+    "unrolled",
+    "veegan",
+    "dagan",
+    "cyclegan",
+    "vae-gan",
+    "aae",
+)
 TOLD = "discriminator.labels=projection discriminator.norm=none"  # a discriminator of DCGAN's that is told the class
 VARIANTS = {  # name: recipe (or recipe@data) and settings
     # classes
@@ -79,6 +91,10 @@ VARIANTS = {  # name: recipe (or recipe@data) and settings
     "discriminator_updates=2 augmentations=ada+flip regularizers=r1:every=2+feature-matching:every=2 "
     "reconstructor.average=ema",
     "joint-labels": "veegan@digits generator.labels=concat discriminator.labels=concat noise=0 regularizers=lecam",
+    "vae-gan-parts": "vae-gan-small discriminator.norm=none discriminator_updates=2 augmentations=ada:p=0.5 pack=2 "
+    "regularizers=r1:every=2+feature-matching",
+    "aae-parts": "aae-small decoder.labels=concat discriminator.labels=projection discriminator_updates=2 "
+    "latent=uniform regularizers=gradient-penalty:every=2+lecam:after=8 augmentations=flip",
     "unpaired-identity": "cyclegan-small identity=5 objective=hinge pool.size=9 augmentations=ada:p=0.5+flip "
     "regularizers=r1:every=2+lecam:after=8",
     "pairs-augmented": "dagan-small objective=relativistic augmentations=diffaugment+flip "

@@ -36,6 +36,7 @@ TOLD = {
     "average": ("none", "ema"),
     "precision": ("fp32", "bf16"),
 }
+ENCODERS = "reconstructor", "encoder"  # fields of games that hold an encoder
 DATA = ("digits", "digits-unlabelled", "ring8", "line")
 ABSENT = "-"  # of a field: the network has none of this name; of a player: the game has none
 
@@ -63,7 +64,7 @@ def registered(kind: str) -> dict[str, type]:
 def judged() -> dict[str, type]:
     """Games of a generator from latents and discriminators: what the product walks. Others have too few axes for it."""
     fields = {name: registry.field_types(part) for name, part in registered("game").items()}
-    return {name: registered("game")[name] for name, own in fields.items() if {"discriminator", "latent"} <= own.keys()}
+    return {name: registered("game")[name] for name, own in fields.items() if {*PLAYERS, "latent"} <= own.keys()}
 
 
 def variants(kind: str, wide: bool) -> Iterator[str]:
@@ -105,7 +106,7 @@ def axes(wide: bool = False) -> Axes:
     found: dict[str, Any] = {"data": DATA, "game": variants("game", wide)}
     for player in PLAYERS:
         found |= {player: seats(player), **fields(player)}
-    found["reconstructor"] = (ABSENT, *seats("encoder"))
+    found["encoder"] = (ABSENT, *seats("encoder"))
     found["objective"] = variants("objective", wide)
     for kind in ("regularizer", "augmentation"):
         found[kind] = ("none", *variants(kind, wide))

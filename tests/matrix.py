@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.axes import ABSENT, NUMBERS, PLAYERS, Axes, Row, choices, registered
+from tests.axes import ABSENT, ENCODERS, NUMBERS, PLAYERS, Axes, Row, choices, registered
 from zerosum.core import registry
 
 CODES = f"discriminator.codes {NUMBERS['codes'][1]}"
@@ -77,7 +77,7 @@ MATRIX: tuple[tuple[str, ...], ...] = (
     ("data ring8 line", "not augmentation none"),
     ("data ring8 line", f"not generator {FLAT[0]}"),
     ("data ring8 line", f"not discriminator {FLAT[1]}"),
-    ("data ring8 line", "reconstructor dcgan-encoder"),
+    ("data ring8 line", "encoder dcgan-encoder"),
     ("not data line", "generator dirac-generator"),
     ("not data line", "discriminator dirac-discriminator"),
     # games whose players see more than one sample or latent
@@ -88,6 +88,8 @@ MATRIX: tuple[tuple[str, ...], ...] = (
     ("game pairs", "not discriminator dagan-discriminator"),
     ("not game pairs", "discriminator dagan-discriminator"),
     ("game pairs", "not data digits"),
+    ("game vae-gan", "discriminator patch-discriminator began-discriminator"),
+    ("game vae-gan", "not latent normal"),
     (f"regularizer {OWN_LOOKS}", "game joint"),
     ("regularizer path-length successive-consistency", "game pairs"),
     ("regularizer content:reference=place", "not game pairs"),
@@ -165,9 +167,9 @@ def _unsaid(product: Axes) -> Iterator[Cell]:
                 )
                 yield Cell(("unsaid",), {player: frozenset([name]), axis: frozenset(product[axis]) - known}, said=False)
     for game in product["game"]:
-        has = "reconstructor" in registry.lookup("game", game.partition(":")[0]).__dataclass_fields__
-        wrong = frozenset(name for name in product["reconstructor"] if (name == ABSENT) == has)
-        yield Cell(("unsaid",), {"game": frozenset([game]), "reconstructor": wrong}, said=False)
+        has = bool({*ENCODERS} & registry.field_types(registry.lookup("game", game.partition(":")[0])).keys())
+        wrong = frozenset(name for name in product["encoder"] if (name == ABSENT) == has)
+        yield Cell(("unsaid",), {"game": frozenset([game]), "encoder": wrong}, said=False)
 
 
 def _has(part: type, axis: str) -> bool:

@@ -35,6 +35,8 @@ JOINT = {  # recipes that draw nothing but latents, and couple no samples of a b
     "unrolled": ("unrolled", "depth=2"),
     "panel": ("gman-small", "discriminators=2", "generator.norm=none", "discriminator.norm=none"),
     "together": ("vae",),
+    "routed": ("vae-gan-small", "generator.norm=none", "discriminator.norm=none", "encoder.norm=none"),
+    "phases": ("aae-small", "regularizers=lecam:after=0"),
     "unpaired": ("cyclegan-small", "pool.size=20", "regularizers=lecam:after=0"),
 }
 OWN = {  # each rank draws for itself, and there are statistics, averages of styles and banks of images

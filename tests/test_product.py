@@ -21,7 +21,8 @@ from zerosum.core.errors import ZerosumError
 
 SHARDS = 4
 OTHERS = {  # compose no step
-    *("player", "recipe", "data", "preparation", "average", "schedule", "metric", "extractor", "evaluator", "pool")
+    *("player", "recipe", "data", "preparation", "average", "schedule", "metric", "extractor", "evaluator", "pool"),
+    "pairing",
 }
 ELSEWHERE = {"resnet-translator", "unet-translator"}  # networks of games that are not walked
 
@@ -87,7 +88,7 @@ def test_every_choice_of_every_part_trains_somewhere():
 )
 def test_every_encoder_trains_with_every_decoder(data, likelihood):
     rows = [
-        row | {"game": f"vae:likelihood={likelihood}", "reconstructor": encoder}
+        row | {"game": f"vae:likelihood={likelihood}", "encoder": encoder}
         for decoder in seats("generator")
         for way in product().axes["generator.labels"]
         if (row := product().complete({"data": data, "generator": decoder, "generator.labels": way, "game": "image"}))
@@ -138,9 +139,7 @@ def test_every_part_has_its_place_on_an_axis():
     found = axes()
     for kind in set(registry.kinds()) - OTHERS:
         names = set(judged() if kind == "game" else registered(kind))
-        places = {"network": [*PLAYERS, "reconstructor"], "rule": [f"{player}.rule" for player in PLAYERS]}.get(
-            kind, [kind]
-        )
+        places = {"network": [*PLAYERS, "encoder"], "rule": [f"{player}.rule" for player in PLAYERS]}.get(kind, [kind])
         listed = {value.partition(":")[0] for axis in places for value in found[axis]} - {"none", ABSENT}
         assert listed == names - ELSEWHERE, kind
 

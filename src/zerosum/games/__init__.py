@@ -1,5 +1,6 @@
 """Games: who plays and in which order. A game never names a method."""
 
+from zerosum.games.adversarial_autoencoder import AdversarialAutoencoder
 from zerosum.games.autoencoder import VariationalAutoencoder
 from zerosum.games.image import ImageGame
 from zerosum.games.joint import JointGame
@@ -7,8 +8,11 @@ from zerosum.games.lookahead import LookaheadGame
 from zerosum.games.pairs import PairsGame
 from zerosum.games.panel import PanelGame
 from zerosum.games.unpaired import UnpairedGame
+from zerosum.games.vae_gan import VAEGAN
 
 __all__ = [
+    "VAEGAN",
+    "AdversarialAutoencoder",
     "ImageGame",
     "JointGame",
     "LookaheadGame",

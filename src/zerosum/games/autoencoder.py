@@ -19,7 +19,8 @@ from zerosum.core.signals import Signal, Signals, Wiring
 from zerosum.core.slots import Regularizer
 from zerosum.core.values import NonNegative, Positive
 from zerosum.games.checks import one_set
-from zerosum.games.tasks import generation, inference, reconstruction
+from zerosum.games.tasks import autoencoding
+from zerosum.games.variational import divergence, means, other_priors
 from zerosum.latents import Latent
 
 
@@ -66,8 +67,7 @@ class VariationalAutoencoder(Part):
         """What does not fit."""
         if faults := one_set(self, signals):
             return faults
-        if self.latent.name != "normal":
-            faults.append(f"game 'vae' measures the divergence from N(0, I), not from {self.latent}; set latent=normal")
+        faults = other_priors(self)
         if self.likelihood == "bernoulli" and signals["sample"].kind != "image":
             faults.append("likelihood=bernoulli is for images, and these are points; set likelihood=gaussian")
         return faults
@@ -80,7 +80,7 @@ class VariationalAutoencoder(Part):
         mean, log_var = E(x, label).float().chunk(2, dim=1)
         z = mean + (log_var / 2).exp() * engine.draw(self.latent, len(x))
         distortion = self.surprise(D(z, label).float(), x)
-        rate = (mean.square() + log_var.exp() - 1 - log_var).sum(1).mean() / 2
+        rate = divergence(mean, log_var)
         losses = {"distortion": distortion, "rate": self.beta * rate}
         engine.move({"encoder": losses, "decoder": losses})
         engine.watch(elbo=-(distortion + rate).detach())
@@ -96,15 +96,6 @@ class VariationalAutoencoder(Part):
     def model(self, networks: Mapping[str, nn.Module], signals: Signals) -> Model:
         """Both networks: samples of latents, the likeliest latents of samples, and samples of those."""
         E, D = networks["encoder"], networks["decoder"]
-        parts = self.decoder.network, self.encoder.network
-        latent = Signal("latent", (self.latent.size,))
-
-        def mean(sample: Tensor, label: Tensor | None = None) -> Tensor:
-            return E(sample, label)[:, : self.latent.size]
-
-        tasks = {
-            **generation(D, parts[0], self.latent, signals),
-            "encode": inference(mean, parts[1], latent, signals),
-            "reconstruct": reconstruction(mean, D, parts, signals),
-        }
+        parts = self.encoder.network, self.decoder.network
+        tasks = autoencoding(means(E, self.latent.size), D, parts, self.latent, signals)
         return Model({"decoder": D, "encoder": E}, tasks)

@@ -18,7 +18,7 @@ from zerosum.core.signals import Batch, Signal, Signals, Wiring
 from zerosum.core.values import NonNegative
 from zerosum.critic import Critic, Regularization, adapt, charge, distinguish, verdicts
 from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
-from zerosum.games.tasks import generation, inference, reconstruction
+from zerosum.games.tasks import autoencoding
 
 
 @register("game", "joint")
@@ -74,13 +74,8 @@ class JointGame(Adversarial):
     def model(self, networks: Mapping[str, nn.Module], signals: Signals) -> Model:
         """Generator and reconstructor: samples of latents, and latents of samples."""
         G, F = networks["generator"], networks["reconstructor"]
-        parts = self.generator.network, self.reconstructor.network
-        latent = Signal("latent", (self.latent.size,))
-        tasks = {
-            **generation(G, parts[0], self.latent, signals),
-            "encode": inference(F, parts[1], latent, signals),
-            "reconstruct": reconstruction(F, G, parts, signals),
-        }
+        parts = self.reconstructor.network, self.generator.network
+        tasks = autoencoding(F, G, parts, self.latent, signals)
         return Model({"generator": G, "reconstructor": F}, tasks)
 
     def step(self, feed: Feed, engine: Engine) -> None:

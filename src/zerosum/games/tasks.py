@@ -68,6 +68,22 @@ def reconstruction(
     return Task("reconstruct", inputs, {"sample": signals["sample"]}, run)
 
 
+def autoencoding(
+    encoder: Callable[..., Tensor],
+    generator: Callable[..., Tensor],
+    parts: tuple[Described, Described],
+    latent: Latent,
+    signals: Signals,
+) -> dict[str, Task]:
+    """Samples of latents, latents of samples, and samples of those; `parts` describe both networks in this order."""
+    port = Signal("latent", (latent.size,))
+    return {
+        **generation(generator, parts[1], latent, signals),
+        "encode": inference(encoder, parts[0], port, signals),
+        "reconstruct": reconstruction(encoder, generator, parts, signals),
+    }
+
+
 def translation(translator: Callable[..., Tensor], part: Described, given: Signals, made: Signals) -> Task:
     """Samples [N, ...] of one signal of samples of another, of any size that the network takes.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, NonNegative, Positive, Range
 from zerosum.critic import Exchange
-from zerosum.regularizers.passes import STYLES, TRANSLATOR, logits_of, per_sample, still
+from zerosum.regularizers.passes import FROM_SAMPLES, STYLES, logits_of, per_sample, still
 from zerosum.regularizers.protocol import AUTOENCODER
 
 Shift = Annotated[float, Range(0, 0.5)]
@@ -85,7 +85,7 @@ class ZCR(Part):
 
     player: ClassVar[str] = "both"
     tracks: ClassVar[frozenset[str]] = frozenset()
-    clashes: ClassVar[dict[str, str]] = _CLASHES | {"styles": STYLES, "translator": TRANSLATOR}
+    clashes: ClassVar[dict[str, str]] = _CLASHES | FROM_SAMPLES | {"styles": STYLES}
     discriminator: NonNegative = 20.0  # weight of the squared difference of logits, in the discriminator's loss
     generator: NonNegative = 0.5  # weight of the squared difference of images, taken off the generator's loss
     sigma: Positive = 0.05  # standard deviation of the noise on latents

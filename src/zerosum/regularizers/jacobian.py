@@ -12,7 +12,7 @@ from zerosum.core.errors import RecipeError
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, NonNegative, Positive
 from zerosum.critic import Exchange
-from zerosum.regularizers.passes import STYLES, TRANSLATOR, still
+from zerosum.regularizers.passes import FROM_SAMPLES, STYLES, still
 
 
 @register("regularizer", "jacobian-clamping")
@@ -30,7 +30,7 @@ class JacobianClamping(Part):
 
     player: ClassVar[str] = "generator"
     tracks: ClassVar[frozenset[str]] = frozenset()
-    clashes: ClassVar[dict[str, str]] = {"styles": STYLES, "translator": TRANSLATOR}
+    clashes: ClassVar[dict[str, str]] = FROM_SAMPLES | {"styles": STYLES}
     weight: NonNegative = 1.0  # weight of the squared excess
     low: NonNegative = 1.0  # smallest quotient that costs nothing
     high: Positive = 20.0  # largest quotient that costs nothing

@@ -16,7 +16,10 @@ STYLES = (
     "it calls the generator twice and compares, and style mixing and noise inputs differ between the calls; remove "
     "this regularizer, or take path-length, which is made for such a generator"
 )
-TRANSLATOR = "it moves latents, and a translator starts from images; remove this regularizer"
+FROM_SAMPLES = {  # networks in the generator's place that have no latent to move
+    trait: f"it moves latents, and the {trait} starts from samples; remove this regularizer"
+    for trait in ("translator", "encoder")
+}
 SOURCE = (
     "it calls the generator for other samples than those of the move, and this one starts from the images of the move; "
     "remove this regularizer, or take jacobian-clamping"

@@ -13,7 +13,7 @@ from zerosum.core.memory import Memory
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, Fraction, NonNegative
 from zerosum.critic import Exchange
-from zerosum.regularizers.passes import SOURCE, TRANSLATOR, Share
+from zerosum.regularizers.passes import FROM_SAMPLES, SOURCE, Share
 
 _CONSTANT = (
     "the generator makes the same of every latent, so there is no path to measure; remove this regularizer, or choose "
@@ -46,7 +46,7 @@ class PathLength(Part):
             "batch; set generator.norm=none, layer or group, or a network without it: generator.network=r3gan-generator"
         ),
         "source": SOURCE,
-        "translator": TRANSLATOR,
+        **FROM_SAMPLES,
     }
     weight: NonNegative = 2.0  # weight of (length - mean)^2
     decay: Fraction = 0.01  # share by which the mean moves to the lengths of a batch

@@ -11,7 +11,7 @@ from zerosum.core.memory import Memory
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, NonNegative
 from zerosum.critic import Exchange
-from zerosum.regularizers.passes import SOURCE, STYLES, TRANSLATOR, still
+from zerosum.regularizers.passes import FROM_SAMPLES, SOURCE, STYLES, still
 
 
 @register("regularizer", "successive-consistency")
@@ -32,7 +32,7 @@ class SuccessiveConsistency(Part):
 
     player: ClassVar[str] = "generator"
     tracks: ClassVar[frozenset[str]] = frozenset()
-    clashes: ClassVar[dict[str, str]] = {"styles": STYLES, "source": SOURCE, "translator": TRANSLATOR}
+    clashes: ClassVar[dict[str, str]] = FROM_SAMPLES | {"styles": STYLES, "source": SOURCE}
     weight: NonNegative = 1.0  # weight of the mean absolute difference
     every: Count = 1  # generator updates from one penalty to the next; each then counts that many times
 
