@@ -1,6 +1,7 @@
 """A crash loses nothing: a training killed with SIGKILL again and again ends bit for bit like one left in peace.
 
-    python -m benchmarks.crash [--recipes mlp dcgan wgan-gp r3gan-small vae cyclegan-small] [--kills 20]
+    python -m benchmarks.crash [--recipes mlp dcgan wgan-gp r3gan-small vae vae-gan-small aae-small cyclegan-small]
+                               [--kills 20]
                                [--images 80000] [--seed 0]
 
 For each recipe one training runs undisturbed. Another is killed at random instants, every third time while it
@@ -26,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TIMES = ("seconds", "images_per_second")
+RECIPES = "mlp", "dcgan", "wgan-gp", "r3gan-small", "vae", "vae-gan-small", "aae-small", "cyclegan-small"
 PAIRS = {"cyclegan-small": "digits-inverted"}  # recipes that train on two sets
 SETTINGS = ["precision=fp32"]  # a busy machine might choose another for the second training than for the first
 SETTINGS += ["evaluator.count=500"]
@@ -146,9 +148,7 @@ def torture(course: Course, kills: int, folder: Path, chance: random.Random) -> 
 def main() -> None:
     """Run the benchmark and print its verdict."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--recipes", nargs="+", default=["mlp", "dcgan", "wgan-gp", "r3gan-small", "vae", "cyclegan-small"]
-    )
+    parser.add_argument("--recipes", nargs="+", default=[*RECIPES])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--images", type=int, default=LONGEST, help="longest training; default 80,000")
     parser.add_argument("--seed", type=int, default=0)

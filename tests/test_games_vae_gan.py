@@ -82,7 +82,7 @@ def linear(**fields):
     return engine, drawn
 
 
-def paper(weights, x, noise, z_p, distortion):
+def paper(weights, x, noise, z_p, distortion, beta=1):
     """Losses by player, after algorithm 1 of Larsen et al. 2016."""
     E, G, D = (weights[role] for role in ROLES)
     mean, log_var = (x @ E.T).split(K, 1)
@@ -92,18 +92,18 @@ def paper(weights, x, noise, z_p, distortion):
     like = ((features[0] - features[1]) ** 2 / 2).sum(1).mean()
     real, again, fake = (one.sum(1) for one in features)
     return {
-        "encoder": prior + like,
+        "encoder": beta * prior + like,
         "generator": distortion * like + softplus(-again).mean() + softplus(-fake).mean(),
         "discriminator": softplus(-real).mean() + (softplus(again).mean() + softplus(fake).mean()) / 2,
     }
 
 
 def test_each_player_follows_the_gradient_of_its_own_loss_at_the_weights_as_they_are():
-    engine, drawn = linear(distortion=0.3)
+    engine, drawn = linear(distortion=0.3, beta=2.0)
     before = {role: engine.network(role).weight.detach().clone().requires_grad_() for role in ROLES}
     engine.turn(Fixed())
     found = engine.meter.take("report")
-    losses = paper(before, Fixed().x, *drawn, distortion=0.3)
+    losses = paper(before, Fixed().x, *drawn, distortion=0.3, beta=2)
     for role in ROLES:
         (gradient,) = torch.autograd.grad(losses[role], before[role], retain_graph=True)
         torch.testing.assert_close(engine.network(role).weight, before[role] - 0.1 * gradient)

@@ -347,6 +347,7 @@ SICK = {  # what differs from a healthy history, and what does not yet suffice
     "oscillation": ({"pairwise_accuracy": SWINGING}, {"pairwise_accuracy": [0.7, 0.5, 0.75, 0.5, 0.7, 0.5, 0.75, 0.5]}),
     "mode-collapse": ({"duplicates": [0.0, 0.2, 0.6, 0.7]}, {"duplicates": [0.0, 0.2, 0.4, 0.7]}),
     "mode-collapse ": ({"duplicates": [0.9] * 24}, {"duplicates": [0.9] * 19}),  # it may have begun so
+    "posterior-collapse": ({"encoder__rate": [9.0, 1.0, 0.09, 0.01]}, {"encoder__rate": [9.0, 1.0, 0.11, 0.01]}),
     "memorisation": ({"copying": 0.3}, {"copying": [1.0, 1.0, 0.5, 0.3]}),
     "overfitting": ({"overfitting": 0.6}, {"overfitting": [0.1, 0.4, 0.6, 0.6]}),
 }
@@ -661,6 +662,25 @@ def doctor_app():
     from zerosum.cli.main import app
 
     return app
+
+
+def test_latents_that_cost_too_much_say_nothing():
+    settings = ["beta=100", "encoder.lr=0.01", "batch=200"]
+    engine, feed = table("vae", *settings)
+    lines = []
+    while feed.position < 15_000:
+        engine.turn(feed)
+        if feed.position % 5_000 == 0:
+            lines.append({"images": feed.position, "images_per_second": 1.0, **engine.meter.take("report")})
+    (found,) = health.examine(history(lines, read_recipe("vae", settings)))
+    assert found.name == "posterior-collapse"
+    assert found.seen.startswith("the latents of a sample carry 0.0")
+    assert found.advice == "beta=1, or a decoder with fewer layers"
+    light = read_recipe("vae", ["likelihood=gaussian", "beta=0.1"])
+    assert names(reports(4, encoder__rate=0.05), light) == []  # it costs a tenth of what it is
+    own = history(reports(4, encoder__rate=0.005), light)
+    assert health.examine(own)[0].advice == "beta=0.01, or deviation=0.05, or a decoder with fewer layers"
+    assert names(reports(4, encoder__rate=0.0), read_recipe("vae", ["beta=0"])) == []
 
 
 @pytest.mark.parametrize(("which", "name"), [([3], "one-image-repeated"), (range(50), "few-images")])

@@ -29,7 +29,7 @@ class VAEGAN(Adversarial):
     Larsen et al. 2016, algorithm 1. With x' = G(z) rebuilt from z of x, made = G(z_p) from the prior, and f the
     discriminator's features:
 
-        rate        KL(q(z | x) || N(0, I))        the encoder pays rate + distortion
+        rate        KL(q(z | x) || N(0, I))        the encoder pays beta * rate + distortion
         distortion  |f(x) - f(x')|^2 / 2           the generator pays distortion * this - its part of the game
         game        log D(x) + (log(1 - D(x')) + log(1 - D(made))) / 2            the discriminator pays minus this
 
@@ -47,6 +47,7 @@ class VAEGAN(Adversarial):
 
     encoder: Player = slot("player")  # turns samples into distributions of latents
     distortion: NonNegative = 1e-5  # weight of |f(x) - f(x')|^2 / 2 in the generator's loss; the encoder's is 1
+    beta: NonNegative = 1.0  # weight of the divergence from the prior in the encoder's loss
 
     def players(self) -> dict[str, Player]:
         """The players by name."""
@@ -89,7 +90,7 @@ class VAEGAN(Adversarial):
         due = Regularization(self.regularizers, "generator", engine)
         cost, more = (charge(loss, one, real, self.selection, engine.clock) for one in (rebuilt, made))
         distortion = self.distorted(real, rebuilt)
-        found = {"rate": divergence(mean, log_var), "distortion": distortion}
+        found = {"rate": self.beta * divergence(mean, log_var), "distortion": distortion}
         spent = {"distortion": self.distortion * distortion, "adversarial": self.adversarial * (cost + more)}
         spent |= due(real, made, G, z_p)
         engine.move({"encoder": found, "generator": spent, "discriminator": told})

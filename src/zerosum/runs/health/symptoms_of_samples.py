@@ -19,6 +19,7 @@ COPIED = 0.4  # distance to training samples, of that between them
 DECLINE = 0.25  # of the distance from floor to baseline, by which an evaluation is worse than the best one
 BY_HEART = 0.5  # Somers' D of training over held-out samples
 RUNAWAY = 0.85  # probability of each augmentation
+LEAST_RATE = 0.1  # nats by which the latents of a sample tell it from others
 FEW, DIFFERENT = 500, 0.5  # training samples; share that differs
 
 
@@ -51,6 +52,19 @@ def _judged_collapse(history: History, advice: str) -> Seen:
         return None
     seen = f"recall {recall['value']:.2f} at precision {precision['value']:.2f}"
     return f"{seen}; real samples have {recall['floor']:.2f} and {precision['floor']:.2f}", advice
+
+
+@symptom("posterior-collapse", "error", "latents say nothing of a sample, so all samples are rebuilt alike", WINDOW)
+def posterior_collapse(history: History) -> Seen:
+    """A divergence from the prior that has vanished, though it costs something."""
+    beta = getattr(history.recipe.game, "beta", 1.0)
+    rates = history.recent("encoder.rate")
+    if not beta or not rates or max(rates) / beta >= LEAST_RATE:
+        return None
+    deviation = getattr(history.recipe.game, "deviation", 0.0)
+    surer = f"deviation={deviation / 4:g}" if getattr(history.recipe.game, "likelihood", "") == "gaussian" else ""
+    seen = f"the latents of a sample carry {rates[-1] / beta:.2g} nats"
+    return seen, offer(history, f"beta={min(beta / 10, 1.0):g}", surer, "a decoder with fewer layers")
 
 
 @symptom("decline", "warning", "the samples were better before; what was trained since has spoiled them", WINDOW)
