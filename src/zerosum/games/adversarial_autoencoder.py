@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -15,11 +15,13 @@ from zerosum.core.model import Model
 from zerosum.core.player import Player
 from zerosum.core.registry import Part, field_types, register, slot
 from zerosum.core.signals import Signal, Signals, Wiring
+from zerosum.core.slots import Optimizer, Regularizer
 from zerosum.core.values import Count, NonNegative
-from zerosum.critic import Critic, Regularization, adapt, charge, verdicts
+from zerosum.critic import Augmentation, Critic, Objective, Regularization, adapt, charge, verdicts
 from zerosum.games.adversarial import real_batch
 from zerosum.games.checks import one_set
 from zerosum.games.tasks import autoencoding
+from zerosum.latents import Latent
 from zerosum.selection import All
 
 ASKING = {"classifier", "codes", "joint", "pairs"}  # traits of discriminators that judge more than a sample
@@ -47,11 +49,11 @@ class AdversarialAutoencoder(Part):
     encoder: Player = slot("player")  # turns samples into latents
     decoder: Player = slot("player")  # turns latents into samples
     discriminator: Player = slot("player")  # turns latents into logits; higher looks more like the prior
-    optimizer: Any = slot("optimizer")  # of the encoder's move against the discriminator
-    objective: Any = slot("objective")  # adversarial loss
-    latent: Any = slot("latent")  # the prior
-    regularizers: tuple[Any, ...] = slot("regularizer", ())  # further losses, of latents
-    augmentations: tuple[Any, ...] = slot("augmentation", ())  # what happens to samples of the data, in their order
+    optimizer: Optimizer = slot("optimizer")  # of the encoder's move against the discriminator
+    objective: Objective = slot("objective")  # adversarial loss
+    latent: Latent = slot("latent")  # the prior
+    regularizers: tuple[Regularizer, ...] = slot("regularizer", ())  # further losses, of latents
+    augmentations: tuple[Augmentation, ...] = slot("augmentation", ())  # of samples of the data, in their order
     reconstruction: NonNegative = 1.0  # weight of |x - decoder(encoder(x))|^2 / 2
     adversarial: NonNegative = 1.0  # weight of the objective in the encoder's second loss
     discriminator_updates: Count = 1  # discriminator updates in a turn, each with another batch
@@ -131,7 +133,7 @@ class AdversarialAutoencoder(Part):
         return Model({"decoder": D, "encoder": E}, tasks)
 
 
-def _late(part: Any) -> str:
+def _late(part: Augmentation) -> str:
     """What is wrong with an augmentation of what the discriminator sees."""
     told = f"augmentation {part.name!r} changes what the discriminator sees, and here it sees latents"
     return f"{told}; {f'set {part.name}.where=real, or ' if 'where' in field_types(type(part)) else ''}remove it"
