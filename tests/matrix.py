@@ -88,7 +88,7 @@ MATRIX: tuple[tuple[str, ...], ...] = (
     ("game pairs", "not discriminator dagan-discriminator"),
     ("not game pairs", "discriminator dagan-discriminator"),
     ("game pairs", "not data digits"),
-    ("game vae-gan", "discriminator patch-discriminator began-discriminator"),
+    ("game vae-gan", f"{AUTOENCODER} {PATCHES}"),
     ("game vae-gan", "not latent normal"),
     (f"regularizer {OWN_LOOKS}", "game joint"),
     ("regularizer path-length successive-consistency", "game pairs"),

@@ -17,7 +17,7 @@ from zerosum.core.registry import Part, field_types, register, slot
 from zerosum.core.signals import Signal, Signals, Wiring
 from zerosum.core.slots import Optimizer, Regularizer
 from zerosum.core.values import Count, NonNegative
-from zerosum.critic import Augmentation, Critic, Objective, Regularization, adapt, charge, verdicts
+from zerosum.critic import Augmentation, Critic, Objective, Regularization, adapt, charge, distinguish, verdicts
 from zerosum.games.adversarial import real_batch
 from zerosum.games.checks import one_set
 from zerosum.games.tasks import autoencoding
@@ -114,7 +114,7 @@ class AdversarialAutoencoder(Part):
             critic = Critic(D, precise=bool(due.tracks))
             real = critic(prior, track="real" in due.tracks, label=label)
             fake = critic(z.detach(), track="fake" in due.tracks, label=label)
-            cost = loss.discriminator(real.logits, fake.logits)
+            cost = distinguish(loss, real, fake)
             engine.watch(**verdicts(real, fake))
             engine.update("discriminator", adversarial=cost, **due(real, fake, E, x))
         judged = real.logits

@@ -15,7 +15,7 @@ from zerosum.core.player import Player
 from zerosum.core.registry import register, slot
 from zerosum.core.signals import Signal, Signals, Wiring
 from zerosum.core.values import NonNegative
-from zerosum.critic import Critic, Regularization, Scored, adapt, charge, verdicts
+from zerosum.critic import Critic, Regularization, Scored, adapt, charge, distinguish, verdicts
 from zerosum.games.adversarial import Adversarial, bound_parts, real_batch
 from zerosum.games.tasks import autoencoding
 from zerosum.games.variational import divergence, means, other_priors
@@ -81,7 +81,7 @@ class VAEGAN(Adversarial):
             real = critic(x, track="real" in due.tracks, label=label)
             rebuilt, made = critic(G(z, label), label=label), critic(G(z_p, label), label=label)
             fake = critic(made.x.detach(), track="fake" in due.tracks, label=label) if due.due else made
-            cost = loss.discriminator(real.logits, rebuilt.logits) + loss.discriminator(real.logits, fake.logits)
+            cost = distinguish(loss, real, rebuilt) + distinguish(loss, real, fake)
             told = {"adversarial": cost / 2, **due(real, fake, G, z_p)}
             engine.watch(**verdicts(real, fake))
             if left:
