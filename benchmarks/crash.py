@@ -1,8 +1,7 @@
 """A crash loses nothing: a training killed with SIGKILL again and again ends bit for bit like one left in peace.
 
     python -m benchmarks.crash [--recipes mlp dcgan wgan-gp r3gan-small vae vae-gan-small aae-small cyclegan-small]
-                               [--kills 20]
-                               [--images 80000] [--seed 0]
+                               [--kills 20] [--images 80000] [--seed 0]
 
 For each recipe one training runs undisturbed. Another is killed at random instants, every third time while it
 writes a checkpoint, and resumed each time. Then weights, averages, optimizer states, memory and metrics (without
