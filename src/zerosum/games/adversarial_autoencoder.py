@@ -17,11 +17,12 @@ from zerosum.core.registry import Part, field_types, register, slot
 from zerosum.core.signals import Signal, Signals, Wiring
 from zerosum.core.slots import Optimizer, Regularizer
 from zerosum.core.values import Count, NonNegative
-from zerosum.critic import Augmentation, Critic, Objective, Regularization, adapt, charge, distinguish, verdicts
+from zerosum.critic import Critic, Regularization, adapt, charge, distinguish, verdicts
 from zerosum.games.adversarial import real_batch
 from zerosum.games.checks import one_set
 from zerosum.games.tasks import autoencoding
 from zerosum.latents import Latent
+from zerosum.protocols import Augmentation, Objective
 from zerosum.selection import All
 
 ASKING = {"classifier", "codes", "joint", "pairs"}  # traits of discriminators that judge more than a sample
