@@ -18,6 +18,7 @@ from zerosum.core.signals import Signal, Wiring
 from zerosum.data import Feed, Preparation, open_data
 from zerosum.networks import Glorot
 from zerosum.optimizers import Adam, Constant
+from zerosum.runs.evaluation.given import like
 
 FILES = Preparation(pairs="files", held_out=0.0)
 
@@ -273,3 +274,13 @@ def test_a_game_learns_targets_from_inputs(tmp_path):
     for _ in range(30):
         engine.turn(feed)
     assert error() < 0.5 * before
+
+
+def test_inputs_are_held_against_metrics_of_targets_where_their_channels_allow():
+    grey = np.arange(8, dtype=np.uint8).reshape(2, 2, 2, 1)
+    colours = like(grey, (2, 2, 3))
+    assert colours.shape == (2, 2, 2, 3)
+    assert all(np.array_equal(colours[..., [plane]], grey) for plane in range(3))
+    assert np.array_equal(like(colours, (2, 2, 3)), colours)
+    assert like(colours, (2, 2, 1)) is None
+    assert like(colours, (2, 3, 3)) is None

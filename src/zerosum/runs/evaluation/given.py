@@ -56,6 +56,16 @@ def untouched(evaluator: Evaluator, task: Task, dataset: Dataset, count: int) ->
         return []
     samples = source(dataset, task)
     rows = order(samples, evaluator.split, evaluator.seed)[:count]
-    found = evaluator.attempt(evaluator.see(torch.from_numpy(np.ascontiguousarray(samples.values[rows]))))
+    values = like(samples.values[rows], evaluator.dataset.values.shape[1:])
+    if values is None:
+        return []
+    found = evaluator.attempt(evaluator.see(torch.from_numpy(values)))
     numbers = ", ".join(f"{one.metric} {one.value:.4g}" for one in found)
     return [f"{next(iter(task.asked))} as it is, without translation: {numbers}"] if found else []
+
+
+def like(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Samples [N, ...] in a shape: grey images in each of several channels; None where they cannot have it."""
+    if values.shape[1:] != shape and values.shape[1:] == (*shape[:-1], 1):
+        values = np.broadcast_to(values, (len(values), *shape))
+    return np.ascontiguousarray(values) if values.shape[1:] == shape else None
