@@ -1,6 +1,8 @@
 """Tasks of models: what games state, and what runs, files and commands make of it."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -246,6 +248,26 @@ def test_a_vae_reconstructs_from_the_command_line_and_from_python_alike(images, 
     assert np.array_equal(pixels, ((made[:, 0] + 1) * 127.5).round().numpy())
     assert model.encode(x / 127.5 - 1, label=torch.tensor([1, 1])).shape == (2, recipe.game.latent.size) if (
         "label" in model.model.task("encode").inputs) else True  # fmt: skip
+
+
+def test_latents_of_images_are_kept_and_samples_lie_on_the_way_between_them(images, tmp_path):
+    recipe = read_recipe("vae", words("vae"))
+    place, kept, walk = (tmp_path / name for name in ("m.safetensors", "z.npz", "walk.npz"))
+    save_model(place, trained(recipe, Space((1, 8, 8)).signals))
+    done = call("encode", place, images / "0.png", images / "1.png", "--out", kept, "--json", "--quiet")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout) == {"task": "encode", "latents": str(kept), "count": 2, "size": 20}
+    arrays, model = np.load(kept), load_model(place)
+    assert [Path(name).name for name in arrays["files"]] == ["0.png", "1.png"]
+    x = torch.stack([torch.from_numpy(np.asarray(Image.open(images / f"{n}.png")).copy()) for n in (0, 1)])[:, None]
+    assert np.array_equal(arrays["latents"], model.encode(x / 127.5 - 1).numpy())
+    way = call("sample", place, "--latents", kept, "--interpolate", 4, "--out", walk, "--quiet")
+    assert way.exit_code == 0, way.stderr
+    ends = np.load(walk)["images"][[0, 4], :, :, 0]
+    again = ((model.reconstruct(x / 127.5 - 1)[:, 0] + 1) * 127.5).round().numpy()
+    assert np.abs(ends - again).max() <= 1  # there and back: frame 0 is the first image, frame 4 the second
+    assert call("encode", place, images / "0.png", "--out", kept).exit_code == 0  # its own file is replaced
+    assert "latents are kept as FILE.npz" in call("encode", place, images / "0.png", "--out", tmp_path / "z.png").stderr
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ Out = Annotated[
         metavar="PLACE",
         help="train: the new run directory (default runs/DATA-RECIPE). sample: FILE.png (a grid; default samples.png), "
         "FILE.npz (arrays), FILE.csv (points), FOLDER/ (a file each), with --interpolate FILE.mp4, .gif, .webp, .apng. "
-        "translate, reconstruct: a folder.",
+        "translate, reconstruct: a folder. encode: FILE.npz (default latents.npz).",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""`zerosum translate` and `zerosum reconstruct`: images through a trained model."""
+"""`zerosum translate`, `zerosum reconstruct` and `zerosum encode`: images through a trained model."""
 
 from __future__ import annotations
 
@@ -83,3 +83,43 @@ translate = _command("translate", "Translate images by a trained model, such as 
 reconstruct = _command(
     "reconstruct", "Encode images and make them again from their latents: what is lost is what the model does not know."
 )
+
+
+@command
+def encode(
+    place: Place,
+    images: Images,
+    out: Out = None,
+    task: Task = None,
+    label: Label = None,
+    overwrite: Overwrite = False,
+    use: Use = None,
+    trust: Trust = False,
+    device: Device = None,
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the latents of images to a file that `sample --latents` starts from, for ways from one image to another."""
+    from zerosum.core import usercode
+    from zerosum.runs.storage.environment import choose_device, use_threads
+    from zerosum.runs.view.transform import encode
+
+    usercode.use(*use or ())
+    file = out or "latents.npz"
+    use_threads(threads, say)
+    done = encode(
+        place,
+        images,
+        file,
+        task=task,
+        label=label,
+        device=choose_device("auto" if device is None else device),
+        overwrite=overwrite,
+        trust=trust,
+        report=silent if quiet else patient(),
+    )
+    count = len(done.files)
+    say(f"{count} latent{'' if count == 1 else 's'} of {done.size} numbers in {file}; see `zerosum sample --latents`")
+    if as_json:
+        answer({"task": done.task, "latents": file, "count": count, "size": done.size})

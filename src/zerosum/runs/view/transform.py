@@ -1,4 +1,4 @@
-"""Files through a model: what is read becomes the input of a task, and what the task makes of it is written."""
+"""Files through a model: what is read becomes the input of a task, and its output is written."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from zerosum.data.layout import is_image
 from zerosum.data.pixels import BadImagesError, fit_array
 from zerosum.data.preparation import Preparation
 from zerosum.runs.storage import outputs
+from zerosum.runs.storage.archives import write_npz
 from zerosum.runs.storage.saved import find_model, load_model
 from zerosum.runs.storage.trained import TrainedModel, find_label
 from zerosum.runs.view import pictures
@@ -93,6 +94,58 @@ def transform(
     before, after = (np.stack(side) for side in zip(*pairs, strict=True))
     outputs.write(sheet, pictures.encode(pictures.pairs(before, after)), overwrite=overwrite)
     return Transformed(name, targets, sheet)
+
+
+class Encoded(NamedTuple):
+    """What was written."""
+
+    task: str  # that was asked
+    files: list[Path]  # whose latents these are, in their order
+    size: int  # numbers of each
+
+
+def encode(
+    place: str | Path,
+    files: Sequence[str | Path],
+    out: str | Path,
+    *,
+    task: str | None = None,
+    label: str | None = None,
+    device: torch.device | str = "cpu",
+    overwrite: bool = False,
+    trust: bool = False,
+    report: Report = silent,
+) -> Encoded:
+    """Read files, encode each, and write `latents` float32 [N, K] and `files`, their paths, as one .npz.
+
+    Where the task takes a class, `labels` int64 [N] are beside them. `zerosum sample --latents` starts from such a
+    file. Arguments are those of `transform`.
+
+    Raises:
+        RunError: no model, no such task, or a place that cannot be written.
+        DataError: a file is missing, or no image.
+    """
+    if Path(out).suffix.lower() != ".npz" and not outputs.is_pipe(out):
+        raise RunError(f"--out {out}: latents are kept as FILE.npz")
+    outputs.check(out, overwrite=overwrite)
+    trained = load_model(find_model(place), trust=trust).to(device)
+    name = trained.choose("encode", task)
+    asked = trained.model.task(name).asked
+    signal, others, paths = _port(asked, "encode"), _label(trained, asked, label), _listed(files)
+    latents: list[Tensor] = []
+    done = 0
+    for inputs in _batches(paths, signal, trained, as_it_is=False):
+        given = {key: value.expand(len(inputs)) for key, value in others.items()}
+        latents.append(trained.encode(inputs, name, **given))
+        done += len(inputs)
+        report("encoding", done, len(paths))
+    z = torch.cat(latents)
+    arrays = {"latents": z.numpy(), "files": np.array([str(path) for path in paths])}
+    for labels in others.values():
+        arrays["labels"] = labels.expand(len(paths)).numpy()
+    with outputs.opened(out, overwrite=overwrite) as file:
+        write_npz(file, arrays)
+    return Encoded(name, paths, z.shape[1])
 
 
 def _batches(paths: Sequence[Path], signal: Signal, trained: TrainedModel, *, as_it_is: bool) -> Iterator[Tensor]:
