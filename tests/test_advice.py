@@ -13,6 +13,7 @@ PRINTED_BY = {  # files, or functions of them, with texts that name options: the
     "cli/evaluate.py": "evaluate",
     "cli/looking.py": "sample",
     "cli/training.py": "train resume",
+    "cli/transform.py": "encode",
     "core/usercode.py": "train resume sample evaluate compare doctor report ls show",
     "data/named.py": "train resume sample evaluate",
     "data/pixels.py": "train sample evaluate",  # resume says it in its own words
