@@ -27,14 +27,16 @@ def pack(x: Tensor, size: int) -> Tensor:
 class Answer(NamedTuple):
     """What a discriminator says of samples."""
 
-    logits: Tensor  # [N / pack], or maps [N / pack, ...]; of several judges [N / pack, judges], the means of their maps
+    logits: (
+        Tensor  # [N / pack], or maps [N / pack, ...]; of several members [N / pack, members], the means of their maps
+    )
     features: Tensor | None  # what its last layer sees, [N / pack, F]; None where it does not show it
-    maps: tuple[Tensor, ...]  # logits of each of its judges: what an objective is applied to, one after the other
+    maps: tuple[Tensor, ...]  # logits of each of its members: what an objective is applied to, one after the other
     layers: tuple[Tensor, ...] = ()  # what its stages see, where it shows them
 
 
 def logits_of(maps: Sequence[Tensor]) -> Tensor:
-    """Logits of one judge as they are; of several the mean of each one's map, [N, judges]."""
+    """Logits of one member as they are; of several the mean of each one's map, [N, members]."""
     return maps[0] if len(maps) == 1 else torch.stack([one.flatten(1).mean(1) for one in maps], 1)
 
 
@@ -43,7 +45,7 @@ class Critic:
 
     Args:
         network: called as D(x, label=...) with what is given beside x, by name; or D.features and D.logits; or
-            D.layers: maps of each of its judges from the first stage to the logits.
+            D.layers: maps of each of its members from the first stage to the logits.
         augmentations: what happens to everything that it sees, in their order.
         pack: consecutive samples that one logit judges (PacGAN, Lin et al. 2018).
         precise: scores are computed in float32, whatever the engine's precision: a penalty follows their gradient.
@@ -83,9 +85,9 @@ class Critic:
             x = augmentation(x)
         x, given = pack(x, self.pack), {name: y if y is None else y[:: self.pack] for name, y in given.items()}
         if hasattr(self.network, "layers"):
-            judges = self.network.layers(x, **given)
-            maps = tuple(stages[-1] for stages in judges)
-            return Answer(logits_of(maps), None, maps, tuple(one for stages in judges for one in stages[:-1]))
+            members = self.network.layers(x, **given)
+            maps = tuple(stages[-1] for stages in members)
+            return Answer(logits_of(maps), None, maps, tuple(one for stages in members for one in stages[:-1]))
         features = self.network.features(x, **given) if hasattr(self.network, "features") else None
         logits = self.network(x, **given) if features is None else self.network.logits(features, given.get("label"))
         return Answer(logits, features, (logits,))
@@ -125,7 +127,7 @@ class Scored:
 
     @property
     def maps(self) -> tuple[Tensor, ...]:
-        """Logits of each of the discriminator's judges.
+        """Logits of each of the discriminator's members.
 
         Raises:
             RuntimeError: the discriminator has moved since.
@@ -246,7 +248,7 @@ def verdicts(real: Scored, fake: Scored, suffix: str = "") -> dict[str, Tensor]:
 
 
 def distinguish(loss: Objective, real: Scored, fake: Scored) -> Tensor:
-    """What a discriminator pays to the objective, []: for each of its judges, added up (Wang et al. 2018, eq. 3)."""
+    """What a discriminator pays to the objective, []: for each of its members, added up (Wang et al. 2018, eq. 3)."""
     return reduce(add, [loss.discriminator(*maps) for maps in zip(real.maps, fake.maps, strict=True)])
 
 

@@ -21,6 +21,6 @@ FUNCTIONS = (
 def settle() -> None:
     """Call every vector function once in one thread; costs a millisecond, the first time only."""
     for kind in (torch.float32, torch.float64):
-        few = torch.full((8,), 0.5, dtype=kind)
+        values = torch.full((8,), 0.5, dtype=kind)
         for function in FUNCTIONS:
-            getattr(torch, function)(few)
+            getattr(torch, function)(values)

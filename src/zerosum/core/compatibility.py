@@ -33,11 +33,11 @@ def check(game: Game, signals: Signals, total: int | None, batch: int | None = N
     """
     faults = [*_doubles(game), *misplaced(game, signals), *_rules(game, signals), *_schedules(game, total)]
     faults += game.faults(signals, batch) if hasattr(game, "faults") else []
-    kept = Saved()
-    faults += [] if faults else _wiring(game, signals, kept)
+    saved = Saved()
+    faults += [] if faults else _wiring(game, signals, saved)
     if faults:
         raise RecipeError(list(dict.fromkeys(faults)))  # players of one description have the same ones
-    return kept.bytes // _count(game.networks(signals))
+    return saved.bytes // _count(game.networks(signals))
 
 
 def wires(game: Game, signals: Signals) -> bool:
@@ -79,26 +79,26 @@ def culprit(error: BaseException, game: object) -> str:
     """Which part of a game raised an error, and where in a user's file, in brackets; empty where neither did."""
     part = _raiser(error, game)
     words = f"raised by {part.kind} {part.name!r}" if part else ""
-    told = f"{words}{own_place(error, game)}".strip()
-    return f" ({told})" if told else ""
+    quoted = f"{words}{own_place(error, game)}".strip()
+    return f" ({quoted})" if quoted else ""
 
 
 def own_place(error: BaseException, game: object) -> str:
     """Where in a file of the user's own an error arose, as ` in FILE, line N`; empty where it did not."""
     part = _raiser(error, game)
-    own = part is not None and not type(part).__module__.startswith("zerosum.")
-    return usercode.place_of(error) or (usercode.origin_of(type(part), error) if own else "")
+    foreign = part is not None and not type(part).__module__.startswith("zerosum.")
+    return usercode.place_of(error) or (usercode.origin_of(type(part), error) if foreign else "")
 
 
 def _raiser(error: BaseException, game: object) -> Part | None:
     """The innermost part of a game that an error came through."""
-    found, trace = None, error.__traceback__
+    innermost, trace = None, error.__traceback__
     while trace is not None:
         part = trace.tb_frame.f_locals.get("self")
         if isinstance(part, Part) and part is not game:
-            found = part
+            innermost = part
         trace = trace.tb_next
-    return found
+    return innermost
 
 
 def depends_on_length(game: Game) -> bool:
@@ -192,7 +192,7 @@ class Saved:
         return sum(storage.nbytes() for storage in self.storages.values())
 
 
-def _wiring(game: Game, signals: Signals, kept: Saved) -> list[str]:
+def _wiring(game: Game, signals: Signals, saved: Saved) -> list[str]:
     """Build every network without memory or arithmetic, and call it with what it is to receive."""
     faults: list[str] = []
     modules: dict[str, nn.Module] = {}
@@ -211,7 +211,7 @@ def _wiring(game: Game, signals: Signals, kept: Saved) -> list[str]:
                 faults.append(f"{where}: {part.name!r} cannot be built for data of {told(signals)}: {error!r}")
             else:
                 modules[name] = module
-                faults += _called(name, module, wiring, _count(wirings) // wiring.items, signals, kept)
+                faults += _called(name, module, wiring, _count(wirings) // wiring.items, signals, saved)
         faults += [] if faults else _tasks(game, modules, signals)
     return list(dict.fromkeys(faults))
 
@@ -225,8 +225,8 @@ def _tasks(game: Game, modules: dict[str, nn.Module], signals: Signals) -> list[
             given = task({key: zeros(signal, 2) for key, signal in task.inputs.items()})
             for key, signal in task.outputs.items():
                 if list(given[key].shape) != [2, *signal.shape]:
-                    wanted = f"{[2, *signal.shape]} for a batch of 2"
-                    faults.append(f"task {name!r} gives {key} {list(given[key].shape)}, not {wanted}")
+                    expected = f"{[2, *signal.shape]} for a batch of 2"
+                    faults.append(f"task {name!r} gives {key} {list(given[key].shape)}, not {expected}")
     except Exception as error:  # as below
         faults.append(f"the model of this game does not work: {type(error).__name__}: {error}")
     return faults
@@ -237,22 +237,22 @@ def _count(wirings: Mapping[str, Wiring]) -> int:
     return 2 * max(wiring.items for wiring in wirings.values())
 
 
-def _called(name: str, module: nn.Module, wiring: Wiring, count: int, signals: Signals, kept: Saved) -> list[str]:
+def _called(name: str, module: nn.Module, wiring: Wiring, count: int, signals: Signals, saved: Saved) -> list[str]:
     """What is wrong with what a network gives for a batch of zeros."""
-    first, *beside = [(key, zeros(signal, count)) for key, signal in wiring.inputs.items()]
+    first, *conditions = [(key, zeros(signal, count)) for key, signal in wiring.inputs.items()]
     try:
-        with torch.autograd.graph.saved_tensors_hooks(kept.keep, lambda tensor: tensor):
-            given = module(first[1], **dict(beside))
+        with torch.autograd.graph.saved_tensors_hooks(saved.keep, lambda tensor: tensor):
+            given = module(first[1], **dict(conditions))
     except Exception as error:  # as above
         return [f"the networks do not fit data of {told(signals)}: {type(error).__name__}: {error}"]
-    kept.forget(module)
+    saved.forget(module)
     outputs = given if isinstance(given, dict) else dict.fromkeys(list(wiring.outputs)[:1], given)
     faults = []
     for key, signal in wiring.outputs.items():
-        found = list(outputs[key].shape)
-        if found[:1] != [count]:
-            faults.append(f"the {name} gives {key}s {found} for a batch of {count}; the batch must come first")
-        elif signal.shape and found[1:] != list(signal.shape):
+        actual = list(outputs[key].shape)
+        if actual[:1] != [count]:
+            faults.append(f"the {name} gives {key}s {actual} for a batch of {count}; the batch must come first")
+        elif signal.shape and actual[1:] != list(signal.shape):
             data = "the data are" if key in signals else "it must make"
-            faults.append(f"the {name} makes {found[1:]} where {data} {list(signal.shape)}")
+            faults.append(f"the {name} makes {actual[1:]} where {data} {list(signal.shape)}")
     return faults

@@ -21,7 +21,7 @@ _BREAKS = str.maketrans({"\n": "\\n", "\t": "\\t"})
 
 def visible(value: object) -> str:
     r"""Any value as text whose control characters are written out, as `\x1b`; lines stay lines."""
-    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], str(value))
+    return _UNSEEN.sub(lambda match: ascii(match[0])[1:-1], str(value))
 
 
 def named(name: object) -> str:

@@ -39,9 +39,9 @@ def download(url: str, sha256: str, target: Path, report: Report = silent) -> No
     handle, temporary = tempfile.mkstemp(prefix=f"{target.name}.", suffix=".part", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            found = _copy(url, file, f"downloading {target.name}", report)
-        if found != sha256:
-            raise DataError(f"{url}: has sha256 {found}, expected {sha256}; it was not kept, try again later")
+            actual = _copy(url, file, f"downloading {target.name}", report)
+        if actual != sha256:
+            raise DataError(f"{url}: has sha256 {actual}, expected {sha256}; it was not kept, try again later")
         Path(temporary).replace(target)
     finally:
         Path(temporary).unlink(missing_ok=True)

@@ -64,8 +64,8 @@ class Task:
 
     def draw(self, count: int, device: torch.device | str = "cpu") -> Batch:
         """Inputs that have a prior, [count, ...]."""
-        drawn = {name: prior(count, device) for name, prior in self.priors.items()}
-        return {name: x for name, x in drawn.items() if name in self.inputs}
+        latents = {name: prior(count, device) for name, prior in self.priors.items()}
+        return {name: x for name, x in latents.items() if name in self.inputs}
 
     def __call__(self, given: Mapping[str, Any]) -> Batch:
         """Outputs by name.
@@ -236,16 +236,16 @@ def _count(rows: Mapping[str, Tensor]) -> int:
     """
     counts = {len(x) for x in rows.values()}
     if len(counts) != 1:
-        told = ", ".join(f"{name} {len(x):,}" for name, x in rows.items()) or "there are none"
-        raise ValueError(f"inputs of a task must be as many, one a row: {told}")
+        lengths = ", ".join(f"{name} {len(x):,}" for name, x in rows.items()) or "there are none"
+        raise ValueError(f"inputs of a task must be as many, one a row: {lengths}")
     return counts.pop()
 
 
 def reached(networks: Mapping[str, nn.Module], call: Callable[[], object]) -> frozenset[str]:
     """Names of the networks that a call goes through."""
-    seen: set[str] = set()
+    reached_names: set[str] = set()
     hooks = [
-        one.register_forward_pre_hook(lambda *_, name=name: seen.add(name))
+        one.register_forward_pre_hook(lambda *_, name=name: reached_names.add(name))
         for name, network in networks.items()
         for one in network.modules()
     ]
@@ -254,4 +254,4 @@ def reached(networks: Mapping[str, nn.Module], call: Callable[[], object]) -> fr
     finally:
         for hook in hooks:
             hook.remove()
-    return frozenset(seen)
+    return frozenset(reached_names)

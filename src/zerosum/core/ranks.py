@@ -88,9 +88,9 @@ class Ranks(Team):
 
     def lost(self) -> list[int]:
         """Ranks on this machine whose process has ended; one that is about to may take a moment."""
-        own = [rank for rank, (machine, _) in enumerate(self._processes) if machine == _machine()]
+        local = [rank for rank, (machine, _) in enumerate(self._processes) if machine == _machine()]
         until = time.monotonic() + DYING
-        while not (ended := [rank for rank in own if not _is_running(self._processes[rank][1])]):
+        while not (ended := [rank for rank in local if not _is_running(self._processes[rank][1])]):
             if time.monotonic() > until:
                 return []
             time.sleep(0.01)

@@ -174,8 +174,8 @@ def _plain_misfit(value: Any, plain: Any, notes: tuple[Any, ...], at: str) -> st
     return f"{at}: {shown(value)} must be {outside}" if outside else None
 
 
-def _wrong(value: Any, wanted: str, at: str) -> str:
-    return f"{at}: {shown(value)} is not {wanted}" if at else f"{shown(value)} is not {wanted}"
+def _wrong(value: Any, expected: str, at: str) -> str:
+    return f"{at}: {shown(value)} is not {expected}" if at else f"{shown(value)} is not {expected}"
 
 
 def _below(at: str, name: object) -> str:

@@ -134,9 +134,9 @@ def add(kind: str, name: str, thing: T) -> T:
     """
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise RecipeError(f"{kind} {shown(name)}: names are lower-case words joined by '-'")
-    taken = _registry.setdefault(kind, {}).get(name)
-    if taken is not None:
-        things: tuple[Any, Any] = taken, thing
+    registered_part = _registry.setdefault(kind, {}).get(name)
+    if registered_part is not None:
+        things: tuple[Any, Any] = registered_part, thing
         at = [f"{one.__module__}.{one.__qualname__}" for one in things]
         raise RecipeError(f"{kind} {name!r} is defined twice: in {at[0]} and in {at[1]}; rename one of them")
     _registry[kind][name] = thing
@@ -286,8 +286,8 @@ def described_fields(cls: Any) -> Iterator[tuple[str, Any, str]]:
     above = [one for one in cls.__mro__ if one is not Part and "__dataclass_params__" in vars(one)]
     source = "\n".join(inspect.getsource(one) for one in above)  # a field may be that of a base
     for name, kind in field_types(cls).items():
-        found = re.search(rf"^\s+{name}\s*:[^\n]*?#\s*(.+)$", source, re.MULTILINE)
-        yield name, kind, found[1].strip() if found else ""
+        match = re.search(rf"^\s+{name}\s*:[^\n]*?#\s*(.+)$", source, re.MULTILINE)
+        yield name, kind, match[1].strip() if match else ""
 
 
 def summary(part: Any) -> str:

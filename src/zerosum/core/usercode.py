@@ -70,12 +70,12 @@ def origin_of(cls: type, error: BaseException) -> str:
 
 def place_of(error: BaseException) -> str:
     """The innermost line of a file that `use` ran that an error came through, in words; empty where it met none."""
-    found, trace = "", error.__traceback__
+    place, trace = "", error.__traceback__
     while trace is not None:
         if str(trace.tb_frame.f_globals.get("__name__", "")).startswith(PREFIX):
-            found = f" in {trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"
+            place = f" in {trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"
         trace = trace.tb_next
-    return found
+    return place
 
 
 def _line_in(error: BaseException, file: str) -> int | None:

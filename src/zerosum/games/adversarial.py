@@ -55,12 +55,12 @@ class Adversarial(Part):
         label = {name: signal for name, signal in signals.items() if name == "label"}
         sample = {"sample": signals["sample"]}
         channels, *sides = signals["sample"].shape
-        seen = {"sample": replace(signals["sample"], shape=(channels * self.pack, *sides)), **label}
+        packed = {"sample": replace(signals["sample"], shape=(channels * self.pack, *sides)), **label}
         latent = {"latent": Signal("latent", (self.latent.size,)), **label}
         return {
             name: Wiring(latent, sample, (name,))
             if role(name) == "generator"
-            else Wiring(seen, {"logit": Signal("logit")}, (name,), self.pack)
+            else Wiring(packed, {"logit": Signal("logit")}, (name,), self.pack)
             for name in self.players()
         }
 

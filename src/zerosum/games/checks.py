@@ -46,8 +46,8 @@ def _traits(game: Adversarial, signals: Signals) -> list[str]:
     faults = []
     objective = data_traits(signals) | game.objective.traits() | game.latent.traits()
     present = objective.union(*(player.network.traits() for player in players.values()))
-    made = players["generator"].network.traits()
-    paid = {"generator": made | (critics & {"autoencoder"}), "both": made | critics}
+    brought = players["generator"].network.traits()
+    paid = {"generator": brought | (critics & {"autoencoder"}), "both": brought | critics}
     for part in (game.objective, game.selection, *game.augmentations, *game.regularizers):
         faults += misfits(part, present, paid.get(getattr(part, "player", ""), critics) | objective)
     return list(dict.fromkeys(faults))  # several players may have one network
@@ -62,14 +62,14 @@ def _critics(game: Setup) -> Traits:
 def _labels(game: Setup) -> list[str]:
     """Classes must reach who makes samples and who judges them, or neither."""
     critics = _critics(game)
-    made = "labels" in game.players()["generator"].network.traits()
+    brought = "labels" in game.players()["generator"].network.traits()
     judged = bool(critics & LABELLED)
-    if made and not judged:
+    if brought and not judged:
         return [
             "the generator is told a class and no discriminator asks for it, so nothing would tie samples to classes; "
             f"set {_ways(game, 'discriminator')}, or generator.labels=none"
         ]
-    if judged and not made:
+    if judged and not brought:
         return [
             f"the discriminator asks for a class that the generator is not told; set {_ways(game, 'generator')}, or "
             "discriminator.labels=none"

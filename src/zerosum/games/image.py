@@ -30,11 +30,11 @@ class ImageGame(Adversarial):
             x, label = real_batch(feed, alter)
             z = engine.draw(self.latent, len(x))
             with torch.set_grad_enabled(not self.fresh_fakes and move == self.discriminator_updates - 1):
-                made = G(z, label)
+                generated = G(z, label)
             due = Regularization(self.regularizers, "discriminator", engine)
             critic = Critic(D, augment, self.pack, precise=bool(due.tracks))
             real = critic(x, track="real" in due.tracks, label=label)
-            fake = critic(made.detach(), track="fake" in due.tracks, label=label)
+            fake = critic(generated.detach(), track="fake" in due.tracks, label=label)
             cost = distinguish(loss, real, fake)
             engine.watch(**verdicts(real, fake))
             engine.update("discriminator", adversarial=cost, **due(real, fake, G, z))
@@ -43,11 +43,11 @@ class ImageGame(Adversarial):
         for move in range(self.generator_updates):
             if self.fresh_fakes or move:
                 z = engine.draw(self.latent, len(x))
-                made = G(z, label)
+                generated = G(z, label)
             due = Regularization(self.regularizers, "generator", engine)
             critic = Critic(D, augment, self.pack)
-            real, fake = critic(x, grad=False, label=label), critic(made, label=label)
+            real, fake = critic(x, grad=False, label=label), critic(generated, label=label)
             cost = self.adversarial * charge(loss, fake, real, self.selection, engine.clock)
             engine.update("generator", adversarial=cost, **due(real, fake, G, z))
-        engine.show(real=x, fake=made)
+        engine.show(real=x, fake=generated)
         adapt((loss, *alter, *augment), judged, fake.logits, batch=len(x), clock=engine.clock)

@@ -67,32 +67,32 @@ class LookaheadGame(Adversarial):
             x, label = real_batch(feed, alter)
             z = engine.draw(self.latent, len(x))
             with torch.no_grad():
-                made = G(z, label)
+                generated = G(z, label)
             due = Regularization(self.regularizers, "discriminator", engine)
             critic = Critic(D, augment, self.pack, precise=bool(due.tracks))
             real = critic(x, track="real" in due.tracks, label=label)
-            fake = critic(made, track="fake" in due.tracks, label=label)
+            fake = critic(generated, track="fake" in due.tracks, label=label)
             cost = distinguish(loss, real, fake)
             engine.watch(**verdicts(real, fake))
             engine.update("discriminator", adversarial=cost, **due(real, fake, G, z))
         judged = real.logits
         for _ in range(self.generator_updates):
             z = engine.draw(self.latent, len(x))
-            made = G(z, label)
+            generated = G(z, label)
             due = Regularization(self.regularizers, "generator", engine)
-            critic = unrolled(engine, loss, Critic(D, augment, self.pack), self.depth, x, made, label)
-            real, fake = critic(x, grad=self.depth > 0, label=label), critic(made, label=label)
+            critic = unrolled(engine, loss, Critic(D, augment, self.pack), self.depth, x, generated, label)
+            real, fake = critic(x, grad=self.depth > 0, label=label), critic(generated, label=label)
             if self.zero_sum:
                 cost = -self.adversarial * distinguish(loss, real, fake)
             else:
                 cost = self.adversarial * charge(loss, fake, real, self.selection, engine.clock)
             engine.update("generator", adversarial=cost, **due(real, fake, G, z))
-        engine.show(real=x, fake=made)
+        engine.show(real=x, fake=generated)
         adapt((loss, *alter, *augment), judged, fake.logits, batch=len(x), clock=engine.clock)
 
 
 def unrolled(
-    engine: Engine, loss: Objective, critic: Critic, depth: int, x: Tensor, made: Tensor, label: Tensor | None
+    engine: Engine, loss: Objective, critic: Critic, depth: int, x: Tensor, generated: Tensor, label: Tensor | None
 ) -> Critic:
     """The critic after some differentiable steps of the discriminator's optimizer on its objective at these samples."""
     if not depth:
@@ -104,9 +104,9 @@ def unrolled(
     moments = {name: dict(learner.optimizer.state.get(weight, {})) for name, weight in live.items()}
     weights: dict[str, Tensor] = {**live}
     ahead = Ahead(D, weights)
-    there = Critic(ahead, critic.augmentations, critic.pack)
+    ahead_critic = Critic(ahead, critic.augmentations, critic.pack)
     for _ in range(depth):
-        cost = distinguish(loss, there(x, label=label), there(made, label=label))
+        cost = distinguish(loss, ahead_critic(x, label=label), ahead_critic(generated, label=label))
         with torch.autocast(engine.device.type, enabled=False):
             gradients = torch.autograd.grad(cost.float(), tuple(weights.values()), create_graph=True, allow_unused=True)
         for name, gradient in zip(tuple(weights), gradients, strict=True):
@@ -114,4 +114,4 @@ def unrolled(
                 joint = engine.team.mean(gradient)
                 weights[name], moments[name] = rule.ahead(weights[name], joint, moments[name], rate)
         ahead.move(weights)
-    return there
+    return ahead_critic

@@ -70,24 +70,24 @@ class PairsGame(Adversarial):
             source, partner, label = self.pair(feed, engine, alter)
             from_source, z = FromSource(G, source, label), engine.draw(self.latent, len(source))
             with torch.no_grad():
-                made = from_source(z, label)
+                generated = from_source(z, label)
             due = Regularization(self.regularizers, "discriminator", engine)
             critic = Critic(D, augment, self.pack, precise=bool(due.tracks))
             real = critic(partner, track="real" in due.tracks, label=label, source=source)
-            fake = critic(made, track="fake" in due.tracks, label=label, source=source)
+            fake = critic(generated, track="fake" in due.tracks, label=label, source=source)
             cost = distinguish(loss, real, fake)
             engine.watch(**verdicts(real, fake))
             engine.update("discriminator", adversarial=cost, **due(real, fake, from_source, z))
         judged = real.logits
 
-        made = from_source(z := engine.draw(self.latent, len(source)), label)
+        generated = from_source(z := engine.draw(self.latent, len(source)), label)
         due = Regularization(self.regularizers, "generator", engine)
         critic = Critic(D, augment, self.pack)
         real = critic(partner, grad=False, label=label, source=source)
-        fake = critic(made, label=label, source=source)
+        fake = critic(generated, label=label, source=source)
         cost = self.adversarial * charge(loss, fake, real, self.selection, engine.clock)
         engine.update("generator", adversarial=cost, **due(real, fake, from_source, z))
-        engine.show(real=partner, fake=made)
+        engine.show(real=partner, fake=generated)
         adapt((loss, *alter, *augment), judged, fake.logits, batch=len(partner), clock=engine.clock)
 
     def pair(self, feed: Feed, engine: Engine, alter: Sequence[Any]) -> tuple[Tensor, Tensor, Tensor]:

@@ -57,23 +57,23 @@ class PanelGame(Adversarial):
                     x, label = real_batch(feed, alter)
                     z = engine.draw(self.latent, len(x))
                     with torch.no_grad():
-                        made = G(z, label)
+                        generated = G(z, label)
                 due = Regularization(self.regularizers, name, engine)
                 critic = Critic(engine.network(name), augment, self.pack, precise=bool(due.tracks))
                 real = critic(x, track="real" in due.tracks, label=label)
-                fake = critic(made, track="fake" in due.tracks, label=label)
+                fake = critic(generated, track="fake" in due.tracks, label=label)
                 cost = distinguish(loss, real, fake)
                 engine.watch(**verdicts(real, fake, name.removeprefix("discriminator")))
                 engine.update(name, adversarial=cost, **due(real, fake, G, z))
                 judged[name] = real.logits
-        made = G(z := engine.draw(self.latent, len(x)), label)
+        generated = G(z := engine.draw(self.latent, len(x)), label)
         due = Regularization(self.regularizers, "generator", engine)
         critics = [Critic(engine.network(name), augment, self.pack) for name in panel]
-        met = [(critic(x, grad=False, label=label), critic(made, label=label)) for critic in critics]
+        met = [(critic(x, grad=False, label=label), critic(generated, label=label)) for critic in critics]
         costs = [self.adversarial * charge(loss, fake, real, self.selection, engine.clock) for real, fake in met]
         mixture = self.aggregate(engine.team.mean(torch.stack(costs)))
         engine.update("generator", adversarial=mixture, **due.mean(met, G, z))
-        engine.show(real=x, fake=made)
+        engine.show(real=x, fake=generated)
         both = torch.cat(list(judged.values())), torch.cat([fake.logits for _, fake in met])
         adapt((loss, *alter, *augment), *both, batch=len(x), clock=engine.clock)
 

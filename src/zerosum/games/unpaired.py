@@ -72,13 +72,15 @@ class UnpairedGame(Part):
         """What does not fit."""
         if not {"a", "b"} <= signals.keys():
             return ["game 'unpaired' needs two sets, a and b, and these data are one; set data.domains=auto"]
-        made, critics = self.generators.network.traits(), self.discriminators.network.traits()
-        present = data_traits(signals) | made | critics | self.objective.traits()
+        generator_traits, critics = self.generators.network.traits(), self.discriminators.network.traits()
+        present = data_traits(signals) | generator_traits | critics | self.objective.traits()
         faults = []
         for part in (self.objective, *self.augmentations, *self.regularizers):
             faults += [_here(fault) for fault in misfits(part, present, present)]
-        if asked := sorted(critics & ASKING):
-            faults.append(f"discriminators.network judges images beside {asked[0]!r}, and here they see nothing else")
+        if conflicts := sorted(critics & ASKING):
+            faults.append(
+                f"discriminators.network judges images beside {conflicts[0]!r}, and here they see nothing else"
+            )
         if batch is not None and 0 < self.pool.size < batch:
             faults.append(f"pool.size={self.pool.size} holds no batch of {batch}; set pool.size={batch}, or 0 for none")
         return faults

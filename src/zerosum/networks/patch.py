@@ -155,7 +155,7 @@ class _Patches(nn.Sequential):
         return super().forward(input)
 
     def layers(self, x: Tensor, label: Tensor | None = None) -> list[list[Tensor]]:  # noqa: ARG002
-        """What each stage makes of images `[N, C, H, W]`, and the logits, of the one judge that there is."""
+        """What each stage makes of images `[N, C, H, W]`, and the logits, of its one member."""
         found = []
         for layer in self:
             x = layer(x)
@@ -166,17 +166,17 @@ class _Patches(nn.Sequential):
 class _Scales(nn.Module):
     """One discriminator of patches for each size of an image."""
 
-    def __init__(self, judges: Iterable[_Patches]) -> None:
+    def __init__(self, members: Iterable[_Patches]) -> None:
         super().__init__()
-        self.judges = nn.ModuleList(judges)
+        self.members = nn.ModuleList(members)
 
     def layers(self, x: Tensor, label: Tensor | None = None) -> list[list[Tensor]]:  # noqa: ARG002
-        """What the stages of each judge make of images `[N, C, H, W]`, and its logits; the largest images first."""
+        """What the stages of each member make of images `[N, C, H, W]`, and its logits; the largest images first."""
         found: list[list[Tensor]] = []
-        judge: Any
-        for judge in self.judges:
+        member: Any
+        for member in self.members:
             x = halved(x) if found else x
-            found += judge.layers(x)
+            found += member.layers(x)
         return found
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:  # noqa: ARG002

@@ -101,9 +101,9 @@ class Comparison:
     def apart(self, group: Group) -> list[str]:
         """All that tells a group from the others, in words: size and labels, facts, then the other settings."""
         settings = [(key, f"{key}={value}") for key, value in self.differences(group).items()]
-        first = [said for key, said in settings if _rank(key) == 0]
+        first = [text for key, text in settings if _rank(key) == 0]
         facts = [group.fact(name) for name in FACTS if name not in self.common]
-        return [*first, *facts, *(said for key, said in settings if _rank(key))]
+        return [*first, *facts, *(text for key, text in settings if _rank(key))]
 
     # ------------------------------------------------------------------ numbers
 
@@ -115,7 +115,8 @@ class Comparison:
             alike.setdefault(column.how, []).append(column)
         protocols = [json.loads(how) for how in alike]
         return [
-            (_heading(own, protocols), list(columns)) for own, columns in zip(protocols, alike.values(), strict=True)
+            (_heading(protocol, protocols), list(columns))
+            for protocol, columns in zip(protocols, alike.values(), strict=True)
         ]
 
     def title(self, column: Column) -> str:
@@ -144,10 +145,10 @@ class Comparison:
     @property
     def notes(self) -> list[str]:
         """What must be known to read the numbers."""
-        said = [*self.left_out, *(note for group in self.groups for note in group.notes)]
+        notes = [*self.left_out, *(note for group in self.groups for note in group.notes)]
         if len(self.tables) > 1:
-            said.append(f"{len(self.tables)} protocols measured these runs; numbers of two tables do not compare")
-        return said
+            notes.append(f"{len(self.tables)} protocols measured these runs; numbers of two tables do not compare")
+        return notes
 
     def table(self, at: Sequence[At] = ("last", "best")) -> dict[str, Any]:
         """All of it as plain values."""
@@ -208,12 +209,14 @@ def _within(key: str, others: Iterable[str]) -> bool:
     return any(key.startswith(f"{above}.") for above in others)
 
 
-def _heading(own: dict[str, Any], protocols: Sequence[dict[str, Any]]) -> str:
+def _heading(protocol: dict[str, Any], protocols: Sequence[dict[str, Any]]) -> str:
     """A protocol in words, with all that tells it from the others."""
-    telling = [key for key in own if key not in SAID and any(other.get(key) != own[key] for other in protocols)]
-    if any(other.get("extractor") != own.get("extractor") for other in protocols):
+    telling = [
+        key for key in protocol if key not in SAID and any(other.get(key) != protocol[key] for other in protocols)
+    ]
+    if any(other.get("extractor") != protocol.get("extractor") for other in protocols):
         telling = [key for key in telling if key not in IMPLIED]
-    return ", ".join(filter(None, [method(own), *(f"{key}={_cut(own[key])}" for key in telling)]))
+    return ", ".join(filter(None, [method(protocol), *(f"{key}={_cut(protocol[key])}" for key in telling)]))
 
 
 def _cut(value: Any) -> str:

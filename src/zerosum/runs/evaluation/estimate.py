@@ -18,10 +18,10 @@ class Estimate:
     values: dict[int, float]  # by seed
 
     @classmethod
-    def of(cls, found: Iterable[tuple[int, float]]) -> Estimate | None:
+    def of(cls, points: Iterable[tuple[int, float]]) -> Estimate | None:
         """From pairs of seed and value; several of one seed are no further evidence, and count as their mean."""
         by_seed: dict[int, list[float]] = {}
-        for seed, value in found:
+        for seed, value in points:
             by_seed.setdefault(seed, []).append(value)
         values = {seed: fmean(several) for seed, several in sorted(by_seed.items())}
         if not values:

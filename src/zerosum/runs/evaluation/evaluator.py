@@ -65,8 +65,8 @@ class Evaluator:
     ) -> None:
         self.dataset, self.settings, self.seed, self.verb = dataset, settings, seed, verb
         self.split = _split(dataset, settings.split)
-        own = settings.extractor == "auto"
-        self.part: ExtractorPart = self._chosen() if own else parse("extractor", settings.extractor)
+        automatic = settings.extractor == "auto"
+        self.part: ExtractorPart = self._chosen() if automatic else parse("extractor", settings.extractor)
         reference = self.values(self.order("train")[:REFERENCE]) if self.part.fitted else None
         self.extractor: Extractor = self.part.build(dataset.shape, device, reference)
         self.metrics: tuple[Metric, ...] = self._wanted()
@@ -82,8 +82,8 @@ class Evaluator:
         if self.settings.best != "auto":
             return self.settings.best
         names = [name for metric in self.metrics for name in metric.better]
-        wanted = "fd" if self.extractor.classes else "sliced-wasserstein"
-        return wanted if wanted in names else names[0]
+        preferred = "fd" if self.extractor.classes else "sliced-wasserstein"
+        return preferred if preferred in names else names[0]
 
     @property
     def hint(self) -> str:
@@ -98,9 +98,9 @@ class Evaluator:
 
     def _wanted(self) -> tuple[Metric, ...]:
         """Metrics as they are asked for, the usual ones in the place of their name."""
-        asked: tuple[Metric, ...] = self.settings.metrics or (Usual(),)
+        requested: tuple[Metric, ...] = self.settings.metrics or (Usual(),)
         usually = usual(self.dataset, self.extractor, self.verb)
-        listed = [one for metric in asked for one in (usually if isinstance(metric, Usual) else (metric,))]
+        listed = [one for metric in requested for one in (usually if isinstance(metric, Usual) else (metric,))]
         return tuple(dict.fromkeys(listed))
 
     def _chosen(self) -> ExtractorPart:
@@ -118,8 +118,8 @@ class Evaluator:
             return Samples(values, labels, torch.zeros(len(values), 0), None)
         if not len(values):  # of one real sample there is no other half, and nothing is drawn to compare
             return Samples(values, labels, torch.zeros(0, self.extractor.size), None)
-        seen = self.extractor(values)
-        return Samples(values, labels, seen.values, seen.probabilities)
+        features = self.extractor(values)
+        return Samples(values, labels, features.values, features.probabilities)
 
     @cached_property
     def real(self) -> Samples:
@@ -148,10 +148,10 @@ class Evaluator:
         """Indices of a split in random order, at most so many as are held in memory."""
         return order(self.dataset, split, self.seed)
 
-    def count(self, wanted: int) -> int:
+    def count(self, requested: int) -> int:
         """How many samples of a generator are judged: no more than there are others, so that a floor has as many."""
         others = len(self.order(OTHERS.get(self.split, "all")))
-        return min(wanted, others) if self.settings.split == "auto" else wanted
+        return min(requested, others) if self.settings.split == "auto" else requested
 
     def values(self, order: np.ndarray) -> Tensor:
         """Samples at these indices, as the data hold them."""
@@ -163,19 +163,19 @@ class Evaluator:
         labels = None if self.dataset.labels is None else torch.from_numpy(self.dataset.labels[order])
 
         def look() -> dict[str, Tensor]:
-            found = self.see(values, labels)
-            known = {"features": found.features, "probabilities": found.probabilities}
-            return {name: one for name, one in known.items() if one is not None}
+            samples = self.see(values, labels)
+            arrays = {"features": samples.features, "probabilities": samples.probabilities}
+            return {name: one for name, one in arrays.items() if one is not None}
 
         extracts = any(metric.extracts for metric in self.metrics)
-        seen = self.cache.tensors(self.key("features", split), look) if extracts else look()
-        return Samples(values, labels, seen["features"], seen.get("probabilities"))
+        features = self.cache.tensors(self.key("features", split), look) if extracts else look()
+        return Samples(values, labels, features["features"], features.get("probabilities"))
 
     def key(self, *words: object) -> str:
         """Name of something that depends on the data, the extractor and these words."""
         extractor = self.extractor
-        seen = extractor.name, extractor.sha256, extractor.rule, code(self.part)
-        facts = (self.dataset.fingerprint, *seen, self.seed)
+        identity = extractor.name, extractor.sha256, extractor.rule, code(self.part)
+        facts = (self.dataset.fingerprint, *identity, self.seed)
         return hashlib.sha256("\n".join(map(str, (1, *facts, *words))).encode()).hexdigest()[:32]
 
     # ------------------------------------------------------------------ evidence
@@ -200,11 +200,13 @@ class Evaluator:
         Raises:
             RecipeError: a metric that was asked for cannot be applied: what it lacks.
         """
-        found = self.attempt(fake, weights, **others)
-        asked = [f"metric {one.name!r} {found.omitted[one.name]}" for one in self.asked if one.name in found.omitted]
-        if asked:  # of the usual ones those that apply are taken
-            raise RecipeError(asked)
-        return found
+        results = self.attempt(fake, weights, **others)
+        missing = [
+            f"metric {one.name!r} {results.omitted[one.name]}" for one in self.asked if one.name in results.omitted
+        ]
+        if missing:  # of the usual ones those that apply are taken
+            raise RecipeError(missing)
+        return results
 
     def attempt(self, fake: Samples, weights: str = "", **others: Any) -> Results:
         """Evaluate samples by every metric that can be applied; the others are left out, each with the reason.
@@ -214,20 +216,20 @@ class Evaluator:
             weights: of the generator: "averaged" or "last"; "" for samples from elsewhere.
             others: what is known of a generator: `decode`, `latent`, `path`.
         """
-        evidence, found = self.evidence(fake, **others), Results()
+        evidence, results = self.evidence(fake, **others), Results()
         for metric in self.metrics:
             try:
                 if reason := metric.missing(evidence):
-                    found.omitted[metric.name] = reason
+                    results.omitted[metric.name] = reason
                 else:
-                    found += self._results(metric, evidence, weights)
+                    results += self._results(metric, evidence, weights)
             except Exception as error:  # of one metric; the others are none the worse
-                found.omitted[metric.name] = failure(error)
-        return found
+                results.omitted[metric.name] = failure(error)
+        return results
 
     def _results(self, metric: Metric, evidence: Evidence, weights: str) -> list[Result]:
         count = len(evidence.fake)
-        found, faults = numbers(metric, evidence), []
+        measures, faults = numbers(metric, evidence), []
         try:
             floor, baseline = self.worth.floor(metric, count), self.worth.baseline(metric, count)
             equal, counts = self._equal(metric, evidence)
@@ -235,14 +237,14 @@ class Evaluator:
             floor, baseline, equal, counts = {}, {}, {}, {}
             faults = [f"floor and baseline {failure(error)}"]
         protocol = self._protocol(metric, evidence, weights) | counts
-        warnings = [warning for warning in (metric.warns(evidence, found), *faults) if warning]
+        warnings = [warning for warning in (metric.warns(evidence, measures), *faults) if warning]
         results = []
-        for name, one in found.items():
+        for name, one in measures.items():
             least, scatter = floor.get(name, (None, None))
             spread = one.spread if one.spread is not None and math.isfinite(one.spread) else None
             at_floor = equal[name].value if name in equal else None
-            told = (one.value, spread, metric.better[name], least, baseline.get(name))
-            result = Result(name, *told, None, protocol, scatter, at_floor)
+            values = (one.value, spread, metric.better[name], least, baseline.get(name))
+            result = Result(name, *values, None, protocol, scatter, at_floor)
             results.append(result.warned([*warnings, *doubt(result)]))
         return results
 
@@ -282,16 +284,16 @@ class Evaluator:
 def order(data: Dataset, split: str, seed: int) -> np.ndarray:
     """Indices of a split in random order, at most so many as are held in memory."""
     indices = {"train": data.train, "held-out": data.held_out}.get(split, np.union1d(data.train, data.held_out))
-    found = np.random.default_rng(seed).permutation(indices)
-    half = (len(found) + 1) // 2
-    found = {"half": found[:half], "other half": found[half:]}.get(split, found)
-    return found[: HELD_BYTES // max(1, data.values[:1].nbytes)]
+    rows = np.random.default_rng(seed).permutation(indices)
+    half = (len(rows) + 1) // 2
+    rows = {"half": rows[:half], "other half": rows[half:]}.get(split, rows)
+    return rows[: HELD_BYTES // max(1, data.values[:1].nbytes)]
 
 
-def _split(dataset: Dataset, wanted: str) -> str:
-    if wanted == "auto":
+def _split(dataset: Dataset, requested: str) -> str:
+    if requested == "auto":
         return "held-out" if len(dataset.held_out) >= ENOUGH else "half"
-    if wanted == "held-out" and not len(dataset.held_out):
+    if requested == "held-out" and not len(dataset.held_out):
         how = "train with held_out=0.1, or compare with train (evaluator.split, of evaluate --split)"
         raise RecipeError(f"{dataset.name} has no held-out samples; {how}")
-    return wanted
+    return requested

@@ -59,9 +59,9 @@ def untouched(evaluator: Evaluator, task: Task, dataset: Dataset, count: int) ->
     values = like(samples.values[rows], evaluator.dataset.values.shape[1:])
     if values is None:
         return []
-    found = evaluator.attempt(evaluator.see(torch.from_numpy(values)))
-    numbers = ", ".join(f"{one.metric} {one.value:.4g}" for one in found)
-    return [f"{next(iter(task.asked))} as it is, without translation: {numbers}"] if found else []
+    results = evaluator.attempt(evaluator.see(torch.from_numpy(values)))
+    numbers = ", ".join(f"{one.metric} {one.value:.4g}" for one in results)
+    return [f"{next(iter(task.asked))} as it is, without translation: {numbers}"] if results else []
 
 
 def like(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -54,8 +54,8 @@ class Group:
 
     def estimate(self, column: Column, at: At) -> Estimate | None:
         """A metric over seeds; None where no run has it."""
-        found = [(entry.seed, entry.at(column, at)) for entry in self.entries]
-        return Estimate.of((seed, point[1]) for seed, point in found if point is not None)
+        points = [(entry.seed, entry.at(column, at)) for entry in self.entries]
+        return Estimate.of((seed, point[1]) for seed, point in points if point is not None)
 
     def reached(self, column: Column, at: At) -> list[int]:
         """Images at which a metric was taken, by run."""
@@ -87,8 +87,8 @@ class Group:
             if not entry.evaluations:
                 yield f"{entry.path}: nothing was measured yet, or its evaluations are lost"
             if entry.state != "finished":
-                whole = f"{entry.images:,} images of {entry.settings['length']}"
-                yield f"{entry.path} is {STATES[entry.state]}: {whole}; it stands alone"
+                length = f"{entry.images:,} images of {entry.settings['length']}"
+                yield f"{entry.path} is {STATES[entry.state]}: {length}; it stands alone"
         seeds = [entry.seed for entry in self.entries]
         for seed in self.seeds:
             if seeds.count(seed) > 1:
@@ -102,12 +102,18 @@ def names(groups: Sequence[Group]) -> list[str]:
     paths = [entry.path.resolve() for group in groups for entry in group.entries]
     given: list[str] = []
     for group in groups:
-        own = [_short(entry.path.resolve(), paths) for entry in group.entries]
+        parts = [_short(entry.path.resolve(), paths) for entry in group.entries]
         shared = "".join(
-            alike[0] for alike in itertools.takewhile(lambda at: len(set(at)) == 1, zip(*own, strict=False))
+            alike[0] for alike in itertools.takewhile(lambda at: len(set(at)) == 1, zip(*parts, strict=False))
         )
         shared = shared.rstrip("-_. ")
-        name = own[0] if len(own) == 1 else f"{shared}*" if len(shared) > 1 else f"{own[0]} and {len(own) - 1} more"
+        name = (
+            parts[0]
+            if len(parts) == 1
+            else f"{shared}*"
+            if len(shared) > 1
+            else f"{parts[0]} and {len(parts) - 1} more"
+        )
         twins = given.count(name)
         given.append(f"{name} ({twins + 1})" if twins else name)
     return given

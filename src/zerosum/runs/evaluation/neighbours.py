@@ -34,7 +34,7 @@ class Neighbours:
 
 
 def neighbours(
-    drawn: Draft,
+    draft: Draft,
     source: str | Path,
     k: int = 5,
     *,
@@ -52,7 +52,7 @@ def neighbours(
         RunError: the model makes points, the data are others, or of another shape, or there are fewer than k.
         DataError: the data cannot be read.
     """
-    trained = drawn.model
+    trained = draft.model
     if trained.signal.kind != "image":
         raise RunError(f"--neighbours is a picture of images, and this model makes {medium_of(trained.signal).noun}")
     recipe = trained.recipe
@@ -67,7 +67,7 @@ def neighbours(
         raise RunError(f"--neighbours own: {source} holds other data than those of the training; name others with DATA")
     if len(data.train) < k:
         raise RunError(f"--neighbours {source}: there are {len(data.train)} training images, fewer than --k {k}")
-    images = drawn.render(report)
+    images = draft.render(report)
     base = data.values[data.train]
     flat = [torch.from_numpy(np.ascontiguousarray(one)).flatten(1).float() for one in (images, base)]
     distances, places = nearest(flat[0], flat[1], k)
@@ -91,7 +91,7 @@ def own_data(place: str | Path, moved: str | Path | None, root: str | Path | Non
 
 
 def write_neighbours(
-    drawn: Draft,
+    draft: Draft,
     out: str | Path,
     source: str | Path,
     k: int = 5,
@@ -112,6 +112,6 @@ def write_neighbours(
         raise RunError(f"--out {out}: neighbours are a picture; use FILE.png")
     outputs.check(path, overwrite=overwrite)
     options: dict[str, Any] = {"data_root": data_root, "skip_bad": skip_bad, "fingerprint": fingerprint}
-    found = neighbours(drawn, source, k, report=report, **options)
-    outputs.write(path, pictures.encode(pictures.beside(found.samples, found.nearest)), overwrite=overwrite)
-    return {"distances": found.distances.tolist(), "unit": "root mean square of grey levels"}
+    pairs = neighbours(draft, source, k, report=report, **options)
+    outputs.write(path, pictures.encode(pictures.beside(pairs.samples, pairs.nearest)), overwrite=overwrite)
+    return {"distances": pairs.distances.tolist(), "unit": "root mean square of grey levels"}

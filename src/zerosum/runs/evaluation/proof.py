@@ -31,9 +31,9 @@ def prove(evaluator: Evaluator, count: int, conditional: bool) -> None:
         return
     evidence = expected(evaluator, count, conditional)
     faults = [(metric.name, _fault(evaluator, metric, evidence)) for metric in evaluator.asked]
-    told = [f"evaluator.metrics: metric {name!r} {fault}" for name, fault in faults if fault]
-    if told:
-        raise RecipeError(told)
+    messages = [f"evaluator.metrics: metric {name!r} {fault}" for name, fault in faults if fault]
+    if messages:
+        raise RecipeError(messages)
 
 
 def _fault(evaluator: Evaluator, metric: Metric, evidence: Evidence) -> str | None:

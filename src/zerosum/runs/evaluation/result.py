@@ -58,10 +58,10 @@ class Results(list[Result]):
         return by_reason((one.metric, reason) for one in self for reason in (one.warning or "").split("; ") if reason)
 
 
-def by_reason(told: Iterable[tuple[str, str]]) -> list[str]:
+def by_reason(omitted: Iterable[tuple[str, str]]) -> list[str]:
     """Lines that tell each reason once, with its metrics; those that come from the same counts of samples share one."""
     metrics: dict[str, list[str]] = {}
-    for metric, reason in told:
+    for metric, reason in omitted:
         metrics.setdefault(reason, []).append(metric)
     alike: dict[str, list[str]] = {}
     for reason in metrics:
@@ -78,11 +78,11 @@ def _line(counts: str, reasons: list[tuple[str, str]]) -> str:
 
 def _parts(reason: str) -> tuple[str, str]:
     """The counts of samples that a reason comes from, and the rest of it; all of it where it names none."""
-    own, there, counts = reason.rpartition("; there are ")
-    if there:
-        return f"there are {counts}", own
-    counts, few, own = reason.partition(" samples, and ")
-    return (f"there are {counts} samples", own) if few else (reason, reason)
+    need, separator, counts = reason.rpartition("; there are ")
+    if separator:
+        return f"there are {counts}", need
+    counts, separator, need = reason.partition(" samples, and ")
+    return (f"there are {counts} samples", need) if separator else (reason, reason)
 
 
 def doubt(result: Result) -> list[str]:
@@ -92,16 +92,16 @@ def doubt(result: Result) -> list[str]:
     sign = 1 if result.higher_is_better else -1
     floor, scatter = sign * result.floor, result.floor_spread or 0.0
     value = sign * (result.value if result.equal is None else result.equal)
-    told = []
+    cautions = []
     if result.baseline is not None and floor < sign * result.baseline:
-        told += [
+        cautions += [
             "the baseline is better than real samples here, so this number tells nothing apart: see docs/evaluation.md"
         ]
     if value > floor + 2 * scatter and value - floor > TIE * abs(floor):
-        told += ["the value is better than that of real samples: read it as equal, or look for copies"]
+        cautions += ["the value is better than that of real samples: read it as equal, or look for copies"]
     elif result.baseline is not None and value < sign * result.baseline:
-        told += ["no better than the baseline"]
-    return told
+        cautions += ["no better than the baseline"]
+    return cautions
 
 
 def failure(error: Exception) -> str:

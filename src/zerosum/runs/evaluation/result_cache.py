@@ -33,9 +33,9 @@ class ResultCache:
         try:
             return load(path.read_bytes())
         except (OSError, safetensors.SafetensorError):
-            made = make()
-        remember(path, save({name: one.contiguous() for name, one in made.items()}))
-        return made
+            tensors = make()
+        remember(path, save({name: one.contiguous() for name, one in tensors.items()}))
+        return tensors
 
     def numbers(self, key: str, make: Callable[[], dict[str, float]]) -> dict[str, float]:
         """Named numbers."""
@@ -43,9 +43,9 @@ class ResultCache:
         try:
             return cast("dict[str, float]", read_json(path, dict[str, float]))
         except DamagedError:
-            made = make()
-        remember(path, json.dumps(made).encode())
-        return made
+            value = make()
+        remember(path, json.dumps(value).encode())
+        return value
 
 
 def code(part: Part) -> str:

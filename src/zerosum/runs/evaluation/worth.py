@@ -48,20 +48,20 @@ class Worth:
 
         def measure() -> dict[str, float]:
             draws = [one for one in self._draws(metric, count) if metric.missing(one) is None]
-            found = [numbers(metric, one) for one in draws]
-            told: dict[str, float] = {}
-            for name in found[0] if found else ():
-                values = [one[name].value for one in found]
+            measured = [numbers(metric, one) for one in draws]
+            statistics: dict[str, float] = {}
+            for name in measured[0] if measured else ():
+                values = [one[name].value for one in measured]
                 same = [value for value, one in zip(values, draws, strict=True) if one.real is draws[0].real]
-                told[name] = 0.0 if metric.unbiased else fmean(same)
+                statistics[name] = 0.0 if metric.unbiased else fmean(same)
                 if metric.unbiased:
-                    told[f"{name} scatter"] = math.sqrt(fmean(value * value for value in values))
+                    statistics[f"{name} scatter"] = math.sqrt(fmean(value * value for value in values))
                 elif len(values) > 1:
-                    told[f"{name} scatter"] = pstdev(values)
-            return told
+                    statistics[f"{name} scatter"] = pstdev(values)
+            return statistics
 
-        found = self._kept("floor", metric, count, measure)
-        return {name: (found[name], found.get(f"{name} scatter")) for name in metric.better if name in found}
+        floor = self._kept("floor", metric, count, measure)
+        return {name: (floor[name], floor.get(f"{name} scatter")) for name in metric.better if name in floor}
 
     def baseline(self, metric: Metric, count: int) -> dict[str, float]:
         """Numbers of a Gaussian of each class; none for points."""

@@ -46,7 +46,7 @@ class Diagnostics:
     def __init__(self, dataset: Dataset, batch: int, pack: int = 1, seed: int = 0) -> None:
         self.dataset, self.seed = dataset, seed
         self.count = max(1, min(batch, LOOKS) // pack) * pack
-        self.kept, self.usual = self._neighbourhood()
+        self.reference, self.usual = self._neighbourhood()
 
     def _neighbourhood(self) -> tuple[Tensor, float]:
         """Some training samples, and the median distance of one to its nearest neighbour among the others."""
@@ -54,49 +54,49 @@ class Diagnostics:
         size = min(int(np.prod(dataset.shape)), SIDE * SIDE * dataset.shape[0])
         chosen = dataset.train[spaced(len(dataset.train), max(2, PIXELS // size))]
         parts = (chosen[start : start + AT_ONCE] for start in range(0, len(chosen), AT_ONCE))
-        kept = torch.cat([flat(_samples(dataset, part)) for part in parts])
-        few = spaced(len(kept), REFERENCES)
-        distances = torch.cdist(kept[few], kept)
-        distances[torch.arange(len(few)), torch.from_numpy(few)] = float("inf")
-        return kept, float(distances.amin(1).median()) if len(kept) > 1 else 0.0
+        samples = torch.cat([flat(_samples(dataset, part)) for part in parts])
+        rows = spaced(len(samples), REFERENCES)
+        distances = torch.cdist(samples[rows], samples)
+        distances[torch.arange(len(rows)), torch.from_numpy(rows)] = float("inf")
+        return samples, float(distances.amin(1).median()) if len(samples) > 1 else 0.0
 
     def look(self, engine: Engine) -> dict[str, float]:
         """All that can be measured after a turn."""
-        found = self.compare(*(flat(engine.shown[name]) for name in ("real", "fake"))) if engine.shown else {}
+        values = self.compare(*(flat(engine.shown[name]) for name in ("real", "fake"))) if engine.shown else {}
         if min(len(one.held_out) for one in self.dataset.sets.values()) >= LEAST and hasattr(engine.game, "scores"):
-            found |= self.overfitting(engine)
-        return found
+            values |= self.overfitting(engine)
+        return values
 
     def compare(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         """Distances within a real batch [N, D] and one of fakes [M, D], and from fakes to training samples."""
         if len(fake) < 2 or len(real) < 2 or not fake.isfinite().all():
             return {}
-        found = {"real_distance": spread(real), "fake_distance": spread(fake)}
+        values = {"real_distance": spread(real), "fake_distance": spread(fake)}
         different = real.unique(dim=0)  # a small set comes round within a batch
         if len(different) > 1:
             near, usual = nearest(fake), float(nearest(different).median())
-            found |= {
+            values |= {
                 "duplicates": float((near < NEAR * usual).float().mean()),
                 "nearness": float(near.median()) / usual,
             }
         if self.usual > 0:
-            found["copying"] = float(torch.cdist(fake[:LOOKS], self.kept).amin(1).median()) / self.usual
-        return found
+            values["copying"] = float(torch.cdist(fake[:LOOKS], self.reference).amin(1).median()) / self.usual
+        return values
 
     @torch.no_grad()
     def overfitting(self, engine: Engine) -> dict[str, float]:
         """How surely the discriminators rank training samples above held-out ones: 0 chance, 1 always."""
         with seeded(self.seed, "overfitting", engine.clock), preserved(engine.modules.values()):
-            known, new = (self._logits(engine, part) for part in ("train", "held_out"))
-        return {f"overfitting{name.removeprefix(role(name))}": surely(known[name], new[name]) for name in known}
+            train, held_out = (self._logits(engine, part) for part in ("train", "held_out"))
+        return {f"overfitting{name.removeprefix(role(name))}": surely(train[name], held_out[name]) for name in train}
 
     def _logits(self, engine: Engine, part: str) -> dict[str, Tensor]:
         seed = mix(self.seed, engine.clock)
         sets = [self.dataset] if self.dataset.inputs is not None else self.dataset.sets.values()
         indices = [getattr(one, part) for one in sets]
         # a feed copies all that it draws from
-        few = np.concatenate([index[permutation(seed, 0, len(index))[: self.count].numpy()] for index in indices])
-        batch = Feed(dataclasses.replace(self.dataset, train=few), self.count, seed=seed, device=engine.device).next()
+        rows = np.concatenate([index[permutation(seed, 0, len(index))[: self.count].numpy()] for index in indices])
+        batch = Feed(dataclasses.replace(self.dataset, train=rows), self.count, seed=seed, device=engine.device).next()
         game: Any = engine.game  # one that has `scores`
         scores: dict[str, Tensor] = game.scores(engine.modules, batch)
         return scores

@@ -81,20 +81,20 @@ class History:
 
     def last(self, name: str, count: int) -> list[float]:
         """The number in the last reports that have it, oldest first; nothing where there are fewer."""
-        found = [value for _, value in self.all(name)[-count:]]
-        return found if len(found) == count else []
+        values = [value for _, value in self.all(name)[-count:]]
+        return values if len(values) == count else []
 
     def recent(self, name: str, least: int = 2) -> list[float]:
         """The number in the reports of the last WINDOW images, oldest first, and in `least` reports at the least.
 
         Nothing where so much has not been trained yet.
         """
-        found: list[float] = []
+        values: list[float] = []
         for images, value in reversed(self.all(name)):
-            if images <= self.images - WINDOW and len(found) >= least:
+            if images <= self.images - WINDOW and len(values) >= least:
                 break
-            found.append(value)
-        return found[::-1] if self.images >= WINDOW and len(found) >= least else []
+            values.append(value)
+        return values[::-1] if self.images >= WINDOW and len(values) >= least else []
 
     def judged(self, metric: str) -> Line | None:
         """The last evaluation by a metric."""

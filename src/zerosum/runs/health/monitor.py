@@ -22,17 +22,17 @@ def examine(history: History) -> list[Finding]:
 
     Two numbers on a line (the Dirac-GAN) are right when they rest at 0, which looks like every failure but one.
     """
-    found = []
+    findings = []
     on_a_line = history.facts.get("shape") == [1]
     for symptom in SYMPTOMS:
         if on_a_line and symptom.name != "not-finite":
             continue
-        seen = symptom.look(history)
-        if seen is not None:
-            what, advice = seen
+        evidence = symptom.look(history)
+        if evidence is not None:
+            what, advice = evidence
             began = since(symptom.name, history)
-            found.append(Finding(symptom.name, symptom.severity, began, what, symptom.meaning, advice))
-    return found
+            findings.append(Finding(symptom.name, symptom.severity, began, what, symptom.meaning, advice))
+    return findings
 
 
 def early(history: History) -> str | None:
@@ -51,10 +51,10 @@ def early(history: History) -> str | None:
 
 def note(history: History) -> list[Finding]:
     """Write what is wrong by the last report into that report, and return it."""
-    found = examine(history)
-    if found:
-        history.reports[-1]["findings"] = {one.name: one.seen for one in found}
-    return found
+    findings = examine(history)
+    if findings:
+        history.reports[-1]["findings"] = {one.name: one.seen for one in findings}
+    return findings
 
 
 def since(name: str, history: History) -> int:
@@ -74,20 +74,20 @@ def is_report(line: Line) -> bool:
 
 def replay(history: History) -> list[Finding]:
     """All that was wrong at any time of a training: what lasts first, then what is over."""
-    seen = History(history.recipe, history.data)  # as much of the history as was known at a time
+    past = History(history.recipe, history.data)  # as much of the history as was known at a time
     lasting: dict[str, Finding] = {}
     over: list[Finding] = []
     for line in history.reports:
-        seen.reports.append({key: value for key, value in line.items() if key != "findings"})
+        past.reports.append({key: value for key, value in line.items() if key != "findings"})
         if is_report(line):
-            later = history.evaluations[len(seen.evaluations) :]
-            seen.evaluations.extend(itertools.takewhile(lambda one: one["images"] < seen.images, later))
-            found = {one.name: one for one in note(seen)}
-            gone = [one for name, one in lasting.items() if name not in found]
-            over += [dataclasses.replace(one, until=line["images"]) for one in gone]
-            lasting = found
-    seen.evaluations[:] = history.evaluations
-    return [*examine(seen), *over]  # with the last evaluation, and events after reports
+            later = history.evaluations[len(past.evaluations) :]
+            past.evaluations.extend(itertools.takewhile(lambda one: one["images"] < past.images, later))
+            current = {one.name: one for one in note(past)}
+            ended = [one for name, one in lasting.items() if name not in current]
+            over += [dataclasses.replace(one, until=line["images"]) for one in ended]
+            lasting = current
+    past.evaluations[:] = history.evaluations
+    return [*examine(past), *over]  # with the last evaluation, and events after reports
 
 
 def read_history(place: str | Path) -> History:

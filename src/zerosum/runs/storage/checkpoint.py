@@ -157,14 +157,14 @@ def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
     Raises:
         DamagedError: there are checkpoints, and all are damaged.
     """
-    found = names(folder)
-    for name in reversed(found):
+    saved = names(folder)
+    for name in reversed(saved):
         try:
             return load(folder / name)
         except DamagedError as error:
             warn(f"checkpoint {name} is damaged: {error}; falling back to the one before")
-    if found:
-        raise DamagedError(f"{folder}: every checkpoint is damaged ({', '.join(found)})")
+    if saved:
+        raise DamagedError(f"{folder}: every checkpoint is damaged ({', '.join(saved)})")
     return None
 
 

@@ -67,19 +67,19 @@ def run_files(place: str | Path) -> list[Path]:
 
 def withheld(place: str | Path) -> str:
     """Which files were not run, why, and how to allow them; empty where there are none."""
-    held = []
+    withheld = []
     for file in files(place):
         try:
             source = read_bytes(file, LARGEST)
         except DamagedError as error:
-            held.append(str(error))
+            withheld.append(str(error))
             continue
         if hashlib.sha256(source).hexdigest() not in usercode.used():
-            held.append(f"{file} (sha256 {hashlib.sha256(source).hexdigest()})")
-    if not held:
+            withheld.append(f"{file} (sha256 {hashlib.sha256(source).hexdigest()})")
+    if not withheld:
         return ""
     return (
-        f"{place} holds Python files that were not run, because anybody may have written them: {'; '.join(held)}. "
+        f"{place} holds Python files that were not run, because anybody may have written them: {'; '.join(withheld)}. "
         "Read them, then allow them with --trust (trust=True in Python), or name your own copy with --use FILE"
     )
 
@@ -96,10 +96,10 @@ def _records() -> Path:
 def _recorded(digest: str) -> bool:
     """True where this user's own record says that the file was copied here; a cache may be shared with others."""
     try:
-        found = os.lstat(_records() / digest)
+        status = os.lstat(_records() / digest)
     except OSError:
         return False
-    return stat.S_ISREG(found.st_mode) and (os.name != "posix" or found.st_uid == os.getuid())
+    return stat.S_ISREG(status.st_mode) and (os.name != "posix" or status.st_uid == os.getuid())
 
 
 def keep(run: Path, named: Sequence[str | Path]) -> None:

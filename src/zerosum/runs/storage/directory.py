@@ -177,10 +177,10 @@ class RunDirectory:
     def _holder(self) -> str:
         """Which process holds the run, in brackets; empty where it has not said so."""
         try:
-            told = read_text(self.holder, 1_000)
+            holder = read_text(self.holder, 1_000)
         except DamagedError:
             return ""
-        return f" ({told})" if re.fullmatch(r"pid \d+ on [\w.-]*", told) else ""
+        return f" ({holder})" if re.fullmatch(r"pid \d+ on [\w.-]*", holder) else ""
 
     def release(self) -> None:
         """Let others write again."""
@@ -200,8 +200,8 @@ class RunDirectory:
         except DamagedError as error:
             raise RecipeError(f"{error}; {INTACT}") from error
         except RecipeError as error:
-            held = code.withheld(self.path)
-            raise RecipeError([*(f"{path}: {fault}" for fault in error.faults), held or INTACT]) from error
+            reason = code.withheld(self.path)
+            raise RecipeError([*(f"{path}: {fault}" for fault in error.faults), reason or INTACT]) from error
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Replace the recipe."""

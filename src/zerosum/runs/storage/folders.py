@@ -13,13 +13,13 @@ RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", 
 
 def class_folders(classes: Sequence[str]) -> list[str]:
     """A folder for each class: its name where that may be one, and no two alike, also where case does not count."""
-    taken: set[str] = set()
+    used: set[str] = set()
     folders = []
     for number, name in enumerate(classes):
         folder = folder_name(name) or f"class-{number}"
-        while folder.casefold() in taken:
+        while folder.casefold() in used:
             folder = f"{folder}-{number}"
-        taken.add(folder.casefold())
+        used.add(folder.casefold())
         folders.append(folder)
     return folders
 

@@ -30,26 +30,26 @@ class Sizes(TypedDict):
     classes: Annotated[int, Range(0, 1 << 20)]
 
 
-def translated(path: Path, said: dict[str, Any], *, whole: bool) -> dict[str, Any]:
+def translated(path: Path, manifest: dict[str, Any], *, whole: bool) -> dict[str, Any]:
     """What a file says, with signals in the place of sizes; what no earlier version wrote stays as it is.
 
     Raises:
         DamagedError: its sizes are damaged, or its checksum was taken off.
     """
-    if said.get("format") not in FORMATS:
+    if manifest.get("format") not in FORMATS:
         if not whole:
             raise DamagedError(
-                f"{path} is of the format {shown(said.get('format'))}, which has a checksum, and this has none"
+                f"{path} is of the format {shown(manifest.get('format'))}, which has a checksum, and this has none"
             )
-        return said
-    if said["format"] != (SEALED if whole else UNSEALED):
-        raise DamagedError(f"{path} is of the format {shown(said['format'])}, which this version does not read")
-    if fault := misfit(said.get("space"), Sizes, "space"):
+        return manifest
+    if manifest["format"] != (SEALED if whole else UNSEALED):
+        raise DamagedError(f"{path} is of the format {shown(manifest['format'])}, which this version does not read")
+    if fault := misfit(manifest.get("space"), Sizes, "space"):
         raise DamagedError(f"{path} is damaged, or not a file of weights that zerosum wrote: {fault}")
-    sizes = said["space"]
+    sizes = manifest["space"]
     sample = {"kind": "image" if len(sizes["shape"]) == 3 else "points", "shape": sizes["shape"], "classes": 0}
     label = {"label": {"kind": "label", "shape": [], "classes": sizes["classes"]}} if sizes["classes"] else {}
-    return {**said, "signals": {"sample": sample, **label}}
+    return {**manifest, "signals": {"sample": sample, **label}}
 
 
 def network(game: Any, signals: Signals) -> str:

@@ -24,13 +24,13 @@ def cores() -> int:
 
 def _quotas() -> list[int]:
     """Whole cores that each control group leaves to its processes."""
-    found = []
+    limits = []
     for folder in _groups("cpu"):
         words = (_read(folder / "cpu.max") or "").split()  # version 2: quota and period
         words = words or [_read(folder / "cpu.cfs_quota_us") or "max", _read(folder / "cpu.cfs_period_us") or "1"]
         if words[0].isdecimal():  # "max" or -1: no limit
-            found.append(math.ceil(int(words[0]) / int(words[1])))
-    return found
+            limits.append(math.ceil(int(words[0]) / int(words[1])))
+    return limits
 
 
 def free_memory() -> int | None:
@@ -49,14 +49,14 @@ def free_memory() -> int | None:
 
 def _groups(controller: str) -> list[Path]:
     """Folders of the control groups that this process is in, the innermost first."""
-    found: list[Path] = []
+    folders: list[Path] = []
     for line in (_read(Path("/proc/self/cgroup")) or "").splitlines():
         _, names, place = line.split(":", 2)
         if not names or controller in names.split(","):
             top = CGROUPS / controller if names else CGROUPS
             path = top / place.strip("/")
-            found += [folder for folder in (path, *path.parents) if folder.is_relative_to(top)]
-    return found
+            folders += [folder for folder in (path, *path.parents) if folder.is_relative_to(top)]
+    return folders
 
 
 def _number(*files: Path) -> int | None:

@@ -129,17 +129,17 @@ class RunRecord:
         """Equal for runs that differ by their seed alone; a run that is not finished is like no other."""
         origin = self.environment["data"]
         data = origin["source"], origin["train"], origin.get("skip_bad")
-        whole = self.state if self.state == "finished" else str(self.path.resolve())
-        return json.dumps([self.settings, *data, self.environment.get("precision"), self.code, whole])
+        identity = self.state if self.state == "finished" else str(self.path.resolve())
+        return json.dumps([self.settings, *data, self.environment.get("precision"), self.code, identity])
 
     @cached_property
     def series(self) -> dict[Column, dict[int, dict[str, Any]]]:
         """Lines of evaluations.jsonl by column and images; of two at once the later counts."""
-        found: dict[Column, dict[int, dict[str, Any]]] = {}
+        curves: dict[Column, dict[int, dict[str, Any]]] = {}
         for line in self.evaluations:
             column = Column(line["metric"], json.dumps(self._protocol(line), sort_keys=True))
-            found.setdefault(column, {})[line["images"]] = line
-        return found
+            curves.setdefault(column, {})[line["images"]] = line
+        return curves
 
     def _protocol(self, line: dict[str, Any]) -> dict[str, Any]:
         """The protocol without the seed; the run's own data by their name, as the seed chooses what is held out."""
@@ -172,8 +172,8 @@ def state_of(run: RunDirectory, settings: dict[str, Any], environment: dict[str,
         return "finished"
     if metrics and ("not_finite" in metrics[-1] or "error" in metrics[-1]):
         return "failed"
-    reached, wanted = (_seconds(run, latest), length.amount) if total is None else (int(latest or 0), total)
-    return "finished" if reached >= wanted else "interrupted"
+    reached, target = (_seconds(run, latest), length.amount) if total is None else (int(latest or 0), total)
+    return "finished" if reached >= target else "interrupted"
 
 
 def _seconds(run: RunDirectory, latest: str | None) -> float:

@@ -281,12 +281,12 @@ def with_latent(trained: TrainedModel, text: str) -> TrainedModel:
     """
     if trained.latent is None:
         raise RunError(f"--latent {text}: this model starts from no latents")
-    wanted, task = trained.latent.size, trained.task
+    size, task = trained.latent.size, trained.task
     latent = registry.parse("latent", text)
     if "size" in registry.field_types(type(latent)) and "size=" not in text:
-        latent = latent.replace(size=wanted)
-    if latent.size != wanted:
-        raise RunError(f"--latent {text}: latents of {latent.size} numbers, and this model takes {wanted}")
+        latent = latent.replace(size=size)
+    if latent.size != size:
+        raise RunError(f"--latent {text}: latents of {latent.size} numbers, and this model takes {size}")
     first = next(iter(trained.model.tasks))
     changed = replace(task, priors={**task.priors, "latent": latent})
     return replace(trained, model=Model(trained.model.networks, {**trained.model.tasks, first: changed}))

@@ -30,8 +30,8 @@ def _held_out(recipe: Recipe, dataset: Dataset) -> list[str]:
         return ["held out: nothing; samples are compared with training samples"]
     if dataset.own_split:
         return [f"held out: the test part of {count:,}, to judge samples by"]
-    whole = count + len(dataset.train)
-    return [f"held out: {count:,} of {whole:,} (held_out={recipe.data.held_out:g}), to judge samples by"]
+    total = count + len(dataset.train)
+    return [f"held out: {count:,} of {total:,} (held_out={recipe.data.held_out:g}), to judge samples by"]
 
 
 def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:
@@ -48,11 +48,11 @@ def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:
 
 
 def _domains(dataset: Dataset) -> list[str]:
-    told = [
+    counts = [
         f"{signal} is {printable(name)} ({len(dataset.of(signal).train):,} to train on)"
         for signal, name in zip(dataset.signals, dataset.domains, strict=False)
     ]
-    return [f"two sets: {' and '.join(told)}"] if told else []
+    return [f"two sets: {' and '.join(counts)}"] if counts else []
 
 
 def _evaluation(recipe: Recipe, evaluator: Evaluator) -> list[str]:

@@ -47,8 +47,8 @@ def check(recipe: Recipe) -> None:
     for shape in _shapes(preparation):
         for classes in (0, CLASSES):
             try:
-                told = signals(preparation, shape, classes)
-                compatibility.check(recipe.game, told, recipe.length.samples(1), recipe.batch)
+                available = signals(preparation, shape, classes)
+                compatibility.check(recipe.game, available, recipe.length.samples(1), recipe.batch)
             except RecipeError as error:
                 faults.append(error.faults)
             else:

@@ -61,27 +61,27 @@ def here(
     return {**before, **now, "ranks": where.world}
 
 
-def _device(wanted: str, say: Say) -> torch.device:
+def _device(requested: str, say: Say) -> torch.device:
     try:
-        return choose_device(wanted)
+        return choose_device(requested)
     except RunError:
-        found = choose_device("auto")
-        say(f"this run was on {wanted}, which is not available here; it continues on {found}")
-        return found
+        device = choose_device("auto")
+        say(f"this run was on {requested}, which is not available here; it continues on {device}")
+        return device
 
 
-def _threads(wanted: int, say: Say) -> int:
-    if wanted <= cores():
-        return wanted
+def _threads(requested: int, say: Say) -> int:
+    if requested <= cores():
+        return requested
     fitting = min(torch.get_num_threads(), cores())
-    say(f"this run had {wanted} threads, and there are {cores()} cores here; it continues with {fitting}")
+    say(f"this run had {requested} threads, and there are {cores()} cores here; it continues with {fitting}")
     return fitting
 
 
-def _precision(wanted: str, recipe: Recipe, device: torch.device, say: Say) -> str:
+def _precision(requested: str, recipe: Recipe, device: torch.device, say: Say) -> str:
     """Keep the precision, unless it was chosen for another machine and is none of this one."""
-    if wanted != "bf16" or recipe.precision == "bf16" or computes_in_bf16(device):
-        return wanted
+    if requested != "bf16" or recipe.precision == "bf16" or computes_in_bf16(device):
+        return requested
     say(f"this run used bf16, which {device} does not support; it continues in fp32")
     return "fp32"
 

@@ -61,15 +61,15 @@ class Evaluations:
         """Evaluate a model; `note` writes what could not be measured between the reports."""
         began = time.monotonic()
         self.display.doing("evaluating")
-        found = self._results(model)
-        for result in found:
+        results = self._results(model)
+        for result in results:
             self.logs.evaluation({"images": images, **result.line()})
-        self.display.metric = ", ".join(f"{one.metric} {one.value:.3g}" for one in found[:SHOWN])
-        told = "; ".join(found.left_out())
+        self.display.metric = ", ".join(f"{one.metric} {one.value:.3g}" for one in results[:SHOWN])
+        omitted = "; ".join(results.left_out())
         before = next((line["not_measured"] for line in reversed(self.logs.reports) if "not_measured" in line), "")
-        if told and told != before:
-            note(not_measured=told)
-            self.display.say(f"not measured at {images:,} images: {told}", "yellow")
+        if omitted and omitted != before:
+            note(not_measured=omitted)
+            self.display.say(f"not measured at {images:,} images: {omitted}", "yellow")
         self.seconds += time.monotonic() - began
 
     def _results(self, make: Callable[[], TrainedModel]) -> Results:

@@ -49,8 +49,8 @@ def clear_memory() -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        told = TrainingError("out of memory; start again with a smaller batch=, size= or channels")
-        raise _noted(told, error) from error
+        explained = TrainingError("out of memory; start again with a smaller batch=, size= or channels")
+        raise _noted(explained, error) from error
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def network_bytes(game: Game, signals: Signals) -> dict[str, int]:
     Raises:
         RecipeError: an optimizer fails on a weight of two by two numbers.
     """
-    players, found = game.players(), {}
+    players, sizes = game.players(), {}
     for name, wiring in game.networks(signals).items():
         owner = players[wiring.players[0]]
         with torch.device("meta"):
@@ -27,8 +27,8 @@ def network_bytes(game: Game, signals: Signals) -> dict[str, int]:
         moved = sum(one.numel() * one.element_size() for one in module.parameters() if one.requires_grad)
         with blaming(game):
             moments = sum(_moments(players[mover].optimizer) for mover in wiring.players)
-        found[name] = state * (1 if isinstance(owner.average, NoAverage) else 2) + moved * (1 + moments)
-    return found
+        sizes[name] = state * (1 if isinstance(owner.average, NoAverage) else 2) + moved * (1 + moments)
+    return sizes
 
 
 def _moments(optimizer: Optimizer) -> int:

@@ -57,10 +57,10 @@ class Place:
             raise RunError(
                 f"each of {self.world} ranks has a device of its own, so {device} cannot be theirs; use cuda"
             )
-        if self.local_world > (there := torch.cuda.device_count()):
+        if self.local_world > (available := torch.cuda.device_count()):
             raise RunError(
-                f"{self.local_world} ranks on this machine need a CUDA device each, and there are {there}; use "
-                f"--ranks {there}, or --device cpu"
+                f"{self.local_world} ranks on this machine need a CUDA device each, and there are {available}; use "
+                f"--ranks {available}, or --device cpu"
             )
         torch.cuda.set_device(self.local_rank)
         return torch.device("cuda", self.local_rank)
@@ -201,10 +201,10 @@ class Followers:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _environment(self, rank: int) -> dict[str, str]:
-        said: dict[str, object] = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": self.world}
-        said |= {"LOCAL_WORLD_SIZE": self.world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": self.store.port}
+        variables: dict[str, object] = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": self.world}
+        variables |= {"LOCAL_WORLD_SIZE": self.world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": self.store.port}
         paths = os.pathsep.join(path for path in sys.path if path)  # it imports what this process does
-        return {**os.environ, **{name: str(value) for name, value in said.items()}, "PYTHONPATH": paths}
+        return {**os.environ, **{name: str(value) for name, value in variables.items()}, "PYTHONPATH": paths}
 
     def wait(self) -> None:
         """Wait until all are there.

@@ -47,9 +47,9 @@ def hear(team: Team, *, asked: bool) -> Heard:
 
 
 def _exchange(team: Team, asked: bool, order: int, number: int, share: float) -> Heard:
-    said = team.gather(torch.tensor([[asked, order, number, share]], dtype=torch.float64))
-    _, order, number, share = said[0].tolist()
-    return Heard(Order(int(order)), int(number), share, bool(said[:, 0].any()))
+    orders = team.gather(torch.tensor([[asked, order, number, share]], dtype=torch.float64))
+    _, order, number, share = orders[0].tolist()
+    return Heard(Order(int(order)), int(number), share, bool(orders[:, 0].any()))
 
 
 def announce(team: Team, text: str = "") -> str:

@@ -42,12 +42,12 @@ def open_for(recipe: Recipe, origin: dict[str, Any], display: Display, *, fittin
 
 def origin_of(before: dict[str, Any], data: str | Path | None, data_root: str | Path | None) -> dict[str, Any]:
     """Where a run's data are now."""
-    found = dict(before)
+    origin = dict(before)
     if data is not None:
-        found["source"] = whole_place(data)
+        origin["source"] = whole_place(data)
     if data_root is not None:
-        found["root"] = absolute(data_root)
-    return found
+        origin["root"] = absolute(data_root)
+    return origin
 
 
 def open_new(recipe: Recipe, origin: dict[str, Any], display: Display, start_from: str | Path | None) -> Dataset:

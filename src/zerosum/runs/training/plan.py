@@ -74,19 +74,19 @@ def rehearse(
     share = recipe.replace(batch=recipe.batch // where.world)
     rehearsal = Rehearsal(engine, feed, share.batch)
     place = None if has_own_parts(recipe.game) else _place(share, signals, feed.device, among)
-    known = None if place is None else recall(place)
-    if known is None:
+    measured = None if place is None else recall(place)
+    if measured is None:
         with blaming(recipe.game):
-            known = rehearsal.run(among)
-        if place is not None and not known.busy and not known.refused:  # what failed may succeed another time
-            remember(place, json.dumps(asdict(known)).encode())
+            measured = rehearsal.run(among)
+        if place is not None and not measured.busy and not measured.refused:  # what failed may succeed another time
+            remember(place, json.dumps(asdict(measured)).encode())
     else:
-        rehearsal.prove(known.precision)
-        known = replace(known, compared=f"{known.compared}, remembered")
-    known = together(known, where, feed.device)
+        rehearsal.prove(measured.precision)
+        measured = replace(measured, compared=f"{measured.compared}, remembered")
+    measured = together(measured, where, feed.device)
     if free is not None:
-        check_memory(recipe, known, free, say, where)
-    return known
+        check_memory(recipe, measured, free, say, where)
+    return measured
 
 
 def together(measured: Measured, where: Place, device: torch.device) -> Measured:
@@ -108,9 +108,9 @@ def together(measured: Measured, where: Place, device: torch.device) -> Measured
 def _place(recipe: Recipe, signals: Signals, device: torch.device, among: tuple[str, ...]) -> Path:
     """File of what was measured on this machine for the same game, shapes and batch."""
     machine_facts = describe(device, "")
-    told = [LAYOUT, [machine_facts[name] for name in FACTS], among, settings.to_toml(recipe.game), recipe.batch]
+    parts = [LAYOUT, [machine_facts[name] for name in FACTS], among, settings.to_toml(recipe.game), recipe.batch]
     key = hashlib.sha256(
-        json.dumps([*told, {name: asdict(one) for name, one in signals.items()}]).encode()
+        json.dumps([*parts, {name: asdict(one) for name, one in signals.items()}]).encode()
     ).hexdigest()[:32]
     return cache_folder() / "rehearsals" / f"{key}.json"
 
@@ -129,8 +129,8 @@ def has_own_parts(part: Any) -> bool:
         return any(map(has_own_parts, part))
     if not is_dataclass(part):
         return False
-    own = type(part).__module__.partition(".")[0] != "zerosum"
-    return own or any(has_own_parts(getattr(part, one.name)) for one in fields(part))
+    foreign = type(part).__module__.partition(".")[0] != "zerosum"
+    return foreign or any(has_own_parts(getattr(part, one.name)) for one in fields(part))
 
 
 # ---------------------------------------------------------------------- memory

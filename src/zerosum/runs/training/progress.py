@@ -105,6 +105,6 @@ def lost(losses: dict[str, float], player: str) -> float:
 def brief(losses: dict[str, float]) -> str:
     """What players lose to each other, in a few characters."""
     players = [name.removesuffix("_gradient") for name in losses if name.endswith("_gradient")]
-    own = {player: lost(losses, player) for player in players}
-    short = {name: name.replace("discriminator", "D").replace("generator", "G") for name in own}
-    return " ".join(f"{short[name]} {value:.3f}" for name, value in own.items())
+    player_losses = {player: lost(losses, player) for player in players}
+    short = {name: name.replace("discriminator", "D").replace("generator", "G") for name in player_losses}
+    return " ".join(f"{short[name]} {value:.3f}" for name, value in player_losses.items())

@@ -39,7 +39,7 @@ def is_clear(times: dict[str, list[float]], rounds: int) -> bool:
     """True where more rounds would not change who is ahead; one alone needs few."""
     if len(times) < 2:
         return rounds >= min(CLEAR)
-    fast, slow = sorted(typical(seen) for seen in times.values())[:2]
+    fast, slow = sorted(typical(seconds) for seconds in times.values())[:2]
     return any(rounds >= least and slow > fast * (1 + lead) for least, lead in CLEAR.items())
 
 

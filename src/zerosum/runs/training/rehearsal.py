@@ -215,11 +215,11 @@ class Rehearsal:
 
     def _mean(self, precision: str, size: int) -> float:
         """Mean seconds of a turn, over several of short ones."""
-        seen = [self.play(precision, size, due=False)]
-        seen += [self.play(precision, size, due=False) for _ in range(int(SHORT / max(seen[0], 1e-3)))]
+        seconds = [self.play(precision, size, due=False)]
+        seconds += [self.play(precision, size, due=False) for _ in range(int(SHORT / max(seconds[0], 1e-3)))]
         usual = self.usual.setdefault(precision, {})
-        usual[size] = min(*seen, usual.get(size, seen[0]))
-        return sum(seen) / len(seen)
+        usual[size] = min(*seconds, usual.get(size, seconds[0]))
+        return sum(seconds) / len(seconds)
 
     def _footprint(self) -> tuple[int | None, int]:
         """Bytes that stay, and bytes for each image of a batch."""
@@ -235,7 +235,7 @@ class Rehearsal:
 
     def _conclude(self, times: dict[str, list[float]], size: int, refused: str) -> Measured:
         """`times`: of turns at the recipe's own batch, by precision, measured at `size` and below."""
-        turn = {name: typical(seen) for name, seen in times.items()}
+        turn = {name: typical(seconds) for name, seconds in times.items()}
         ratio = turn["fp32"] / turn["bf16"] if len(turn) > 1 else None
         chosen = next(iter(turn)) if ratio is None else "bf16" if ratio > 1 + TIE else "fp32"
         due = self.times[chosen][size]

@@ -81,8 +81,8 @@ class Keeper:
             raise RunError(f"the data changed since this run began; restore them, or {offer(self.run.path)}")
         done, length = saved.manifest["clock" if total else "seconds"], self.recipe.length
         if length != before.length and done > (total or length.amount):
-            told = f"{done:,} images" if total else f"{clock(done)} of training"
+            point = f"{done:,} images" if total else f"{clock(done)} of training"
             raise RunError(
-                f"{self.run.path} cannot end after {length}, as {told} are done; nothing was changed. Give a greater "
+                f"{self.run.path} cannot end after {length}, as {point} are done; nothing was changed. Give a greater "
                 f'length, or leave recipe.toml at length = "{before.length}"'
             )

@@ -52,8 +52,8 @@ class Start:
             return load_model(self.path, whole=True).recipe
         code.load(self.path)
         recipe = run.recipe()
-        if held := code.withheld(self.path):
-            warn(held)
+        if reason := code.withheld(self.path):
+            warn(reason)
         return recipe
 
     def data(self) -> dict[str, Any] | None:
@@ -71,11 +71,11 @@ class Start:
         players = recipe.game.players()
         for name, wiring in recipe.game.networks(signals).items():
             with torch.device("meta"):
-                own = build(players[wiring.players[0]].network, wiring).state_dict()
-            taken, anew = _match(own, self.weights.get(name, {}))
-            widest = max((one.dim() for one in own.values()), default=0)
-            fits |= any(own[key].dim() >= min(2, widest) for key in taken)
-            lines.append(_line(name, taken, anew, self.path, known=name in self.weights))
+                tensors = build(players[wiring.players[0]].network, wiring).state_dict()
+            matching, anew = _match(tensors, self.weights.get(name, {}))
+            widest = max((one.dim() for one in tensors.values()), default=0)
+            fits |= any(tensors[key].dim() >= min(2, widest) for key in matching)
+            lines.append(_line(name, matching, anew, self.path, known=name in self.weights))
         if not fits:
             raise RunError(
                 f"--from {self.path}: none of its weights fit this recipe on these data:\n  "
@@ -84,8 +84,8 @@ class Start:
             )
         traits = {trait for player in recipe.game.players().values() for trait in player.network.traits()}
         if self.classes and traits & {"labels", "classifier"} and self.classes != tuple(classes):
-            there, here = listed(self.classes), listed(classes)
-            lines.append(f"the classes differ, and weights belong to their numbers: there {there}, here {here}")
+            theirs, ours = listed(self.classes), listed(classes)
+            lines.append(f"the classes differ, and weights belong to their numbers: there {theirs}, here {ours}")
         told = "\n  ".join(lines)
         return f"starting from {self.path} at {self.images:,} images; optimizers and the clock begin anew\n  {told}"
 
@@ -97,8 +97,8 @@ class Start:
             average = engine.averages.get(name)
             for module, source in ((live, weights), (average, self.averages.get(name, weights))):
                 if module is not None:
-                    own = module.state_dict()
-                    module.load_state_dict({**own, **{key: source[key] for key in _match(own, source)[0]}})
+                    tensors = module.state_dict()
+                    module.load_state_dict({**tensors, **{key: source[key] for key in _match(tensors, source)[0]}})
 
 
 def _run_of(path: Path) -> RunDirectory | None:
@@ -107,24 +107,24 @@ def _run_of(path: Path) -> RunDirectory | None:
     return RunDirectory(folder) if is_run(folder) else None
 
 
-def _match(own: Tensors, source: Tensors) -> tuple[list[str], list[str]]:
+def _match(tensors: Tensors, source: Tensors) -> tuple[list[str], list[str]]:
     """Names of tensors that fit by name and shape; and of the others, with their shapes."""
-    taken = [key for key, value in own.items() if key in source and source[key].shape == value.shape]
-    anew = [f"{key} {_shapes(own[key], source.get(key))}" for key in own if key not in taken]
-    return taken, anew
+    matching = [key for key, value in tensors.items() if key in source and source[key].shape == value.shape]
+    anew = [f"{key} {_shapes(tensors[key], source.get(key))}" for key in tensors if key not in matching]
+    return matching, anew
 
 
-def _shapes(own: Tensor, other: Tensor | None) -> str:
-    return f"{list(own.shape)}" + ("" if other is None else f" (there {list(other.shape)})")
+def _shapes(tensors: Tensor, other: Tensor | None) -> str:
+    return f"{list(tensors.shape)}" + ("" if other is None else f" (there {list(other.shape)})")
 
 
-def _line(name: str, taken: Sequence[str], anew: Sequence[str], path: Path, *, known: bool) -> str:
+def _line(name: str, matching: Sequence[str], anew: Sequence[str], path: Path, *, known: bool) -> str:
     if not known:
         return f"{name} begins anew: {path} holds none"
     if not anew:
-        return f"{name}: all {len(taken)} tensors"
+        return f"{name}: all {len(matching)} tensors"
     more = f" and {len(anew) - NAMED} more" if len(anew) > NAMED else ""
-    return f"{name}: {len(taken)} of {len(taken) + len(anew)} tensors; anew: {', '.join(anew[:NAMED])}{more}"
+    return f"{name}: {len(matching)} of {len(matching) + len(anew)} tensors; anew: {', '.join(anew[:NAMED])}{more}"
 
 
 def find_start(place: str | Path, warn: Callable[[str], None], *, trust: bool = False) -> Start:

@@ -51,14 +51,14 @@ def read(text: str) -> Condition | None:
     """
     if not text.strip():
         return None
-    found = _FORM.fullmatch(text)
+    match = _FORM.fullmatch(text)
     try:
-        limit = float(found[3]) if found else math.nan
+        limit = float(match[3]) if match else math.nan
     except ValueError:
         limit = math.nan
-    if found is None or not math.isfinite(limit):
+    if match is None or not math.isfinite(limit):
         raise RecipeError(f"stop_when: {text!r} is not a condition; write NAME<NUMBER or NAME>NUMBER, such as fd<1.0")
-    return Condition(former.curve(found[1]), found[2], limit)
+    return Condition(former.curve(match[1]), match[2], limit)
 
 
 def check(recipe: Recipe, judged: Iterable[str], reported: Iterable[str] = ()) -> None:
@@ -78,9 +78,9 @@ def check(recipe: Recipe, judged: Iterable[str], reported: Iterable[str] = ()) -
     except RecipeError as error:
         condition, faults = None, error.faults
     if condition is not None:
-        known = {*reported, *CLOCK, *NUMBERS, *judged}
-        if condition.name not in known:
-            faults.append(f"stop_when: no number will be called {condition.name!r}; {nearest(condition.name, known)}")
+        curves = {*reported, *CLOCK, *NUMBERS, *judged}
+        if condition.name not in curves:
+            faults.append(f"stop_when: no number will be called {condition.name!r}; {nearest(condition.name, curves)}")
         if not (recipe.evaluation.amount or recipe.report.amount):
             faults.append("stop_when: nothing is measured on the way; set evaluation=50k or report=5k")
     if recipe.patience.unit == "seconds":
@@ -109,8 +109,8 @@ def reason(recipe: Recipe, reports: list[Line], evaluations: list[Line], per_epo
     if limit:
         lines = [line for line in evaluations if line["metric"] == followed]
         causes += [next(_stale(lines, limit), None)]
-    found = [cause for cause in causes if cause is not None]
-    return min(found)[1] if found else None
+    reached = [cause for cause in causes if cause is not None]
+    return min(reached)[1] if reached else None
 
 
 def _met(condition: Condition, reports: list[Line], evaluations: list[Line]) -> Iterator[tuple[int, str]]:

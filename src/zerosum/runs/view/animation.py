@@ -58,8 +58,8 @@ def walk(
             each with both of its ends.
     """
     first, last, share = _way(len(latents), frames, around=around)
-    found = between(latents[first], latents[last], share, spherical)
-    return found, None if labels is None else labels[torch.where(share[:, 0] < 0.5, first, last)]
+    points = between(latents[first], latents[last], share, spherical)
+    return points, None if labels is None else labels[torch.where(share[:, 0] < 0.5, first, last)]
 
 
 def straight(corners: Tensor, frames: int, *, around: bool) -> Tensor:

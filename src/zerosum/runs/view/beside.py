@@ -23,8 +23,8 @@ def beside(trained: TrainedModel, dataset: Dataset, seed: int = 0) -> np.ndarray
         samples = source(dataset, task)
         split = samples.held_out if len(samples.held_out) else samples.train
         rows = np.random.default_rng(seed).permutation(split)[:SHOWN]
-        made = trained.run(batch(samples, task, rows), name)[next(iter(task.outputs))]
-        values = medium_of(trained.signal).values(made, trained.units)
+        outputs = trained.run(batch(samples, task, rows), name)[next(iter(task.outputs))]
+        values = medium_of(trained.signal).values(outputs, trained.units)
         images = values.ndim == 4
         sheets.append(pictures.pairs(samples.values[rows], values) if images else pictures.sheet(values))
     return pictures.stack(sheets)

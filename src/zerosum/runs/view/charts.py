@@ -104,9 +104,9 @@ def value_of(number: float) -> str:
     return f"{number:,.0f}" if 1000 <= abs(number) < 1e9 else f"{number:.4g}"
 
 
-def charts(drawn: Sequence[Chart]) -> str:
+def charts(panels: Sequence[Chart]) -> str:
     """Charts side by side as HTML, each with title and legend; those without a curve of two points are left out."""
-    curved = (chart for chart in drawn if any(len(curve.x) > 1 for curve in chart.curves))
+    curved = (chart for chart in panels if any(len(curve.x) > 1 for curve in chart.curves))
     figures = [_figure(chart) for chart in curved if _finite(chart)]
     return f'<div class="charts">{"".join(figures)}</div>' if figures else ""
 
@@ -158,8 +158,8 @@ def _curves(chart: Chart, across: Axis, up: Axis) -> Iterator[str]:
         its = _look(place, curve)
         x, y = thin(curve.x), thin(curve.y)
         if curve.low is not None and curve.high is not None:
-            there, back = zip(x, thin(curve.high), strict=True), list(zip(x, thin(curve.low), strict=True))[::-1]
-            corners = [f"{across(at):.1f},{up(value):.1f}" for at, value in (*there, *back) if math.isfinite(value)]
+            upper, lower = zip(x, thin(curve.high), strict=True), list(zip(x, thin(curve.low), strict=True))[::-1]
+            corners = [f"{across(at):.1f},{up(value):.1f}" for at, value in (*upper, *lower) if math.isfinite(value)]
             yield f'<polygon class="band {its}" points="{" ".join(corners)}"/>'
         points = [(at, value) for at, value in zip(x, y, strict=True) if math.isfinite(value)]
         values = ",".join(f"[{at:.9g},{value:.4g}]" for at, value in points)

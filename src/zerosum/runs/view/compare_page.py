@@ -46,7 +46,7 @@ def write_page(
     sections = {
         "What differs": _groups(comparison),
         "Samples from the same latents": _samples(comparison),
-        "Numbers": "".join(_protocol(comparison, said, columns, at) for said, columns in comparison.tables),
+        "Numbers": "".join(_protocol(comparison, heading, columns, at) for heading, columns in comparison.tables),
         "Settings that differ": _settings(comparison),
         "Every run": _runs(comparison),
     }
@@ -82,7 +82,7 @@ def _groups(comparison: Comparison) -> str:
     return f'<div class="columns">{"".join(cards)}</div>'
 
 
-def _protocol(comparison: Comparison, said: str, columns: Sequence[Column], at: Sequence[At]) -> str:
+def _protocol(comparison: Comparison, heading: str, columns: Sequence[Column], at: Sequence[At]) -> str:
     """Numbers of one protocol with their curves; the best of each column stands out."""
     titles = (f"{comparison.title(column)} {ARROWS[comparison.better(column)]}" for column in columns)
     head = ["run", *(f"{text(title)}<br><small>{', '.join(at)}</small>" for title in titles)]
@@ -95,8 +95,8 @@ def _protocol(comparison: Comparison, said: str, columns: Sequence[Column], at: 
                 for column in columns
             )
             rows.append([_named(comparison, group), *("<br>".join(cell) for cell in cells)])
-    drawn = charts([_chart(comparison, column) for column in columns])
-    return f'<p class="how">Measured {text(said)}.</p>{table(head, rows)}<p><small>{EXPLAINED}</small></p>{drawn}'
+    figures = charts([_chart(comparison, column) for column in columns])
+    return f'<p class="how">Measured {text(heading)}.</p>{table(head, rows)}<p><small>{EXPLAINED}</small></p>{figures}'
 
 
 def _marked(quantity: str, best: bool) -> str:
@@ -106,7 +106,9 @@ def _marked(quantity: str, best: bool) -> str:
 def _best(comparison: Comparison, column: Column, at: At) -> Group | None:
     """The group with the best mean of several; None where no end is good."""
     way = comparison.better(column)
-    means = {group: found.mean for group in comparison.groups if (found := group.estimate(column, at)) is not None}
+    means = {
+        group: estimate.mean for group in comparison.groups if (estimate := group.estimate(column, at)) is not None
+    }
     finite = {group: mean for group, mean in means.items() if math.isfinite(mean)}
     return None if way is None or len(finite) < 2 else (max if way else min)(finite, key=lambda group: finite[group])
 
@@ -124,10 +126,10 @@ def _curves(comparison: Comparison, group: Group, column: Column, colour: int) -
     series = [(entry.seed, entry.series[column]) for entry in group.entries if column in entry.series]
     shared = sorted(set.intersection(*(set(lines) for _, lines in series))) if series else []
     if series and (len(series) == 1 or len(shared) >= max(2, max(len(lines) for _, lines in series) // 2)):
-        found = [Estimate.of((seed, lines[images]["value"]) for seed, lines in series) for images in shared]
-        known = [one for one in found if one is not None]
-        low, high = [one.low for one in known], [one.high for one in known]
-        yield Curve(name, shared, [one.mean for one in known], low, high, colour)
+        estimates = [Estimate.of((seed, lines[images]["value"]) for seed, lines in series) for images in shared]
+        present = [one for one in estimates if one is not None]
+        low, high = [one.low for one in present], [one.high for one in present]
+        yield Curve(name, shared, [one.mean for one in present], low, high, colour)
     else:
         for _, lines in series:
             images = sorted(lines)
@@ -139,9 +141,9 @@ def _samples(comparison: Comparison) -> str:
     entries = [(group, entry) for group in comparison.groups for entry in group.entries]
     left = len(entries) - PICTURED
     more = f"<p>{left} more runs are not shown.</p>" if left > 0 else ""
-    said = f"Latents of seed {SEED}, equal for models with latents alike; weights of the end."
+    caption = f"Latents of seed {SEED}, equal for models with latents alike; weights of the end."
     shown = "".join(_grid(comparison, group, entry) for group, entry in entries[:PICTURED])
-    return f'<p><small>{said}</small></p><div class="sheets">{shown}</div>{more}'
+    return f'<p><small>{caption}</small></p><div class="sheets">{shown}</div>{more}'
 
 
 def _grid(comparison: Comparison, group: Group, entry: RunRecord) -> str:

@@ -65,10 +65,10 @@ def kinds(names: list[str]) -> Iterator[tuple[Group, list[str]]]:
     """Each kind that has numbers, with their names."""
     left = sorted(names)
     for group in groups(names):
-        own = [name for name in left if re.fullmatch(group.names, name, re.DOTALL)]
-        left = [name for name in left if name not in own]
-        if own:
-            yield group, own
+        members = [name for name in left if re.fullmatch(group.names, name, re.DOTALL)]
+        left = [name for name in left if name not in members]
+        if members:
+            yield group, members
 
 
 def learning_charts(reports: list[Line]) -> list[Chart]:
@@ -94,10 +94,12 @@ def metric_charts(evaluations: list[Line]) -> list[Chart]:
         curves = []
         different = list(dict.fromkeys(protocols))
         for number, protocol in enumerate(different, 1):
-            own = [line for line, its in zip(lines, protocols, strict=True) if its == protocol]
+            points = [line for line, its in zip(lines, protocols, strict=True) if its == protocol]
             name = str(metric) if len(different) == 1 else f"{metric}, protocol {number}"
-            curves.append(Curve(name, [line["images"] for line in own], [line["value"] for line in own]))
-        beside = () if "equal" in lines[-1] else ("floor", "baseline")  # else they are of other counts than the curve
-        levels = {name: lines[-1][name] for name in beside if is_number(lines[-1].get(name))}
+            curves.append(Curve(name, [line["images"] for line in points], [line["value"] for line in points]))
+        references = (
+            () if "equal" in lines[-1] else ("floor", "baseline")
+        )  # else they are of other counts than the curve
+        levels = {name: lines[-1][name] for name in references if is_number(lines[-1].get(name))}
         charts.append(Chart(str(metric), curves, levels, BETTER[direction(lines[-1])]))
     return charts

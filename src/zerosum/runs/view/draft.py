@@ -45,8 +45,8 @@ class Draft:
     def spherical(self) -> int:
         """How many of a latent's numbers, from the first on, are normal: these lie about a sphere."""
         latent = self.model.latent
-        known = {"normal": latent.size, "truncated": latent.size, "infogan": getattr(latent, "noise", 0)}
-        return known.get(latent.name, 0)
+        sizes = {"normal": latent.size, "truncated": latent.size, "infogan": getattr(latent, "noise", 0)}
+        return sizes.get(latent.name, 0)
 
     @property
     def notes(self) -> str:
@@ -64,14 +64,18 @@ class Draft:
         around, or from end to end in that of a pair's first.
         """
         latents, labels = animation.walk(self.latents, self.labels, self.spherical, frames, around=around)
-        shares, source, own = None, None, self.labels
-        if (corners := self.model.sources(self.latents, own)) is not None:
+        shares, source, sample_labels = None, None, self.labels
+        if (corners := self.model.sources(self.latents, sample_labels)) is not None:
             source = animation.straight(corners, frames, around=around)
-        elif own is not None and self.model.blends:
-            corners = one_hot(own, len(self.model.classes)).float()
+        elif sample_labels is not None and self.model.blends:
+            corners = one_hot(sample_labels, len(self.model.classes)).float()
             shares = animation.straight(corners, frames, around=around)
-        elif own is not None and len(own.unique()) > 1:
-            labels = torch.full((len(latents),), int(own[0])) if around else own[:-1].repeat_interleave(frames)
+        elif sample_labels is not None and len(sample_labels.unique()) > 1:
+            labels = (
+                torch.full((len(latents),), int(sample_labels[0]))
+                if around
+                else sample_labels[:-1].repeat_interleave(frames)
+            )
             warnings.warn("the network cannot blend classes, so each way stays in its first one", ZerosumWarning, 2)
         return replace(self, latents=latents, labels=labels, start=0, shares=shares, source=source)
 
@@ -134,15 +138,17 @@ def draft(
     threshold = None if trained.styled else truncation
     if latents is not None:
         _refuse_beside_latents(seed=seed, latent=latent, truncation=threshold)
-        kept = load_latents(latents, trained)
-        there = len(kept.latents)
-        wanted = max(0, there - start) if count is None else count
-        if start + max(1, wanted) > there:
-            asked = f"--start {start}" if count is None else f"--count {count}" + (f" --start {start}" if start else "")
-            raise RunError(f"{asked}: {latents} holds {there} latents; ask for fewer, or save more")
-        part = slice(start, start + wanted)
-        z, labels = kept.latents[part], None if kept.labels is None else kept.labels[part]
-        start, seed = kept.start + start, kept.seed
+        saved = load_latents(latents, trained)
+        available = len(saved.latents)
+        requested = max(0, available - start) if count is None else count
+        if start + max(1, requested) > available:
+            options = (
+                f"--start {start}" if count is None else f"--count {count}" + (f" --start {start}" if start else "")
+            )
+            raise RunError(f"{options}: {latents} holds {available} latents; ask for fewer, or save more")
+        part = slice(start, start + requested)
+        z, labels = saved.latents[part], None if saved.labels is None else saved.labels[part]
+        start, seed = saved.start + start, saved.seed
     else:
         chosen = latent if threshold is None else truncated(trained, threshold, latent)
         trained = trained if chosen is None else with_latent(trained, chosen)
@@ -164,12 +170,12 @@ def truncated(trained: TrainedModel, threshold: float, latent: str | None) -> st
     Raises:
         RunError: its latents are not normal, or were named beside.
     """
-    own = None if trained.latent is None else trained.latent.name
+    kind = None if trained.latent is None else trained.latent.name
     if latent is not None:
         raise RunError("--truncation and --latent exclude each other: here both say which latents; give one")
-    if own not in ("normal", "truncated"):
+    if kind not in ("normal", "truncated"):
         raise RunError(
-            f"--truncation cuts the tails of normal latents, and this model was trained on {own!r} ones; leave it "
+            f"--truncation cuts the tails of normal latents, and this model was trained on {kind!r} ones; leave it "
             "out, or ask for --latent truncated:threshold=... all the same"
         )
     if not threshold > 0:
@@ -199,15 +205,15 @@ def load_latents(path: str | Path, trained: TrainedModel) -> KeptLatents:
         arrays = {name: file[name] for name in ("latents", "labels", "seed", "start") if name in file.members}
     except DataError as error:
         raise RunError(f"--latents {path} is not an .npz of latents ({error})") from error
-    latents, labels, wanted = (
+    latents, labels, width = (
         arrays.get("latents"),
         arrays.get("labels"),
         0 if trained.latent is None else trained.latent.size,
     )
     if latents is None or latents.ndim != 2 or not len(latents):
         raise RunError(f"--latents {path} has no array `latents` [N, K]; `zerosum sample --save-latents` writes one")
-    if latents.shape[1] != wanted:
-        raise RunError(f"--latents {path}: latents of {latents.shape[1]} numbers, and this model takes {wanted}")
+    if latents.shape[1] != width:
+        raise RunError(f"--latents {path}: latents of {latents.shape[1]} numbers, and this model takes {width}")
     if not np.isfinite(latents).all():
         raise RunError(f"--latents {path}: some of its latents are not finite")
     numbers = [arrays.get(name, np.array(0)) for name in ("seed", "start")]
@@ -217,8 +223,8 @@ def load_latents(path: str | Path, trained: TrainedModel) -> KeptLatents:
     z = torch.from_numpy(latents.astype(np.float32))
     if not trained.conditional or labels is None:
         return KeptLatents(z, None, seed, start)
-    whole = labels.shape == latents.shape[:1] and labels.dtype.kind in "iu"
-    if not whole or not 0 <= labels.min() <= labels.max() < len(trained.classes):
+    valid = labels.shape == latents.shape[:1] and labels.dtype.kind in "iu"
+    if not valid or not 0 <= labels.min() <= labels.max() < len(trained.classes):
         raise RunError(
             f"--latents {path}: its labels do not fit this model's {len(trained.classes)} classes; "
             "name one class with --label"

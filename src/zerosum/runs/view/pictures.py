@@ -106,7 +106,7 @@ def profile(points: Array, side: int = 512, ranges: Ranges | None = None) -> Arr
 def histogram(points: Array, side: int = 512, ranges: Ranges | None = None) -> Array:
     """Bars for points [N, 1], the fullest as high as the picture, over a line at 0; [side, side, 1]."""
     (low, high), *_ = ranges or [USUAL]
-    counts = np.bincount((found := _bins(points[:, :1], ranges, side // 4)[0])[found >= 0], minlength=side // 4)
+    counts = np.bincount((bins := _bins(points[:, :1], ranges, side // 4)[0])[bins >= 0], minlength=side // 4)
     heights = np.round(side * counts / max(counts.max(), 1)).astype(int).repeat(4)
     sheet = np.full((side, side), 255, np.uint8)
     if low < 0 < high:

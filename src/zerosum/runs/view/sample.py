@@ -23,7 +23,7 @@ Array = np.ndarray
 MOVING = (*animation.FORMS, ".mp4")
 
 
-def save_latents(path: str | Path, drawn: Draft, *, overwrite: bool = False) -> None:
+def save_latents(path: str | Path, draft: Draft, *, overwrite: bool = False) -> None:
     """Write an .npz of `latents` float32 [N, K], `seed`, `start` and, where there are any, `labels` int64 [N].
 
     That is exactly what is used, so the same model makes the same images of it again.
@@ -32,8 +32,8 @@ def save_latents(path: str | Path, drawn: Draft, *, overwrite: bool = False) -> 
         RunError: the name has another ending, or the place cannot be written or holds what zerosum did not write.
     """
     check_latents(path, overwrite=overwrite)
-    numbers = {"seed": np.array(drawn.seed), "start": np.array(drawn.start)}
-    arrays = {"latents": drawn.latents.float().numpy(), **numbers, **_labels(drawn)}
+    numbers = {"seed": np.array(draft.seed), "start": np.array(draft.start)}
+    arrays = {"latents": draft.latents.float().numpy(), **numbers, **_labels(draft)}
     with outputs.opened(path, overwrite=overwrite, option="--save-latents") as file:
         write_npz(file, arrays)
 
@@ -50,7 +50,7 @@ def check_latents(path: str | Path, *, overwrite: bool = False) -> None:
 
 
 def write(
-    drawn: Draft,
+    draft: Draft,
     out: str | Path,
     interpolate: int | None = None,
     report: Report = silent,
@@ -74,39 +74,39 @@ def write(
         RunError: a form that cannot be written, too little to interpolate, or a place that cannot be written.
     """
     path, form = Path(out), form_of(out)
-    _check_form(drawn, form, str(out), interpolate)
+    _check_form(draft, form, str(out), interpolate)
     if interpolate is not None:
-        drawn = drawn.walk(interpolate, around=form != ".png")
+        draft = draft.walk(interpolate, around=form != ".png")
     if form == "folder":
-        _write_files(path, drawn, report, overwrite)
+        _write_files(path, draft, report, overwrite)
         return path
     outputs.check(path, overwrite=overwrite)
     if form == ".npz":
         with outputs.opened(path, overwrite=overwrite) as file:
-            write_npz(file, {**_samples(drawn, report), **_labels(drawn)})
+            write_npz(file, {**_samples(draft, report), **_labels(draft)})
         return path
     if form == ".csv":
-        outputs.write(path, _csv(drawn, report), overwrite=overwrite)
+        outputs.write(path, _csv(draft, report), overwrite=overwrite)
         return path
-    samples = drawn.render(report)
+    samples = draft.render(report)
     if form == ".mp4":
         content = video.encode(samples)
     elif form in MOVING:
         content = animation.encode(samples, form)
     else:
-        content = pictures.encode(_sheet(drawn, samples, interpolate))
+        content = pictures.encode(_sheet(draft, samples, interpolate))
     outputs.write(path, content, overwrite=overwrite)
     return path
 
 
-def _sheet(drawn: Draft, samples: Array, columns: int | None) -> Array:
-    units = drawn.model.units
+def _sheet(draft: Draft, samples: Array, columns: int | None) -> Array:
+    units = draft.model.units
     return pictures.sheet(samples, columns, None if units is None else pictures.around(units))
 
 
-def pictured(drawn: Draft, out: str | Path) -> str:
+def pictured(draft: Draft, out: str | Path) -> str:
     """What a form of samples leaves out of them, in words; empty where nothing."""
-    signal = drawn.model.signal
+    signal = draft.model.signal
     if form_of(out) == ".npz" or signal.kind != "image" or signal.shape[0] <= pictures.SEEN:
         return ""
     return f"pictures of the first 3 of {signal.shape[0]} channels (FILE.npz holds all)"
@@ -119,9 +119,9 @@ def form_of(out: str | Path) -> str:
     return Path(out).suffix.lower() or (".npz" if outputs.is_pipe(out) else "folder")
 
 
-def _check_form(drawn: Draft, form: str, out: str, interpolate: int | None) -> None:
+def _check_form(draft: Draft, form: str, out: str, interpolate: int | None) -> None:
     moving = form in MOVING
-    if form == ".csv" and drawn.model.signal.kind == "image":
+    if form == ".csv" and draft.model.signal.kind == "image":
         raise RunError(f"--out {out}: a table holds points, and these are images; use FILE.npz, FILE.png or FOLDER/")
     if form not in (".npz", ".png", ".csv", "folder") and not moving:
         raise RunError(
@@ -132,13 +132,13 @@ def _check_form(drawn: Draft, form: str, out: str, interpolate: int | None) -> N
         raise RunError(f"--out {out}: nothing moves without --interpolate; use FILE.npz, FILE.png or FOLDER/")
     if form == ".mp4":
         video.find()
-    if interpolate is not None and (interpolate < 2 or len(drawn) < 2):
+    if interpolate is not None and (interpolate < 2 or len(draft) < 2):
         raise RunError(
-            f"--interpolate {interpolate}, {len(drawn)} latents: there must be at least 2 frames from each to the next "
+            f"--interpolate {interpolate}, {len(draft)} latents: there must be at least 2 frames from each to the next "
             "and 2 latents"
         )
     if (
-        drawn.model.signal.kind != "image"
+        draft.model.signal.kind != "image"
         and form not in (".npz", ".csv")
         and (form != ".png" or interpolate is not None)
     ):
@@ -146,40 +146,40 @@ def _check_form(drawn: Draft, form: str, out: str, interpolate: int | None) -> N
         raise RunError(f"points have no files of their own; use --out {pictured}")
 
 
-def _samples(drawn: Draft, report: Report) -> dict[str, Growing]:
-    signal = drawn.model.signal
+def _samples(draft: Draft, report: Report) -> dict[str, Growing]:
+    signal = draft.model.signal
     channels, *sides = signal.shape
     shape, name, dtype = (
-        ((*sides, channels), "images", np.uint8) if signal.kind == "image" else (signal.shape, "points", drawn.dtype)
+        ((*sides, channels), "images", np.uint8) if signal.kind == "image" else (signal.shape, "points", draft.dtype)
     )
-    return {name: Growing((len(drawn), *shape), dtype, drawn.chunks(report))}
+    return {name: Growing((len(draft), *shape), dtype, draft.chunks(report))}
 
 
-def _csv(drawn: Draft, report: Report) -> bytes:
+def _csv(draft: Draft, report: Report) -> bytes:
     """A table of points with the names of its columns, and of their classes where there are any."""
-    units, classes = drawn.model.units, drawn.model.classes
-    names = units.names if units is not None and units.names else range(1, drawn.model.signal.shape[0] + 1)
+    units, classes = draft.model.units, draft.model.classes
+    names = units.names if units is not None and units.names else range(1, draft.model.signal.shape[0] + 1)
     file = io.StringIO()
     rows = csv.writer(file, lineterminator="\n")
-    rows.writerow([*names, *(["class"] if drawn.labels is not None else [])])
-    kinds = [[]] * len(drawn) if drawn.labels is None else [[classes[kind]] for kind in drawn.labels.tolist()]
-    for point, kind in zip(drawn.render(report), kinds, strict=True):
+    rows.writerow([*names, *(["class"] if draft.labels is not None else [])])
+    kinds = [[]] * len(draft) if draft.labels is None else [[classes[kind]] for kind in draft.labels.tolist()]
+    for point, kind in zip(draft.render(report), kinds, strict=True):
         rows.writerow([*(f"{number:.9g}" for number in point), *kind])
     return file.getvalue().encode()
 
 
-def _labels(drawn: Draft) -> dict[str, Array]:
+def _labels(draft: Draft) -> dict[str, Array]:
     """Classes that were asked for, by number and by name; nothing where there are none."""
-    if drawn.labels is None:
+    if draft.labels is None:
         return {}
-    names = np.array(drawn.model.classes, dtype=np.str_)
-    return {"labels": drawn.labels.numpy().astype(np.int64), "classes": names}
+    names = np.array(draft.model.classes, dtype=np.str_)
+    return {"labels": draft.labels.numpy().astype(np.int64), "classes": names}
 
 
-def _write_files(folder: Path, drawn: Draft, report: Report, overwrite: bool) -> None:
-    names = [""] if drawn.labels is None else class_folders(drawn.model.classes)
-    kinds = [0] * len(drawn) if drawn.labels is None else drawn.labels.tolist()
-    paths = [folder / names[kind] / f"{number:06d}.png" for number, kind in enumerate(kinds, drawn.start)]
+def _write_files(folder: Path, draft: Draft, report: Report, overwrite: bool) -> None:
+    names = [""] if draft.labels is None else class_folders(draft.model.classes)
+    kinds = [0] * len(draft) if draft.labels is None else draft.labels.tolist()
+    paths = [folder / names[kind] / f"{number:06d}.png" for number, kind in enumerate(kinds, draft.start)]
     outputs.check_files(paths, overwrite=overwrite)
     others = {one for place in {folder, *(path.parent for path in paths)} if place.is_dir() for one in place.iterdir()}
     others = {one for one in others.difference(paths) if one.is_file()}
@@ -187,6 +187,6 @@ def _write_files(folder: Path, drawn: Draft, report: Report, overwrite: bool) ->
         count = "1 other file" if len(others) == 1 else f"{len(others):,} other files"
         text = f"{folder} holds {count} beside these samples, for example {min(others).name!r}"
         warnings.warn(text, ZerosumWarning, stacklevel=2)
-    images = (image for chunk in drawn.chunks(report) for image in chunk)
+    images = (image for chunk in draft.chunks(report) for image in chunk)
     for path, image in zip(paths, images, strict=True):
         outputs.write(path, pictures.encode(image), overwrite=overwrite)

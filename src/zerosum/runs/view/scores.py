@@ -54,13 +54,13 @@ def _card(line: Line, top: Line | None) -> str:
     at = f"at {line['images']:,} images"
     if top is not None and top["value"] != line["value"]:
         at += f"; best {value_of(top['value'])} at {top['images']:,}"
-    beside = ", ".join(f"{name} {value_of(line[name])}" for name in ("floor", "baseline") if name in line)
+    references = ", ".join(f"{name} {value_of(line[name])}" for name in ("floor", "baseline") if name in line)
     warned = [one for one in str(line.get("warning") or "").split("; ") if one and not one.startswith(TOLD)]
-    said = {"verdict": worth, "aside": "; ".join(warned) or ("" if gauge(line) else beside)}
+    notes = {"verdict": worth, "aside": "; ".join(warned) or ("" if gauge(line) else references)}
     return (
         f'<div class="card metric {tone}"><h3>{text(line["metric"])}<small>{BETTER[direction(line)]}</small></h3>'
         f'<div class="value">{value_of(line["value"])}{spread}</div><small>{at}</small>{gauge(line)}'
-        + "".join(f'<p class="{look}">{text(one)}</p>' for look, one in said.items() if one)
+        + "".join(f'<p class="{look}">{text(one)}</p>' for look, one in notes.items() if one)
         + "</div>"
     )
 
@@ -88,5 +88,5 @@ def _all(evaluations: list[Line]) -> str:
     ]
     listed = "".join(f"<p><small>{number}: {text(protocol)}</small></p>" for protocol, number in numbers.items())
     left = f" (the last {MOST} are shown)" if len(evaluations) > MOST else ""
-    whole = table(("images", "metric", "value", "protocol"), rows) + listed
-    return folded(f"{len(evaluations):,} numbers with their protocols{left}", whole)
+    content = table(("images", "metric", "value", "protocol"), rows) + listed
+    return folded(f"{len(evaluations):,} numbers with their protocols{left}", content)

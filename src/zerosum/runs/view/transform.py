@@ -74,7 +74,7 @@ def transform(
     name = trained.choose(verb, task)
     chosen = trained.model.task(name)
     signal, result = _port(chosen.asked, verb), next(iter(chosen.outputs.values()))
-    others = _label(trained, chosen.asked, label)
+    conditions = _label(trained, chosen.asked, label)
     paths = _listed(files)
     targets = [Path(out) / f"{path.stem}.png" for path in paths]
     _refuse_doubles(paths)
@@ -83,12 +83,12 @@ def transform(
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
     done = 0
     for inputs in _batches(paths, signal, trained, as_it_is=size == "own" and chosen.step > 0):
-        labels = {key: value.expand(len(inputs)) for key, value in others.items()}
-        made = medium_of(result).values(trained.apply(verb, inputs, name, labels), trained.units)
-        for target, image in zip(targets[done:], made, strict=False):
+        labels = {key: value.expand(len(inputs)) for key, value in conditions.items()}
+        results = medium_of(result).values(trained.apply(verb, inputs, name, labels), trained.units)
+        for target, image in zip(targets[done:], results, strict=False):
             outputs.write(target, pictures.encode(image), overwrite=overwrite)
         shown = medium_of(signal).values(inputs)[: SHOWN - len(pairs)]
-        pairs += [(small(a, signal.shape), small(b, signal.shape)) for a, b in zip(shown, made, strict=False)]
+        pairs += [(small(a, signal.shape), small(b, signal.shape)) for a, b in zip(shown, results, strict=False)]
         done += len(inputs)
         report(verb, done, len(paths))
     before, after = (np.stack(side) for side in zip(*pairs, strict=True))
@@ -167,26 +167,26 @@ def small(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return fit_array(image, "", (height, width, image.shape[2]), Preparation(fit="pad"))
 
 
-def _port(asked: dict[str, Signal], verb: str) -> Signal:
+def _port(inputs: dict[str, Signal], verb: str) -> Signal:
     """The one input that files hold.
 
     Raises:
         RunError: it is no image, or there are several.
     """
-    found = [(name, signal) for name, signal in asked.items() if signal.kind != "label"]
-    if len(found) != 1 or found[0][1].kind != "image":
-        takes = ", ".join(f"{name} ({medium_of(signal).noun})" for name, signal in found) or "nothing"
+    images = [(name, signal) for name, signal in inputs.items() if signal.kind != "label"]
+    if len(images) != 1 or images[0][1].kind != "image":
+        takes = ", ".join(f"{name} ({medium_of(signal).noun})" for name, signal in images) or "nothing"
         raise RunError(f"this model takes {takes} to {verb}, and only images are read from files; call it from Python")
-    return found[0][1]
+    return images[0][1]
 
 
-def _label(trained: TrainedModel, asked: dict[str, Signal], label: str | None) -> dict[str, Any]:
+def _label(trained: TrainedModel, inputs: dict[str, Signal], label: str | None) -> dict[str, Any]:
     """The class, where the task takes one.
 
     Raises:
         RunError: it takes one and none was given, or the other way round, or there is no such class.
     """
-    names = [name for name, signal in asked.items() if signal.kind == "label"]
+    names = [name for name, signal in inputs.items() if signal.kind == "label"]
     if names and label is None:
         raise RunError("this task is told the class of what it is given; name it with --label")
     if label is not None and not names:
@@ -217,11 +217,11 @@ def _refuse_doubles(paths: Sequence[Path]) -> None:
     Raises:
         DataError: there are two.
     """
-    seen: dict[str, Path] = {Path(SHEET).stem: Path(SHEET)}
+    taken: dict[str, Path] = {Path(SHEET).stem: Path(SHEET)}
     for path in paths:
-        if path.stem in seen:
-            raise DataError(f"{path} and {seen[path.stem]} would both become {path.stem}.png; rename one of them")
-        seen[path.stem] = path
+        if path.stem in taken:
+            raise DataError(f"{path} and {taken[path.stem]} would both become {path.stem}.png; rename one of them")
+        taken[path.stem] = path
 
 
 def _read(path: Path, signal: Signal, trained: TrainedModel, *, as_it_is: bool) -> Tensor:
