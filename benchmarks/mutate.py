@@ -42,13 +42,13 @@ METHODS = (
     "latents.py",
 )
 CORE = (
-    "engine memory meter signals average critic registry settings values compatibility arithmetic games console labels "
-    "checkpoint damage data_cache rehearsal"
+    "arithmetic average checkpoint clock compatibility console critic damage data_cache download engine errors games "
+    "interrupt labels memory meter player reading registry rehearsal settings signals tasks team usercode values"
 )
 TARGETS = {  # files below src/zerosum, and the beginnings of the names of tests that are to notice a change there
     METHODS: "objectives regularizers augmentations layers networks selection latents",
     ("core/*.py", "critic.py"): CORE,
-    ("games/*.py",): "games labels compatibility health",
+    ("games/*.py",): "games labels compatibility health tasks",
     (
         "runs/storage/checkpoint.py",
         "runs/storage/sealed.py",

@@ -103,3 +103,9 @@ def test_singular_vectors_of_averaged_weights_are_found_before_statistics_are():
     assert len(passes) == 120
     assert not layer.training
     assert not norm.training
+
+
+def test_networks_with_other_buffers_are_not_averaged():
+    average, current = (nn.BatchNorm1d(3, track_running_stats=one) for one in (True, False))
+    with pytest.raises(ValueError, match="shorter"):
+        update_average(average, current, 0.5)

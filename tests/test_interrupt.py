@@ -231,3 +231,26 @@ def test_what_is_read_is_written():
     assert not Lasting(stream).isatty()
     stream.close()
     assert Lasting(stream).write("abc") == 0
+
+
+def test_a_thread_that_hears_no_signals_may_train():
+    entered = []
+
+    def train():
+        with Watch(), Interrupt() as asked:
+            entered.append(asked)
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+    assert [one.asked for one in entered] == [False]
+    assert Watch.current is None
+
+
+def test_a_signal_that_ends_at_once_says_so_and_gives_its_status(left, capfd, monkeypatch):
+    acts = []
+    monkeypatch.setattr(interrupt, "last_acts", [lambda: acts.append("lock")])
+    interrupt.leave(signal.SIGTERM)
+    assert left == [143]
+    assert acts == ["lock"]
+    assert capfd.readouterr().err == f"{interrupt.AT_ONCE}\n"

@@ -1,5 +1,6 @@
 """What a part remembers: which of its methods are handed the memory, and means over ranks."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -45,3 +46,36 @@ def test_a_mean_is_that_of_all_ranks():
     found = Memory({}, Two(torch.tensor([3.0, 1.0]))).mean(x)
     assert found.tolist() == [2, 3]
     assert torch.autograd.grad(found.sum(), x)[0].tolist() == [0.5, 0.5]
+
+
+class Pair(Two):
+    """The second of two ranks, which draw alike in a block; it tells when that is entered."""
+
+    rank = 1
+
+    def __init__(self, other):
+        super().__init__()
+        self.other, self.entered = other, 0
+
+    def gather(self, x):
+        return torch.cat([self.other, x.detach()])
+
+    @contextmanager
+    def common(self):
+        self.entered += 1
+        yield
+
+
+def test_what_is_made_of_the_batches_of_all_ranks_is_shared_out_again():
+    x = torch.tensor([3.0, 4.0], requires_grad=True)
+    pair, shown = Pair(torch.tensor([1.0, 2.0])), []
+
+    def work(whole):
+        shown.append(whole)
+        return 10 * whole
+
+    assert Memory({}, pair, pair.common).whole(x, work).tolist() == [30, 40]
+    assert shown[0].tolist() == [1, 2, 3, 4]
+    assert pair.entered == 1
+    assert Memory().whole(x, work).tolist() == [30, 40]
+    assert not shown[1].requires_grad

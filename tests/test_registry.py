@@ -222,6 +222,54 @@ def test_a_file_that_ends_python_is_a_fault_of_that_file(tmp_path):
 
 
 def test_a_slot_takes_parts_alone():
-    for slots in ({"generator": 3}, {"regularizers": ("r1",)}):
+    for slots in ({"generator": 3}, {"regularizers": ("r1",)}, {"regularizers": "r1"}):
         with pytest.raises(RecipeError, match=r"(3|'r1') is not a part"):
             recipes.read_recipe("mlp").game.replace(**slots)
+
+
+def test_what_is_unknown_or_missing_is_said_of_a_class_and_of_a_part():
+    for part in (R1, R1()):
+        assert registry.unknown_field(part, "gama") == "regularizer 'r1' has no field 'gama'; did you mean 'gamma'?"
+        assert not registry.is_composite(part)
+    game = registered("game")["image"]
+    assert registry.is_composite(game)
+    assert registry.missing(R1, []) == []
+    assert registry.missing(game, ["generator", "discriminator", "latent"]) == [
+        "game 'image': objective is missing; there is: " + ", ".join(registered("objective"))
+    ]
+
+
+def test_comments_of_fields_are_those_of_the_class_or_of_its_bases():
+    class Base(Part):
+        """Not a dataclass."""
+
+    @dataclass(frozen=True)
+    class Above(Base):
+        """Above."""
+
+        weight: float = 1.0  # of the sum
+
+    @dataclass(frozen=True)
+    class Below(Above):
+        """Below, in one line.
+
+        And more.
+        """
+
+        steps: int = 2
+        each: float = 0.5  # share
+
+    assert list(registry.described_fields(Below)) == [
+        ("weight", float, "of the sum"),
+        ("steps", int, ""),
+        ("each", float, "share"),
+    ]
+    assert registry.summary(Below) == "Below, in one line."
+    assert registry.summary(3) == "int([x]) -> integer"
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "two words", "a--b", "-a", "a_b"])
+def test_a_malformed_name_is_refused(name):
+    with pytest.raises(RecipeError, match="names are lower-case words joined by '-'"):
+        registry.add("rule", name, R1)
+    assert name not in registered("rule")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from zerosum.core import registry, settings
+from zerosum.core import registry, settings, tree
 from zerosum.core.errors import RecipeError, ZerosumWarning
 from zerosum.core.values import Length
 from zerosum.objectives import Hinge
@@ -204,3 +204,35 @@ def test_settings_of_earlier_versions_are_read_with_a_note():
     text = settings.to_toml(changed).replace("[evaluator]", "[judge]")
     with pytest.warns(ZerosumWarning, match="the setting judge is called evaluator now"):
         assert settings.from_toml(Recipe, text) == changed
+
+
+def test_a_value_of_several_words_keeps_its_signs():
+    assert settings._split("a.b += x=1") == ("a.b", "+", " x=1")
+    assert settings._split("a-=x") == ("a", "-", "x")
+    assert settings._split("a=b+c") == ("a", "", "b+c")
+
+
+def test_every_part_of_a_recipe_is_walked_through():
+    recipe = read_recipe("rpgan")
+    names = [one.name for one in tree.walk(recipe)]
+    assert {"image", "player", "adam", "r1", "r2"} <= set(names)
+    assert names.count("player") == 2
+    assert all(isinstance(one, registry.Part) for one in tree.walk(recipe))
+
+
+def test_a_part_that_is_not_loaded_is_kept_as_text_where_that_is_allowed():
+    text = settings.to_toml(read_recipe("dcgan", ["regularizers=r1"])).replace('"r1:', '"own:')
+    with pytest.raises(RecipeError, match="there is no regularizer 'own'"):
+        settings.from_toml(Recipe, text)
+    (own,) = settings.from_toml(Recipe, text, partly=True).game.regularizers
+    assert own.name == "own"
+    assert str(own).startswith("own:gamma=10.0,")
+
+
+def test_faults_below_a_list_name_their_place():
+    with pytest.raises(RecipeError) as raised:
+        read_recipe("rpgan", ["regularizers.r1.every=x", "regularizers=3+r1"])
+    assert raised.value.faults == [
+        "there is no regularizer '3'; there is: " + ", ".join(registry.registered("regularizer")),
+        "game.regularizers.r1.every: 'x' is not a whole number",
+    ]

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from zerosum.core.errors import RecipeError
-from zerosum.core.signals import Signal, Wiring, build, zeros
+from zerosum.core.signals import Signal, Wiring, build, told, zeros
+from zerosum.core.spacing import spaced
 from zerosum.core.team import share
 
 
@@ -30,3 +31,14 @@ def test_a_rank_gets_its_part_in_order():
         world, rank = 2, 1
 
     assert share(torch.arange(6), Second()).tolist() == [3, 4, 5]
+
+
+def test_a_signal_is_told_by_its_kind_and_size():
+    signals = {"x": Signal("image", (1, 4, 4)), "y": Signal("label", classes=3), "z": Signal("logit")}
+    assert told(signals) == "x: image [1, 4, 4], y: label of 3, z: logit"
+
+
+def test_a_few_of_many_are_evenly_spread_with_both_ends():
+    assert spaced(10, 4).tolist() == [0, 3, 6, 9]
+    assert spaced(3, 9).tolist() == [0, 1, 2]
+    assert spaced(1, 9).tolist() == [0]

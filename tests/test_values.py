@@ -1,5 +1,8 @@
 """Values: text, ranges, lengths."""
 
+import math
+from typing import Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,3 +98,47 @@ def test_numbers_beyond_counting_are_refused_in_few_words(text):
 def test_large_numbers_of_images_are_exact():
     assert values.read_count("9007199254740991") == 9007199254740991
     assert values.read_count("1.5M") == 1_500_000
+
+
+@pytest.mark.parametrize(
+    ("images", "text"),
+    [(0, "0"), (999, "999"), (50_000, "50k"), (1_500_000, "1500k"), (2_000_000, "2M"), (1_000_001, "1000001")],
+)
+def test_numbers_of_images_are_written_as_short_as_they_stay_exact(images, text):
+    assert values.write_count(images) == text
+
+
+@pytest.mark.parametrize(
+    ("bounds", "text", "inside", "outside"),
+    [
+        (values.Range(0, open_low=True), "above 0", (1e-9, 1e9), (0, -1)),
+        (values.Range(1), "at least 1", (1, 1e9), (0.5,)),
+        (values.Range(0, 2), "at least 0 and at most 2", (0, 2), (-0.1, 2.1)),
+    ],
+)
+def test_a_range_says_what_is_in_it(bounds, text, inside, outside):
+    assert str(bounds) == text
+    assert [value in bounds for value in (*inside, *outside)] == [True] * len(inside) + [False] * len(outside)
+
+
+def test_true_and_false_are_words():
+    assert [values.read(word, bool) for word in ("true", " False ")] == [True, False]
+    with pytest.raises(ValueError, match="'maybe' is not true or false"):
+        values.read("maybe", bool)
+    assert [values.write(value, bool) for value in (True, False)] == ["true", "false"]
+
+
+def test_lists_of_numbers_and_unions_are_read_and_checked():
+    widths = tuple[int, ...]
+    assert values.read("16/ 8/", widths) == (16, 8)
+    assert values.write((16, 8), widths) == "16/8"
+    assert values.check((16, 8), widths) is None
+    assert values.check([16], widths) == "[16] is not a list; separate its numbers by '/'"
+    assert values.check("all", Count | Literal["all"]) is None
+    assert values.check(3, Count | Literal["all"]) is None
+    assert values.check("x", Count | Literal["all"]) == "'x' is not a whole number"
+
+
+def test_whole_numbers_become_floats_or_are_infinite():
+    assert [values.as_float(value) for value in (3, 10**400, -(10**400))] == [3.0, math.inf, -math.inf]
+    assert values.as_float("3") == "3"

@@ -147,7 +147,7 @@ class _Mean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, ranks: Ranks) -> Tensor:
         ctx.ranks = ranks
-        mean = x.detach().clone()
+        mean = x.clone()
         ranks.average_([mean])
         return mean
 
