@@ -209,3 +209,20 @@ def test_names_of_earlier_versions_are_read_as_todays(tmp_path):
     assert former.report({"images": 5, "correct": 0.5, "corrected": 1}) == {
         "images": 5, "pairwise_accuracy": 0.5, "corrected": 1,
     }  # fmt: skip
+
+
+def test_what_cannot_be_cleared_away_is_no_checkpoint_and_no_fault(tmp_path, monkeypatch):
+    for images in (100, 200, 300):
+        checkpoint.save(tmp_path, images, {"meter": {}}, {})
+
+    def busy(*_, **__):
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    with monkeypatch.context() as patch:  # as on a network disk whose files are still open elsewhere
+        patch.setattr(os, "unlink", busy)
+        checkpoint.prune(tmp_path, 1, None)
+        checkpoint.save(tmp_path, 300, TENSORS, {})
+    assert checkpoint.names(tmp_path) == ["000000300"]
+    assert checkpoint.load(tmp_path / "000000300").tensors.keys() == TENSORS.keys()
+    checkpoint.prune(tmp_path, 1, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["000000300"]

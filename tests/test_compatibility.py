@@ -2,18 +2,19 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from torch import nn
 
 from tests.small import words
-from zerosum.core import compatibility, settings
-from zerosum.core.errors import RecipeError
+from zerosum.core import compatibility, registry, settings
+from zerosum.core.errors import RecipeError, TrainingError
 from zerosum.core.registry import Part
-from zerosum.core.signals import Signal
+from zerosum.core.signals import Signal, Wiring
 from zerosum.data import Feed, open_data
+from zerosum.games.image import ImageGame
 from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 from zerosum.regularizers import R1
@@ -402,3 +403,52 @@ def test_the_trial_turn_is_played_in_the_precision_of_the_training():
     compatibility.trial(game, DIGITS, Feed(open_data("digits"), 2), 1000, precision="fp32")
     with pytest.raises(RecipeError, match=r"a trial turn on a few samples failed: ArithmeticError: not in bf16"):
         compatibility.trial(game, DIGITS, Feed(open_data("digits"), 2), 1000, precision="bf16")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError(), MemoryError),
+        (RuntimeError("CUDA out of memory"), RuntimeError),
+        (TrainingError("stopped"), TrainingError),
+        (ValueError("odd"), RecipeError),
+    ],
+)
+def test_what_is_no_fault_of_the_recipe_is_raised_as_it_is(error, kind):
+    with pytest.raises(kind) as raised, compatibility.blaming(read_recipe("mlp").game):
+        raise error
+    assert (raised.value is error) == (kind is not RecipeError)
+
+
+def test_a_part_of_the_package_is_blamed_without_a_place_in_it():
+    game = small("mlp", "regularizers=r1")
+    with pytest.raises(AttributeError) as raised:
+        game.regularizers[0](None)
+    assert compatibility.culprit(raised.value, game) == " (raised by regularizer 'r1')"
+    with pytest.raises(AttributeError) as raised:
+        None.real  # noqa: B018
+    assert compatibility.culprit(raised.value, game) == ""
+
+
+def test_a_schedule_may_depend_on_the_length():
+    assert not compatibility.depends_on_length(small("mlp"))
+    assert compatibility.depends_on_length(small("mlp", "discriminator.schedule=linear"))
+
+
+def test_a_role_that_no_network_can_take_names_none():
+    class Oracle(ImageGame):
+        roles: ClassVar = {"generator": frozenset({"oracle"})}
+
+    game = small("mlp")
+    oracle = Oracle(**{name: getattr(game, name) for name in registry.field_types(ImageGame)})
+    (fault,) = compatibility.misplaced(oracle, DIGITS)
+    assert fault.endswith("its traits() do not name 'oracle'; `zerosum ls network` has those that do")
+    oracle.roles["generator"] = frozenset({"encoder"})
+    assert ", such as generator.network=" in compatibility.misplaced(oracle, DIGITS)[0]
+
+
+def test_data_bring_their_kinds_and_networks_are_called_with_two_items_of_the_largest():
+    signals = {"a": Signal("image", (1, 8, 8)), "b": Signal("points", (2,))}
+    assert compatibility.data_traits(signals) == {"images", "points"}
+    wirings = {"a": Wiring({}, {}, ("a",)), "b": Wiring({}, {}, ("b",), 3)}
+    assert compatibility._count(wirings) == 6

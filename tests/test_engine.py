@@ -1,7 +1,9 @@
 """The engine: who moves, what stays, what is exact."""
 
 import copy
+import sys
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -463,3 +465,21 @@ def test_rules_hold_after_every_update():
     engine.turn(feed)
     assert max(float(one.detach().abs().max()) for one in engine.learners["discriminator"].parameters) <= 0.01
     assert max(float(one.detach().abs().max()) for one in engine.learners["generator"].parameters) > 0.01
+
+
+def test_the_skip_of_a_single_player_stays_its_own():
+    alone, never = SimpleNamespace(found_inf=torch.tensor(1.0)), SimpleNamespace()
+    before = alone.found_inf
+    skip_together([alone, never])
+    assert alone.found_inf is before
+    assert not hasattr(never, "found_inf")
+
+
+def test_the_horizon_is_the_length_or_what_the_pace_leads_to():
+    engine, _ = table("mlp")
+    cases = [(1000, 0.5, 1000), (1000, None, 1000), (None, None, None), (None, 0.25, 400), (None, 0.0, sys.maxsize)]
+    for engine.total, engine.share, horizon in cases:
+        engine.clock = 100
+        assert engine.horizon == horizon
+    engine.clock, engine.share = 0, 0.25
+    assert engine.horizon == sys.maxsize

@@ -103,6 +103,9 @@ def test_the_norm_is_that_of_all_gradients_together():
     weights = [torch.zeros(3, requires_grad=True), torch.zeros(2, 2, requires_grad=True), torch.zeros(1)]
     weights[0].grad, weights[1].grad = torch.tensor([1.0, 2.0, 2.0]), torch.full((2, 2), 2.0)
     assert float(total_norm(weights)) == pytest.approx(5.0)
+    exact = torch.zeros(2, dtype=torch.float64)
+    exact.grad = torch.tensor([3.0, 4.0], dtype=torch.float64)
+    assert torch.equal(total_norm([exact]), torch.tensor(5.0))  # in float32, as all numbers of the meter
 
 
 # ---------------------------------------------------------------------- what a report measures

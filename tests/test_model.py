@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -183,3 +184,12 @@ def test_a_small_file_cannot_ask_for_a_large_network(file):
     file.write_bytes(sealed.pack(weights, {**about, "recipe": recipe}))
     with pytest.raises(DamagedError, match="its weights do not fit its own recipe"):
         load_model(file)
+
+
+def test_weights_may_hold_the_bytes_of_a_seal(tmp_path):
+    blank = torch.tensor(list(sealed._mark("0" * 64)), dtype=torch.uint8)
+    (tmp_path / "g").write_bytes(sealed.pack({"odd": blank}, {"images": 3}))
+    about, weights, whole = sealed.read(tmp_path / "g", dict[str, Any])
+    assert whole
+    assert about["images"] == 3
+    assert torch.equal(weights["odd"], blank)

@@ -50,6 +50,9 @@ def test_what_is_wrong_with_toml_is_said_in_few_words():
         parse_toml(f"[{'x' * 1000}]\n" * 2)
     assert 200 < len(str(raised.value)) <= 200 + len("not a TOML file: ")
     assert parse_toml("a = [1]") == {"a": [1]}
+    for text in ("a = 9007199254740993", f"a = {'[' * 70}{']' * 70}"):
+        with pytest.raises(DamagedError, match=r"^not a recipe: (a whole number is beyond|nested too deeply)"):
+            parse_toml(text)
 
 
 def test_a_file_is_read_up_to_its_limit(tmp_path):

@@ -236,3 +236,11 @@ def test_faults_below_a_list_name_their_place():
         "there is no regularizer '3'; there is: " + ", ".join(registry.registered("regularizer")),
         "game.regularizers.r1.every: 'x' is not a whole number",
     ]
+
+
+def test_children_are_the_parts_that_a_part_holds():
+    player = read_recipe("mlp").game.generator
+    assert [name for name, _ in tree.children(player)] == [
+        "network", "optimizer", "schedule", "initialization", "average", "rules",
+    ]  # fmt: skip
+    assert tree.children(player.optimizer) == []

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import zerosum
 from tests.small import trained, words
 from zerosum.cli.main import app
+from zerosum.core import model
 from zerosum.core.errors import DataError, RunError
 from zerosum.core.model import Choice, Model, Networks, Task, reached
 from zerosum.core.player import Player
@@ -119,6 +120,23 @@ def test_drawn_inputs_are_the_same_whatever_the_count():
     assert torch.equal(whole, 2 * model.inputs(150, 2)["z"])
     assert model.inputs(2).keys() == {"z"}  # a kind is drawn and dropped
     assert torch.equal(model.draw(5, z=torch.ones(5, 3))["y"], torch.full((5, 3), 2.0))
+
+
+def test_a_tensor_alone_is_the_first_output():
+    two = {"first": Signal("image", (1, 8, 8)), "second": Signal("image", (1, 8, 8))}
+    task = Task("translate", X, two, lambda sample: sample)
+    assert task({"sample": torch.zeros(1, 1, 8, 8)}).keys() == {"first"}
+
+
+def test_items_are_counted_and_larger_ones_come_fewer_at_once():
+    signals = {"a": Signal("image", (1, 8, 8)), "b": Signal("latent", (4,)), "c": Signal("latent", (4,))}
+    rows = {"a": torch.zeros(5, 1, 16, 12), "b": torch.zeros(5, 4)}
+    assert model._times(signals, rows) == 3
+    assert model._times(signals, {"b": rows["b"]}) == 1
+    assert model._times(signals, {}) == 1
+    assert model._count(rows) == 5
+    with pytest.raises(ValueError, match="as many, one a row: there are none"):
+        model._count({})
 
 
 def test_what_a_task_is_not_given_is_said():
