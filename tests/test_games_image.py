@@ -202,3 +202,14 @@ def test_a_game_is_read_at_a_glance(file):
     steps = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef) and node.name == "step"]
     assert all(step.end_lineno - step.lineno < 31 for step in steps)
     assert all("engine.update(" in ast.unparse(step) or "engine.move(" in ast.unparse(step) for step in steps)
+
+
+@pytest.mark.parametrize("recipe", ["dcgan", "pacgan", "gman-small"])
+def test_scores_are_logits_of_real_samples_by_discriminator(recipe):
+    engine, feed = table(recipe)
+    networks, x, game = {name: one.eval() for name, one in engine.modules.items()}, feed.next()["sample"], engine.game
+    scores = game.scores(networks, {"sample": x})
+    assert scores.keys() == game.players().keys() - {"generator"}
+    for name, logits in scores.items():
+        assert len(logits) == len(x) // game.pack
+        assert torch.equal(logits, networks[name](pack(x, game.pack)))

@@ -17,6 +17,7 @@ from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError, RunError
 from zerosum.core.registry import Part
 from zerosum.core.signals import Signal
+from zerosum.games.domain import Domain
 from zerosum.networks import Default
 from zerosum.recipes import read_recipe
 
@@ -255,6 +256,11 @@ def test_parts_act_on_each_set_by_itself(played):
     assert found["discriminators.r1-a"] > 0
     assert found["discriminators.r1-b"] > 0
     assert found["discriminators.r1-a"] != found["discriminators.r1-b"]
+
+
+def test_an_augmentation_of_real_images_does_not_reach_what_discriminators_compare():
+    domain = Domain(by_hand("augmentations=flip+shift:where=both").game, "a", by_hand())
+    assert [[part.name for part in parts] for parts in (domain.alter, domain.augment)] == [["flip"], ["shift"]]
 
 
 def test_a_training_is_pictured_evaluated_and_goes_on_bit_for_bit(tmp_path):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from zerosum.core.meter import Meter, NotFiniteError, precise
+from zerosum.core.meter import Meter, NotFiniteError, not_finite, precise
 
 
 def test_a_value_waits_until_the_report_takes_it():
@@ -32,3 +32,13 @@ def test_finite_means_stay_and_the_others_are_left_out():
 def test_sums_are_in_float64_where_the_device_has_it():
     assert precise(torch.device("cpu")) is torch.float64
     assert precise(torch.device("mps")) is torch.float32
+
+
+@pytest.mark.parametrize(("total", "what"), [(math.nan, "loss"), (2.0, "gradient")])
+def test_what_is_not_finite_is_named_with_all_numbers(total, what):
+    losses = {"adversarial": torch.tensor(total), "r1": torch.tensor(0.5)}
+    error = not_finite("discriminator-2", 1200, losses, torch.tensor(total), torch.tensor(math.inf))
+    assert str(error) == (
+        f"the {what} of the discriminator-2 is not finite after 1,200 samples (adversarial {total:g}, r1 0.5, gradient "
+        "inf); its weights were not changed. Lower discriminator.lr, or add a regularizer such as r1"
+    )

@@ -25,6 +25,7 @@ def test_moments_have_the_names_of_their_weights_and_go_back_to_them():
                     for key in ("step", "exp_avg", "exp_avg_sq")}  # fmt: skip
         assert moments.keys() == expected
         second.load_moments({key: value.clone(memory_format=torch.contiguous_format) for key, value in moments.items()})
+        assert second.moments().keys() == expected
         for key, value in second.moments().items():
             assert torch.equal(value, moments[key])
             assert value.stride() == moments[key].stride()

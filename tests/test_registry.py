@@ -239,6 +239,17 @@ def test_what_is_unknown_or_missing_is_said_of_a_class_and_of_a_part():
     ]
 
 
+def test_a_plain_field_without_a_default_is_missed():
+    @dataclass(frozen=True)
+    class Sized(Part):
+        """Has a size."""
+
+        size: int
+
+    assert registry.missing(Sized, []) == ["size is missing; it has no default"]
+    assert registry.missing(Sized, ["size"]) == []
+
+
 def test_comments_of_fields_are_those_of_the_class_or_of_its_bases():
     class Base(Part):
         """Not a dataclass."""

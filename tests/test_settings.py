@@ -76,6 +76,7 @@ def test_members_of_a_list_are_called_by_name():
         ("sice=64", "there is no field 'sice'; did you mean 'size'?"),
         ("generator.hidden=9", "there is no field 'generator.hidden'; there is: generator."),  # of which eps is none
         ("discriminator.lrr=1", "there is no field 'discriminator.lrr'; did you mean 'discriminator.lr'?"),
+        ("genrator.optimzer=adam", "there is no field 'genrator.optimzer'; did you mean 'generator.optimizer'?"),
         ("discriminater.lr=1", "there is no field 'discriminater.lr'; did you mean 'discriminator"),
         ("lr=1e-4", "'lr' may mean game.generator.optimizer.lr or game.discriminator.optimizer.lr; write which"),
         ("discriminator.lr=-1", "lr: -1.0 must be above 0"),
