@@ -233,7 +233,7 @@ def play(row: Row, turns: int = 2, logits: int = 2) -> Engine | Refusal:
         after = _weights(engine, name)
         assert all(weight.isfinite().all() for weight in after.values()), f"weights of the {name} are not finite"
         moved = any(not torch.equal(weights[key], after[key]) for key in after)
-        assert moved or _pulled(engine, name), f"the {name} did not move"
+        assert moved or _pulled(engine, name) or not _lost(engine, name), f"the {name} did not move"
     return engine
 
 
@@ -275,6 +275,11 @@ def idle(engine: Engine, row: Row, turns: int = 3) -> list[str]:
 def _pulled(engine: Engine, player: str) -> bool:
     """True where a gradient reached the weights, though its step may be less than their last bit."""
     return any(one.grad is not None and bool(one.grad.any()) for one in engine.network(player).parameters())
+
+
+def _lost(engine: Engine, player: str) -> bool:
+    """True where a player lost anything; a hinge that all samples are beyond leaves nothing to learn from."""
+    return any(loss for name, loss in engine.meter.finite().items() if name.startswith(f"{player}."))
 
 
 def _weights(engine: Engine, player: str) -> dict[str, torch.Tensor]:

@@ -452,3 +452,8 @@ def test_data_bring_their_kinds_and_networks_are_called_with_two_items_of_the_la
     assert compatibility.data_traits(signals) == {"images", "points"}
     wirings = {"a": Wiring({}, {}, ("a",)), "b": Wiring({}, {}, ("b",), 3)}
     assert compatibility._count(wirings) == 6
+
+
+def test_networks_fit_some_data_and_not_others():
+    assert compatibility.wires(small("mlp"), DIGITS)
+    assert not compatibility.wires(small("dcgan"), {"sample": Signal("points", (2,))})
