@@ -73,6 +73,13 @@ def until(condition):
         time.sleep(0.01)
 
 
+def test_a_training_that_ended_by_itself_is_no_longer_asked():
+    with Watch() as watch:
+        with Interrupt(lambda _: None) as training:
+            assert watch.training is training
+        assert watch.training is None
+
+
 def test_a_second_signal_ends_a_long_first_update_at_once(tmp_path):
     (tmp_path / "slow.py").write_text(SLOW)
     command = ["train", "objective=slow", *SMALL, "--recipe", "mlp", "--use", "slow.py", "--out", "run"]

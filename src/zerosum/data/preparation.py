@@ -51,9 +51,7 @@ class Preparation(Part):
     flip: bool = False  # mirror left to right with probability 1/2, each time an image is shown
     balanced: bool = False  # show every class equally often, however often it occurs; needs labels
     domains: tuple[str, ...] = ()  # two classes that a game translates between, as horse/zebra; auto: the only two
-    pairs: str = (
-        ""  # input and target of a game: files, where the data hold both; else how the input is computed, as edges
-    )
+    pairs: str = ""  # input and target of a game: files, where the data hold both; else how the input is made, as edges
     direction: Literal["AtoB", "BtoA"] = "AtoB"  # of pairs; A is folder A, the left half, or the computed input
     held_out: Fraction = 0.1  # share kept from training for evaluation, where a set has no test part of its own
 
