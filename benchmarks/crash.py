@@ -1,7 +1,7 @@
 """A crash loses nothing: a training killed with SIGKILL again and again ends bit for bit like one left in peace.
 
-    python -m benchmarks.crash [--recipes mlp dcgan wgan-gp r3gan-small vae vae-gan-small aae-small cyclegan-small]
-                               [--kills 20] [--images 80000] [--seed 0]
+    python -m benchmarks.crash [--recipes mlp dcgan wgan-gp r3gan-small vae vae-gan-small aae-small cyclegan-small
+                               pix2pix-small] [--kills 20] [--images 80000] [--seed 0]
 
 For each recipe one training runs undisturbed. Another is killed at random instants, every third time while it
 writes a checkpoint, and resumed each time. Then weights, averages, optimizer states, memory and metrics (without
@@ -26,8 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TIMES = ("seconds", "images_per_second")
-RECIPES = "mlp", "dcgan", "wgan-gp", "r3gan-small", "vae", "vae-gan-small", "aae-small", "cyclegan-small"
+RECIPES = ("mlp", "dcgan", "wgan-gp", "r3gan-small", "vae", "vae-gan-small", "aae-small")
+RECIPES += ("cyclegan-small", "pix2pix-small")
 PAIRS = {"cyclegan-small": "digits-inverted"}  # recipes that train on two sets
+MADE = {"pix2pix-small": ["data.pairs=edges"]}  # settings that make pairs
 SETTINGS = ["precision=fp32"]  # a busy machine might choose another for the second training than for the first
 SETTINGS += ["evaluator.count=500"]
 TRIAL, WHOLE = 12, 60  # seconds of training: to measure the speed, and of the undisturbed training at most
@@ -57,7 +59,8 @@ class Course:
 
 def train(recipe: str, run: Path) -> list[str]:
     """The command of a training, without its length."""
-    return ["train", PAIRS.get(recipe, "digits"), "--recipe", recipe, *SETTINGS, "--out", str(run)]
+    words = [*SETTINGS, *MADE.get(recipe, [])]
+    return ["train", PAIRS.get(recipe, "digits"), "--recipe", recipe, *words, "--out", str(run)]
 
 
 def plan(recipe: str, kills: int, longest: int, folder: Path) -> Course:

@@ -22,6 +22,7 @@ class Case(NamedTuple):
 
 POINTS = {"mixture": "ring8", "pacgan": "ring8", "unrolled": "ring8", "veegan": "ring8", "dirac": "dirac"}
 PAIRS = {"cyclegan": "digits-inverted", "cyclegan-small": "digits-inverted"}
+MADE = dict.fromkeys(("pix2pix", "pix2pix-small"), ("data.pairs=edges",))  # settings that make pairs of the data
 BF16 = (
     "dcgan",
     "stylegan2-ada-small",
@@ -97,6 +98,8 @@ VARIANTS = {  # name: recipe (or recipe@data) and settings
     "latent=uniform regularizers=gradient-penalty:every=2+lecam:after=8 augmentations=flip",
     "unpaired-identity": "cyclegan-small identity=5 objective=hinge pool.size=9 augmentations=ada:p=0.5+flip "
     "regularizers=r1:every=2+lecam:after=8",
+    "paired-several": "pix2pix-small objective=hinge augmentations=ada:p=0.5+flip discriminator.network="
+    "multiscale-discriminator:channels=8,layers=1 regularizers=r1:every=2+content:of=layers,reference=place",
     "pairs-augmented": "dagan-small objective=relativistic augmentations=diffaugment+flip "
     "regularizers=r2:every=2+lecam:after=8",
 }  # fmt: skip
@@ -106,6 +109,7 @@ def cases(recipes: Iterable[str]) -> list[Case]:
     """Every recipe, some of them in bf16, and all variants."""
 
     def case(name: str, recipe: str, *settings: str, **how: Any) -> Case:
+        settings = (*MADE.get(recipe, ()), *settings)
         return Case(name, recipe, settings, **{"data": (POINTS | PAIRS).get(recipe, "digits"), **how})
 
     listed = [case(name, name) for name in recipes]

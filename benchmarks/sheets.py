@@ -33,7 +33,7 @@ from zerosum.runs.view import pictures
 ROOT = Path(__file__).resolve().parents[1]
 SHEETS, RESULTS = ROOT / "docs" / "sheets", lines.RESULTS / "sheets.jsonl"
 POINTS = {"mixture", "dirac", "pacgan", "unrolled", "veegan"}  # recipes for points: benchmarks/toys.py
-PAIRS = {"cyclegan", "cyclegan-small"}  # for two sets: benchmarks/translation.py
+PAIRS = {"cyclegan", "cyclegan-small", "pix2pix", "pix2pix-small"}  # translate: benchmarks/translation.py
 ROWS, COLUMNS = 5, 10
 
 

@@ -1,12 +1,12 @@
-"""Translation without pairs between two styles of the same emoji: the answers are known, but not shown.
+"""Translation between two styles of the same emoji, without pairs or by pairs.
 
     ZEROSUM_DATA=... python -m benchmarks.translation [--recipe cyclegan-small] [--images 40k] [--out runs/translation]
 
 $ZEROSUM_DATA/emoji/emoji_noto_twemoji_64.tar holds 1,026 emoji, each drawn by Noto (left) and by Twemoji (right). Of
-those to train on, every second one is seen as Noto draws it alone (set A) and the others as Twemoji does (set B), so
-that no pair is among them. Of the 103 others both drawings are known: the mean error of the translation is compared
-with that of leaving the picture as it is. Prints a line for each way, and writes docs/sheets/emoji/RECIPE.png: emoji,
-their translations, and what the other style has in their place.
+those to train on, a recipe without pairs sees every second one as Noto draws it (set A) and the others as Twemoji does
+(set B), so that no pair is among them; a recipe of pairs sees both drawings of all. Of the 103 others both drawings are
+known: the mean error of the translation is compared with that of leaving the picture as it is. Prints a line for each
+way, and writes docs/sheets/emoji/RECIPE.png: emoji, their translations, and what the other style has in their place.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import zerosum
 from benchmarks.lines import RESULTS, append
 from benchmarks.sheets import SHEETS
 from zerosum.data import Dataset, open_data, to_images
+from zerosum.recipes import read_recipe
 from zerosum.runs.storage.run import Run
 from zerosum.runs.view import pictures
 
@@ -32,8 +33,8 @@ SIDE, SHOWN = 32, 12
 ARCHIVE = "emoji/emoji_noto_twemoji_64.tar"
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    """Write the sets as trainA/, trainB/, testA/, testB/."""
+def unpack(archive: Path, folder: Path, *, pairs: bool) -> None:
+    """Write the sets as trainA/, trainB/, testA/, testB/; with pairs, both drawings of each emoji."""
     with tarfile.open(archive) as tar:
         for number, name in enumerate(sorted(one for one in tar.getnames() if one.endswith(".jpg"))):
             file = tar.extractfile(name)
@@ -41,7 +42,7 @@ def unpack(archive: Path, folder: Path) -> None:
             pair, part = Image.open(io.BytesIO(file.read())), name.split("/")[0]
             half = pair.width // 2
             for place, style in enumerate("AB"):
-                if part == "test" or number % 2 == place:
+                if pairs or part == "test" or number % 2 == place:
                     (folder / f"{part}{style}").mkdir(parents=True, exist_ok=True)
                     box = (place * half, 0, (place + 1) * half, pair.height)
                     pair.crop(box).save(folder / f"{part}{style}" / f"{Path(name).stem}.png")
@@ -65,9 +66,10 @@ def main() -> None:
     parser.add_argument("--images", default="40k")
     parser.add_argument("--out", type=Path, default=Path("runs/translation"))
     options = parser.parse_args()
-    emoji, path = options.out / "emoji", options.out / options.recipe
+    pairs = bool(read_recipe(options.recipe).data.pairs)
+    emoji, path = options.out / ("emoji-pairs" if pairs else "emoji"), options.out / options.recipe
     if not emoji.exists():
-        unpack(Path(os.environ["ZEROSUM_DATA"]) / ARCHIVE, emoji)
+        unpack(Path(os.environ["ZEROSUM_DATA"]) / ARCHIVE, emoji, pairs=pairs)
     words = [f"data.size={SIDE}", "samples=10k", "evaluation=20k", "checkpoint=10k", "keep=1"]
     if path.exists():
         run = zerosum.resume(path, images=options.images)
@@ -80,17 +82,16 @@ def main() -> None:
 def compare(run: Run, emoji: Path, recipe: str) -> None:
     """Print what was reached, keep it, and draw."""
     dataset = open_data(emoji, run.recipe.data)
-    a, b = (held_out(dataset.of(name)) for name in "ab")
-    trained = run.model
-    model = trained.model
-    made = {"a_to_b": model.compute({"a": a}, "a_to_b")["b"], "b_to_a": model.compute({"b": b}, "b_to_a")["a"]}
-    rows = []
-    for way, (start, answer) in {"a_to_b": (a, b), "b_to_a": (b, a)}.items():
+    trained, rows = run.model, []
+    for way, task in trained.model.tasks.items():
+        given, wanted = (next(iter(one)) for one in (task.inputs, task.outputs))
+        start, answer = (held_out(dataset.of(name)) for name in (given, wanted))
+        made = trained.model.compute({given: start}, way)[wanted]
         line = {"recipe": recipe, "way": way, "images": trained.images, "pictures": len(start)}
-        line |= {"error": round(error(made[way], answer), 4), "unchanged": round(error(start, answer), 4)}
+        line |= {"error": round(error(made, answer), 4), "unchanged": round(error(start, answer), 4)}
         line["seconds"] = round(run.metrics[-1]["seconds"])
         print(append(RESULTS / "translation.jsonl", line))
-        rows += [start[:SHOWN], made[way][:SHOWN], answer[:SHOWN]]
+        rows += [start[:SHOWN], made[:SHOWN], answer[:SHOWN]]
     sheet = SHEETS / "emoji" / f"{recipe}.png"
     sheet.parent.mkdir(parents=True, exist_ok=True)
     pictures.save(sheet, pictures.sheet(to_images(torch.cat(rows)), SHOWN))

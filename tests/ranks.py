@@ -37,12 +37,14 @@ JOINT = {  # recipes that draw nothing but latents, and couple no samples of a b
     "together": ("vae",),
     "routed": ("vae-gan-small", "generator.norm=none", "discriminator.norm=none", "encoder.norm=none"),
     "phases": ("aae-small", "regularizers=lecam:after=0"),
+    "paired": ("pix2pix-small", "generator.dropout=0", "regularizers=lecam:after=0"),
     "unpaired": ("cyclegan-small", "pool.size=20", "regularizers=lecam:after=0"),
 }
 OWN = {  # each rank draws for itself, and there are statistics, averages of styles and banks of images
     "dropout": ("mlp",),
     "augmented": ("dcgan", "data.flip=true", "augmentations=ada:p=0.5,interval=1,speed=1000"),
     "styles": ("stylegan2-ada-small",),
+    "noise": ("pix2pix-small",),
     "bank": ("dagan-small",),
 }
 TURNS = 2
@@ -89,12 +91,20 @@ def two_sets():
     return Dataset("toy", values, None, (), np.arange(50), nothing, "", domains=("few", "more"), domain=domain)
 
 
+def pairs():
+    """Noise of one size beside other noise."""
+    values = np.random.default_rng(0).integers(0, 256, (2, 40, 8, 8, 1), dtype=np.uint8)
+    return Dataset("toy", values[0], None, (), np.arange(40), np.arange(0), "", inputs=values[1])
+
+
 def seated(case, team, kind=Feed, seed=0):
     """Engine and feed of a case for one rank of a team."""
     name, *settings = case
     recipe = read_recipe(name, [*small.words(name), *settings])
     if recipe.data.domains:
         data = two_sets()
+    elif recipe.data.pairs:
+        data = pairs()
     elif name in small.DATA:
         data = open_data(small.DATA[name])
     else:

@@ -19,6 +19,7 @@ DATA = {
     "veegan": "ring8",
     "dirac": "dirac",
 } | dict.fromkeys(("cyclegan", "cyclegan-small"), "digits-inverted")
+MADE = dict.fromkeys(("pix2pix", "pix2pix-small"), "data.pairs=edges")  # what makes pairs of them
 SIZES = {  # of networks' fields
     "channels": "8",
     "widths": "16/16",
@@ -51,7 +52,11 @@ def trained(recipe, signals, classes=(), images=1_000, *, seed=0, networks=None,
 def words(name):
     """Settings that make a recipe small."""
     game = read_recipe(name).game
-    found = ["batch=16", *(["pool.size=100"] if "pool" in field_types(type(game)) else [])]
+    found = [
+        "batch=16",
+        *([MADE[name]] if name in MADE else []),
+        *(["pool.size=100"] if "pool" in field_types(type(game)) else []),
+    ]
     for field in field_types(type(game)):
         if isinstance(getattr(game, field), Player):
             network = getattr(game, field).network

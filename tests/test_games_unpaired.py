@@ -2,69 +2,24 @@
 
 import json
 import shutil
-from dataclasses import dataclass
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import zerosum
 from tests import axes
+from tests.translators import IMAGE, Factor, Fixed, alternatives, misjudged, one_turn
 from zerosum.core import compatibility, registry
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError, RunError
-from zerosum.core.registry import Part
 from zerosum.core.signals import Signal
 from zerosum.games.domain import Domain
 from zerosum.networks import Default
 from zerosum.recipes import read_recipe
 
-IMAGE = Signal("image", (1, 2, 2))
-PAIR = {"a": IMAGE, "b": IMAGE}
-
-
-class Times(nn.Module):
-    """Each pixel times a number; or, as a discriminator, the mean of the pixels times it."""
-
-    def __init__(self, factor, mean):
-        super().__init__()
-        self.factor, self.mean = nn.Parameter(torch.tensor(float(factor))), mean
-
-    def forward(self, x, label=None):
-        return self.factor * (x.flatten(1).mean(1) if self.mean else x)
-
-
-@dataclass(frozen=True)
-class Factor(Part):
-    """Networks of one number."""
-
-    factor: float
-    mean: bool
-
-    def build(self, inputs, outputs):
-        return Times(self.factor, self.mean)
-
-    def traits(self):
-        return frozenset({"discriminator", "logits"} if self.mean else {"translator"})
-
-
-Factor.kind, Factor.name = "network", "factor"
-
-
-class Fixed:
-    """A feed of one batch."""
-
-    position = 0
-
-    def __init__(self, side=2, **batch):
-        flat = {name: torch.tensor(row).view(-1, 1, 1, 1) for name, row in batch.items()}
-        self.batch = {name: one.expand(-1, 1, side, side) for name, one in flat.items()}
-
-    def next(self):
-        self.position += len(self.batch["a"])
-        return dict(self.batch)
+BEGAN = axes.text(registry.lookup("network", "began-discriminator"))
 
 
 def by_hand(*settings, factors=(0.5, 0.25)):
@@ -74,7 +29,7 @@ def by_hand(*settings, factors=(0.5, 0.25)):
         generators=game.generators.replace(network=Factor(factors[0], mean=False), initialization=Default()),
         discriminators=game.discriminators.replace(network=Factor(factors[1], mean=True), initialization=Default()),
     )
-    return Engine(game, PAIR, total=1000)
+    return Engine(game, {"a": IMAGE, "b": IMAGE}, total=1000)
 
 
 def test_losses_are_those_of_the_paper_by_hand():
@@ -183,8 +138,6 @@ def test_what_does_not_fit_is_said_with_how_to_mend_it():
         compatibility.check(read_recipe("dcgan").game, {"a": image, "b": image}, 1000, 4)
 
 
-KINDS = {"objective": "objective", "regularizer": "regularizers", "augmentation": "augmentations"}
-BEGAN = axes.text(registry.lookup("network", "began-discriminator"))
 REFUSED = {  # each for its reason
     "needs 'autoencoder'": ["objective=began", "objective=ebgan", "regularizers=pulling-away"],
     "needs 'features'": ["regularizers=content", "regularizers=feature-matching"],
@@ -200,12 +153,8 @@ REFUSED = {  # each for its reason
 
 
 def values():
-    """Settings with each part that may stand in a slot of the game, one at a time; and some that need each other."""
-    for kind, field in KINDS.items():
-        yield from ([f"{field}={name}"] for name in axes.registered(kind))
-    for part in axes.registered("network").values():
-        if "discriminator" in part().traits():
-            yield [f"discriminators.network={axes.text(part)}"]
+    """Settings of a game, one at a time; and some that need each other."""
+    yield from alternatives("discriminators")
     for objective in ("began", "ebgan"):
         yield [f"objective={objective}", f"discriminators.network={BEGAN}", "regularizers=pulling-away"]
     yield ["objective=hinge", "augmentations=ada:p=0.5+flip", "regularizers=vat+lecam:after=0"]
@@ -216,18 +165,7 @@ def outcome(words):
     """Faults that settings are refused for, or the numbers of a turn."""
     small = ["generators.channels=4", "generators.blocks=1", "discriminators.initialization=default", "batch=2"]
     small += [] if any("network=" in word for word in words) else ["discriminators.channels=4"]
-    recipe = read_recipe("cyclegan-small", [*small, *words])
-    image = Signal("image", (1, 16, 16))
-    try:
-        compatibility.check(recipe.game, {"a": image, "b": image}, 1000, 4)
-    except RecipeError as error:
-        return error.faults
-    engine = Engine(recipe.game, {"a": image, "b": image}, total=1000)
-    before = {name: [one.clone() for one in module.parameters()] for name, module in engine.modules.items()}
-    engine.turn(Fixed(a=[0.5, -0.25], b=[0.75, 1.0], side=16))
-    for name, module in engine.modules.items():
-        assert any(not torch.equal(*pair) for pair in zip(before[name], module.parameters(), strict=True)), name
-    return engine.meter.take("report")
+    return one_turn(read_recipe("cyclegan-small", [*small, *words]).game, "a", "b")
 
 
 @pytest.fixture(scope="module")
@@ -237,15 +175,7 @@ def played():
 
 
 def test_every_part_plays_or_is_refused_for_its_reason(played):
-    refused = {words: " ".join(faults) for words, faults in played.items() if isinstance(faults, list)}
-    for reason, wanted in REFUSED.items():
-        for one in wanted:
-            found = [
-                words for words in refused if words.removeprefix("discriminators.network=").partition(":")[0] == one
-            ]
-            assert len(found) == 1, one
-            assert reason in refused.pop(found[0]), one
-    assert refused == {}
+    assert misjudged(played, REFUSED) == []
     assert len(played) > 50
 
 

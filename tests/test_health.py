@@ -200,15 +200,16 @@ def test_a_discriminator_that_knows_its_images_by_heart_is_seen():
 
 
 LOOKED_AT = ["dcgan", "mlp", "gman", "veegan", "dagan-small", "pacgan", "acgan", "stylegan2", "cyclegan"]
+LOOKED_AT += ["pix2pix"]
 
 
 @pytest.mark.parametrize("name", LOOKED_AT)
 def test_a_look_changes_nothing(name):
     engine, feed = table(name)
     other, other_feed = table(name)
-    from tests.small import DATA
+    from tests.small import DATA, words
 
-    dataset = open_data(DATA.get(name, "digits"), read_recipe(name).data)
+    dataset = open_data(DATA.get(name, "digits"), read_recipe(name, words(name)).data)
     own = diagnostics.Diagnostics(dataset, 16, engine.game.pack)
     for _ in range(2):
         engine.turn(feed)

@@ -5,6 +5,7 @@ from zerosum.games.autoencoder import VariationalAutoencoder
 from zerosum.games.image import ImageGame
 from zerosum.games.joint import JointGame
 from zerosum.games.lookahead import LookaheadGame
+from zerosum.games.paired import PairedGame
 from zerosum.games.pairs import PairsGame
 from zerosum.games.panel import PanelGame
 from zerosum.games.unpaired import UnpairedGame
@@ -16,6 +17,7 @@ __all__ = [
     "ImageGame",
     "JointGame",
     "LookaheadGame",
+    "PairedGame",
     "PairsGame",
     "PanelGame",
     "UnpairedGame",

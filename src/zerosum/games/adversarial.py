@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
@@ -22,6 +22,9 @@ from zerosum.games.tasks import generation
 from zerosum.latents import Latent
 from zerosum.protocols import Augmentation, Objective, Selection
 from zerosum.selection import All
+
+if TYPE_CHECKING:
+    from zerosum.games.paired import PairedGame
 
 _WHERE = ("real", "both")  # an augmentation may act
 
@@ -81,7 +84,9 @@ class Adversarial(Part):
         return Model({"generator": G}, tasks)
 
 
-def bound_parts(game: Adversarial, engine: Engine) -> tuple[Objective, list[Augmentation], list[Augmentation]]:
+def bound_parts(
+    game: Adversarial | PairedGame, engine: Engine
+) -> tuple[Objective, list[Augmentation], list[Augmentation]]:
     """Objective, augmentations of real samples alone, and those of all that discriminators see, with their memory."""
     real, both = ([engine.bind(part.name, part) for part in game.augmentations if part.where == w] for w in _WHERE)
     return engine.bind(game.objective.name, game.objective), real, both

@@ -64,3 +64,8 @@ class Domain:
 
     def _named(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {f"{name}-{self.name}": loss for name, loss in losses.items()}
+
+
+def distance(x: Tensor, y: Tensor) -> Tensor:
+    """Mean absolute difference of two batches of images, []."""
+    return (x.float() - y.float()).abs().mean()

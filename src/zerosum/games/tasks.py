@@ -84,12 +84,11 @@ def autoencoding(
     }
 
 
-def translation(translator: Callable[..., Tensor], part: Described, given: Signals, made: Signals) -> Task:
+def translation(translator: Callable[..., Tensor], given: Signals, made: Signals) -> Task:
     """Samples [N, ...] of one signal of samples of another, of any size that the network takes.
 
     Args:
-        translator: the network.
-        part: its description; where it has a `step`, sides of images may be any multiple of it.
+        translator: the network; where it has a `step`, sides of images may be any multiple of it.
         given: the signal that it takes, by name.
         made: the one that it gives.
     """
@@ -97,7 +96,7 @@ def translation(translator: Callable[..., Tensor], part: Described, given: Signa
     def run(**inputs: Tensor) -> Tensor:
         return translator(*inputs.values())
 
-    return Task("translate", given, made, run, step=getattr(part, "step", 0))
+    return Task("translate", given, made, run, step=getattr(translator, "step", 0))
 
 
 def _classes(signals: Signals) -> dict[str, Signal]:

@@ -9,7 +9,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from zerosum.core.compatibility import data_traits, misfits
 from zerosum.core.engine import Engine
 from zerosum.core.game import Feed
 from zerosum.core.model import Model
@@ -18,12 +17,11 @@ from zerosum.core.registry import Part, register, slot
 from zerosum.core.signals import Batch, Signal, Signals, Wiring
 from zerosum.core.slots import Regularizer
 from zerosum.core.values import NonNegative
-from zerosum.games.domain import Domain
+from zerosum.games.checks import translation_faults
+from zerosum.games.domain import Domain, distance
 from zerosum.games.tasks import translation
 from zerosum.pools import ImagePool, Pool
 from zerosum.protocols import Augmentation, Objective
-
-ASKING = {"labels", "classifier", "codes", "joint", "pairs"}  # traits of discriminators that judge more than a sample
 
 
 @register("game", "unpaired")
@@ -72,15 +70,7 @@ class UnpairedGame(Part):
         """What does not fit."""
         if not {"a", "b"} <= signals.keys():
             return ["game 'unpaired' needs two sets, a and b, and these data are one; set data.domains=auto"]
-        generator_traits, critics = self.generators.network.traits(), self.discriminators.network.traits()
-        present = data_traits(signals) | generator_traits | critics | self.objective.traits()
-        faults = []
-        for part in (self.objective, *self.augmentations, *self.regularizers):
-            faults += [_here(fault) for fault in misfits(part, present, present)]
-        if conflicts := sorted(critics & ASKING):
-            faults.append(
-                f"discriminators.network judges images beside {conflicts[0]!r}, and here they see nothing else"
-            )
+        faults = [_here(fault) for fault in translation_faults(self, signals)]
         if batch is not None and 0 < self.pool.size < batch:
             faults.append(f"pool.size={self.pool.size} holds no batch of {batch}; set pool.size={batch}, or 0 for none")
         return faults
@@ -93,8 +83,8 @@ class UnpairedGame(Part):
         """Both translators."""
         a, b, G, F = {"a": signals["a"]}, {"b": signals["b"]}, networks["a_to_b"], networks["b_to_a"]
         tasks = {
-            "a_to_b": translation(G, self.generators.network, a, b),
-            "b_to_a": translation(F, self.generators.network, b, a),
+            "a_to_b": translation(G, a, b),
+            "b_to_a": translation(F, b, a),
         }
         return Model({"a_to_b": G, "b_to_a": F}, tasks)
 
@@ -123,8 +113,3 @@ class UnpairedGame(Part):
 def _here(fault: str) -> str:
     """A fault whose settings are named as in this game."""
     return fault.replace("discriminator.", "discriminators.").replace("generator.", "generators.")
-
-
-def distance(x: Tensor, y: Tensor) -> Tensor:
-    """Mean absolute difference of two batches of images, []."""
-    return (x.float() - y.float()).abs().mean()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -33,8 +33,6 @@ class ResNetTranslator(Part):
     channels: Count = 64  # channels of the first stage, at the image's own size
     blocks: Count = 9  # residual blocks, of 4 times `channels`
     norm: Literal["instance", "batch", "none"] = "instance"  # of all convolutions but the last
-
-    step: ClassVar[int] = LEAST  # a network once built takes all sides that are multiples of this
 
     def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, C, H, W]` and gives `[N, C', H, W]` in [-1, 1].
@@ -119,6 +117,8 @@ class _Block(nn.Sequential):
 
 class _Translator(nn.Sequential):
     """Sequential layers; images end in tanh."""
+
+    step = LEAST  # sides of images may be any multiple of it
 
     def forward(self, input: Tensor, label: Tensor | None = None) -> Tensor:  # noqa: A002, ARG002  (torch's name)
         """Images `[N, C, H, W]` to images in [-1, 1]."""

@@ -101,6 +101,7 @@ class _UNet(nn.Module):
     def __init__(self, encoder: list[nn.Sequential], decoder: list[nn.Sequential]) -> None:
         super().__init__()
         self.encoder, self.decoder = nn.ModuleList(encoder), nn.ModuleList(decoder)
+        self.step = 1 << len(encoder)  # sides of images may be any multiple of it
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Images `[N, C, H, W]` to images in [-1, 1]."""

@@ -1,12 +1,12 @@
-"""Recipes that translate between two sets of images."""
+"""Recipes that translate images: between two sets, or from one half of a pair to the other."""
 
 from __future__ import annotations
 
 from zerosum.core.values import Length
 from zerosum.data import Preparation
-from zerosum.games import UnpairedGame
-from zerosum.networks import Normal, PatchDiscriminator, ResNetTranslator
-from zerosum.objectives import LeastSquares
+from zerosum.games import PairedGame, UnpairedGame
+from zerosum.networks import Normal, PatchDiscriminator, ResNetTranslator, UNetTranslator
+from zerosum.objectives import LeastSquares, NonSaturating
 from zerosum.optimizers import Adam, LateLinear
 from zerosum.recipes.building import player, small
 from zerosum.recipes.recipe import Recipe, recipe
@@ -52,4 +52,44 @@ def cyclegan_small() -> Recipe:
         "discriminators.layers=2",
         "generators.lr=1e-3",
         "discriminators.lr=1e-3",
+    )
+
+
+@recipe("pix2pix")
+def pix2pix() -> Recipe:
+    """A U-Net, patches of 70 pixels that are seen beside the input, 100 times the mean difference, one pair at a time.
+
+    Isola et al. 2017, section 3 and appendix 6: batch norm of one image is instance norm. Their jitter and mirroring
+    are augmentations=crop:least=0.9+flip here.
+    """
+    adam, start = Adam(lr=2e-4, beta1=0.5), Normal(0.02)
+    return Recipe(
+        recipe="pix2pix",
+        length=Length(200, "epochs"),
+        batch=1,
+        report=Length(1_000),
+        samples=Length(5_000),
+        evaluation=Length(20_000),
+        checkpoint=Length(20_000),
+        data=Preparation(pairs="files"),
+        game=PairedGame(
+            generator=player(UNetTranslator(), adam, start),
+            discriminator=player(PatchDiscriminator(), adam, start),
+            objective=NonSaturating(),
+        ),
+    )
+
+
+@recipe("pix2pix-small")
+def pix2pix_small() -> Recipe:
+    """pix2pix for a CPU and images of up to 128 pixels: 16 channels, patches of 34 pixels, batches of 4."""
+    return small(
+        pix2pix(),
+        "batch=4",
+        "length=50k",
+        "generator.channels=16",
+        "discriminator.channels=16",
+        "discriminator.layers=2",
+        "generator.lr=1e-3",
+        "discriminator.lr=1e-3",
     )
