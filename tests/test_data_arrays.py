@@ -122,7 +122,7 @@ IMAGE = np.zeros((4, 3, 3), dtype=np.float32)
         ({"images": RGB, "labels": np.array(["a", ""] * 3)}, r"some labels are empty; each must name a class"),
         (
             {"images": RGB, "labels": np.array(["a", "b"] * 3), "classes": np.array(["a", "c"])},
-            r"set.npz: labels name 'b', and 'classes' does not",
+            r"set.npz: labels name 'b', which 'classes' lacks",
         ),
         ({"images": RGB, "labels": LABELS - 1}, r"labels from -1 to 1; they must count classes from 0"),
         ({"x": np.full((9, 2), np.inf)}, r"array 'x': holds NaN or infinity"),
@@ -202,6 +202,14 @@ def test_labels_of_another_number_are_refused(tmp_path):
     idx(tmp_path / "my-labels-idx1-ubyte", np.zeros(8, dtype=np.uint8))
     with pytest.raises(DataError, match="9 images but 8 labels beside them"):
         open_data(idx(tmp_path / "my-images-idx3-ubyte", GREY))
+
+
+def test_labels_of_one_of_two_idx_files_are_refused(tmp_path):
+    for part in ("train", "t10k"):
+        idx(tmp_path / "own" / f"{part}-images-idx3-ubyte", GREY)
+    idx(tmp_path / "own" / "train-labels-idx1-ubyte", np.zeros(9, dtype=np.uint8))
+    with pytest.raises(DataError, match="t10k-images-idx3-ubyte has no labels file beside it, and the other has"):
+        open_data(tmp_path / "own")
 
 
 PLANES = RANDOM.integers(0, 256, (12, 3072), dtype=np.uint8)

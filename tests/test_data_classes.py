@@ -236,7 +236,7 @@ def test_captions_are_no_classes(tmp_path):
 def test_a_table_of_one_folder_alone_does_not_label_the_rest(tmp_path):
     found, notes = labelled(tmp_path / "set", {"x/a.png": png(0), "y/b.png": png(1), "x/labels.csv": "a.png,cat\n"})
     assert found == {0: "x", 1: "y"}
-    assert "labels: 'x/labels.csv' covers some folders only and is not used" in notes
+    assert "labels: 'x/labels.csv' covers only some folders and is not used" in notes
 
 
 # ---------------------------------------------------------------------------- names and places

@@ -67,13 +67,13 @@ MOVE = "to train with classes, move each into the folder of its class"
 @pytest.mark.parametrize("top", ["", "train/"])
 def test_images_that_lie_beside_class_folders_are_said(tmp_path, top):
     files = {f"{top}{name}": data for name, data in LOOSE.items()} | ({"test/x/6.png": png(6)} if top else {})
-    line = f"labels: 'x', 'y' are no classes, since 2 images lie beside these folders: 'a.png', 'b.png'; {MOVE}"
+    line = f"labels: 'x', 'y' are not classes, since 2 images lie beside these folders: 'a.png', 'b.png'; {MOVE}"
     assert notes(tmp_path, files, [f"{top}x/empty", *([] if top else ["birds"])]) == (line,)
 
 
 def test_one_image_beside_one_folder_is_said_and_none_beside_folders_of_another_meaning(tmp_path):
     one = {"x/1.png": png(1), "a.png": png(4)}
-    line = f"labels: 'x' makes no class, since 1 image lies beside this folder: 'a.png'; {MOVE}"
+    line = f"labels: 'x' is not a class, since 1 image lies beside this folder: 'a.png'; {MOVE}"
     assert notes(tmp_path / "one", one) == (line,)
     says = {"dataset.json": b'{"labels": null}'}
     (said,) = notes(tmp_path / "json", LOOSE | says)
@@ -120,7 +120,9 @@ def test_a_class_of_damaged_images_alone_is_said(tmp_path):
 
 def test_what_is_ignored_is_not_called_empty(tmp_path):
     for files in (BOTH, BOTH | {"readme.txt": b""}):
-        with pytest.raises(DataError, match=r"set: holds no images beside what data.ignore and data.levels leave out"):
+        with pytest.raises(
+            DataError, match=r"set: holds no images besides those that data.ignore and data.levels leave out"
+        ):
             notes(tmp_path, files, ignore="*.png")
 
 

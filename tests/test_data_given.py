@@ -110,7 +110,7 @@ def test_images_of_several_sizes_and_modes():
     ("data", "message"),
     [
         ([], "there is no image in what you gave; give a name, a path"),
-        (None, "the data are None, as of a variable that was never set; give a name, a path"),
+        (None, "the data are None, as if a variable was never set; give a name, a path"),
         (7, "the data are 7, of type 'int'; give a name, a path"),
         (b"a.png", "the data are b'a.png', of type 'bytes'; give a name, a path"),
         (DataLoader(TensorDataset(torch.from_numpy(PIXELS))), "give the data set that it loads: loader.dataset"),
@@ -123,7 +123,7 @@ def test_images_of_several_sizes_and_modes():
         ([(PIXELS[0], "")], "item 0 has the label ''; labels are names"),
         ([(PIXELS[0], 0), (PIXELS[0], -1)], "item 1 has the label -1; labels are whole numbers from 0$"),
         (np.ma.masked_less(PIXELS, 9), "some values of the array you gave are masked"),
-        (["a.png"], "item 0 is a str, and no image or array"),
+        (["a.png"], "item 0 is a str and neither an image nor an array"),
         (np.array(["a"]), "an array of <U1 cannot be data"),
         ("", "the name of the data is empty; give a name, a path"),
         ([(PIXELS[0], 1 << 70)], "item 0 has the label .*; labels are names of classes, or whole numbers"),
@@ -156,7 +156,7 @@ def test_a_run_on_an_array_resumes_and_takes_the_array_again(tmp_path):
 
 
 def test_without_data_digits_are_trained_on_and_none_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="the data are None, as of a variable that was never set"):
+    with pytest.raises(DataError, match="the data are None, as if a variable was never set"):
         zerosum.train(None, out=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
     with pytest.raises(DataError, match="digits: held_out=1 leaves no image"):
@@ -200,8 +200,8 @@ def test_one_class_stays_one_and_classes_without_an_image_are_said():
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a", "a", "b"], "each class needs a name of its own; among data.classes 'a' is not one"),
-        (["a", ""], "among data.classes '' is not one"),
+        (["a", "a", "b"], "each class needs a name of its own; 'a' in data.classes is repeated or empty"),
+        (["a", ""], "'' in data.classes is repeated or empty"),
         (["a", "b"], "item 2 has the label 2; labels are whole numbers from 0 to 1, as data.classes has 2 names"),
     ],
 )
@@ -248,6 +248,6 @@ def test_a_data_set_that_fails_is_no_fault_of_the_cache():
     def fail(_):
         raise FileNotFoundError("cat.png")
 
-    message = r"^item 0 of the Pairs you gave cannot be had \(FileNotFoundError: cat.png\)"
+    message = r"^item 0 of the Pairs you gave cannot be read \(FileNotFoundError: cat.png\)"
     with pytest.raises(DataError, match=message):
         open_data(Pairs(fail))

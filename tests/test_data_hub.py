@@ -91,7 +91,7 @@ def test_bad_cell_is_named(tmp_path, library):
 def test_set_without_images_lists_its_columns(tmp_path, library):
     (tmp_path / "texts").mkdir()
     library.Dataset.from_dict({"text": ["a"], "year": [1]}).to_parquet(tmp_path / "texts" / "train.parquet")
-    with pytest.raises(DataError, match="has no column of images; there is text, year"):
+    with pytest.raises(DataError, match="has no column of images; its columns are text, year"):
         open_data(f"hf:{tmp_path / 'texts'}")
 
 
@@ -208,7 +208,7 @@ def test_a_second_column_of_images_is_said(fetch):
 
 def test_a_set_without_rows_is_said(fetch, monkeypatch):
     monkeypatch.setattr(Table, "__len__", lambda _: 0)
-    with pytest.raises(DataError, match="hf:owner/name: its part 'train' is empty"):
+    with pytest.raises(DataError, match="hf:owner/name: its split 'train' is empty"):
         fetch(train=[{"image": cell(png(1))}])
 
 

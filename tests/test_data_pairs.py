@@ -140,7 +140,7 @@ def test_what_is_no_whole_pair_is_named_and_left_out_where_one_asks_for_it(tmp_p
         open_data(folder, FILES)
     assert str(error.value).splitlines() == [
         "5 of 8 pairs are bad:",
-        "  B/0.png: is called as B/0.bmp is; only one can be of the pair",
+        "  B/0.png: has the same name as B/0.bmp; only one can be in the pair",
         "  A/lone.png: has no partner of its name in B",
         "  B/other.png: has no partner of its name in A",
         "  A/1.png: is not an image in a format that zerosum reads",

@@ -151,7 +151,7 @@ def test_samples_find_their_neighbours_in_moved_data(begun, run, tmp_path):
     assert CliRunner().invoke(app, [*words, "--data", str(other)]).exit_code == 0
     np.save(other, np.zeros((40, 8, 8, 1), dtype=np.uint8))
     for more, text in (
-        ([*words, "--data", str(other)], "holds other data than those of the training"),
+        ([*words, "--data", str(other)], "holds other data than the run was trained on"),
         (words, "gone.npy"),
         ([*words[:4], "--data", str(other)], "for --neighbours own"),
         (["sample", str(run / "model.safetensors"), *words[2:]], "is not a run and does not know its data"),

@@ -150,7 +150,7 @@ def test_mistakes_are_one_message_and_status_2(run, words, message):
 
 
 def test_an_extractor_that_does_not_fit_is_refused(points):
-    with pytest.raises(RecipeError, match="points are judged by extractor 'values'"):
+    with pytest.raises(RecipeError, match="points are evaluated with extractor 'values'"):
         evaluate(points.path, extractor="digits-cnn")
 
 
@@ -205,6 +205,6 @@ def test_data_that_changed_since_the_training_are_said(tmp_path):
     assert fewer.startswith("only 30 of 200 samples are evaluated: ")
     folder(photos, (8, 8), count=80)
     (note,) = evaluate(run.path, count=20, extractor="pixels").notes
-    assert "other data than the 54 samples that this run was trained on; it is judged against" in note
+    assert "other data than the 54 samples that this run was trained on; it is evaluated against" in note
     assert note.endswith("what is there now: 72 to train on, 8 held out")
     assert note in called(run.path, "--count", 20).stderr

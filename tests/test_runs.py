@@ -569,14 +569,14 @@ def test_what_was_decided_is_said_and_kept(tmp_path, capfd):
     ):
         run = zerosum.train("digits", "mlp", [*words("mlp"), *EAGER, *labelled], images=32, out=tmp_path / name)
         said = capfd.readouterr().err.splitlines()
-        judged = "judged by: fd, kid, prdc, sliced-wasserstein; extractor digits-cnn-v1"
-        decided = ["held out: 180 of 1,797 (held_out=0.1), to judge samples by", classes + uses, judged]
+        judged = "evaluated by: fd, kid, prdc, sliced-wasserstein; extractor digits-cnn-v1"
+        decided = ["held out: 180 of 1,797 (held_out=0.1) to evaluate samples against", classes + uses, judged]
         assert json.loads((run.path / "environment.json").read_text())["decisions"] == decided
         first = next(number for number, line in enumerate(said) if line.startswith("training mlp on digits"))
         assert said[first + 1 : first + 4] == [f"  {line}" for line in decided]
         page = (run.path / "report.html").read_text()
         assert "Decided before training" in page
-        assert "to judge samples by" in page
+        assert "to evaluate samples against" in page
     stop = zerosum.resume(tmp_path / "told")
     assert stop.finished
     assert "learns them" not in capfd.readouterr().err
@@ -587,7 +587,7 @@ def test_points_without_classes_and_held_out_samples_have_less_decided():
     data = zerosum.open_data("ring8", recipe.data)
     assert decisions(recipe, data, Evaluator(data, recipe.evaluator)) == [
         "held out: nothing; samples are compared with training samples",
-        "judged by: sliced-wasserstein, modes; extractor values",
+        "evaluated by: sliced-wasserstein, modes; extractor values",
     ]
 
 
@@ -597,7 +597,7 @@ def test_that_so_few_images_cannot_be_measured_is_said_before_and_ends_nothing(t
     run = zerosum.train(pixels, "mlp", [*words("mlp"), *EAGER], images=32, out=tmp_path / "run")
     told = capfd.readouterr().err
     assert run.finished
-    assert "judged by: nothing; extractor" in told
+    assert "evaluated by: nothing; extractor" in told
     generated, real = count - 1, 1
     assert f"not measured, fd: needs 20 samples on each side; there are {generated} generated, {real} real" in told
     assert "failed" not in run.metrics[-1]["not_measured"]
@@ -647,7 +647,7 @@ def test_what_is_no_generator_file_is_refused(tmp_path, kind):
     texts = {
         "missing": "there is no such file of weights",
         "text": "it has no header of safetensors",
-        "foreign": "its metadata have nothing of zerosum",
+        "foreign": "its metadata hold nothing from zerosum",
     }
     with pytest.raises(RunError, match=texts[kind]):
         load_model(path)

@@ -396,7 +396,7 @@ def test_a_generator_that_cannot_blend_stays_in_a_class(conditional, tmp_path, m
     monkeypatch.setattr(TrainedModel, "blends", False)
     drawn = sample.Draft(generator, generator.latents(3), torch.tensor([7, 0, 4]))
     for around, labels in ((True, [7] * 6), (False, [7, 7, 0, 0])):
-        with pytest.warns(ZerosumWarning, match="cannot blend classes, so each way stays in its first one"):
+        with pytest.warns(ZerosumWarning, match="cannot blend classes, so each walk stays in its first class"):
             way = drawn.walk(2, around=around)
         assert way.labels.tolist() == labels
         assert way.shares is None

@@ -51,10 +51,6 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace existing files, even if zerosum did not write them.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
-Data = Annotated[
-    str | None,
-    typer.Option("--data", "-d", metavar="PLACE", help="Real samples; for a run only needed if its data were moved."),
-]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and count them.")]
 Label = Annotated[str | None, typer.Option("--label", help="One class only, by name or number.")]
 Task = Annotated[
@@ -63,35 +59,15 @@ Task = Annotated[
 ]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", min=0, help="Equal seeds give equal results; default 0, for train the recipe's."),
+    typer.Option("--seed", min=0, help="Equal seeds give equal results; default 0."),
 ]
 Device = Annotated[
-    str | None,
-    typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps; resume keeps the run's own."),
+    str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps; default auto.")
 ]
-Threads = Annotated[
-    int | None, typer.Option("--threads", min=1, help="CPU threads; default: all cores, and for resume the run's own.")
-]
-Ranks = Annotated[
-    int | None,
-    typer.Option(
-        "--ranks", min=1, help="Processes that train together; default 1, and for resume the run's own number."
-    ),
-]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; default: all cores.")]
 Deterministic = Annotated[
     bool,
     typer.Option("--deterministic", help="Repeatable bit for bit on a GPU too, by slower kernels; a run remembers it."),
-]
-Out = Annotated[
-    str | None,
-    typer.Option(
-        "--out",
-        "-o",
-        metavar="PLACE",
-        help="train: the new run directory (default runs/DATA-RECIPE). sample: FILE.png (a grid; default samples.png), "
-        "FILE.npz (arrays), FILE.csv (points), FOLDER/ (a file each), with --interpolate FILE.mp4, .gif, .webp, .apng. "
-        "translate, reconstruct: a folder. encode: FILE.npz (default latents.npz).",
-    ),
 ]
 
 

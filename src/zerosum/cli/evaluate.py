@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zerosum.cli.command import (
-    Data,
     Device,
     Json,
     Quiet,
@@ -35,7 +34,10 @@ def evaluate(
         str,
         typer.Argument(metavar="RUN|FILE|DIR|NPZ", help="A run, a model file, or samples: folder, archive, npz."),
     ],
-    data: Data = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "-d", metavar="PLACE", help="Real samples; a run knows its own, unless they moved."),
+    ] = None,
     metrics: Annotated[
         str | None,
         typer.Option("--metrics", "-m", help="Such as fd+prdc:k=3, or all (that apply); see `zerosum ls metric`."),

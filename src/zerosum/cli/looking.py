@@ -9,11 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from zerosum.cli.command import (
-    Data,
     Device,
     Json,
     Label,
-    Out,
     Overwrite,
     Quiet,
     Root,
@@ -46,7 +44,16 @@ def sample(
             "--start", min=0, max=10**15, help="Number of the first sample; sample i of a seed is always the same."
         ),
     ] = 0,
-    out: Out = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="PLACE",
+            help="FILE.png (a grid), FILE.npz (arrays), FILE.csv (points) or FOLDER/ (a file each); "
+            "with --interpolate also FILE.mp4, .gif, .webp or .apng; default samples.png.",
+        ),
+    ] = None,
     label: Label = None,
     latent: Annotated[
         str | None, typer.Option("--latent", help="Other latents of the same size, such as truncated:threshold=0.7.")
@@ -64,7 +71,10 @@ def sample(
             "--neighbours", metavar="DATA", help="Each sample beside its nearest images of DATA; own: the run's data."
         ),
     ] = None,
-    data: Data = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "-d", metavar="PLACE", help="For --neighbours own: where the run's data are now."),
+    ] = None,
     k: Annotated[int, typer.Option("--k", min=1, help="How many neighbours.")] = 5,
     skip_bad: SkipBad = False,
     latents: Annotated[str | None, typer.Option("--latents", metavar="NPZ", help="Start from saved latents.")] = None,

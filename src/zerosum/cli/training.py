@@ -9,15 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from zerosum.cli.command import (
-    Data,
     Deterministic,
     Device,
     Json,
-    Out,
     Quiet,
-    Ranks,
     Root,
-    Seed,
     SkipBad,
     Threads,
     Trust,
@@ -58,8 +54,13 @@ def train(
     ] = None,
     images: Images = None,
     minutes: Minutes = None,
-    out: Out = None,
-    seed: Seed = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", "-o", metavar="DIR", help="The new run directory; default runs/DATA-RECIPE."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Equal seeds give equal results; default: the recipe's.")
+    ] = None,
     stop_when: Annotated[
         str | None, typer.Option("--stop-when", metavar="CONDITION", help="Stop early, for example when fd<1.0.")
     ] = None,
@@ -73,7 +74,9 @@ def train(
     skip_bad: SkipBad = False,
     device: Device = None,
     threads: Threads = None,
-    ranks: Ranks = None,
+    ranks: Annotated[
+        int | None, typer.Option("--ranks", min=1, help="Processes that train together; default 1.")
+    ] = None,
     deterministic: Deterministic = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -116,11 +119,21 @@ def resume(
     ] = None,
     images: Images = None,
     minutes: Minutes = None,
-    data: Data = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "-d", metavar="PLACE", help="Where the run's data are now, if they were moved."),
+    ] = None,
     data_root: Root = None,
-    device: Device = None,
-    threads: Threads = None,
-    ranks: Ranks = None,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps; default: the run's own."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="CPU threads; default: the run's own.")
+    ] = None,
+    ranks: Annotated[
+        int | None, typer.Option("--ranks", min=1, help="Processes that train together; default: the run's own number.")
+    ] = None,
     deterministic: Deterministic = False,
     use: Use = None,
     trust: Trust = False,

@@ -11,7 +11,6 @@ from zerosum.cli.command import (
     Device,
     Json,
     Label,
-    Out,
     Overwrite,
     Quiet,
     Task,
@@ -26,19 +25,20 @@ from zerosum.cli.looking import patient, silent
 
 Place = Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run directory or a model file.")]
 Images = Annotated[list[str], typer.Argument(metavar="IMAGES...", help="Image files, and folders of them.")]
+Folder = Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")]
 Size = Annotated[
     Literal["own", "training"],
     typer.Option("--size", help="Of the results: each image's own, where the network allows it, or the training's."),
 ]
 
 
-def _command(verb: str, summary: str) -> Callable[..., None]:
-    """A command that sends images through the task of a verb."""
+def _command(verb: str, folder: str, summary: str) -> Callable[..., None]:
+    """A command that sends images through the task of a verb, into a folder that `--out` renames."""
 
     def transforms(
         place: Place,
         images: Images,
-        out: Out = None,
+        out: Folder = folder,
         task: Task = None,
         label: Label = None,
         size: Size = "own",
@@ -55,13 +55,12 @@ def _command(verb: str, summary: str) -> Callable[..., None]:
         from zerosum.runs.view.transform import transform
 
         usercode.use(*use or ())
-        folder = out or f"{verb}d"
         use_threads(threads, say)
         done = transform(
             place,
             verb,
             images,
-            folder,
+            out,
             task=task,
             label=label,
             size=size,
@@ -71,7 +70,7 @@ def _command(verb: str, summary: str) -> Callable[..., None]:
             report=silent if quiet else patient(),
         )
         count = len(done.files)
-        say(f"{count} image{'' if count == 1 else 's'} in {folder}; beside what they were made of: {done.sheet}")
+        say(f"{count} image{'' if count == 1 else 's'} in {out}; beside what they were made of: {done.sheet}")
         if as_json:
             answer({"task": done.task, "images": [str(path) for path in done.files], "beside": str(done.sheet)})
 
@@ -79,9 +78,11 @@ def _command(verb: str, summary: str) -> Callable[..., None]:
     return command(transforms)
 
 
-translate = _command("translate", "Translate images by a trained model, such as photos into paintings.")
+translate = _command("translate", "translated", "Translate images by a trained model, such as photos into paintings.")
 reconstruct = _command(
-    "reconstruct", "Encode images and make them again from their latents: what is lost is what the model does not know."
+    "reconstruct",
+    "reconstructed",
+    "Encode images to latents and decode these again; what the model has not learnt is lost.",
 )
 
 
@@ -89,7 +90,7 @@ reconstruct = _command(
 def encode(
     place: Place,
     images: Images,
-    out: Out = None,
+    out: Annotated[str, typer.Option("--out", "-o", metavar="NPZ", help="File for the latents.")] = "latents.npz",
     task: Task = None,
     label: Label = None,
     overwrite: Overwrite = False,
@@ -100,18 +101,17 @@ def encode(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the latents of images to a file that `sample --latents` starts from, for ways from one image to another."""
+    """Write the latents of images to a file that `sample --latents` starts from, to go from one image to another."""
     from zerosum.core import usercode
     from zerosum.runs.storage.environment import choose_device, use_threads
     from zerosum.runs.view.transform import encode
 
     usercode.use(*use or ())
-    file = out or "latents.npz"
     use_threads(threads, say)
     done = encode(
         place,
         images,
-        file,
+        out,
         task=task,
         label=label,
         device=choose_device("auto" if device is None else device),
@@ -120,6 +120,6 @@ def encode(
         report=silent if quiet else patient(),
     )
     count = len(done.files)
-    say(f"{count} latent{'' if count == 1 else 's'} of {done.size} numbers in {file}; see `zerosum sample --latents`")
+    say(f"{count} latent{'' if count == 1 else 's'} of {done.size} numbers in {out}; see `zerosum sample --latents`")
     if as_json:
-        answer({"task": done.task, "latents": file, "count": count, "size": done.size})
+        answer({"task": done.task, "latents": out, "count": count, "size": done.size})

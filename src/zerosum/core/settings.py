@@ -181,7 +181,7 @@ def _read_part(kind: str, entry: Any, partly: bool) -> Any:
         if not partly:
             raise
         return registry.Unloaded(entry["part"] if isinstance(entry, dict) else entry)
-    raise RecipeError(f"{shown(entry)} is no {kind}; write its name as text")
+    raise RecipeError(f"{shown(entry)} is not text; write the name of the {kind} as text")
 
 
 def _class_of(kind: str, part: Any) -> Any:

@@ -99,7 +99,7 @@ def _numbered(labels: np.ndarray, named: np.ndarray | None, place: str) -> tuple
     classes = tuple(map(str, named.tolist())) if named.ndim == 1 else ()
     number = {name: index for index, name in enumerate(classes)}
     if lacking := [name for name in spoken if name not in number]:
-        raise DataError(f"{place}: labels name {listed(lacking)}, and {CLASS_KEY!r} does not")
+        raise DataError(f"{place}: labels name {listed(lacking)}, which {CLASS_KEY!r} lacks")
     if len(number) != len(classes) or len(classes) < count:
         raise DataError(f"{place}: {CLASS_KEY!r} must name each class once, {count:,} in all; found {len(classes):,}")
     if spoken:

@@ -66,7 +66,7 @@ def kept(data: Any, cache: str | Path | None = None) -> str | Path:
 def _refuse_others(data: Any) -> None:
     """Say what is no data at all."""
     if data is None:
-        raise DataError("the data are None, as of a variable that was never set; give " + ALLOWED)
+        raise DataError("the data are None, as if a variable was never set; give " + ALLOWED)
     if isinstance(data, DataLoader):
         raise DataError("a DataLoader gives batches; give the data set that it loads: loader.dataset")
     if isinstance(data, (bytes, bytearray)) or not (_is_countable(data) or isinstance(data, Iterable)):
@@ -97,7 +97,7 @@ def _names(data: Any) -> tuple[str, ...]:
         return ()
     names = tuple(map(str, classes))
     if twice := [name for name, count in Counter(names).items() if count > 1 or not name]:
-        raise DataError(f"each class needs a name of its own; among data.classes {listed(twice)} is not one")
+        raise DataError(f"each class needs a name of its own; {listed(twice)} in data.classes is repeated or empty")
     return names
 
 
@@ -150,7 +150,7 @@ def _items(data: Any) -> Iterator[tuple[Any, Any]]:
             raise
         except Exception as error:  # whatever a data set of the user raises is the user's to mend
             what = f"item {place} of the {type(data).__name__} you gave"
-            raise DataError(f"{what} cannot be had ({type(error).__name__}: {error})") from error
+            raise DataError(f"{what} cannot be read ({type(error).__name__}: {error})") from error
         yield _pair(item, f"item {place}")
         place += 1
 
@@ -203,7 +203,7 @@ def _keep_items(folder: Path, items: Iterator[tuple[Any, Any]], classes: tuple[s
 def _image(item: Any, place: int) -> Any:
     if _is_array(item):
         return item
-    raise DataError(f"item {place} is a {type(item).__name__}, and no image or array; give {ALLOWED}")
+    raise DataError(f"item {place} is a {type(item).__name__} and neither an image nor an array; give {ALLOWED}")
 
 
 def _label(label: Any, place: int) -> int | str:
@@ -226,7 +226,7 @@ def _numbered(labels: list[Any], classes: tuple[str, ...]) -> tuple[np.ndarray, 
         _refuse_outside(labels, len(classes))
         return np.array(labels, dtype=np.int64), classes
     if not all(named):
-        raise DataError("some labels are names and some are numbers; take one or the other")
+        raise DataError("some labels are names and some are numbers; use one or the other")
     return by_name(labels)
 
 

@@ -37,7 +37,7 @@ def hub(name: str, cache: Path) -> Source:
     except Exception as error:  # network, formats, missing names: the library raises anything
         raise DataError(f"hf:{name}: cannot be loaded ({_reason(error)})") from error
     if "train" not in parts:
-        raise DataError(f"hf:{name}: has no part 'train'; there is {', '.join(parts)}")
+        raise DataError(f"hf:{name}: has no split 'train'; it has {', '.join(parts)}")
     order = ["train", *sorted(part for part in parts if part != "train")]
     # the library keys its own cache by this digest of files and settings; it has no public name
     key = " ".join(f"{part} {parts[part]._fingerprint}" for part in order)
@@ -51,12 +51,12 @@ def _contents(where: str, parts: dict[str, Any]) -> Contents:
     features = parts["train"].features
     columns = [key for key, kind in features.items() if _is_image(kind)]
     if not columns:
-        raise DataError(f"{where}: has no column of images; there is {', '.join(features)}")
+        raise DataError(f"{where}: has no column of images; its columns are {', '.join(features)}")
     column, ignored = columns[0], columns[1:]
     raw = {part: rows.cast_column(column, datasets.Image(decode=False)) for part, rows in parts.items()}
     counts = [len(rows) for rows in raw.values()]
     if not counts[0]:
-        raise DataError(f"{where}: its part 'train' is empty")
+        raise DataError(f"{where}: its split 'train' is empty")
     packed = _packed(parts)
     if sum(counts) * _LEAST > allowed(packed):
         raise too_much(where, packed, sum(counts) * _LEAST)

@@ -58,8 +58,8 @@ def pairs(name: str, train: Path, test: Path | None, classes: tuple[str, ...], c
     """A set of idx images with labels beside them; the test file, where given, is held out."""
     images = [path for path in (train, test) if path is not None]
     labels = [labels_file for path in images if (labels_file := labels_beside(path)) is not None]
-    if labels and len(labels) < len(images):
-        raise DataError(f"{name}: labels are there for one of {train.name} and {images[-1].name} but not for the other")
+    if bare := [path.name for path in images if labels and labels_beside(path) is None]:
+        raise DataError(f"{name}: {bare[0]} has no labels file beside it, and the other has; add it or remove both")
     key = digest(train, {path.name: path for path in images + labels}, cache, report)
     return Source(name, f"idx {key}", lambda: _contents(images, labels, classes))
 

@@ -87,7 +87,7 @@ def labels_beside(
 
 def _partly(names: list[str]) -> tuple[str, ...]:
     verbs = ("cover", "are") if len(names) > 1 else ("covers", "is")
-    return (f"labels: {listed(names)} {verbs[0]} some folders only and {verbs[1]} not used",) if names else ()
+    return (f"labels: {listed(names)} {verbs[0]} only some folders and {verbs[1]} not used",) if names else ()
 
 
 def _rank(name: str) -> tuple[int, int, str]:

@@ -98,7 +98,7 @@ def is_hidden(path: PurePosixPath) -> bool:
 def _nothing(members: Iterable[str], *, filtered: bool) -> str:
     suffixes = Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in members)
     if filtered:
-        return "holds no images beside what data.ignore and data.levels leave out"
+        return "holds no images besides those that data.ignore and data.levels leave out"
     if not suffixes:
         return "is empty; it should hold images (png, jpg, webp, ...), in one folder or in a folder for each class"
     kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in suffixes.most_common(5))
@@ -176,7 +176,7 @@ def _beside(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     folders = sorted({path[0] for path in paths if len(path) > 1})
     if not (loose and folders):
         return ()
-    no, these = ("are no classes", "these folders") if len(folders) > 1 else ("makes no class", "this folder")
+    no, these = ("are not classes", "these folders") if len(folders) > 1 else ("is not a class", "this folder")
     lie = f"{counted(len(loose), 'image')} {'lies' if len(loose) == 1 else 'lie'} beside {these}"
     move = "to train with classes, move each into the folder of its class"
     return (f"labels: {listed(folders)} {no}, since {lie}: {listed(loose)}; {move}",)

@@ -44,7 +44,7 @@ class _Sides:
         if other is None:
             both[side] = index
         else:
-            self.faults.append(f"{name}: is called as {contents.names[other]} is; only one can be of the pair")
+            self.faults.append(f"{name}: has the same name as {contents.names[other]}; only one can be in the pair")
 
     def whole(self, contents: Contents) -> dict[Place, tuple[int, int]]:
         """Pairs that have both images; what has one is a fault."""

@@ -132,12 +132,12 @@ class ExtractorPart(Part):
         if len(shape) != 3:
             raise RecipeError(
                 f"extractor {self.name!r} looks at images [C, H, W], and a sample here has shape {list(shape)}; "
-                "points are judged by extractor 'values'"
+                "points are evaluated with extractor 'values'"
             )
         if self.channels and shape[0] not in self.channels:
             raise RecipeError(
                 f"extractor {self.name!r} looks at images of {' or '.join(map(str, self.channels))} channels, not "
-                f"{shape[0]}; any number is judged by extractor 'pixels' or 'pca'"
+                f"{shape[0]}; any number is evaluated with extractor 'pixels' or 'pca'"
             )
 
     @abstractmethod

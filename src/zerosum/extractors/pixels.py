@@ -73,7 +73,7 @@ class Values(ExtractorPart):
         if len(shape) != 1:
             raise RecipeError(
                 f"extractor 'values' looks at points [D], and a sample here has shape {list(shape)}; "
-                "images are judged by extractor 'pixels' or 'pca'"
+                "images are evaluated with extractor 'pixels' or 'pca'"
             )
 
     def make(self, shape: tuple[int, ...], device: torch.device | str) -> Extractor:

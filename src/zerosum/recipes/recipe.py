@@ -27,7 +27,7 @@ class Recipe(Part):
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 for images where a measurement finds it faster
     report: Length = Length(5_000)  # how often metrics.jsonl gets a line
     samples: Length = Length(20_000)  # how often fixed latents are drawn into samples/
-    evaluation: Length = Length(50_000)  # how often generated samples are judged
+    evaluation: Length = Length(50_000)  # how often generated samples are evaluated
     checkpoint: Length = Length(50_000)  # how often everything is saved
     autosave: Length = Length(300, "seconds")  # save also after this long without a checkpoint: a crash loses no more
     keep: Count = 3  # checkpoints that stay, beside the best

@@ -228,7 +228,7 @@ def _notes(subject: Subject, dataset: Dataset, data: str | Path | None) -> list[
     where = subject.data if data is None else data
     return [
         f"careful: {where} holds other data than the {subject.trained:,} samples that this run was trained on; it is "
-        f"judged against what is there now: {len(dataset.train):,} to train on, {len(dataset.held_out):,} held out"
+        f"evaluated against what is there now: {len(dataset.train):,} to train on, {len(dataset.held_out):,} held out"
     ]
 
 

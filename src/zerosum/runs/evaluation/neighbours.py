@@ -54,7 +54,7 @@ def neighbours(
     """
     trained = draft.model
     if trained.signal.kind != "image":
-        raise RunError(f"--neighbours is a picture of images, and this model makes {medium_of(trained.signal).noun}")
+        raise RunError(f"--neighbours takes images, and this model makes {medium_of(trained.signal).noun}")
     recipe = trained.recipe
     how: dict[str, Any] = {"seed": recipe.seed, "rules": trained.rules}
     data = open_data(source, recipe.data, data_root=data_root, skip_bad=skip_bad, report=report, **how)
@@ -64,7 +64,9 @@ def neighbours(
             f"{list(trained.signal.shape)}; name the data that it was trained on"
         )
     if fingerprint is not None and data.fingerprint != fingerprint:
-        raise RunError(f"--neighbours own: {source} holds other data than those of the training; name others with DATA")
+        raise RunError(
+            f"--neighbours own: {source} holds other data than the run was trained on; name data with --neighbours DATA"
+        )
     if len(data.train) < k:
         raise RunError(f"--neighbours {source}: there are {len(data.train)} training images, fewer than --k {k}")
     images = draft.render(report)

@@ -118,6 +118,6 @@ def _bounds(objective: Any) -> tuple[float, float] | None:
         least, equal = min(loss(real, fake) for real in LOGITS for fake in LOGITS), loss(0.0, 0.0)
     except Exception as error:  # whatever a user's objective raises must stop neither training nor report
         text = f"objective {objective.name!r} failed on two logits ({type(error).__name__}: {error})"
-        warnings.warn(f"{text}; how low its loss may fall is not looked at", ZerosumWarning, stacklevel=2)
+        warnings.warn(f"{text}; how low its loss may fall is not checked", ZerosumWarning, stacklevel=2)
         return None
     return None if least < -1 else (least, equal)

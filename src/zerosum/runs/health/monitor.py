@@ -101,12 +101,12 @@ def read_history(place: str | Path) -> History:
     try:
         recipe = run.recipe(partly=True)
     except RecipeError as error:
-        warnings.warn(f"{error.faults[0]}; advice is not held against it", ZerosumWarning, stacklevel=2)
+        warnings.warn(f"{error.faults[0]}; so advice may not fit it", ZerosumWarning, stacklevel=2)
         recipe = Recipe()
     try:
         data = run.environment()["data"]
     except DamagedError as error:
-        warnings.warn(f"{error}; what depends on the data is not looked at", ZerosumWarning, stacklevel=2)
+        warnings.warn(f"{error}; what depends on the data is not checked", ZerosumWarning, stacklevel=2)
         data = {}
     return History(recipe, data, reports, evaluations)
 

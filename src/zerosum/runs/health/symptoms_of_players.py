@@ -40,7 +40,7 @@ def learning_rate(history: History) -> Seen:
     for player in ("generator", "discriminator"):
         images, step = max(history.all(f"{player}_step"), key=lambda one: one[1], default=(0, 0.0))
         if step > LARGEST_STEP:
-            seen.append(f"one update moved the {player}'s weights by {step:.0%} of their size, by {images:,} images")
+            seen.append(f"one update moved the {player}'s weights by {step:.0%} of their size, at {images:,} images")
             options.append(slower(history, step / USUAL_STEP, (player,)))
     return ("; ".join(seen), offer(history, " ".join(options))) if seen else None
 

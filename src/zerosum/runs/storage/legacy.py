@@ -39,7 +39,7 @@ def translated(path: Path, manifest: dict[str, Any], *, whole: bool) -> dict[str
     if manifest.get("format") not in FORMATS:
         if not whole:
             raise DamagedError(
-                f"{path} is of the format {shown(manifest.get('format'))}, which has a checksum, and this has none"
+                f"{path} is of the format {shown(manifest.get('format'))}, which has a checksum, but it has none"
             )
         return manifest
     if manifest["format"] != (SEALED if whole else UNSEALED):

@@ -67,7 +67,7 @@ def _about(header: bytes, shape: Any) -> dict[str, Any]:
     metadata = names.get("__metadata__")
     text = metadata.get(KEY) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
-        raise DamagedError("its metadata have nothing of zerosum")
+        raise DamagedError("its metadata hold nothing from zerosum")
     return parse_json(text, shape)
 
 
@@ -75,7 +75,7 @@ def _digest(header: bytes, content: bytes, digest: Any) -> str:
     """sha256 of the file as it was before it was sealed."""
     mark = _mark(str(digest))
     if header.count(mark) != 1:
-        raise DamagedError("its seal is not where it was put")
+        raise DamagedError("its checksum is not in its place")
     hashed = hashlib.sha256(content[:8])
     hashed.update(header.replace(mark, _mark(_BLANK)))
     hashed.update(memoryview(content)[8 + len(header) :])

@@ -14,7 +14,7 @@ NAMED = 5  # classes
 
 
 def decisions(recipe: Recipe, dataset: Dataset, evaluator: Evaluator) -> list[str]:
-    """Lines about the data as they are used, then about what the recipe makes of them, and how samples are judged."""
+    """Lines about the data as they are used, then what the recipe makes of them and how samples are evaluated."""
     return [
         *dataset.notes,
         *_held_out(recipe, dataset),
@@ -29,9 +29,9 @@ def _held_out(recipe: Recipe, dataset: Dataset) -> list[str]:
     if not count:
         return ["held out: nothing; samples are compared with training samples"]
     if dataset.own_split:
-        return [f"held out: the test part of {count:,}, to judge samples by"]
+        return [f"held out: the test part of {count:,} to evaluate samples against"]
     total = count + len(dataset.train)
-    return [f"held out: {count:,} of {total:,} (held_out={recipe.data.held_out:g}), to judge samples by"]
+    return [f"held out: {count:,} of {total:,} (held_out={recipe.data.held_out:g}) to evaluate samples against"]
 
 
 def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:
@@ -59,6 +59,6 @@ def _evaluation(recipe: Recipe, evaluator: Evaluator) -> list[str]:
     evidence = expected(evaluator, recipe.evaluator.count, checks.uses_labels(recipe.game))
     missing = {metric.name: metric.missing(evidence) for metric in evaluator.metrics}
     names = ", ".join(name for name, reason in missing.items() if not reason) or "nothing"
-    judged = f"judged by: {names}; extractor {evaluator.extractor.name}"
+    judged = f"evaluated by: {names}; extractor {evaluator.extractor.name}"
     hint = [f"note: {evaluator.hint}"] if evaluator.hint else []
     return [judged, *(f"not measured, {name}: {reason}" for name, reason in missing.items() if reason), *hint]

@@ -76,7 +76,7 @@ class Draft:
                 if around
                 else sample_labels[:-1].repeat_interleave(frames)
             )
-            warnings.warn("the network cannot blend classes, so each way stays in its first one", ZerosumWarning, 2)
+            warnings.warn("the network cannot blend classes, so each walk stays in its first class", ZerosumWarning, 2)
         return replace(self, latents=latents, labels=labels, start=0, shares=shares, source=source)
 
     def chunks(self, report: Report = silent) -> Iterator[Array]:

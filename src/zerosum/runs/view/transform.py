@@ -188,7 +188,7 @@ def _label(trained: TrainedModel, inputs: dict[str, Signal], label: str | None) 
     """
     names = [name for name, signal in inputs.items() if signal.kind == "label"]
     if names and label is None:
-        raise RunError("this task is told the class of what it is given; name it with --label")
+        raise RunError("this task needs the class of the images; name it with --label")
     if label is not None and not names:
         raise RunError("--label: this task takes no class; leave it out")
     return {name: torch.tensor([find_label(trained, str(label), told=True)]) for name in names}
