@@ -477,7 +477,7 @@ def test_players_must_be_able_to_play_their_role():
         "network` has those that do, such as discriminator.network=joint-dcgan-discriminator"
     ]
     (fault,) = refused(game.replace(reconstructor=player(MLPGenerator())))
-    assert "reconstructor.network: 'mlp-generator' is no encoder" in fault
+    assert "reconstructor.network: 'mlp-generator' cannot be used here" in fault
     (fault,) = refused(game.replace(reconstructor=player(DCGANEncoder())))
     assert fault.startswith("reconstructor.network: ")
 
