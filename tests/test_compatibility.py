@@ -93,7 +93,7 @@ def test_all_problems_are_reported_together():
     )
     assert len(faults) == 4
     assert sum("batchnorm" in fault for fault in faults) == 2
-    assert any("generator.network: 'dcgan-discriminator' cannot be used here" in fault for fault in faults)
+    assert any("generator.network: 'dcgan-discriminator' is no generator" in fault for fault in faults)
     assert any("discriminator.schedule" in fault for fault in faults)
 
 
@@ -342,8 +342,8 @@ def test_networks_of_another_game_are_refused(network, game, shown):
 def test_a_network_in_the_wrong_seat_is_told_the_right_ones():
     (fault,) = refused("dcgan", "generator.network=mlp-encoder")
     assert fault == (
-        "generator.network: 'mlp-encoder' cannot be used here: its traits() do not name 'generator'; "
-        "`zerosum ls network` has those that do, such as generator.network=acgan-generator"
+        "generator.network: 'mlp-encoder' is no generator: its traits() do not name 'generator'; `zerosum ls network` "
+        "has those that do, such as generator.network=acgan-generator"
     )
 
 

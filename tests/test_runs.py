@@ -570,7 +570,7 @@ def test_what_was_decided_is_said_and_kept(tmp_path, capfd):
         run = zerosum.train("digits", "mlp", [*words("mlp"), *EAGER, *labelled], images=32, out=tmp_path / name)
         said = capfd.readouterr().err.splitlines()
         judged = "evaluated by: fd, kid, prdc, sliced-wasserstein; extractor digits-cnn-v1"
-        decided = ["held out: 180 of 1,797 (held_out=0.1) to evaluate samples against", classes + uses, judged]
+        decided = ["held out: 180 of 1,797 (held_out=0.1), to evaluate samples against", classes + uses, judged]
         assert json.loads((run.path / "environment.json").read_text())["decisions"] == decided
         first = next(number for number, line in enumerate(said) if line.startswith("training mlp on digits"))
         assert said[first + 1 : first + 4] == [f"  {line}" for line in decided]

@@ -137,7 +137,7 @@ def misplaced(game: Setup, signals: Signals) -> list[str]:
             others = [one for one, part in registry.registered("network").items() if demanded <= part().traits()]
             like = f", such as {name}.network={others[0]}" if others else ""
             why = f"its traits() do not name {lacking[0]!r}; `zerosum ls network` has those that do{like}"
-            faults.append(f"{role(name)}.network: {network.name!r} cannot be used here: {why}")
+            faults.append(f"{role(name)}.network: {network.name!r} is no {lacking[0]}: {why}")
         near = network.traits() | data_traits(signals)
         faults += misfits(network, near | {f"{trait} game" for trait in demanded}, near)
     return list(dict.fromkeys(faults))  # several players may have one network

@@ -29,9 +29,9 @@ def _held_out(recipe: Recipe, dataset: Dataset) -> list[str]:
     if not count:
         return ["held out: nothing; samples are compared with training samples"]
     if dataset.own_split:
-        return [f"held out: the test part of {count:,} to evaluate samples against"]
+        return [f"held out: the test part of {count:,}, to evaluate samples against"]
     total = count + len(dataset.train)
-    return [f"held out: {count:,} of {total:,} (held_out={recipe.data.held_out:g}) to evaluate samples against"]
+    return [f"held out: {count:,} of {total:,} (held_out={recipe.data.held_out:g}), to evaluate samples against"]
 
 
 def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:
