@@ -7,12 +7,14 @@ import pytest
 import torch
 
 import zerosum
-from tests.small import table, words
+from tests.small import table, trained, words
 from zerosum.core import compatibility
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError
 from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
+from zerosum.runs.evaluation.evaluate import evaluate
+from zerosum.runs.storage.saved import save_model
 
 POINTS = Space((3,), 2)
 
@@ -133,8 +135,37 @@ def test_it_trains_samples_and_is_judged_like_any_other(tmp_path):
     lines = (run.path / "loss.txt").read_text().splitlines()
     assert len(lines) == 2
     assert all(line.index("loss_encoder") < line.index("loss_decoder") for line in lines)  # also after a resume
-    assert longer.model.verbs == ("generate", "encode", "reconstruct")
+    assert longer.model.verbs == ("generate", "encode", "reconstruct", "bound")
     x = torch.rand(5, 1, 8, 8) * 2 - 1
     z, again = longer.model.encode(x), longer.model.reconstruct(x)
     assert z.shape == (5, longer.recipe.game.latent.size)
     torch.testing.assert_close(longer.model({"latent": z})["sample"], again)
+
+
+@pytest.mark.parametrize(("likelihood", "step"), [("bernoulli", 0.0), ("gaussian", math.log2(127.5))])
+def test_the_bound_on_held_out_images_is_that_of_the_loss(likelihood, step):
+    recipe = read_recipe("vae", [*words("vae"), f"likelihood={likelihood}"])
+    signals = Space((1, 8, 8)).signals
+    model, x = trained(recipe, signals), torch.rand(5, 1, 8, 8) * 2 - 1
+    noise = torch.randn(5, 20)
+    found = model.model.compute({"sample": x, "noise": noise}, "bound")
+    mean, log_var = model.model.networks["encoder"](x).chunk(2, dim=1)
+    rebuilt = model.decode(mean + (log_var / 2).exp() * noise, None)
+    surprise = recipe.game.surprise(rebuilt, x)
+    rate = (mean.square() + log_var.exp() - 1 - log_var).sum(1).mean() / 2
+    assert found["distortion"].mean() == pytest.approx(surprise.item(), rel=1e-5)
+    assert found["rate"].mean() == pytest.approx(rate.item(), rel=1e-5)
+    assert found["bits"].mean() == pytest.approx((surprise + rate).item() / (64 * math.log(2)) + step, rel=1e-5)
+    assert found["bits"].shape == (5,)
+
+
+def test_evaluate_measures_the_bound_where_a_model_has_one(tmp_path):
+    recipe = read_recipe("vae", words("vae"))
+    save_model(tmp_path / "m.safetensors", trained(recipe, Space((1, 8, 8)).signals))
+    results = evaluate(tmp_path / "m.safetensors", "digits", metrics="elbo", count=40, threads=1)
+    found = {one.metric: one.value for one in results}
+    assert found["elbo"] == pytest.approx(-found["distortion"] - found["rate"])
+    assert found["bits-per-dimension"] == pytest.approx(-found["elbo"] / (64 * math.log(2)))
+    save_model(tmp_path / "g.safetensors", trained(read_recipe("mlp", words("mlp")), Space((1, 8, 8)).signals))
+    with pytest.raises(RecipeError, match="metric 'elbo' needs a model that bounds the likelihood of samples"):
+        evaluate(tmp_path / "g.safetensors", "digits", metrics="elbo", count=40, threads=1)

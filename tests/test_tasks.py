@@ -164,7 +164,7 @@ def test_only_networks_that_are_asked_for_are_built():
 def test_an_engine_leaves_statistics_of_networks_that_nothing_is_drawn_for():
     recipe = read_recipe("vae", words("vae"))
     engine = zerosum.Engine(recipe.game, X)
-    assert engine.model().tasks.keys() == {"generate", "encode", "reconstruct"}
+    assert engine.model().tasks.keys() == {"generate", "encode", "reconstruct", "bound"}
     assert not {id(one) for one in engine.model().parameters()} & {
         id(one) for one in engine.network("decoder").parameters()
     }

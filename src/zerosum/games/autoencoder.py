@@ -15,12 +15,12 @@ from zerosum.core.game import Feed
 from zerosum.core.model import Model
 from zerosum.core.player import Player
 from zerosum.core.registry import Part, register, slot
-from zerosum.core.signals import Signal, Signals, Wiring
+from zerosum.core.signals import Batch, Signal, Signals, Wiring
 from zerosum.core.slots import Regularizer
 from zerosum.core.values import NonNegative, Positive
 from zerosum.games.checks import one_set
-from zerosum.games.tasks import autoencoding
-from zerosum.games.variational import divergence, means, other_priors
+from zerosum.games.tasks import autoencoding, bounding
+from zerosum.games.variational import divergence, each, means, other_priors
 from zerosum.latents import Latent
 
 
@@ -98,4 +98,16 @@ class VariationalAutoencoder(Part):
         E, D = networks["encoder"], networks["decoder"]
         parts = self.encoder.network, self.decoder.network
         tasks = autoencoding(means(E, self.latent.size), D, parts, self.latent, signals)
-        return Model({"decoder": D, "encoder": E}, tasks)
+
+        def bound(sample: Tensor, noise: Tensor, label: Tensor | None = None) -> Batch:
+            mean, log_var = E(sample, label).float().chunk(2, dim=1)
+            rebuilt = D(mean + (log_var / 2).exp() * noise, label).float()
+            distortion, rate = each(self.surprise, rebuilt, sample), each(divergence, mean, log_var)
+            bits = (distortion + rate) / (sample[0].numel() * math.log(2)) + self.step_bits(signals["sample"])
+            return {"distortion": distortion, "rate": rate, "bits": bits}
+
+        return Model({"decoder": D, "encoder": E}, {**tasks, "bound": bounding(bound, parts, self.latent, signals)})
+
+    def step_bits(self, sample: Signal) -> float:
+        """Bits from a density in [-1, 1] to the probability of one of 256 levels, which are 2 / 255 apart."""
+        return math.log2(255 / 2) if self.likelihood == "gaussian" and sample.kind == "image" else 0.0

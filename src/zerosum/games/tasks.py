@@ -1,4 +1,4 @@
-"""Tasks of models: generate, encode, reconstruct, translate."""
+"""Tasks of models: generate, encode, reconstruct, bound, translate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from zerosum.core.model import Choice, Prior, Task
-from zerosum.core.signals import Signal, Signals
+from zerosum.core.signals import Batch, Signal, Signals
 from zerosum.core.slots import Described
 from zerosum.latents import Latent
 
@@ -82,6 +82,20 @@ def autoencoding(
         "encode": inference(encoder, parts[0], port, signals),
         "reconstruct": reconstruction(encoder, generator, parts, signals),
     }
+
+
+def bounding(run: Callable[..., Batch], parts: tuple[Described, ...], latent: Latent, signals: Signals) -> Task:
+    """Terms of a bound on the likelihood of samples [N, ...], [N] each, in nats: `distortion` and `rate`; and `bits`.
+
+    Args:
+        run: called with sample, noise [N, K] and, where a network is told it, label.
+        parts: describe both networks.
+        latent: where the noise comes from.
+        signals: of the data.
+    """
+    inputs = {"sample": signals["sample"], "noise": Signal("latent", (latent.size,)), **_told(signals, *parts)}
+    outputs = {name: Signal("number") for name in ("distortion", "rate", "bits")}
+    return Task("bound", inputs, outputs, run, {"noise": latent})
 
 
 def translation(translator: Callable[..., Tensor], given: Signals, made: Signals) -> Task:

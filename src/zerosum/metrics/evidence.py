@@ -60,6 +60,7 @@ class Evidence:
         held_out: real samples that were not trained on, other than `fake`; None where there are none.
         decode: turns latents `[N, K]` into features; None where there are only samples.
         latent: draws latents `[N, K]`; `path` says how to interpolate between two.
+        bound: gives terms of a bound on the likelihood of samples, [N] each: `distortion`, `rate`, `bits`; or None.
         centres: modes of a mixture `[M, D]`, with `spread`, the standard deviation of each.
         classes: number of classes of the data; 0 without labels.
         seed: of everything that a metric draws.
@@ -72,6 +73,7 @@ class Evidence:
     decode: Callable[[Tensor], Tensor] | None = None
     latent: Callable[[int], Tensor] | None = None
     path: Literal["slerp", "lerp"] = "slerp"
+    bound: Callable[[Samples], dict[str, Tensor]] | None = None
     centres: Tensor | None = None
     spread: float = 0.0
     classes: int = 0

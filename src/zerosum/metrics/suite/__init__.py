@@ -3,7 +3,7 @@
 from zerosum.metrics.suite.classes import Classes, InceptionScore
 from zerosum.metrics.suite.copies import CT, Authenticity, MiFID
 from zerosum.metrics.suite.distances import FD, KID, PRDC, Duplicates, FDInfinity, SlicedWasserstein
-from zerosum.metrics.suite.generators import Critic, Modes, PathLength, StackedModes
+from zerosum.metrics.suite.generators import Critic, LowerBound, Modes, PathLength, StackedModes
 from zerosum.metrics.suite.usual import Usual
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Duplicates",
     "FDInfinity",
     "InceptionScore",
+    "LowerBound",
     "MiFID",
     "Modes",
     "PathLength",

@@ -1,4 +1,4 @@
-"""Metrics of mode coverage where modes are known, of a generator's path length, and of divergences by a critic."""
+"""Metrics of known modes, of a generator's path length, of a likelihood's bound, and of divergences by a critic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zerosum.metrics.evidence import Evidence, Measure, Metric, only, too_few, u
 from zerosum.metrics.modes import mode_coverage, stacked_modes
 from zerosum.metrics.path_length import perceptual_path_length
 
-__all__ = ["Critic", "Modes", "PathLength", "StackedModes"]
+__all__ = ["Critic", "LowerBound", "Modes", "PathLength", "StackedModes"]
 
 MANY = 100  # least number of classes that count as combinations
 
@@ -104,6 +104,35 @@ class PathLength(Metric):
             seed=evidence.seed,
         )
         return only(path_length=value)
+
+
+@register("metric", "elbo")
+@dataclass(frozen=True)
+class LowerBound(Metric):
+    """A lower bound on log p(x) of real samples that were not trained on, in nats; its terms; bits per dimension.
+
+    Kingma & Welling 2014: elbo = -(distortion + rate), with one latent drawn for each sample. Bits per dimension are
+    those of the numbers that a likelihood is about: of one of 256 levels where it is a density of images.
+    """
+
+    better: ClassVar[dict[str, bool | None]] = {
+        "elbo": True,
+        "distortion": False,
+        "rate": None,
+        "bits-per-dimension": False,
+    }
+    extracts: ClassVar[bool] = False
+
+    def lacks(self, evidence: Evidence) -> str | None:
+        """A model with such a bound."""
+        return None if evidence.bound else "a model that bounds the likelihood of samples, such as one of recipe vae"
+
+    def __call__(self, evidence: Evidence) -> dict[str, Measure]:
+        """All real samples."""
+        assert evidence.bound is not None
+        terms = {name: term.double().mean() for name, term in evidence.bound(evidence.real).items()}
+        elbo = -(terms["distortion"] + terms["rate"])
+        return only(elbo=elbo, distortion=terms["distortion"], rate=terms["rate"], bits_per_dimension=terms["bits"])
 
 
 @register("metric", "critic")

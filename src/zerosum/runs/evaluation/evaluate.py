@@ -29,6 +29,7 @@ from zerosum.runs.storage.environment import choose_device, use_threads
 from zerosum.runs.storage.place import is_run
 from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.training.elsewhere import gone
+from zerosum.runs.view.media import medium_of
 
 AS_THEY_ARE = Preparation(size="own", fit="stretch")  # samples that nobody trains on: nothing is cut away
 
@@ -164,7 +165,26 @@ def known(evaluator: Evaluator, trained: TrainedModel) -> dict[str, Any]:
         "decode": decode,
         "latent": lambda count: latent(count, "cpu"),
         "path": "slerp" if latent.name == "normal" else "lerp",
+        "bound": _bound(trained),
     }
+
+
+def _bound(trained: TrainedModel) -> Callable[[Samples], dict[str, Tensor]] | None:
+    """The model's bound on the likelihood of samples; None where it has none."""
+    name = next(iter(trained.model.of("bound")), None)
+    if name is None:
+        return None
+    task = trained.model.task(name)
+    port = next(iter(task.inputs))
+
+    def bound(samples: Samples) -> dict[str, Tensor]:
+        given: dict[str, Any] = {port: medium_of(task.inputs[port]).tensors(samples.values.numpy())}
+        if "label" in task.inputs:
+            assert samples.labels is not None
+            given["label"] = samples.labels
+        return trained.model.draw(len(samples), task=name, **given)
+
+    return bound
 
 
 def weights_of(trained: TrainedModel) -> str:

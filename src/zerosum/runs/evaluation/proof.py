@@ -77,6 +77,7 @@ def _generator(evaluator: Evaluator, features: Tensor) -> dict[str, Any]:
     return {
         "decode": lambda latents: features[torch.arange(len(latents)) % len(features)],
         "latent": lambda count: torch.zeros(count, max(1, evaluator.extractor.size)),
+        "bound": lambda samples: {name: torch.zeros(len(samples)) for name in ("distortion", "rate", "bits")},
     }
 
 
