@@ -457,3 +457,10 @@ def test_data_bring_their_kinds_and_networks_are_called_with_two_items_of_the_la
 def test_networks_fit_some_data_and_not_others():
     assert compatibility.wires(small("mlp"), DIGITS)
     assert not compatibility.wires(small("dcgan"), {"sample": Signal("points", (2,))})
+
+
+def test_a_schedule_that_begins_after_the_end_is_refused():
+    for schedule in ("linear", "cosine"):
+        (fault,) = refused("mlp", f"discriminator.schedule={schedule}:start=2000", total=1000)
+        assert fault.startswith("discriminator.schedule: ")
+        compatibility.check(small("mlp", f"discriminator.schedule={schedule}:start=2000"), DIGITS, 3000)

@@ -16,6 +16,7 @@ from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError, RunError
 from zerosum.core.signals import Signal
 from zerosum.games.domain import Domain
+from zerosum.games.unpaired import _here
 from zerosum.networks import Default
 from zerosum.recipes import read_recipe
 
@@ -186,6 +187,15 @@ def test_parts_act_on_each_set_by_itself(played):
     assert found["discriminators.r1-a"] > 0
     assert found["discriminators.r1-b"] > 0
     assert found["discriminators.r1-a"] != found["discriminators.r1-b"]
+
+
+def test_sets_may_have_other_shapes_and_faults_name_the_settings_of_both_networks():
+    grey, colour = Signal("image", (1, 4, 4)), Signal("image", (3, 4, 4))
+    wirings = by_hand().game.networks({"a": grey, "b": colour})
+    given = {name: [*wiring.inputs.values(), *wiring.outputs.values()] for name, wiring in wirings.items()}
+    assert (given["a_to_b"], given["b_to_a"]) == ([grey, colour], [colour, grey])
+    assert (given["a"][0], given["b"][0]) == (grey, colour)
+    assert _here("set discriminator.a=1, or generator.b=2") == "set discriminators.a=1, or generators.b=2"
 
 
 def test_an_augmentation_of_real_images_does_not_reach_what_discriminators_compare():

@@ -3,11 +3,12 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from benchmarks.mutate import draw, report
+from benchmarks.mutate import PACKAGE, draw, report
 from benchmarks.mutate_operators import OPERATORS, mutants
 
 ROOT = Path(__file__).parent.parent
@@ -167,3 +168,12 @@ def test_a_broken_loss_is_killed_and_a_rewritten_one_survives(tmp_path):
     assert by.startswith("tests/test_objectives_points.py::test_")
     assert rewritten == ["survived", ""]
     assert endless == "timeout"
+
+
+def test_every_reason_is_about_a_line_that_is_there():
+    reasons = tomllib.loads((ROOT / "benchmarks" / "mutate_equivalent.toml").read_text())["equivalent"]
+    for reason in reasons:
+        source = (PACKAGE / reason["file"]).read_text()
+        assert reason["before"] in " ".join(source.split()), reason
+        assert f"def {reason['function'].rpartition('.')[2]}(" in source, reason
+    assert len(reasons) > 20

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -19,9 +20,10 @@ from zerosum.core import model
 from zerosum.core.errors import DataError, RunError
 from zerosum.core.model import Choice, Model, Networks, Task, reached
 from zerosum.core.player import Player
-from zerosum.core.registry import Part, register, slot
+from zerosum.core.registry import Part, lookup, register, slot
 from zerosum.core.signals import Signal, Wiring
 from zerosum.data import open_data
+from zerosum.games.tasks import inference, reconstruction, translation
 from zerosum.latents import Normal
 from zerosum.networks import Default
 from zerosum.networks.space import Space
@@ -126,6 +128,16 @@ def test_a_tensor_alone_is_the_first_output():
     two = {"first": Signal("image", (1, 8, 8)), "second": Signal("image", (1, 8, 8))}
     task = Task("translate", X, two, lambda sample: sample)
     assert task({"sample": torch.zeros(1, 1, 8, 8)}).keys() == {"first"}
+
+
+def test_tasks_take_classes_where_a_network_is_told_them_and_any_size_where_one_can():
+    signals, latent = {**X, "label": Signal("label", classes=3)}, Signal("latent", (4,))
+    plain, told = (lookup("network", "dcgan-generator")(labels=labels) for labels in ("none", "concat"))
+    for part, names in ((plain, {"sample"}), (told, {"sample", "label"})):
+        assert inference(nn.Identity(), part, latent, signals).inputs.keys() == names
+        assert reconstruction(nn.Identity(), nn.Identity(), (plain, part), signals).inputs.keys() == names
+    steps = [translation(nn.Identity(), part, X, X).step for part in (plain, SimpleNamespace(step=4))]
+    assert steps == [0, 4]
 
 
 def test_items_are_counted_and_larger_ones_come_fewer_at_once():
