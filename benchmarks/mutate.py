@@ -43,7 +43,7 @@ METHODS = (
 )
 CORE = (
     "arithmetic average checkpoint clock compatibility console critic damage data_cache download engine errors games "
-    "interrupt labels memory meter player reading registry rehearsal settings signals tasks team usercode values"
+    "interrupt labels memory meter model player reading registry rehearsal settings signals tasks team usercode values"
 )
 TARGETS = {  # files below src/zerosum, and the beginnings of the names of tests that are to notice a change there
     METHODS: "objectives regularizers augmentations layers networks selection latents",

@@ -152,7 +152,7 @@ def test_the_seal_of_a_file_cannot_be_taken_off(file):
     about, weights, _ = sealed.read(file, model.About)
     about.pop("sha256")
     file.write_bytes(save(weights, {"zerosum": json.dumps(about)}))
-    with pytest.raises(DamagedError, match="is of the format 'zerosum-model-1', which has a checksum, and this has no"):
+    with pytest.raises(DamagedError, match="is of the format 'zerosum-model-1', which has a checksum, but it has none"):
         load_model(file)
 
 
@@ -185,6 +185,18 @@ def test_a_small_file_cannot_ask_for_a_large_network(file):
     file.write_bytes(sealed.pack(weights, {**about, "recipe": recipe}))
     with pytest.raises(DamagedError, match="its weights do not fit its own recipe"):
         load_model(file)
+
+
+def test_a_file_that_is_not_there_is_not_called_damaged(tmp_path):
+    with pytest.raises(DamagedError, match="none: there is no such file of weights"):
+        sealed.read(tmp_path / "none", dict[str, Any])
+
+
+def test_a_seal_in_another_place_is_no_seal(tmp_path):
+    about = {"zerosum": json.dumps({"images": 3, "sha256": "0" * 64})}
+    (tmp_path / "g").write_bytes(save({"x": torch.zeros(2)}, about))
+    with pytest.raises(DamagedError, match="its sha256 is not that of its content"):
+        sealed.read(tmp_path / "g", dict[str, Any])
 
 
 def test_weights_may_hold_the_bytes_of_a_seal(tmp_path):

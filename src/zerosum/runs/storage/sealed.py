@@ -74,8 +74,6 @@ def _about(header: bytes, shape: Any) -> dict[str, Any]:
 def _digest(header: bytes, content: bytes, digest: Any) -> str:
     """sha256 of the file as it was before it was sealed."""
     mark = _mark(str(digest))
-    if header.count(mark) != 1:
-        raise DamagedError("its checksum is not in its place")
     hashed = hashlib.sha256(content[:8])
     hashed.update(header.replace(mark, _mark(_BLANK)))
     hashed.update(memoryview(content)[8 + len(header) :])
