@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ import torch
 from zerosum.core import writing
 from zerosum.core.errors import RunError, TrainingError
 from zerosum.runs.storage import checkpoint, former
+from zerosum.runs.storage.directory import RunDirectory
+from zerosum.runs.training import saving
 
 TENSORS = {
     "generator.weights": {"a": torch.arange(6.0).view(2, 3).t(), "b": torch.tensor(3)},
@@ -226,3 +229,16 @@ def test_what_cannot_be_cleared_away_is_no_checkpoint_and_no_fault(tmp_path, mon
     assert checkpoint.load(tmp_path / "000000300").tensors.keys() == TENSORS.keys()
     checkpoint.prune(tmp_path, 1, None)
     assert [path.name for path in tmp_path.iterdir()] == ["000000300"]
+
+
+def test_the_best_is_that_of_the_metric_that_is_followed(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(saving, "save_model", lambda _path, model: written.append(model))
+    scores = [(100, "fd", 3.0), (200, "fd", 2.0), (200, "kid", 9.0), (300, "kid", 1.0), (300, "fd", 5.0)]
+    logs = SimpleNamespace(evaluations=[dict(zip(("images", "metric", "value"), one, strict=True)) for one in scores])
+    keeper = saving.Keeper(RunDirectory(tmp_path), None, "", logs, lambda: "fd")
+    names = [f"{images:09d}" for images in (100, 200, 300)]
+    best = [keeper._best(name, lambda name=name: name) for name in names]
+    assert best == [names[0], names[1], names[1]]
+    assert written == names[:2]
+    assert (tmp_path / "best").read_text() == f"{names[1]}\n"

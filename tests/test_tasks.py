@@ -136,7 +136,7 @@ def test_tasks_take_classes_where_a_network_is_told_them_and_any_size_where_one_
     for part, names in ((plain, {"sample"}), (told, {"sample", "label"})):
         assert inference(nn.Identity(), part, latent, signals).inputs.keys() == names
         assert reconstruction(nn.Identity(), nn.Identity(), (plain, part), signals).inputs.keys() == names
-    steps = [translation(nn.Identity(), part, X, X).step for part in (plain, SimpleNamespace(step=4))]
+    steps = [translation(network, X, X).step for network in (nn.Identity(), SimpleNamespace(step=4))]
     assert steps == [0, 4]
 
 
