@@ -14,6 +14,7 @@ from tests.small import EAGER, trained, words
 from zerosum.cli.main import app
 from zerosum.core.errors import RecipeError, RunError, ZerosumWarning
 from zerosum.data import to_images
+from zerosum.games.checks import with_labels
 from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 from zerosum.runs.evaluation.evaluate import with_shares
@@ -161,3 +162,15 @@ def test_one_hot_maps_of_very_many_classes_are_refused_before_they_fill_the_memo
         network.build(*Space((3, 64, 64), 100, 1500).ports)
     with torch.device("meta"):
         network.build(*Space((3, 64, 64), 100, 100).ports)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "way"),
+    [
+        ("dcgan", "; generator.labels=concat discriminator.labels=concat would"),
+        ("vae", "; decoder.labels=concat would"),
+        ("began", ""),  # its networks cannot be told a class
+    ],
+)
+def test_what_would_let_the_classes_in_is_said_where_there_is_a_way(recipe, way):
+    assert with_labels(read_recipe(recipe).game) == way
