@@ -16,9 +16,13 @@ from zerosum.core import compatibility, registry
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError
 from zerosum.core.signals import Signal
+from zerosum.data import open_data
 from zerosum.games.paired import joined
+from zerosum.metrics import absolute_difference
 from zerosum.networks import Default
 from zerosum.recipes import read_recipe
+from zerosum.runs.evaluation.evaluate import evaluate
+from zerosum.runs.evaluation.evaluator import order
 
 
 def by_hand(*settings, factors=(0.5, 0.25)):
@@ -181,7 +185,7 @@ def test_a_reference_is_the_other_half_of_a_pair(played):
 def test_a_training_is_evaluated_and_goes_on_bit_for_bit(tmp_path):
     rare = ["report=16", "samples=32", "evaluation=32", "checkpoint=16", "evaluator.count=40", "precision=fp32"]
     tiny = ["generator.channels=2", "discriminator.channels=2", "discriminator.layers=1", "data.pairs=edges", "batch=8"]
-    settings = [*tiny, *rare, "evaluator.metrics=sliced-wasserstein"]
+    settings = [*tiny, *rare, "evaluator.metrics=similarity", "data.size=12"]
     whole = zerosum.train("digits", "pix2pix-small", settings, images=48, out=tmp_path / "run", quiet=True)
     assert whole.finished
     assert {line["images"] for line in whole.evaluations} == {32, 48}
@@ -189,8 +193,22 @@ def test_a_training_is_evaluated_and_goes_on_bit_for_bit(tmp_path):
     losses = (whole.path / "metrics.jsonl").read_text()
     assert '"generator.distance"' in losses
     assert '"overfitting"' in losses
-    assert whole.model.translate(torch.zeros(2, 1, 8, 8)).shape == (2, 1, 8, 8)
-    assert whole.model.translate(torch.zeros(1, 1, 13, 20)).shape == (1, 1, 13, 20)  # in multiples of 8, cut to size
+    assert whole.model.translate(torch.zeros(2, 1, 12, 12)).shape == (2, 1, 12, 12)
+    assert whole.model.translate(torch.zeros(1, 1, 13, 20)).shape == (1, 1, 13, 20)  # in multiples of 4, cut to size
+    best = {line["metric"]: line["baseline"] for line in whole.evaluations}
+    results = evaluate(whole.path, metrics="similarity", count=40)
+    by_name = [note.partition(": ") for note in results.notes if ": l1 " in note]
+    told = {name: dict(one.split() for one in numbers.split(", ")) for name, _, numbers in by_name}
+    assert list(told) == [
+        "input as it is, without translation", "the mean target", "the target of the nearest training input"
+    ]  # fmt: skip
+    for metric, end in {"l1": min, "psnr": max, "ssim": max}.items():
+        assert best[metric] == pytest.approx(end(float(one[metric]) for one in told.values()), rel=1e-3)
+    dataset = open_data("digits", whole.recipe.data)
+    rows = order(dataset, "held-out", 0)[:40]
+    inputs, targets = (torch.from_numpy(np.ascontiguousarray(dataset.of(n).values[rows])) for n in ("input", "target"))
+    shown = absolute_difference(inputs, targets).mean().item()
+    assert float(told["input as it is, without translation"]["l1"]) == pytest.approx(shown, rel=1e-3)
     weights = whole.model.model.state_dict()
     shutil.rmtree(next((whole.path / "checkpoints").glob("*48*")))
     again = zerosum.resume(whole.path, quiet=True)

@@ -20,6 +20,7 @@ from zerosum.metrics.scores import (
     inception_score,
     label_divergence,
 )
+from zerosum.metrics.similarity import absolute_difference, peak_signal_to_noise, structural_similarity
 from zerosum.metrics.sliced import sliced_wasserstein
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Metric",
     "Moments",
     "Samples",
+    "absolute_difference",
     "accuracy_by_class",
     "authenticity",
     "class_accuracy",
@@ -46,8 +48,10 @@ __all__ = [
     "mifid_distance",
     "mode_coverage",
     "nearest",
+    "peak_signal_to_noise",
     "perceptual_path_length",
     "precision_recall_density_coverage",
     "sliced_wasserstein",
     "stacked_modes",
+    "structural_similarity",
 ]

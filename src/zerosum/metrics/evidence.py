@@ -63,6 +63,8 @@ class Evidence:
         bound: gives terms of a bound on the likelihood of samples, [N] each: `distortion`, `rate`, `bits`; or None.
         centres: modes of a mixture `[M, D]`, with `spread`, the standard deviation of each.
         classes: number of classes of the data; 0 without labels.
+        wanted: the target of each of `fake`, in this order, `[N, ...]`; None where samples have none.
+        trivial: gives outputs that take no training, by name, as many as `fake`: what `fake` must be better than.
         seed: of everything that a metric draws.
     """
 
@@ -77,6 +79,8 @@ class Evidence:
     centres: Tensor | None = None
     spread: float = 0.0
     classes: int = 0
+    wanted: Tensor | None = None
+    trivial: Callable[[], dict[str, Tensor]] | None = None
     seed: int = 0
 
 

@@ -4,6 +4,7 @@ from zerosum.metrics.suite.classes import Classes, InceptionScore
 from zerosum.metrics.suite.copies import CT, Authenticity, MiFID
 from zerosum.metrics.suite.distances import FD, KID, PRDC, Duplicates, FDInfinity, SlicedWasserstein
 from zerosum.metrics.suite.generators import Critic, LowerBound, Modes, PathLength, StackedModes
+from zerosum.metrics.suite.pairs import Similarity
 from zerosum.metrics.suite.usual import Usual
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "MiFID",
     "Modes",
     "PathLength",
+    "Similarity",
     "SlicedWasserstein",
     "StackedModes",
     "Usual",

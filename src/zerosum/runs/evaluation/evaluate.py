@@ -20,7 +20,7 @@ from zerosum.data.sources import is_name
 from zerosum.metrics.evidence import Samples
 from zerosum.recipes import EvaluatorPart
 from zerosum.runs.evaluation.evaluator import Evaluator
-from zerosum.runs.evaluation.given import compared, outputs, untouched
+from zerosum.runs.evaluation.given import compared, occasion, outputs, paired, untrained
 from zerosum.runs.evaluation.result import Results
 from zerosum.runs.evaluation.subject import Subject, find_subject
 from zerosum.runs.evaluation.usual import everything
@@ -92,7 +92,7 @@ def evaluate(
     chosen = settings.assign(EvaluatorPart(), [*words, f"split={split}"])
     real, verb = dataset, "generate"
     if subject.model is not None:
-        real, verb = compared(dataset, subject.model.task), subject.model.task.verb
+        real, verb = compared(dataset, subject.model.task), occasion(dataset, subject.model.task)
     evaluator = Evaluator(real, chosen, seed=seed, device=where, verb=verb)
     if metrics == "all":
         evaluator.metrics = everything()
@@ -102,8 +102,9 @@ def evaluate(
         fake, others, notes = evaluator.see(values, labels), {}, [*notes, *said]
     else:
         subject.model.to(where)
-        fake, others = drawn(evaluator, subject.model, count, seed, dataset), known(evaluator, subject.model)
-        notes = [*_fewer(count, len(fake)), *untouched(evaluator, subject.model.task, dataset, len(fake)), *notes]
+        fake = drawn(evaluator, subject.model, count, seed, dataset)
+        others = known(evaluator, subject.model, dataset, len(fake))
+        notes = [*_fewer(count, len(fake)), *untrained(evaluator, subject.model.task, dataset, len(fake)), *notes]
     found = evaluator.evaluate(fake, weights="" if subject.model is None else weights_of(subject.model), **others)
     if not found:
         raise RunError("\n".join([f"{place}: no metric gives a number", *found.left_out()]))
@@ -151,11 +152,11 @@ def with_shares(evaluator: Evaluator, trained: TrainedModel) -> TrainedModel:
     return trained
 
 
-def known(evaluator: Evaluator, trained: TrainedModel) -> dict[str, Any]:
-    """What metrics may ask of a model; nothing of one without latents."""
+def known(evaluator: Evaluator, trained: TrainedModel, dataset: Dataset, count: int) -> dict[str, Any]:
+    """What metrics may ask of a model: of one with latents how it uses them, of pairs the targets of its samples."""
     latent, trained = trained.latent, with_shares(evaluator, trained)
     if latent is None:
-        return {}
+        return paired(evaluator, trained.task, dataset, count)
 
     def decode(latents: Tensor) -> Tensor:
         samples = trained.decode(latents, trained.labels_by_share(len(latents)))

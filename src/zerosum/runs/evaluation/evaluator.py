@@ -47,7 +47,7 @@ class Evaluator:
         settings: metrics, extractor, count, split.
         seed: of the order of real samples and of everything that a metric draws.
         device: where the extractor computes.
-        verb: of the task that is evaluated; it decides what is usual.
+        verb: of the task that is evaluated, or `pairs`; it decides what is usual.
 
     Raises:
         RecipeError: the extractor does not fit the data, or a metric cannot be applied: what it lacks.
@@ -231,7 +231,8 @@ class Evaluator:
         count = len(evidence.fake)
         measures, faults = numbers(metric, evidence), []
         try:
-            floor, baseline = self.worth.floor(metric, count), self.worth.baseline(metric, count)
+            floor = self.worth.floor(metric, count)
+            baseline = self.worth.baseline(metric, count) | self._trivial(metric, evidence)
             equal, counts = self._equal(metric, evidence)
         except Exception as error:  # the value stands without them
             floor, baseline, equal, counts = {}, {}, {}, {}
@@ -247,6 +248,20 @@ class Evaluator:
             result = Result(name, *values, None, protocol, scatter, at_floor)
             results.append(result.warned([*warnings, *doubt(result)]))
         return results
+
+    def _trivial(self, metric: Metric, evidence: Evidence) -> dict[str, float]:
+        """The best numbers of outputs that take no training, of a metric that holds samples beside their targets."""
+        trivial = evidence.trivial
+        if trivial is None or metric.missing(dataclasses.replace(evidence, wanted=None)) is None:
+            return {}
+
+        def measure() -> dict[str, float]:
+            fakes = [Samples(values, None, torch.zeros(len(values), 0), None) for values in trivial().values()]
+            found = [numbers(metric, dataclasses.replace(evidence, fake=fake)) for fake in fakes]
+            ends = {name: max if metric.better[name] else min for name in found[0]}
+            return {name: end(one[name].value for one in found) for name, end in ends.items()}
+
+        return self.cache.numbers(self.key("trivial", metric, code(metric), len(evidence.fake), self.split), measure)
 
     def _equal(self, metric: Metric, evidence: Evidence) -> tuple[dict[str, Measure], dict[str, int]]:
         """Numbers at the counts of floor and baseline, and these counts, where they are not those of the value."""

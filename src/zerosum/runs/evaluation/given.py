@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from zerosum.core.model import Task
 from zerosum.data import Dataset
+from zerosum.metrics.neighbours import nearest
 from zerosum.runs.evaluation.evaluator import Evaluator, order
 from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.view.media import medium_of
+
+LEARNT = 3_000  # training pairs that baselines are made of
 
 
 def compared(dataset: Dataset, task: Task) -> Dataset:
@@ -20,6 +25,11 @@ def compared(dataset: Dataset, task: Task) -> Dataset:
         DataError: the data have no samples of the output's name.
     """
     return dataset.of(next(iter(task.outputs)))
+
+
+def occasion(dataset: Dataset, task: Task) -> str:
+    """What decides which metrics are usual: the verb of a task, or `pairs` of one that translates pairs."""
+    return "pairs" if task.verb == "translate" and dataset.inputs is not None else task.verb
 
 
 def source(dataset: Dataset, task: Task) -> Dataset:
@@ -50,18 +60,49 @@ def outputs(evaluator: Evaluator, trained: TrainedModel, count: int, dataset: Da
     return trained.run(batch(samples, task, rows))[next(iter(task.outputs))]
 
 
-def untouched(evaluator: Evaluator, task: Task, dataset: Dataset, count: int) -> list[str]:
-    """What the metrics say of samples that a translator has not touched: it must be better than these."""
+def paired(evaluator: Evaluator, task: Task, dataset: Dataset, count: int) -> dict[str, Any]:
+    """The targets of what a task of pairs gives, and outputs that take no training; nothing of data without pairs."""
+    if occasion(dataset, task) != "pairs":
+        return {}
+    rows = order(evaluator.dataset, evaluator.split, evaluator.seed)[:count]
+    return {
+        "wanted": evaluator.values(rows),
+        "trivial": lambda: trivial(evaluator, task, dataset, count),
+    }
+
+
+def trivial(evaluator: Evaluator, task: Task, dataset: Dataset, count: int) -> dict[str, Tensor]:
+    """Outputs that take no training, by name, in the order of those of `outputs`.
+
+    Of a translator the input as it is; of pairs also the mean target and the target of the nearest training input.
+    """
+    samples, targets = source(dataset, task), evaluator.dataset
+    rows = order(samples, evaluator.split, evaluator.seed)[:count]
+    given, found = like(samples.values[rows], targets.values.shape[1:]), {}
+    if given is not None:
+        found[f"{next(iter(task.asked))} as it is, without translation"] = torch.from_numpy(given)
+    if dataset.inputs is not None:
+        train = order(targets, "train", evaluator.seed)[:LEARNT]
+        mean = np.round(targets.values[train].mean(0, dtype=np.float64)).astype(np.uint8)
+        found["the mean target"] = torch.from_numpy(np.repeat(mean[None], len(rows), 0))
+        flat = [torch.from_numpy(np.ascontiguousarray(samples.values[one])).flatten(1).float() for one in (rows, train)]
+        place = nearest(flat[0], flat[1], 1)[1][:, 0].numpy()
+        found["the target of the nearest training input"] = evaluator.values(train[place])
+    return found
+
+
+def untrained(evaluator: Evaluator, task: Task, dataset: Dataset, count: int) -> list[str]:
+    """What the metrics say of outputs that take no training: a translator must be better than these."""
     if task.verb != "translate":
         return []
-    samples = source(dataset, task)
-    rows = order(samples, evaluator.split, evaluator.seed)[:count]
-    values = like(samples.values[rows], evaluator.dataset.values.shape[1:])
-    if values is None:
-        return []
-    results = evaluator.attempt(evaluator.see(torch.from_numpy(values)))
-    numbers = ", ".join(f"{one.metric} {one.value:.4g}" for one in results)
-    return [f"{next(iter(task.asked))} as it is, without translation: {numbers}"] if results else []
+    others = {name: one for name, one in paired(evaluator, task, dataset, count).items() if name == "wanted"}
+    notes = []
+    for name, values in trivial(evaluator, task, dataset, count).items():
+        numbers = ", ".join(
+            f"{one.metric} {one.value:.4g}" for one in evaluator.attempt(evaluator.see(values), **others)
+        )
+        notes += [f"{name}: {numbers}"] if numbers else []
+    return notes
 
 
 def like(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -63,13 +63,20 @@ def expected(evaluator: Evaluator, count: int, conditional: bool) -> Evidence:
 
     sizes = {split: len(evaluator.order(split)) for split in ("train", "held-out", evaluator.split)}
     held_out = stand_in(sizes["held-out"]) if sizes["held-out"] else None
+    fake = stand_in(evaluator.count(count), conditional)
     return evaluator.evidence_of(
         stand_in(sizes[evaluator.split]),
-        stand_in(evaluator.count(count), conditional),
+        fake,
+        wanted=_wanted(evaluator, fake),
         training=None if evaluator.split == "all" else lambda: stand_in(sizes["train"]),
         held_out=held_out,
         **_generator(evaluator, torch.zeros(1, evaluator.extractor.size)),
     )
+
+
+def _wanted(evaluator: Evaluator, fake: Samples) -> Tensor | None:
+    """Targets of samples, where they have some."""
+    return fake.values if evaluator.verb == "pairs" else None
 
 
 def _generator(evaluator: Evaluator, features: Tensor) -> dict[str, Any]:
@@ -87,7 +94,12 @@ def _trial(evaluator: Evaluator, metric: Metric) -> None:
     labels = None if evaluator.dataset.labels is None else torch.from_numpy(evaluator.dataset.labels[rows])
     real = evaluator.see(evaluator.values(rows), labels)
     evidence = evaluator.evidence_of(
-        real, real, training=lambda: real, held_out=real, **_generator(evaluator, real.features.float())
+        real,
+        real,
+        training=lambda: real,
+        held_out=real,
+        wanted=_wanted(evaluator, real),
+        **_generator(evaluator, real.features.float()),
     )
     if not metric.missing(evidence):  # else so few samples were not promised to it
         numbers(metric, evidence)

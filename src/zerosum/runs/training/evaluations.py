@@ -14,7 +14,7 @@ from zerosum.data import Dataset
 from zerosum.recipes import Recipe
 from zerosum.runs.evaluation.evaluate import drawn, known, weights_of
 from zerosum.runs.evaluation.evaluator import Evaluator
-from zerosum.runs.evaluation.given import compared
+from zerosum.runs.evaluation.given import compared, occasion
 from zerosum.runs.evaluation.result import Results, failure
 from zerosum.runs.storage.logs import Logs
 from zerosum.runs.storage.trained import TrainedModel
@@ -43,7 +43,9 @@ class Evaluations:
         """What compares samples with real ones."""
         task = outline(self.recipe.game, self.dataset.signals).task()
         real, recipe = compared(self.dataset, task), self.recipe
-        return Evaluator(real, recipe.evaluator, seed=recipe.seed, device=self.device, verb=task.verb)
+        return Evaluator(
+            real, recipe.evaluator, seed=recipe.seed, device=self.device, verb=occasion(self.dataset, task)
+        )
 
     @property
     def followed(self) -> str:
@@ -76,6 +78,8 @@ class Evaluations:
         try:
             trained = make()
             fake = drawn(self.evaluator, trained, self.recipe.evaluator.count, self.recipe.seed, self.dataset)
-            return self.evaluator.attempt(fake, weights_of(trained), **known(self.evaluator, trained))
+            return self.evaluator.attempt(
+                fake, weights_of(trained), **known(self.evaluator, trained, self.dataset, len(fake))
+            )
         except Exception as error:  # an evaluation must never end a training
             return Results(omitted={"evaluation": failure(error)})

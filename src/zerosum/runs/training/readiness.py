@@ -14,7 +14,7 @@ from zerosum.data import Dataset, Feed
 from zerosum.recipes import Recipe
 from zerosum.runs.evaluation import proof
 from zerosum.runs.evaluation.evaluator import Evaluator
-from zerosum.runs.evaluation.given import compared
+from zerosum.runs.evaluation.given import compared, occasion
 from zerosum.runs.training import plan, stopping
 from zerosum.runs.training.failures import clear_memory
 from zerosum.runs.training.footprint import network_bytes
@@ -74,7 +74,7 @@ def _prove(
     measured = plan.rehearse(recipe, signals, feed, total, display.warn, among, where)
     task = outline(recipe.game, signals).task()
     real = compared(dataset, task)
-    evaluator = Evaluator(real, recipe.evaluator, seed=recipe.seed, device=device, verb=task.verb)
+    evaluator = Evaluator(real, recipe.evaluator, seed=recipe.seed, device=device, verb=occasion(dataset, task))
     proof.prove(evaluator, recipe.evaluator.count, "label" in task.inputs)
     judged = [name for metric in evaluator.metrics for name in metric.better]
     stopping.check(recipe, judged, reported(recipe, signals, feed, total) if recipe.stop_when else ())
