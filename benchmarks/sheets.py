@@ -33,14 +33,21 @@ from zerosum.runs.view import pictures
 ROOT = Path(__file__).resolve().parents[1]
 SHEETS, RESULTS = ROOT / "docs" / "sheets", lines.RESULTS / "sheets.jsonl"
 POINTS = {"mixture", "dirac", "pacgan", "unrolled", "veegan"}  # recipes for points: benchmarks/toys.py
-PAIRS = {"cyclegan", "cyclegan-small", "pix2pix", "pix2pix-small"}  # translate: benchmarks/translation.py
+TRANSLATORS = {
+    "cyclegan",
+    "cyclegan-small",
+    "pix2pix",
+    "pix2pix-small",
+    "stargan",
+    "stargan-small",
+}  # have sheets of their own
 ROWS, COLUMNS = 5, 10
 
 
 def candidates() -> list[str]:
     """Image recipes; the small one where there is one."""
     names = list(registry.registered("recipe"))
-    return [name for name in names if f"{name}-small" not in names and name not in POINTS | PAIRS]
+    return [name for name in names if f"{name}-small" not in names and name not in POINTS | TRANSLATORS]
 
 
 def words(name: str) -> list[str]:

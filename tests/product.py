@@ -278,8 +278,9 @@ def _pulled(engine: Engine, player: str) -> bool:
 
 
 def _lost(engine: Engine, player: str) -> bool:
-    """True where a player lost anything; a hinge that all samples are beyond leaves nothing to learn from."""
-    return any(loss for name, loss in engine.meter.finite().items() if name.startswith(f"{player}."))
+    """False where all losses of a player were 0: a hinge that all samples are beyond leaves nothing to learn from."""
+    losses = [loss for name, loss in engine.meter.finite().items() if name.startswith(f"{player}.")]
+    return not losses or any(losses)
 
 
 def _weights(engine: Engine, player: str) -> dict[str, torch.Tensor]:

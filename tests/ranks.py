@@ -38,6 +38,12 @@ JOINT = {  # recipes that draw nothing but latents, and couple no samples of a b
     "routed": ("vae-gan-small", "generator.norm=none", "discriminator.norm=none", "encoder.norm=none"),
     "phases": ("aae-small", "regularizers=lecam:after=0"),
     "paired": ("pix2pix-small", "generator.dropout=0", "regularizers=lecam:after=0"),
+    "multi-domain": (
+        "stargan-small",
+        "regularizers=r1",
+        "size=16",
+        *(f"{one}.optimizer=sgd" for one in ("translator", "discriminator")),
+    ),
     "unpaired": ("cyclegan-small", "pool.size=20", "regularizers=lecam:after=0"),
 }
 OWN = {  # each rank draws for itself, and there are statistics, averages of styles and banks of images

@@ -43,7 +43,7 @@ def test_norms_of_vectors():
     for name, dims in (("instance", 0), ("nonsense", 2)):
         with pytest.raises(ValueError, match=f"there is no norm '{name}' with {dims} dimensions"):
             make_norm(name, 16, dims)
-    for name in ("none", "layer", "group", "instance"):
+    for name in ("none", "layer", "group"):
         with pytest.raises(ValueError, match=f"there is no norm '{name}' with 2 dimensions and classes"):
             make_norm(name, 16, 2, 10)
     for name in ("none", "layer", "group"):
@@ -99,3 +99,13 @@ def test_pixel_norm_gives_vectors_of_channels_one_length(shape):
     np.testing.assert_allclose(PixelNorm()(x), v / np.sqrt((v**2).mean(1, keepdims=True) + 1e-8), rtol=1e-5)
     assert torch.equal(PixelNorm()(torch.zeros(shape)), torch.zeros(shape))
     assert PixelNorm()(x.bfloat16()).dtype == torch.float32
+
+
+def test_an_instance_norm_of_classes_scales_and_shifts_each_image_by_its_own():
+    norm = make_norm("instance", 3, 2, 4)
+    norm.weight.data.copy_(torch.arange(12.0).view(4, 3))
+    norm.bias.data.copy_(-torch.arange(12.0).view(4, 3))
+    x, label = torch.randn(5, 3, 6, 7) * 3 + 1, torch.tensor([3, 0, 1, 1, 2])
+    y = norm(x, label)
+    torch.testing.assert_close(y.mean((2, 3)), -label[:, None] * 3.0 - torch.arange(3.0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(y.std((2, 3), correction=0), label[:, None] * 3.0 + torch.arange(3.0), atol=1e-3, rtol=0)

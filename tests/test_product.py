@@ -24,7 +24,7 @@ OTHERS = {  # compose no step
     *("player", "recipe", "data", "preparation", "average", "schedule", "metric", "extractor", "evaluator", "pool"),
     "pairing",
 }
-ELSEWHERE = {"resnet-translator", "unet-translator"}  # networks of games that are not walked
+ELSEWHERE = {"resnet-translator", "stargan-translator", "unet-translator"}  # networks of games that are not walked
 
 
 @functools.cache

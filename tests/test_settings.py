@@ -131,11 +131,15 @@ def test_a_faulty_file_is_explained(text, fault):
         (
             'objective = "non-saturating:real_target=1.0"',
             "objective = ['hinge']",
-            "game: objective: ['hinge'] is no obj",
+            "game: objective: ['hinge'] is not text; write the name of the objective",
         ),
         ('objective = "non-saturating:real_target=1.0"\n', "", "game: game 'image': objective is missing; there is: "),
         ("regularizers = []", "regularizers = 3", "game: regularizers: 3 is not a list of parts"),
-        ("regularizers = []", "regularizers = [['r1']]", "game: regularizers: ['r1'] is no regularizer"),
+        (
+            "regularizers = []",
+            "regularizers = [['r1']]",
+            "game: regularizers: ['r1'] is not text; write the name of the regularizer",
+        ),
         ('part = "image"', "part = ['image']", "game: its table must say which game it is, as part = ...; there is: "),
         (
             "[game.generator]",

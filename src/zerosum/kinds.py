@@ -28,7 +28,7 @@ PROTOCOLS: dict[str, dict[str, str]] = {  # kind -> member -> what it is for
     "metric": {
         "better": "dictionary of each number's name: True where higher is better, False, or None",
         "lacks": "lacks(evidence) says what is missing, or None; derive zerosum.metrics.Metric",
-        "warns": "warns(evidence, found) says what to be careful about, or None; derive zerosum.metrics.Metric",
+        "warns": "warns(evidence, measures) says what to be careful about, or None; derive zerosum.metrics.Metric",
         "looks_at": '"samples" or "training"; derive zerosum.metrics.Metric',
         "__call__": "__call__(evidence) gives zerosum.metrics.Measure by name",
     },
@@ -58,6 +58,9 @@ PROTOCOLS: dict[str, dict[str, str]] = {  # kind -> member -> what it is for
     "schedule": {"factor": "factor(images, total) gives the factor on the learning rate"},
     "selection": {"__call__": "__call__(fake_logits, images) gives the indices of the chosen, or None for all"},
     "game": {
+        "roles": "dictionary of traits that the network of each role must have, or {}",
+        "regularizers": "further losses of a player: a field, or () for a game without",
+        "pack": "samples that one logit judges: a field, or 1",
         "players": "players() gives all players by name",
         "networks": "networks(signals) gives a zerosum.core.signals.Wiring for each network, by name",
         "step": "step(feed, engine) plays one turn",

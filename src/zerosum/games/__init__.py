@@ -5,6 +5,7 @@ from zerosum.games.autoencoder import VariationalAutoencoder
 from zerosum.games.image import ImageGame
 from zerosum.games.joint import JointGame
 from zerosum.games.lookahead import LookaheadGame
+from zerosum.games.multidomain import MultiDomainGame
 from zerosum.games.paired import PairedGame
 from zerosum.games.pairs import PairsGame
 from zerosum.games.panel import PanelGame
@@ -17,6 +18,7 @@ __all__ = [
     "ImageGame",
     "JointGame",
     "LookaheadGame",
+    "MultiDomainGame",
     "PairedGame",
     "PairsGame",
     "PanelGame",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -22,9 +22,6 @@ from zerosum.games.tasks import generation
 from zerosum.latents import Latent
 from zerosum.protocols import Augmentation, Objective, Selection
 from zerosum.selection import All
-
-if TYPE_CHECKING:
-    from zerosum.games.paired import PairedGame
 
 _WHERE = ("real", "both")  # an augmentation may act
 
@@ -84,9 +81,21 @@ class Adversarial(Part):
         return Model({"generator": G}, tasks)
 
 
-def bound_parts(
-    game: Adversarial | PairedGame, engine: Engine
-) -> tuple[Objective, list[Augmentation], list[Augmentation]]:
+class Adversaries(Protocol):
+    """A game with an objective and augmentations."""
+
+    @property
+    def objective(self) -> Objective:
+        """Adversarial loss."""
+        ...
+
+    @property
+    def augmentations(self) -> tuple[Augmentation, ...]:
+        """What happens to images, in their order."""
+        ...
+
+
+def bound_parts(game: Adversaries, engine: Engine) -> tuple[Objective, list[Augmentation], list[Augmentation]]:
     """Objective, augmentations of real samples alone, and those of all that discriminators see, with their memory."""
     real, both = ([engine.bind(part.name, part) for part in game.augmentations if part.where == w] for w in _WHERE)
     return engine.bind(game.objective.name, game.objective), real, both

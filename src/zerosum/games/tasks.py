@@ -98,19 +98,24 @@ def bounding(run: Callable[..., Batch], parts: tuple[Described, ...], latent: La
     return Task("bound", inputs, outputs, run, {"noise": latent})
 
 
-def translation(translator: Callable[..., Tensor], given: Signals, made: Signals) -> Task:
+def translation(
+    translator: Callable[..., Tensor], given: Signals, made: Signals, classes: Choice | None = None
+) -> Task:
     """Samples [N, ...] of one signal of samples of another, of any size that the network takes.
 
     Args:
         translator: the network; where it has a `step`, sides of images may be any multiple of it.
-        given: the signal that it takes, by name.
+        given: the signals that it takes, by name: samples, and the class wanted, `label`, if it is told that.
         made: the one that it gives.
+        classes: the class where nobody wants one.
     """
+    first = next(iter(given))
 
     def run(**inputs: Tensor) -> Tensor:
-        return translator(*inputs.values())
+        return translator(inputs.pop(first), **inputs)
 
-    return Task("translate", given, made, run, step=getattr(translator, "step", 0))
+    priors = {} if classes is None else {"label": classes}
+    return Task("translate", given, made, run, priors, step=getattr(translator, "step", 0))
 
 
 def _classes(signals: Signals) -> dict[str, Signal]:

@@ -18,6 +18,7 @@ from zerosum.networks.mlp import MLPDiscriminator, MLPGenerator
 from zerosum.networks.patch import MultiscaleDiscriminator, PatchDiscriminator
 from zerosum.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from zerosum.networks.resnet import ResNetDiscriminator, ResNetGenerator
+from zerosum.networks.stargan import StarGANDiscriminator, StarGANTranslator
 from zerosum.networks.stylegan2 import StyleGAN2Generator
 from zerosum.networks.stylegan2_discriminator import StyleGAN2Discriminator
 from zerosum.networks.translator import ResNetTranslator
@@ -54,6 +55,8 @@ __all__ = [
     "ResNetDiscriminator",
     "ResNetGenerator",
     "ResNetTranslator",
+    "StarGANDiscriminator",
+    "StarGANTranslator",
     "StyleGAN2Discriminator",
     "StyleGAN2Generator",
     "UNetTranslator",

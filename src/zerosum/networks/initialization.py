@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Positive
-from zerosum.networks.normalization import ConditionalBatchNorm
+from zerosum.networks.normalization import ConditionalNorm
 
 __all__ = ["Default", "Glorot", "He", "LeCun", "Normal", "Orthogonal"]
 
@@ -32,7 +32,7 @@ _Norm = (
     nn.InstanceNorm3d,
     nn.GroupNorm,
     nn.LayerNorm,
-    ConditionalBatchNorm,
+    ConditionalNorm,
 )
 
 

@@ -17,11 +17,12 @@ def make_norm(name: str, channels: int, dims: int, classes: int = 0) -> nn.Modul
 
     "layer" is one mean and variance per sample (on maps GroupNorm with one group), "group" one per 8 channels or the
     nearest number that divides them, "instance" one per map, "batch" one per channel over the batch.
-    With `classes` a batch norm has a scale and shift for each of them. On several ranks its statistics are those of a
-    rank's own part of the batch, and the running ones those of rank 0.
+    With `classes` a batch or instance norm has a scale and shift for each of them. On several ranks the statistics of
+    "batch" are those of a rank's own part of the batch, and the running ones those of rank 0.
 
     Raises:
-        ValueError: unknown name, instance norm of vectors, which would leave nothing, or classes without "batch".
+        ValueError: unknown name, instance norm of vectors, which would leave nothing, or classes with another norm than
+            "batch" or "instance".
     """
     match name, dims:
         case "batch", 0 | 2 if classes:
@@ -38,8 +39,8 @@ def make_norm(name: str, channels: int, dims: int, classes: int = 0) -> nn.Modul
             return nn.GroupNorm(1, channels)
         case "group", 0 | 2 if not classes:
             return nn.GroupNorm(_groups(channels), channels)
-        case "instance", 2 if not classes:
-            return nn.InstanceNorm2d(channels, affine=True)
+        case "instance", 2:
+            return ConditionalInstanceNorm(channels, classes) if classes else nn.InstanceNorm2d(channels, affine=True)
     raise ValueError(f"there is no norm {name!r} with {dims} dimensions" + (" and classes" if classes else ""))
 
 
@@ -61,16 +62,18 @@ def _groups(channels: int) -> int:
     return min(divisors, key=lambda groups: abs(channels // groups - _NEAR))
 
 
-class ConditionalBatchNorm(nn.Module):
-    """Batch norm with a learned scale and shift for each class (de Vries et al. 2017; Dumoulin et al. 2017).
+class ConditionalNorm(nn.Module):
+    """A norm with a learned scale and shift for each class; scales begin at 1 and shifts at 0.
 
-    The statistics are those of the whole batch, whatever its classes. Scales begin at 1 and shifts at 0.
+    Args:
+        norm: has no scale and shift of its own.
+        channels: of what it normalises.
+        classes: how many.
     """
 
-    def __init__(self, channels: int, classes: int, dims: int = 2) -> None:
+    def __init__(self, norm: nn.Module, channels: int, classes: int) -> None:
         super().__init__()
-        self.classes = classes
-        self.norm = (nn.BatchNorm2d if dims == 2 else nn.BatchNorm1d)(channels, affine=False)
+        self.classes, self.norm = classes, norm
         self.weight = nn.Parameter(torch.ones(classes, channels))
         self.bias = nn.Parameter(torch.zeros(classes, channels))
 
@@ -82,6 +85,24 @@ class ConditionalBatchNorm(nn.Module):
             rows(table, label).reshape(*x.shape[:2], *[1] * (x.ndim - 2)) for table in (self.weight, self.bias)
         )
         return torch.addcmul(shift.to(x.dtype), x, scale.to(x.dtype))
+
+
+class ConditionalBatchNorm(ConditionalNorm):
+    """Batch norm with a scale and shift for each class (de Vries et al. 2017).
+
+    The statistics are those of the whole batch, whatever its classes.
+    """
+
+    def __init__(self, channels: int, classes: int, dims: int = 2) -> None:
+        norm = nn.BatchNorm2d if dims == 2 else nn.BatchNorm1d
+        super().__init__(norm(channels, affine=False), channels, classes)
+
+
+class ConditionalInstanceNorm(ConditionalNorm):
+    """Instance norm with a scale and shift for each class (Dumoulin, Shlens & Kudlur 2017)."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__(nn.InstanceNorm2d(channels), channels, classes)
 
 
 class PixelNorm(nn.Module):

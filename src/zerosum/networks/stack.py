@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from zerosum.networks.conditioning import JoinLabel
 from zerosum.networks.discriminator import Discriminator, Head
-from zerosum.networks.normalization import ConditionalBatchNorm
+from zerosum.networks.normalization import ConditionalNorm
 from zerosum.networks.precision import at_least_float32
 
 
 class Stack(nn.Sequential):
-    """Sequential layers; those that take the class receive it."""
+    """Sequential layers; those of the kinds `conditional`, which take the class, receive it."""
+
+    conditional: ClassVar[tuple[type[nn.Module], ...]] = (JoinLabel, ConditionalNorm)
 
     def forward(self, input: Tensor, label: Tensor | None = None) -> Tensor:  # noqa: A002  (torch's name)
         """Output of the last layer."""
         x = input
         for layer in self:
-            x = layer(x, label) if isinstance(layer, (JoinLabel, ConditionalBatchNorm)) else layer(x)
+            x = layer(x, label) if isinstance(layer, self.conditional) else layer(x)
         return x
 
 

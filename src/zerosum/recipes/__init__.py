@@ -19,6 +19,7 @@ from zerosum.metrics import suite
 from zerosum.recipes import (
     autoencoders,
     convolutional,
+    domains,
     multilayer,
     points,
     r3gan,
@@ -44,7 +45,7 @@ REGISTERED = (  # modules whose import puts parts and recipes into the registry
         selection,
         suite,
     ),
-    *(autoencoders, convolutional, multilayer, points, r3gan, residual, styles, translation, variational),
+    *(autoencoders, convolutional, domains, multilayer, points, r3gan, residual, styles, translation, variational),
 )
 
 __all__ = ["EvaluatorPart", "Recipe", "read_recipe", "recipe"]

@@ -42,11 +42,13 @@ def source(dataset: Dataset, task: Task) -> Dataset:
 
 
 def batch(samples: Dataset, task: Task, rows: np.ndarray) -> dict[str, Tensor]:
-    """Inputs of a task from these rows of its samples, and their classes where it takes them."""
+    """Inputs of a task from these rows of its samples: their classes, or all in turn where it is told one to give."""
     given: dict[str, Tensor] = {}
-    for name, signal in task.asked.items():
+    for name, signal in task.inputs.items():
         if signal.kind != "label":
             given[name] = medium_of(signal).tensors(samples.values[rows])
+        elif name in task.priors:
+            given[name] = torch.arange(len(rows)) % signal.classes
         elif samples.labels is not None:
             given[name] = torch.from_numpy(samples.labels[rows])
     return given

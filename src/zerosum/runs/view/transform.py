@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zerosum.core.download import Report, silent
 from zerosum.core.errors import DataError, RunError
-from zerosum.core.signals import Signal
+from zerosum.core.signals import Signal, Signals
 from zerosum.data.layout import is_image
 from zerosum.data.pixels import BadImagesError, fit_array
 from zerosum.data.preparation import Preparation
@@ -74,7 +74,7 @@ def transform(
     name = trained.choose(verb, task)
     chosen = trained.model.task(name)
     signal, result = _port(chosen.asked, verb), next(iter(chosen.outputs.values()))
-    conditions = _label(trained, chosen.asked, label)
+    conditions = _label(trained, chosen.inputs, label)
     paths = _listed(files)
     targets = [Path(out) / f"{path.stem}.png" for path in paths]
     _refuse_doubles(paths)
@@ -180,7 +180,7 @@ def _port(inputs: dict[str, Signal], verb: str) -> Signal:
     return images[0][1]
 
 
-def _label(trained: TrainedModel, inputs: dict[str, Signal], label: str | None) -> dict[str, Any]:
+def _label(trained: TrainedModel, inputs: Signals, label: str | None) -> dict[str, Any]:
     """The class, where the task takes one.
 
     Raises:
@@ -188,7 +188,7 @@ def _label(trained: TrainedModel, inputs: dict[str, Signal], label: str | None) 
     """
     names = [name for name, signal in inputs.items() if signal.kind == "label"]
     if names and label is None:
-        raise RunError("this task needs the class of the images; name it with --label")
+        raise RunError("this task needs a class, the same for all images; name it with --label")
     if label is not None and not names:
         raise RunError("--label: this task takes no class; leave it out")
     return {name: torch.tensor([find_label(trained, str(label), told=True)]) for name in names}
