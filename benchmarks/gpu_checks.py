@@ -165,7 +165,7 @@ def evaluation_runs_on_the_device(device: torch.device) -> str:
     engine.turn(feed)
     generator = TrainedModel(engine.model(), recipe, dataset.signals, (), feed.position)
     evaluator = Evaluator(dataset, EvaluatorPart(count=64, extractor="pixels", split="train"), seed=0, device=device)
-    records = evaluator.evaluate(drawn(evaluator, generator, 64, 0), **known(evaluator, generator))
+    records = evaluator.evaluate(drawn(evaluator, generator, 64, 0), **known(evaluator, generator, dataset, 64))
     here = generator.sample(8, seed=1)
     generator.to("cpu")
     gap = float((generator.sample(8, seed=1) - here).abs().max())

@@ -176,7 +176,7 @@ REFUSED = {  # each for its reason
     + ["discriminator.network=joint-mlp-discriminator"],
     "works on images, and these are points of 4 dimensions; use mlp-discriminator": [
         f"discriminator.network={name}-discriminator"
-        for name in ("biggan", "dcgan", "multiscale", "patch", "r3gan", "resnet", "stylegan2")
+        for name in ("biggan", "dcgan", "multiscale", "patch", "r3gan", "resnet", "stargan", "stylegan2")
     ],
     "works on points of 1 dimension": ["discriminator.network=dirac-discriminator"],
 }

@@ -175,7 +175,7 @@ def test_large_images_are_averaged_down_and_cut_to_what_a_pixel_can_be():
     assert diagnostics.flat(torch.randn(2, 1, 8, 8)).shape == (2, 64)
     assert diagnostics.flat(torch.full((2, 2), 5.0)).max() == 5  # points
     big = diagnostics.Diagnostics(random_images(10, 64), 4)
-    assert big.kept.shape == (10, 1024)
+    assert big.reference.shape == (10, 1024)
     assert big.usual > 0
 
 
@@ -493,7 +493,7 @@ def test_numbers_on_a_line_may_come_to_rest():
 def test_findings_say_numbers_meaning_and_options():
     found = health.examine(history(reports(4, **HEALTHY | {"generator_step": 0.5})))[0]
     assert str(found) == (
-        "learning-rate-too-high: one update moved the generator's weights by 50% of their size, by 5,000 images; the "
+        "learning-rate-too-high: one update moved the generator's weights by 50% of their size, at 5,000 images; the "
         "weights are thrown about, and what the start gave them is lost at once. Try generator.lr=4e-06"
     )
     assert "1.4% of its loss at chance is left" in health.examine(history(reports(4, **HEALTHY | WINS)))[0].seen

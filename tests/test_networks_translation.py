@@ -155,7 +155,7 @@ def test_scales_see_the_image_at_half_its_size_again_and_again():
         judges, logits = network.layers(x), network(x)
         assert [stages[-1].shape[2] for stages in judges] == [35, 19, 11]  # as the authors' code gives for 256 and 128
         sums, ones = (conv2d(pad(one, [1] * 4), torch.ones(1, 1, 3, 3), stride=2) for one in (x, torch.ones_like(x)))
-        torch.testing.assert_close(network.judges[1](sums / ones), judges[1][-1], rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(network.members[1](sums / ones), judges[1][-1], rtol=1e-3, atol=1e-5)
     assert [len(stages) for stages in judges] == [5, 5, 5]  # four stages and the logits
     torch.testing.assert_close(logits, torch.stack([stages[-1].mean((1, 2, 3)) for stages in judges], 1))
     assert torch.equal(halved(torch.full((1, 2, 9, 8), 0.75)), torch.full((1, 2, 5, 4), 0.75))
@@ -165,7 +165,7 @@ def test_one_scale_is_a_patchgan():
     torch.manual_seed(0)
     one = patches(MultiscaleDiscriminator(channels=2, layers=2, scales=1, padding=1), images(3, 32))
     plain = patches(PatchDiscriminator(channels=2, layers=2), images(3, 32))
-    plain.load_state_dict({name.removeprefix("judges.0."): weight for name, weight in one.state_dict().items()})
+    plain.load_state_dict({name.removeprefix("members.0."): weight for name, weight in one.state_dict().items()})
     x = torch.randn(2, 3, 32, 32)
     assert torch.equal(one(x), plain(x))
     assert all(torch.equal(*pair) for pair in zip(one.layers(x)[0], plain.layers(x)[0], strict=True))

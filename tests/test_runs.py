@@ -19,6 +19,7 @@ from PIL import Image
 import zerosum
 from tests.small import EAGER, words
 from zerosum.core import settings
+from zerosum.core.engine import Engine
 from zerosum.core.errors import DataError, RecipeError, RunError, TrainingError
 from zerosum.data import kept
 from zerosum.games import image
@@ -58,17 +59,17 @@ def contents(run):
 
 def stop_at(monkeypatch, images, asked=True):
     """Make a training stop (or die) when its clock reaches a number of images."""
-    turn = training.Engine.turn
+    turn = Engine.turn
 
     def turned(engine, feed):
         turn(engine, feed)
         if feed.position >= images:
-            monkeypatch.setattr(training.Engine, "turn", turn)
+            monkeypatch.setattr(Engine, "turn", turn)
             if not asked:
                 raise ConnectionError("killed")
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(training.Engine, "turn", turned)
+    monkeypatch.setattr(Engine, "turn", turned)
 
 
 def told(caught, words):
@@ -247,7 +248,7 @@ def test_a_run_measured_in_time_stops_by_the_clock(tmp_path):
 
 
 def test_a_schedule_follows_the_clock_where_the_length_is_time_and_goes_on_from_the_saved_share(tmp_path, monkeypatch):
-    turn, told = training.Engine.turn, []
+    turn, told = Engine.turn, []
 
     def turned(engine, feed):
         turn(engine, feed)
@@ -259,7 +260,7 @@ def test_a_schedule_follows_the_clock_where_the_length_is_time_and_goes_on_from_
         if feed.position == 320:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(training.Engine, "turn", turned)
+    monkeypatch.setattr(Engine, "turn", turned)
     clock = itertools.count()
     monkeypatch.setattr(training.time, "monotonic", lambda: next(clock) / 100)  # each look takes 0.01 s
     settings = ["generator.schedule=linear", "discriminator.schedule=cosine:final=0.5", "evaluation=never"]

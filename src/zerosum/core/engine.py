@@ -213,10 +213,9 @@ class Engine:
     def _differentiate(self, players: list[str], losses: Losses, *, keep: bool) -> tuple[Tensor, Losses]:
         """Sum of losses, [], and each of them: means over ranks, as are the gradients, which are with the weights."""
         total = sum((loss.float() for loss in losses.values()), start=torch.zeros((), device=self.device))
-        learners = [self.learners[player] for player in players]
-        weights = [one for learner in learners for one in learner.parameters]
-        for learner in learners:
-            learner.optimizer.zero_grad(set_to_none=True)
+        weights = [weight for player in players for weight in self.learners[player].parameters]
+        for weight in weights:
+            weight.grad = None
         with torch.autocast(self.device.type, enabled=False):
             total.backward(inputs=weights, retain_graph=keep)
         values = torch.stack([one.detach().float().reshape(()) for one in (total, *losses.values())])

@@ -12,11 +12,8 @@ from zerosum.core.slots import Described
 
 if TYPE_CHECKING:
     from zerosum.games.adversarial import Adversarial
-    from zerosum.games.paired import PairedGame
-    from zerosum.games.unpaired import UnpairedGame
 
 LABELLED = {"labels", "classifier", "pairs"}  # traits of a discriminator that asks for classes: a pair is two of one
-ASKING = LABELLED | {"codes", "joint"}  # of a discriminator that judges more than a sample
 HEADS = {"classifier": "labels=none", "codes": "codes=0"}  # trait of a head that only a regularizer trains: without it
 
 
@@ -26,26 +23,6 @@ def adversarial_faults(game: Adversarial, signals: Signals, batch: int | None) -
     if faults := one_set(game, signals):
         return faults
     return [*_traits(game, signals), *_heads(game), *_packs(game, batch), *labels]
-
-
-def translation_faults(game: PairedGame | UnpairedGame, signals: Signals, also: Traits = frozenset()) -> list[str]:
-    """What does not fit where translators learn from discriminators of images; `also`: traits of the game itself.
-
-    A part clashes with the networks of the player that pays for it, as in `_traits`.
-    """
-    traits = {name: player.network.traits() for name, player in game.players().items()}
-    judging = frozenset().union(*(own for name, own in traits.items() if "discriminator" in game.roles[role(name)]))
-    making = frozenset().union(*(own for name, own in traits.items() if "translator" in game.roles[role(name)]))
-    always = data_traits(signals) | game.objective.traits()
-    paid = {"generator": making | (judging & {"autoencoder"}), "both": making | judging}
-    faults = []
-    for part in (game.objective, *game.augmentations, *game.regularizers):
-        near = paid.get(getattr(part, "player", ""), judging)
-        faults += misfits(part, always | making | judging | also, always | near)
-    for name, own in traits.items():
-        if asked := sorted(own & ASKING):
-            faults.append(f"{name}.network judges images beside {asked[0]!r}, and here it sees nothing else")
-    return faults
 
 
 def one_set(game: Described, signals: Signals) -> list[str]:

@@ -20,9 +20,9 @@ from zerosum.core.slots import Regularizer
 from zerosum.core.values import NonNegative
 from zerosum.critic import Critic, Regularization, adapt, charge, distinguish, verdicts
 from zerosum.games.adversarial import bound_parts
-from zerosum.games.checks import translation_faults
 from zerosum.games.domain import distance
 from zerosum.games.tasks import translation
+from zerosum.games.translation_checks import translation_faults
 from zerosum.protocols import Augmentation, Objective
 from zerosum.selection import All
 

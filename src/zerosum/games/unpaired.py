@@ -17,9 +17,9 @@ from zerosum.core.registry import Part, register, slot
 from zerosum.core.signals import Batch, Signal, Signals, Wiring
 from zerosum.core.slots import Regularizer
 from zerosum.core.values import NonNegative
-from zerosum.games.checks import translation_faults
 from zerosum.games.domain import Domain, distance
 from zerosum.games.tasks import translation
+from zerosum.games.translation_checks import translation_faults
 from zerosum.pools import ImagePool, Pool
 from zerosum.protocols import Augmentation, Objective
 
