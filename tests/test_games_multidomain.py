@@ -154,7 +154,7 @@ def test_nothing_is_lost_by_a_translator_that_changes_nothing():
     assert engine.meter.take("report")["translator.reconstruction"] == 0
 
 
-def test_classes_are_drawn_alike_and_the_same_on_all_ranks_together():
+def test_each_class_is_drawn_as_often_as_the_others():
     engine, drawn = by_hand("discriminator_updates=50"), []
     network = engine.networks("translator")[0]
     network.register_forward_pre_hook(lambda module, x, named: drawn.append(named["label"]), with_kwargs=True)
