@@ -10,6 +10,7 @@ from tests.advice import OPTION, OPTIONS, foreign
 
 SOURCE = Path(zerosum.__file__).parent
 PRINTED_BY = {  # files, or functions of them, with texts that name options: the commands that print these
+    "core/registry.py": "ls show train resume sample evaluate doctor compare",
     "cli/evaluate.py": "evaluate",
     "cli/looking.py": "sample",
     "cli/training.py": "train resume",

@@ -228,7 +228,7 @@ WRONG = {
     "two lengths": (["train", "--images", "5k", "--minutes", "1"], "exclude each other"),
     "size that cannot be wired": (["train", "size=30"], "30"),
     "penalty with batch norm": (["train", "regularizers=gradient-penalty"], "discriminator.norm=layer"),
-    "networks swapped": (["train", "generator.network=dcgan-discriminator"], "is no generator"),
+    "networks swapped": (["train", "generator.network=dcgan-discriminator"], "cannot serve as generator"),
     "unknown device": (["train", "--device", "tpu9"], "device 'tpu9' cannot be used here"),
     "device of another name": (["train", "--device", "gpu"], "(there is: auto, cpu, cuda, mps, xpu)"),
     "no device": (["train", "--device", ""], "device '' cannot be used here"),

@@ -93,7 +93,7 @@ def test_all_problems_are_reported_together():
     )
     assert len(faults) == 4
     assert sum("batchnorm" in fault for fault in faults) == 2
-    assert any("generator.network: 'dcgan-discriminator' is no generator" in fault for fault in faults)
+    assert any("generator.network: 'dcgan-discriminator' cannot serve as generator" in fault for fault in faults)
     assert any("discriminator.schedule" in fault for fault in faults)
 
 
@@ -342,8 +342,8 @@ def test_networks_of_another_game_are_refused(network, game, shown):
 def test_a_network_in_the_wrong_seat_is_told_the_right_ones():
     (fault,) = refused("dcgan", "generator.network=mlp-encoder")
     assert fault == (
-        "generator.network: 'mlp-encoder' is no generator: its traits() do not name 'generator'; `zerosum ls network` "
-        "has those that do, such as generator.network=acgan-generator"
+        "generator.network: 'mlp-encoder' cannot serve as generator: its traits() do not name 'generator'; "
+        "`zerosum ls network` has those that do, such as generator.network=acgan-generator"
     )
 
 
@@ -389,6 +389,28 @@ def test_a_trial_turn_names_the_part_that_raised():
         compatibility.trial(game, DIGITS, Feed(open_data("digits"), 2), 1000)
     what = r"ZeroDivisionError: not today \(raised by regularizer 'r1' in .*test_compatibility.py, line \d+\)"
     assert re.fullmatch(f"a trial turn on a few samples failed: {what}", str(raised.value))
+
+
+def test_a_trial_turn_refuses_a_loss_that_is_not_one_number():
+    class Unreduced(R1):
+        def __call__(self, exchange):
+            return exchange.real.logits.square()
+
+    game = read_recipe("mlp", words("mlp")).game.replace(regularizers=(Unreduced(),))
+    expected = r"the loss 'r1' of the discriminator has the shape \[2\]; reduce it to one number, as \.mean\(\) does"
+    with pytest.raises(RecipeError, match=expected):
+        compatibility.trial(game, DIGITS, Feed(open_data("digits"), 2), 1000)
+
+
+def test_a_trial_turn_refuses_a_game_that_moves_nobody():
+    class Idle(ImageGame):
+        def step(self, feed, engine):
+            feed.next()
+
+    game = read_recipe("mlp", words("mlp")).game
+    idle = Idle(**{name: getattr(game, name) for name in registry.field_types(type(game))})
+    with pytest.raises(RecipeError, match=r"its step moves no player; each is moved by engine\.update"):
+        compatibility.trial(idle, DIGITS, Feed(open_data("digits"), 2), 1000)
 
 
 def test_the_trial_turn_is_played_in_the_precision_of_the_training():

@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 
 from tests.small import table
 from zerosum.core.engine import Engine
-from zerosum.core.errors import TrainingError
+from zerosum.core.errors import RecipeError, TrainingError
 from zerosum.core.gradients import skip_together
 from zerosum.core.registry import Part
 from zerosum.critic import Critic, Regularization
@@ -294,6 +294,26 @@ def test_a_bound_part_gets_its_memory_only_where_it_takes_it():
     plain = engine.game.objective
     assert engine.bind("z", plain) is plain
     assert engine.memory.keys() == {"x", "y"}
+
+
+@pytest.mark.parametrize("wrong", ["table", "none"])
+def test_what_is_watched_is_a_number_of_the_memory(wrong):
+    @dataclass(frozen=True)
+    class Watching(Part):
+        kind, name = "regularizer", "watching"
+        watched: tuple[str, ...] = (wrong,)
+
+        def memory(self):
+            return {"table": torch.ones(2), "mean": torch.zeros(1)}
+
+    engine, feed = table("mlp")
+    engine.bind("watching", Watching())
+    expected = rf"regularizer 'watching': watched names '{wrong}'; numbers of its memory are: mean"
+    with pytest.raises(RecipeError, match=expected):
+        engine.turn(feed)
+    engine.bind("watching", Watching(watched=("mean",)))
+    engine.turn(feed)
+    assert engine.meter.take("report")["watching.mean"] == 0
 
 
 def test_a_part_may_need_sizes_for_its_memory():

@@ -109,7 +109,7 @@ def test_what_does_not_fit_is_said():
     (fault,) = faults(Space((1, 8, 8), 100), "latent=uniform")
     assert fault.startswith("game 'vae' measures the divergence from N(0, I), not from uniform")
     (fault,) = faults(Space((1, 8, 8), 20), "encoder.network=mlp-generator")
-    assert "is no encoder" in fault
+    assert "cannot serve as encoder" in fault
     compatibility.check(read_recipe("vae", ["likelihood=gaussian"]).game, Space((3,)).signals, 1000, 16)
 
 

@@ -473,11 +473,11 @@ def test_players_must_be_able_to_play_their_role():
     game = points()
     plain = player(networks.MLPDiscriminator(widths=(8,)))
     assert refused(game.replace(discriminator=plain)) == [
-        "discriminator.network: 'mlp-discriminator' is no joint: its traits() do not name 'joint'; `zerosum ls "
-        "network` has those that do, such as discriminator.network=joint-dcgan-discriminator"
+        "discriminator.network: 'mlp-discriminator' cannot serve as joint: its traits() do not name 'joint'; "
+        "`zerosum ls network` has those that do, such as discriminator.network=joint-dcgan-discriminator"
     ]
     (fault,) = refused(game.replace(reconstructor=player(MLPGenerator())))
-    assert "reconstructor.network: 'mlp-generator' is no encoder" in fault
+    assert "reconstructor.network: 'mlp-generator' cannot serve as encoder" in fault
     (fault,) = refused(game.replace(reconstructor=player(DCGANEncoder())))
     assert fault.startswith("reconstructor.network: ")
 

@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_said_with_how_to_mend_it():
     image = Signal("image", (1, 16, 16))
     for settings, signals, told in [
         ((), {"sample": image}, "set data.pairs=files where they hold both"),
-        (("generator.network=dcgan-generator",), None, "'dcgan-generator' is no translator"),
+        (("generator.network=dcgan-generator",), None, "'dcgan-generator' cannot serve as translator"),
         (("discriminator.network=dcgan-discriminator:labels=projection",), None, "judges images beside 'labels'"),
         ((), {"input": image, "target": Signal("image", (1, 16, 32))}, "keeps the size of an image"),
     ]:

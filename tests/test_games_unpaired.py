@@ -125,7 +125,7 @@ def test_what_does_not_fit_is_said_with_how_to_mend_it():
     for settings, how, told in [
         ((), {"signals": {"sample": image}}, "needs two sets, a and b, and these data are one; set data.domains=auto"),
         (("pool.size=3",), {}, "pool.size=3 holds no batch of 4; set pool.size=4, or 0 for none"),
-        (("generators.network=dcgan-generator",), {}, "'dcgan-generator' is no translator"),
+        (("generators.network=dcgan-generator",), {}, "'dcgan-generator' cannot serve as translator"),
         (("discriminators.network=joint-dcgan-discriminator",), {}, "judges images beside 'joint'"),
         (("discriminators.network=dcgan-discriminator:labels=projection",), {}, "judges images beside 'labels'"),
         (("regularizers=zcr",), {}, "regularizer 'zcr' with 'translator'"),

@@ -153,7 +153,7 @@ def test_what_does_not_fit_is_said():
             "measures the divergence from N(0, I), not from uniform:size=100; set latent=normal:size=100",
         ),
         ("discriminator.network=patch-discriminator", "compares features, and 'patch-discriminator' shows none; set"),
-        ("encoder.network=dcgan-generator", "is no encoder"),
+        ("encoder.network=dcgan-generator", "cannot serve as encoder"),
     ]:
         with pytest.raises(RecipeError) as raised:
             compatibility.check(read_recipe("vae-gan", [setting]).game, Space((1, 32, 32)).signals, 1000, 16)

@@ -9,6 +9,7 @@ import torch
 
 from zerosum.core import ranks
 from zerosum.core.errors import LostRankError
+from zerosum.core.gradients import as_stored
 from zerosum.core.ranks import Ranks
 from zerosum.core.team import Alone
 
@@ -55,10 +56,10 @@ def test_means_and_gathered_batches_of_one_rank_are_its_own(only):
 
 def test_a_tensor_is_sent_as_it_lies_in_memory():
     plain, image = torch.randn(2, 3, 4, 5), torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last)
-    assert ranks._ordered(plain) is plain
-    assert ranks._ordered(image).is_contiguous()
-    assert ranks._ordered(image).shape == (2, 4, 5, 3)
-    assert ranks._ordered(plain[0]).shape == (3, 4, 5)
+    assert as_stored(plain) is plain
+    assert as_stored(image).is_contiguous()
+    assert as_stored(image).shape == (2, 4, 5, 3)
+    assert as_stored(plain[0]).shape == (3, 4, 5)
 
 
 def test_a_rank_whose_process_has_ended_is_lost(only, ended, monkeypatch):

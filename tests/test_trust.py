@@ -166,6 +166,28 @@ def test_naming_the_same_file_allows_its_copy(stranger, tmp_path):
     assert marker.exists()
 
 
+def test_a_file_edited_since_replaces_the_copy_but_no_training_goes_on_with_it(stranger, tmp_path):
+    run, file, _, digest = stranger
+    code._record(digest)
+    edited, ran = tmp_path / "x.py", tmp_path / "edited"
+    edited.write_text(f"{file.read_text()}\nopen({str(ran)!r}, 'w').close()\n")
+    refused = call("resume", run, "--use", edited)
+    assert refused.exit_code == 2
+    for words in (f"began with another x.py, which it keeps in {run}/code/x.py", f"train --from {run} --use {edited}"):
+        assert words in refused.stderr
+    registry._registry["objective"].pop("strange-one")  # the command above had loaded it, as another process has not
+    usercode._used.discard(hashlib.sha256(edited.read_bytes()).hexdigest())
+    ran.unlink()
+    done = call("sample", run, "--use", edited, "--out", tmp_path / "s.npz")
+    assert done.exit_code == 0, done.stderr
+    assert ran.exists()
+    assert "x.py is left alone: another x.py was named with --use" in done.stderr
+    new = tmp_path / "new"
+    done = call("train", "--from", run, "--use", edited, "--images", 32, "--out", new, "--quiet")
+    assert done.exit_code == 0, done.stderr
+    assert [path.read_text() for path in code.files(new)] == [edited.read_text()]
+
+
 def test_a_machine_that_wrote_the_file_needs_no_word(stranger, tmp_path):
     run, _, marker, digest = stranger
     code._record(digest)

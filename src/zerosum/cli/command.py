@@ -24,6 +24,7 @@ from zerosum.core.errors import ZerosumError, ZerosumWarning, is_out_of_memory
 from zerosum.core.interrupt import AT_ONCE, Watch
 
 if TYPE_CHECKING:
+    import torch
     from rich.console import Console
 
 app = typer.Typer(
@@ -85,6 +86,16 @@ def say(text: str) -> None:
 def tell(text: str) -> None:
     """Print a line of an answer that is read by people."""
     print(visible(text))  # noqa: T201
+
+
+def ready(use: list[str] | None, threads: int | None, device: str | None) -> torch.device:
+    """Run the user's files, set the threads, and give the device to work on."""
+    from zerosum.core import usercode
+    from zerosum.runs.storage.environment import choose_device, use_threads
+
+    usercode.use(*use or ())
+    use_threads(threads, say)
+    return choose_device("auto" if device is None else device)
 
 
 def sheet(width: int | None = None) -> Console:

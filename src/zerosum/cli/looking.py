@@ -22,6 +22,7 @@ from zerosum.cli.command import (
     Use,
     answer,
     command,
+    ready,
     say,
 )
 
@@ -91,13 +92,10 @@ def sample(
     quiet: Quiet = False,
 ) -> None:
     """Draw samples from a trained model. They become pictures, arrays, points or an animation."""
-    from zerosum.core import usercode
     from zerosum.core.errors import RunError
     from zerosum.runs.evaluation.neighbours import own_data, write_neighbours
-    from zerosum.runs.storage.environment import choose_device, use_threads
     from zerosum.runs.view import sample as sampling
 
-    usercode.use(*use or ())
     if neighbours is not None and interpolate is not None:
         raise RunError("--neighbours and --interpolate exclude each other; give one")
     if data is not None and neighbours != "own":
@@ -105,7 +103,7 @@ def sample(
     if count is None and latents is None:
         count = 8 if interpolate is not None else 16 if neighbours is not None else 64
     out = out or "samples.png"
-    use_threads(threads, say)
+    where = ready(use, threads, device)
     draft = sampling.draft(
         place,
         count=count,
@@ -116,7 +114,7 @@ def sample(
         latents=latents,
         start=start,
         trust=trust,
-    ).on(choose_device("auto" if device is None else device))
+    ).on(where)
     if save_latents is not None:
         sampling.check_latents(save_latents, overwrite=overwrite)
     report = silent if quiet else patient()

@@ -19,6 +19,7 @@ from zerosum.cli.command import (
     Use,
     answer,
     command,
+    ready,
     say,
 )
 from zerosum.cli.looking import patient, silent
@@ -50,12 +51,9 @@ def _command(verb: str, folder: str, summary: str) -> Callable[..., None]:
         as_json: Json = False,
         quiet: Quiet = False,
     ) -> None:
-        from zerosum.core import usercode
-        from zerosum.runs.storage.environment import choose_device, use_threads
         from zerosum.runs.view.transform import transform
 
-        usercode.use(*use or ())
-        use_threads(threads, say)
+        where = ready(use, threads, device)
         done = transform(
             place,
             verb,
@@ -64,7 +62,7 @@ def _command(verb: str, folder: str, summary: str) -> Callable[..., None]:
             task=task,
             label=label,
             size=size,
-            device=choose_device("auto" if device is None else device),
+            device=where,
             overwrite=overwrite,
             trust=trust,
             report=silent if quiet else patient(),
@@ -102,19 +100,16 @@ def encode(
     quiet: Quiet = False,
 ) -> None:
     """Write the latents of images to a file that `sample --latents` starts from, to go from one image to another."""
-    from zerosum.core import usercode
-    from zerosum.runs.storage.environment import choose_device, use_threads
     from zerosum.runs.view.transform import encode
 
-    usercode.use(*use or ())
-    use_threads(threads, say)
+    where = ready(use, threads, device)
     done = encode(
         place,
         images,
         out,
         task=task,
         label=label,
-        device=choose_device("auto" if device is None else device),
+        device=where,
         overwrite=overwrite,
         trust=trust,
         report=silent if quiet else patient(),

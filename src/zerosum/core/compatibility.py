@@ -49,12 +49,14 @@ def trial(game: Game, signals: Signals, feed: Feed, total: int | None, **place: 
     """Play one real turn on a few samples with networks that nobody keeps; `place` is the engine's device, precision.
 
     Raises:
-        RecipeError: the turn fails; the message carries the reason.
+        RecipeError: the turn fails, or moves nobody; the message carries the reason.
     """
     with blaming(game):
         engine = Engine(game, signals, total=total, **place)
         engine.share = 0.0
         engine.turn(feed)
+    if not any(learner.updates for learner in engine.learners.values()):
+        raise RecipeError(f"game {game.name!r}: its step moves no player; each is moved by engine.update(player, ...)")
 
 
 @contextmanager
@@ -137,7 +139,7 @@ def misplaced(game: Setup, signals: Signals) -> list[str]:
             others = [one for one, part in registry.registered("network").items() if demanded <= part().traits()]
             like = f", such as {name}.network={others[0]}" if others else ""
             why = f"its traits() do not name {lacking[0]!r}; `zerosum ls network` has those that do{like}"
-            faults.append(f"{role(name)}.network: {network.name!r} is no {lacking[0]}: {why}")
+            faults.append(f"{role(name)}.network: {network.name!r} cannot serve as {lacking[0]}: {why}")
         near = network.traits() | data_traits(signals)
         faults += misfits(network, near | {f"{trait} game" for trait in demanded}, near)
     return list(dict.fromkeys(faults))  # several players may have one network

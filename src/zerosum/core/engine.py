@@ -14,7 +14,7 @@ from zerosum.core import arithmetic
 from zerosum.core.average import reestimate
 from zerosum.core.clock import Stream, reseed, seeded
 from zerosum.core.game import Feed, Game
-from zerosum.core.gradients import excerpt, skip_together, total_norm
+from zerosum.core.gradients import excerpt, refuse_unreduced, skip_together, total_norm
 from zerosum.core.memory import ALONE, Bound, Memory
 from zerosum.core.meter import Meter, NotFiniteError, not_finite, precise
 from zerosum.core.model import Model, Networks, Prior
@@ -107,8 +107,7 @@ class Engine:
         with self.autocast():
             self.game.step(feed, self)
         for bound in self._bound.values():
-            names = getattr(bound.part, "watched", ())
-            self.meter.watch(**{f"{bound.part.name}.{name}": bound.memory[name] for name in names})
+            self.meter.watch(**bound.curves())
         self._note_watched()
         self.team.agree_(x for module in self._modules() for x in module.buffers())  # such as BatchNorm's statistics
         self.clock = feed.position
@@ -212,6 +211,7 @@ class Engine:
 
     def _differentiate(self, players: list[str], losses: Losses, *, keep: bool) -> tuple[Tensor, Losses]:
         """Sum of losses, [], and each of them: means over ranks, as are the gradients, which are with the weights."""
+        refuse_unreduced(players[0], losses)
         total = sum((loss.float() for loss in losses.values()), start=torch.zeros((), device=self.device))
         weights = [weight for player in players for weight in self.learners[player].parameters]
         for weight in weights:

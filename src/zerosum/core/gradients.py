@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
+from zerosum.core.errors import RecipeError
+
 EXCERPT = 64  # numbers of a tensor of weights that tell how far an update moved it
+
+
+def refuse_unreduced(player: str, losses: Mapping[str, Tensor]) -> None:
+    """A player's losses are one number each.
+
+    Raises:
+        RecipeError: one has several.
+    """
+    for name, loss in losses.items():
+        if loss.numel() != 1:
+            shape = f"the loss {name!r} of the {player} has the shape {list(loss.shape)}"
+            raise RecipeError(f"{shape}; reduce it to one number, as .mean() does")
 
 
 def skip_together(optimizers: list[torch.optim.Optimizer]) -> None:
@@ -19,7 +35,15 @@ def skip_together(optimizers: list[torch.optim.Optimizer]) -> None:
 def total_norm(parameters: list[nn.Parameter]) -> Tensor:
     """Euclidean norm of the gradients of all parameters together, []; the host does not wait for it."""
     gradients = [one.grad for one in parameters if one.grad is not None]
+    if gradients[0].device.type == "cpu":  # where dot products take half the time of norms
+        flat = [as_stored(gradient).reshape(-1) for gradient in gradients]
+        return torch.stack([torch.dot(x, x) for x in flat]).float().sum().sqrt()
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)).float())
+
+
+def as_stored(x: Tensor) -> Tensor:
+    """The tensor itself, with its axes in the order of memory: flat without a copy."""
+    return x.permute(0, 2, 3, 1) if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) else x
 
 
 def excerpt(parameters: list[nn.Parameter]) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from zerosum.core.errors import RecipeError
 from zerosum.core.team import Alone, Team, share
 
 ALONE = Alone()
@@ -73,6 +74,21 @@ class Bound:
         if name.startswith("__"):  # copies ask for these before they have a part
             raise AttributeError(name)
         return self._with_memory(name)
+
+    def curves(self) -> dict[str, Tensor]:
+        """What the part shows of its memory: scalars, by the names of their curves.
+
+        Raises:
+            RecipeError: one is not in the memory, or is not one number.
+        """
+        values = {}
+        for name in getattr(self.part, "watched", ()):
+            if name not in self.memory or self.memory[name].numel() != 1:
+                names = [key for key, value in self.memory.items() if value.numel() == 1]
+                at = f"{self.part.kind} {self.part.name!r}: watched"
+                raise RecipeError(f"{at} names {name!r}; numbers of its memory are: {', '.join(names) or 'none'}")
+            values[f"{self.part.name}.{name}"] = self.memory[name]
+        return values
 
     def _with_memory(self, name: str) -> Any:
         member = getattr(self.part, name)

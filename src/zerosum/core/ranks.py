@@ -18,6 +18,7 @@ from torch.distributed.distributed_c10d import Store
 
 from zerosum.core.clock import mix
 from zerosum.core.errors import LostRankError, printable
+from zerosum.core.gradients import as_stored
 from zerosum.core.team import Team
 
 DYING = 1.0  # seconds from the end of a connection to the end of the process that had it, at most
@@ -53,7 +54,7 @@ class Ranks(Team):
     def average_(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor of real numbers, in place, by its mean over the ranks: one exchange for each type."""
         for group in _grouped(tensors, lambda x: (x.device, x.dtype)):
-            ordered = [_ordered(x) for x in group]
+            ordered = [as_stored(x) for x in group]
             flat = torch.cat([x.reshape(-1) for x in ordered])
             self._meet(dist.all_reduce, flat)
             parts = flat.div_(self.world).split([x.numel() for x in group])
@@ -159,11 +160,6 @@ class _Mean(torch.autograd.Function):
 def _reason(error: RuntimeError) -> str:
     """First sentence of an error, without the place in torch's sources."""
     return printable(re.sub(r"^\[\S+\] ", "", str(error).partition("\n")[0]).partition(". ")[0])
-
-
-def _ordered(x: Tensor) -> Tensor:
-    """The tensor itself, with its axes as memory has them: flat without a copy."""
-    return x.permute(0, 2, 3, 1) if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) else x
 
 
 def _grouped(tensors: Iterable[Tensor], key: Callable[[Tensor], Hashable]) -> list[list[Tensor]]:

@@ -13,6 +13,7 @@ A part is a frozen dataclass with a kind and a name: class = configuration = tex
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import importlib
 import inspect
@@ -169,6 +170,8 @@ def lookup(kind: str, name: str) -> Any:
     if name not in parts:
         several = all(one in parts for one in name.split(","))
         hint = f"join several with +: {name.replace(',', '+')[:SHOWN]}" if several else nearest(name, parts)
+        if not several and not difflib.get_close_matches(name, parts, 1):
+            hint += "; a part of your own comes with --use FILE"
         raise UnknownPartError(f"there is no {kind} {shown(name)}; {hint}")
     return parts[name]
 

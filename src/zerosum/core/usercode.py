@@ -12,6 +12,7 @@ from zerosum.core.errors import RecipeError
 
 PREFIX = "zerosum_use_"  # of the names of modules that users' files become
 _used: set[str] = set()  # sha256 of every file that was run
+_named: set[str] = set()  # names of the files that the last command was given
 
 
 def use(*paths: str | Path) -> None:
@@ -20,6 +21,7 @@ def use(*paths: str | Path) -> None:
     Raises:
         RecipeError: a file is missing, fails to run, or registers a name that is taken.
     """
+    _named.clear()
     for path in map(Path, paths):
         _use(path)
 
@@ -32,6 +34,7 @@ def _use(path: Path) -> None:
     except OSError as error:
         raise RecipeError(f"--use {path} cannot be read: {error.strerror}") from error
     run_source(path, source)
+    _named.add(path.name)
 
 
 def run_source(path: Path, source: bytes) -> None:
@@ -59,6 +62,11 @@ def run_source(path: Path, source: bytes) -> None:
 def used() -> frozenset[str]:
     """sha256 of every user's file that this process has run."""
     return frozenset(_used)
+
+
+def replaces(file: Path) -> bool:
+    """True where the user named a file of this name, which stands for the copy that a run keeps."""
+    return file.name in _named
 
 
 def origin_of(cls: type, error: BaseException) -> str:

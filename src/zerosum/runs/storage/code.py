@@ -16,7 +16,7 @@ from pathlib import Path
 
 from zerosum.core import usercode
 from zerosum.core.download import cache_folder
-from zerosum.core.errors import DamagedError, RecipeError, ZerosumWarning
+from zerosum.core.errors import DamagedError, RecipeError, RunError, ZerosumWarning
 from zerosum.core.reading import read_bytes
 
 FOLDER = "code"
@@ -30,7 +30,7 @@ def files(place: str | Path) -> list[Path]:
 
 
 def load(place: str | Path, *, trust: bool = False) -> None:
-    """Run the files of a run that may be run; with `trust` all.
+    """Run the files of a run that may be run, with `trust` all; one that `--use` named replaces that of its name.
 
     Raises:
         RecipeError: one of them fails.
@@ -43,7 +43,10 @@ def load(place: str | Path, *, trust: bool = False) -> None:
             if trust:
                 raise
             continue  # `withheld` names it
-        if trust or _allowed(source):
+        if usercode.replaces(file) and hashlib.sha256(source).hexdigest() not in usercode.used():
+            text = f"{file} is left alone: another {file.name} was named with --use"
+            warnings.warn(text, ZerosumWarning, stacklevel=2)
+        elif trust or _allowed(source):
             usercode.run_source(file, source)
 
 
@@ -53,6 +56,21 @@ def try_load(place: str | Path, *, trust: bool = False) -> None:
         load(place, trust=trust)
     except (RecipeError, DamagedError) as error:
         warnings.warn(f"{error}; going on without it", ZerosumWarning, stacklevel=2)
+
+
+def refuse_edited(run: Path, named: Sequence[str | Path]) -> None:
+    """A training goes on with the code that it began with.
+
+    Raises:
+        RunError: one of the files that the user names is another version of one that the run keeps.
+    """
+    for copy in files(run):
+        versions = [file for file in map(Path, named) if file.name == copy.name]
+        if versions and read_bytes(copy, LARGEST) not in [read_bytes(file, LARGEST) for file in versions]:
+            raise RunError(
+                f"{run} began with another {copy.name}, which it keeps in {copy}: resume without --use, or begin "
+                f"anew with its weights and the new file: zerosum train --from {run} --use {versions[0]}"
+            )
 
 
 def run_files(place: str | Path) -> list[Path]:
@@ -74,7 +92,7 @@ def withheld(place: str | Path) -> str:
         except DamagedError as error:
             withheld.append(str(error))
             continue
-        if hashlib.sha256(source).hexdigest() not in usercode.used():
+        if hashlib.sha256(source).hexdigest() not in usercode.used() and not usercode.replaces(file):
             withheld.append(f"{file} (sha256 {hashlib.sha256(source).hexdigest()})")
     if not withheld:
         return ""

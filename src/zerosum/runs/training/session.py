@@ -173,6 +173,7 @@ def resume(
     display = Display(quiet)
     usercode.use(*use)
     run = RunDirectory.open(place)
+    code.refuse_edited(run.path, use)
     code.load(place, trust=trust)
     if held := code.withheld(place):
         raise RunError(f"{held}; a training cannot go on without the code that it began with")
