@@ -151,7 +151,7 @@ def test_a_part_in_the_wrong_seat_is_refused_by_name():
             faults = play({**row, seat: name, f"{seat}.labels": ABSENT, f"{seat}.norm": ABSENT}).faults
             like = f"; `zerosum ls network` has those that do, such as {seat}.network=acgan-generator"
             like = like if seat == "generator" else like.replace("acgan-generator", "began-discriminator")
-            assert f"{seat}.network: {name!r} is no {seat}: its traits() do not name {seat!r}{like}" in faults
+            assert f"{seat}.network: {name!r} cannot serve as {seat}: its traits() do not name {seat!r}{like}" in faults
 
 
 def test_a_turn_that_moves_nobody_is_a_fault(monkeypatch):

@@ -238,7 +238,8 @@ def test_faults_below_a_list_name_their_place():
     with pytest.raises(RecipeError) as raised:
         read_recipe("rpgan", ["regularizers.r1.every=x", "regularizers=3+r1"])
     assert raised.value.faults == [
-        "there is no regularizer '3'; there is: " + ", ".join(registry.registered("regularizer")),
+        f"there is no regularizer '3'; there is: {', '.join(registry.registered('regularizer'))}; "
+        "a part of your own comes with --use FILE",
         "game.regularizers.r1.every: 'x' is not a whole number",
     ]
 
