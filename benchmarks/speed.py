@@ -20,7 +20,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,11 +63,10 @@ def arrays(shape: tuple[int, ...], classes: int = 0) -> Dataset:
 # ---------------------------------------------------------------------- zerosum itself
 
 
-def ours(name: str, dataset: Dataset, folder: Path, precision: str) -> Iterator[int]:
+def ours(name: str, dataset: Dataset, folder: Path, precision: str, words: Sequence[str] = ()) -> Iterator[int]:
     """A whole training of ours, turn by turn, with everything that is due after each."""
-    recipe = read_recipe(
-        name, ["samples=never", "evaluation=never", "checkpoint=never", "autosave=never", "report=5000"]
-    )
+    seldom = ["samples=never", "evaluation=never", "checkpoint=never", "autosave=never", "report=5000"]
+    recipe = read_recipe(name, [*seldom, *words])
     recipe = recipe.replace(length=Length(10**12), precision=precision)
     environment = describe(torch.device("cpu"), precision) | {"data": {}}
     run = RunDirectory.create(folder / f"{name}-{precision}", recipe, environment, [])
@@ -125,9 +124,9 @@ def flops(step: Iterator[int]) -> float:
 # ---------------------------------------------------------------------- what is printed
 
 
-def choose(name: str, dataset: Dataset) -> tuple[Measured, float]:
+def choose(name: str, dataset: Dataset, words: Sequence[str] = ()) -> tuple[Measured, float]:
     """What auto chooses where nothing is remembered, and the seconds that it took."""
-    recipe = read_recipe(name)
+    recipe = read_recipe(name, [*words])
     feed = Feed(dataset, recipe.batch)
     with tempfile.TemporaryDirectory() as cache:
         before = os.environ.get("ZEROSUM_CACHE")

@@ -10,6 +10,7 @@ from torch.nn.functional import softplus
 
 import zerosum
 from tests import axes
+from tests.small import trained
 from tests.translators import IMAGE, Factor, Fixed, alternatives, misjudged, one_turn
 from zerosum.augmentations import ADA, DiffAugment, Flip
 from zerosum.core import compatibility, registry
@@ -23,6 +24,8 @@ from zerosum.networks import Default
 from zerosum.recipes import read_recipe
 from zerosum.runs.evaluation.evaluate import evaluate
 from zerosum.runs.evaluation.evaluator import order
+from zerosum.runs.view import pictures
+from zerosum.runs.view.beside import beside
 
 
 def by_hand(*settings, factors=(0.5, 0.25)):
@@ -214,3 +217,12 @@ def test_a_training_is_evaluated_and_goes_on_bit_for_bit(tmp_path):
     again = zerosum.resume(whole.path, quiet=True)
     assert again.finished
     assert all(torch.equal(x, weights[name]) for name, x in again.model.model.state_dict().items())
+
+
+def test_a_picture_shows_input_output_and_target():
+    recipe = read_recipe("pix2pix-small", ["data.pairs=edges"])
+    dataset = open_data("digits", recipe.data)
+    model = trained(recipe, dataset.signals, networks={"generator": torch.nn.Identity()})
+    rows = np.random.default_rng(3).permutation(dataset.held_out)[:32]
+    inputs, targets = dataset.inputs[rows], dataset.values[rows]
+    assert np.array_equal(beside(model, dataset, seed=3), pictures.beside(inputs, np.stack([inputs, targets], 1)))

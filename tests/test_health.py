@@ -352,6 +352,8 @@ SICK = {  # what differs from a healthy history, and what does not yet suffice
     "mode-collapse": ({"duplicates": [0.0, 0.2, 0.6, 0.7]}, {"duplicates": [0.0, 0.2, 0.4, 0.7]}),
     "mode-collapse ": ({"duplicates": [0.9] * 24}, {"duplicates": [0.9] * 19}),  # it may have begun so
     "posterior-collapse": ({"encoder__rate": [9.0, 1.0, 0.09, 0.01]}, {"encoder__rate": [9.0, 1.0, 0.11, 0.01]}),
+    "condition-ignored": ({"condition": [0.5, 0.1, 0.01, 0.0]}, {"condition": [0.5, 0.01, 0.03, 0.0]}),
+    "averaged-blur": ({"contrast": [0.9, 0.5, 0.35, 0.2]}, {"contrast": [0.1, 0.2, 0.45, 0.35]}),
     "memorisation": ({"copying": 0.3}, {"copying": [1.0, 1.0, 0.5, 0.3]}),
     "overfitting": ({"overfitting": 0.6}, {"overfitting": [0.1, 0.4, 0.6, 0.6]}),
 }

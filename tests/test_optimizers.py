@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from zerosum import optimizers
 from zerosum.core.errors import RecipeError
@@ -275,3 +276,44 @@ def test_a_weight_without_gradient_stays_and_makes_no_nan(part):
     torch.testing.assert_close(moved, weight * shrunk)
     found = torch.autograd.grad(moved.sum(), (weight, gradient))
     assert all(one.isfinite().all() for one in found)
+
+
+@pytest.mark.parametrize("part", [Adam(), AdamW(weight_decay=0.1)])
+def test_weights_in_channels_last_reach_the_kernel_as_they_lie_in_memory(part):
+    torch.manual_seed(0)
+    shapes = [(32, 16, 3, 3), (16, 3, 17, 17), (8, 4, 3, 3), (64, 80)]
+    first = [torch.randn(shape) for shape in shapes]
+    weights = [[nn.Parameter(in_channels_last(one)) for one in first] for _ in range(2)]
+    betas, decay = (part.beta1, part.beta2), {"weight_decay": 0.1} if part.name == "adamw" else {}
+    plain = getattr(torch.optim, type(part).__name__)(weights[1], lr=part.lr, betas=betas, fused=True, **decay)
+    own, seen = part.build(weights[0]), Seen()
+    for _ in range(3):
+        gradients = [in_channels_last(torch.randn(shape)) for shape in shapes]
+        for side in weights:
+            for weight, gradient in zip(side, gradients, strict=True):
+                weight.grad = gradient.clone(memory_format=torch.preserve_format)
+        plain.step()
+        with seen:
+            own.step()
+    assert all(torch.equal(*both) for both in zip(*weights, strict=True))
+    assert all(weight.shape == shape for weight, shape in zip(weights[0], shapes, strict=True))
+    assert seen.contiguous == [[True, True, False, True]] * 12  # the third is small; four lists, three steps
+    moments = [own.state[weight]["exp_avg"] for weight in weights[0]]
+    assert all(torch.equal(own_one, plain.state[w]["exp_avg"]) for own_one, w in zip(moments, weights[1], strict=True))
+
+
+def in_channels_last(x):
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+class Seen(TorchDispatchMode):
+    """Notes which tensors a fused kernel is given contiguous, list by list."""
+
+    def __init__(self):
+        super().__init__()
+        self.contiguous = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if "_fused_adam" in str(function):
+            self.contiguous += [[x.is_contiguous() for x in tensors] for tensors in args[:4]]
+        return function(*args, **kwargs or {})

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from zerosum.core.registry import Part, register
 from zerosum.core.values import NonNegative, Positive, Range
+from zerosum.optimizers.dense import DenseAdam, DenseAdamW
 
 __all__ = ["SGD", "Adam", "AdamW", "RMSprop"]
 
@@ -60,7 +61,7 @@ class Adam(Part):
     def build(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
         """Make the optimizer of these parameters."""
         betas = (self.beta1, self.beta2)
-        return torch.optim.Adam(params, lr=self.lr, betas=betas, eps=self.eps, **_kernel(params))
+        return DenseAdam(params, lr=self.lr, betas=betas, eps=self.eps, **_kernel(params))
 
     def ahead(self, weight: Tensor, gradient: Tensor, moments: Moments, lr: float) -> tuple[Tensor, Moments]:
         """One step as a formula: the weight and the moments after it; nothing is changed in place."""
@@ -83,7 +84,7 @@ class AdamW(Part):
 
     def build(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
         """Make the optimizer of these parameters."""
-        return torch.optim.AdamW(
+        return DenseAdamW(
             params,
             lr=self.lr,
             betas=(self.beta1, self.beta2),

@@ -19,9 +19,11 @@ from torch.nn.functional import adaptive_avg_pool2d
 from zerosum.core.clock import mix, seeded
 from zerosum.core.engine import Engine
 from zerosum.core.game import role
+from zerosum.core.signals import Batch
 from zerosum.core.spacing import spaced
 from zerosum.data import Dataset, Feed
 from zerosum.data.feed import permutation
+from zerosum.runs.health import diagnostics_of_pairs as pairs
 from zerosum.runs.health.facts import AT_ONCE
 
 SIDE = 32  # pixels; larger images are averaged down to this before they are compared
@@ -65,6 +67,8 @@ class Diagnostics:
         values = self.compare(*(flat(engine.shown[name]) for name in ("real", "fake"))) if engine.shown else {}
         if min(len(one.held_out) for one in self.dataset.sets.values()) >= LEAST and hasattr(engine.game, "scores"):
             values |= self.overfitting(engine)
+        if self.dataset.inputs is not None:
+            values |= self.of_pairs(engine)
         return values
 
     def compare(self, real: Tensor, fake: Tensor) -> dict[str, float]:
@@ -90,16 +94,30 @@ class Diagnostics:
             train, held_out = (self._logits(engine, part) for part in ("train", "held_out"))
         return {f"overfitting{name.removeprefix(role(name))}": surely(train[name], held_out[name]) for name in train}
 
+    @torch.no_grad()
+    def of_pairs(self, engine: Engine) -> dict[str, float]:
+        """Whether the discriminators heed inputs, and how sharp the last outputs are beside their targets."""
+        values = pairs.contrast(engine.shown["fake"], engine.shown["real"]) if engine.shown else {}
+        if len(self.dataset.train) < 2 or not hasattr(engine.game, "scores"):
+            return values
+        game: Any = engine.game
+        with seeded(self.seed, "pairs", engine.clock), preserved(engine.modules.values()):
+            batch = self._batch(engine, "train", max(2, self.count))
+            return values | pairs.conditions(lambda batch: game.scores(engine.modules, batch), batch)
+
     def _logits(self, engine: Engine, part: str) -> dict[str, Tensor]:
+        game: Any = engine.game  # one that has `scores`
+        scores: dict[str, Tensor] = game.scores(engine.modules, self._batch(engine, part, self.count))
+        return scores
+
+    def _batch(self, engine: Engine, part: str, count: int) -> Batch:
+        """Samples of a part of the data, others at each report."""
         seed = mix(self.seed, engine.clock)
         sets = [self.dataset] if self.dataset.inputs is not None else self.dataset.sets.values()
         indices = [getattr(one, part) for one in sets]
         # a feed copies all that it draws from
-        rows = np.concatenate([index[permutation(seed, 0, len(index))[: self.count].numpy()] for index in indices])
-        batch = Feed(dataclasses.replace(self.dataset, train=rows), self.count, seed=seed, device=engine.device).next()
-        game: Any = engine.game  # one that has `scores`
-        scores: dict[str, Tensor] = game.scores(engine.modules, batch)
-        return scores
+        rows = np.concatenate([index[permutation(seed, 0, len(index))[:count].numpy()] for index in indices])
+        return Feed(dataclasses.replace(self.dataset, train=rows), count, seed=seed, device=engine.device).next()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 
 from zerosum.core.errors import RecipeError, nearest
 from zerosum.recipes import Recipe
-from zerosum.runs.health.diagnostics import NUMBERS
+from zerosum.runs.health import diagnostics, diagnostics_of_pairs
 from zerosum.runs.storage import former
 
 Line = dict[str, Any]
@@ -78,7 +78,7 @@ def check(recipe: Recipe, judged: Iterable[str], reported: Iterable[str] = ()) -
     except RecipeError as error:
         condition, faults = None, error.faults
     if condition is not None:
-        curves = {*reported, *CLOCK, *NUMBERS, *judged}
+        curves = {*reported, *CLOCK, *diagnostics.NUMBERS, *diagnostics_of_pairs.NUMBERS, *judged}
         if condition.name not in curves:
             faults.append(f"stop_when: no number will be called {condition.name!r}; {nearest(condition.name, curves)}")
         if not (recipe.evaluation.amount or recipe.report.amount):

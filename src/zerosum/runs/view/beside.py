@@ -1,11 +1,11 @@
-"""Pictures of what a model makes of samples: each beside what became of it."""
+"""Pictures of what a model makes of samples: each beside what became of it, and beside its target if it has one."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from zerosum.data import Dataset
-from zerosum.runs.evaluation.given import batch, source
+from zerosum.runs.evaluation.given import batch, compared, occasion, source
 from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.view import pictures
 from zerosum.runs.view.media import medium_of
@@ -16,7 +16,7 @@ SHOWN = 32  # samples of a task
 def beside(trained: TrainedModel, dataset: Dataset, seed: int = 0) -> np.ndarray:
     """Held-out samples (else training samples) beside what the model makes of them, a block for each task of its verb.
 
-    Points are drawn without those that they came from.
+    Those of pairs stand before their targets, too. Points are drawn without those that they came from.
     """
     sheets = []
     for name, task in trained.model.of(trained.task.verb).items():
@@ -25,6 +25,7 @@ def beside(trained: TrainedModel, dataset: Dataset, seed: int = 0) -> np.ndarray
         rows = np.random.default_rng(seed).permutation(split)[:SHOWN]
         outputs = trained.run(batch(samples, task, rows), name)[next(iter(task.outputs))]
         values = medium_of(trained.signal).values(outputs, trained.units)
+        targets = [compared(dataset, task).values[rows]] if occasion(dataset, task) == "pairs" else []
         images = values.ndim == 4
-        sheets.append(pictures.pairs(samples.values[rows], values) if images else pictures.sheet(values))
+        sheets.append(pictures.pairs(samples.values[rows], values, *targets) if images else pictures.sheet(values))
     return pictures.stack(sheets)

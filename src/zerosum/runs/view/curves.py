@@ -47,6 +47,12 @@ AFTER = (
     ),
     Group("Overfitting", r"overfitting(-\d+)?", "how surely training samples rank above held-out ones; 0 is chance"),
     Group("Pairs", r"paired", "share of samples for which a partner was found"),
+    Group(
+        "Inputs heeded",
+        r"condition(-\d+)?",
+        "change of a verdict with the input beside a target, as a share of the deviation of verdicts",
+    ),
+    Group("Contrast", r"contrast", "difference of neighbouring pixels of outputs, as a share of that of their targets"),
 )
 PARTS = Group("What parts remember", r"[^.]+\..+", "the state of parts that adapt while they train")
 OTHERS = Group("Other numbers", r".+", "")

@@ -30,19 +30,19 @@ BROKEN = (
 )  # by Pillow
 
 
-def gallery(run: RunDirectory) -> tuple[str, list[str]]:
-    """The pictures of a run as HTML, and a sentence for each that cannot be shown."""
+def gallery(run: RunDirectory, title: str = "Generated") -> tuple[str, list[str]]:
+    """The pictures of a run as HTML, and a sentence for each that cannot be shown. `title`: of what it drew."""
     faults: list[str] = []
     real = shown(run.real, faults) if run.real.is_file() else b""
     frames = history(list(run.pictures().values()), BUDGET - len(real), faults)
     still = f'<div class="frames">{picture(real, "real samples")}</div>' if real else ""
     parts = [f"<figure><figcaption><b>Real</b></figcaption>{still}</figure>"] if real else []
-    parts += [_slider(frames)] if frames else []
+    parts += [_slider(frames, title)] if frames else []
     look = "pair" if len(parts) == 2 else "pair single"
     return f'<div class="{look}">{"".join(parts)}</div>' if parts else "", faults
 
 
-def _slider(frames: list[tuple[int, bytes]]) -> str:
+def _slider(frames: list[tuple[int, bytes]], title: str) -> str:
     def said(images: int) -> str:
         return f"{images:,} images" if images else "before the first image"
 
@@ -53,7 +53,7 @@ def _slider(frames: list[tuple[int, bytes]]) -> str:
         '<div class="controls"><button type="button">▶ Play</button><input type="range" aria-label="images seen" '
         f'min="0" max="{len(frames) - 1}" value="{len(frames) - 1}"></div>'
     )
-    caption = f"<figcaption><b>Generated</b><output>{said(frames[-1][0])}</output></figcaption>"
+    caption = f"<figcaption><b>{title}</b><output>{said(frames[-1][0])}</output></figcaption>"
     below = controls if len(frames) > 1 else ""
     return f'<figure class="gallery">{caption}<div class="frames">{pictures}</div>{below}</figure>'
 

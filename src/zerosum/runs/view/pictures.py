@@ -69,11 +69,12 @@ def beside(samples: Array, others: Array, tile: int = 64) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def pairs(before: Array, after: Array) -> Array:
-    """Images [N, H, W, C], each at the left of what became of it, [N, H, W, C], of as many pixels and channels."""
-    channels = max(before.shape[3], after.shape[3])
-    one, two = (side if side.shape[3] == channels else seen(side).repeat(channels, 3) for side in (before, after))
-    return beside(one, two[:, None])
+def pairs(before: Array, *after: Array) -> Array:
+    """Images [N, H, W, C], each at the left of others, [N, H, W, C], such as what became of it; all of one size."""
+    sides = before, *after
+    channels = max(side.shape[3] for side in sides)
+    one, *others = (side if side.shape[3] == channels else seen(side).repeat(channels, 3) for side in sides)
+    return beside(one, np.stack(others, 1))
 
 
 def stack(sheets: Sequence[Array]) -> Array:

@@ -159,7 +159,8 @@ def _finding(one: health.Finding) -> str:
 
 
 def _samples(content: RunContent) -> str:
-    shown, faults = gallery(content.run)
+    of_pairs = content.settings.get("data.pairs")
+    shown, faults = gallery(content.run, "Input, output, target" if of_pairs else "Generated")
     content.faults.extend(faults[:3])
     return shown
 
