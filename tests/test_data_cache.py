@@ -13,6 +13,8 @@ from zerosum.core.errors import DataError
 from zerosum.data import Preparation, digests, open_data
 from zerosum.data import cache as cache_module
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* bad, and left out")  # most tests are of what is left
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zerosum.core.errors import DataError, RecipeError
+from zerosum.core.errors import DataError, RecipeError, ZerosumWarning
 from zerosum.data import Preparation, open_data
 from zerosum.data.pixels import calm_pillow, open_image
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* bad, and left out")  # most tests are of what is left
 
 
 @pytest.fixture(autouse=True)
@@ -236,6 +238,15 @@ def test_bad_image_is_named_with_the_way_out(tmp_path, kind, size):
         assert found.labels.tolist() == [0, 0, 1, 1]
     with pytest.raises(DataError, match=r"dogs/bad.png: .*--skip-bad"):  # the cache must not hide it
         open_data(root, preparation)
+
+
+def test_one_bad_image_of_twenty_is_left_out_and_named_and_two_are_too_many(tmp_path):
+    root = folder(tmp_path / "pets", {f"{number:02}.png": png(number) for number in range(19)} | {"bad.png": b"x"})
+    with pytest.warns(ZerosumWarning, match=r"^pets: 1 of 20 images is bad, and left out:\n  bad.png: is not an image"):
+        assert values(open_data(root)) == [*range(19)]
+    (root / "00.png").write_bytes(b"y")
+    with pytest.raises(DataError, match=r"(?s)^2 of 20 images are bad:\n  00.png: .*\n  bad.png: "):
+        open_data(root)
 
 
 def test_skipping_keeps_labels_and_parts_in_step(tmp_path):

@@ -13,6 +13,8 @@ from tests.test_data_files import cache, folder, png  # noqa: F401  (a fixture)
 from zerosum.core.errors import DataError
 from zerosum.data import Preparation, open_data
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* bad, and left out")  # most tests are of what is left
+
 BOTH = {"cats/1.png": png(1), "dogs/2.png": png(2)}
 
 

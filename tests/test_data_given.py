@@ -11,6 +11,8 @@ from tests.small import words
 from zerosum.core.errors import DataError, RunError
 from zerosum.data import Preparation, kept, open_data
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* bad, and left out")  # most tests are of what is left
+
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
 LABELS = np.arange(12) % 3

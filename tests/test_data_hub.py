@@ -13,6 +13,8 @@ from PIL import Image
 from zerosum.core.errors import DataError
 from zerosum.data import decode, limits, open_data, pixels
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* bad, and left out")  # most tests are of what is left
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Pairs of images: which files belong together, what is said of those without a partner, and how a game is fed."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ from PIL import Image
 from torch import nn
 
 from zerosum.core.engine import Engine
-from zerosum.core.errors import DataError, RecipeError
+from zerosum.core.errors import DataError, RecipeError, ZerosumWarning
 from zerosum.core.model import Model, Task
 from zerosum.core.player import Player
 from zerosum.core.registry import Part, parse
@@ -19,6 +20,8 @@ from zerosum.data import Feed, Preparation, open_data
 from zerosum.networks import Glorot
 from zerosum.optimizers import Adam, Constant
 from zerosum.runs.evaluation.given import like
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* bad, and left out")  # most tests are of what is left
 
 FILES = Preparation(pairs="files", held_out=0.0)
 
@@ -150,6 +153,30 @@ def test_what_is_no_whole_pair_is_named_and_left_out_where_one_asks_for_it(tmp_p
     found = open_data(folder, FILES.replace(size="8"), skip_bad=True)
     assert len(found.skipped) == 5
     assert shades(found, found.train) == [(0, 3), (30, 30), (40, 40)]
+
+
+def test_few_bad_pairs_are_left_out_by_name(tmp_path):
+    folder = put(tmp_path / "set", {f"{side}/{number}.png": number for side in "AB" for number in range(40)})
+    (folder / "B/7.png").write_bytes(b"no picture")
+    put(folder, {"A/lone.png": 1})
+    warning = (
+        r"^set: 2 of 41 pairs are bad, and left out:\n  A/lone.png: has no partner of its name in B\n"
+        r"  B/7.png: is not an image in a format that zerosum reads$"
+    )
+    for _ in range(2):  # decoded, then from the cache
+        with pytest.warns(ZerosumWarning, match=warning):
+            found = open_data(folder, FILES)
+        assert len(found) == 39
+        assert [one.partition(":")[0] for one in found.skipped] == ["A/lone.png", "B/7.png"]
+    put(folder, {"B/other.png": 1})
+    with pytest.raises(DataError, match=r"(?s)^3 of 42 pairs are bad:\n  A/lone.*leave them out with --skip-bad$"):
+        open_data(folder, FILES)
+
+
+def test_names_are_equal_in_whichever_way_their_accents_are_written(tmp_path):
+    names = [unicodedata.normalize(form, "f\u00fcr") for form in ("NFC", "NFD")]
+    found = open_data(put(tmp_path / "set", {f"A/{names[0]}.png": 1, f"B/{names[1]}.png": 2}), FILES)
+    assert shades(found, found.train) == [(1, 2)]
 
 
 @pytest.mark.parametrize(

@@ -326,6 +326,22 @@ def test_what_cannot_be_translated_is_said(run, images, tmp_path, monkeypatch, v
     assert not (tmp_path / "out").exists()
 
 
+def test_what_can_be_read_is_translated_though_other_files_cannot(run, images, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "broken.png").write_bytes(b"no picture")
+    for name in ("a.png", "z.png"):
+        (folder / name).write_bytes((images / "0.png").read_bytes())
+    done = call("translate", run.path, folder, tmp_path / "gone.png", "--task", "there", "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    told = f"2 of 4 images are missing or bad; the others are in {tmp_path / 'out'}:\n  {folder / 'broken.png'}: is "
+    assert told in done.stderr
+    assert f"\n  {tmp_path / 'gone.png'} is missing" in done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "beside.png", "z.png"]
+    before, after = (np.asarray(Image.open(place)).astype(int) for place in (images / "0.png", tmp_path / "out/z.png"))
+    assert np.abs(before + after - 255).max() < 30  # the negative
+
+
 def test_files_of_others_are_not_replaced(run, images, tmp_path):
     (tmp_path / "0.png").write_bytes(b"mine")
     done = call("translate", run.path, images / "0.png", "--task", "there", "--out", tmp_path)

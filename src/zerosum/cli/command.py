@@ -52,7 +52,9 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace existing files, even if zerosum did not write them.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and count them.")]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out all images that cannot be read, not just a few (up to 1 in 20).")
+]
 Label = Annotated[str | None, typer.Option("--label", help="One class only, by name or number.")]
 Task = Annotated[
     str | None,

@@ -40,7 +40,7 @@ def decoded(
     Where the size is automatic, `fits` says which the networks take.
 
     Raises:
-        DataError: an image is bad and `skip_bad` is off, or the disk is full.
+        DataError: more than a few images are bad and `skip_bad` is off, or the disk is full.
     """
     contents = surveyed = None
     if fits is not None and preparation.size == "auto":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from zerosum.core.download import Report, cache_folder, silent
-from zerosum.core.errors import DataError, printable
+from zerosum.core.errors import DataError, ZerosumWarning, printable
 from zerosum.core.signals import Signal
 from zerosum.data import classes as classing
 from zerosum.data import pairs
@@ -23,6 +24,7 @@ from zerosum.data.fitting import Fits
 from zerosum.data.given import kept
 from zerosum.data.inputs import with_inputs
 from zerosum.data.mixtures import Mixture
+from zerosum.data.pixels import name_bad
 from zerosum.data.preparation import Preparation
 from zerosum.data.sources import find, is_name, namesake, part_of
 from zerosum.data.splitting import absent, divide
@@ -43,7 +45,7 @@ class Dataset:
     train: np.ndarray  # int64 indices into values, ascending
     held_out: np.ndarray  # int64 indices into values, ascending; disjoint from train
     fingerprint: str  # sha256 over content, preparation and split
-    skipped: tuple[str, ...] = ()  # files that --skip-bad left out, each with the reason
+    skipped: tuple[str, ...] = ()  # bad files, which were left out, each with the reason
     centres: np.ndarray | None = None  # float32 [modes, D]; mixtures only
     spread: float | None = None  # standard deviation of every mode; mixtures only
     own_split: bool = False  # the set came with a test part, which is what is held out
@@ -62,6 +64,12 @@ class Dataset:
     def is_image(self) -> bool:
         """True for images, false for points."""
         return self.values.ndim == 4
+
+    @property
+    def left_out(self) -> str:
+        """What is said of bad files, the first 20 by name with the reason; "" where there are none."""
+        count, of = len(self) + len(self.skipped), "images" if self.inputs is None else "pairs"
+        return name_bad(self.skipped, count, of, "bad, and left out") if self.skipped else ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -165,6 +173,8 @@ def open_data(
     classes and holds images out as runs of earlier versions did. `fits(shape, classes)` says which shapes (H, W, C) the
     networks take, so that an automatic size keeps the images' own shape where it can.
 
+    Up to 1 in 20 files may be bad: they are left out and named in a warning. `skip_bad` leaves out any number.
+
     Raises:
         DataError: there is no such source, or it cannot be read; the message says where and how to mend it.
     """
@@ -178,7 +188,10 @@ def open_data(
     origin = pairs.paired(origin, preparation.layout) if preparation.layout else origin
     samples = decoded(origin, preparation, folder, skip_bad, report, fits)
     samples = with_inputs(origin.name, samples, preparation, folder, report)
-    return _split(origin.name, samples, preparation, seed, rules, (*namesake(source), *origin.notes))
+    dataset = _split(origin.name, samples, preparation, seed, rules, (*namesake(source), *origin.notes))
+    if dataset.skipped:
+        warnings.warn(f"{dataset.name}: {dataset.left_out}", ZerosumWarning, stacklevel=2)
+    return dataset
 
 
 def _open_mixture(mixture: Mixture, preparation: Preparation, seed: int) -> Dataset:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import BinaryIO
+from unicodedata import normalize
 
 import numpy as np
 
@@ -128,4 +129,5 @@ def _place(name: str) -> tuple[int, Place] | None:
     part = (match[1] or "").lower()
     if not part and folders and folders[0].lower() in PARTS:
         part = folders.pop(0).lower()
-    return int(match[2] in "Bb"), (part or "train", "/".join([*folders, path.stem]))
+    shared = normalize("NFC", "/".join([*folders, path.stem]))  # macOS writes accents as letters of their own
+    return int(match[2] in "Bb"), (part or "train", shared)

@@ -36,7 +36,8 @@ TURNS = {  # EXIF's orientations
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-NAMED = 20  # bad images that one error names
+NAMED = 20  # bad images that one message names
+FEW = 0.05  # share of bad images, or pairs, that are left out without being asked; more are an error
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by channels
 _GREY = {"1", "L", "LA", "La", "I", "F"}
 _ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
@@ -59,18 +60,23 @@ class BadImageError(BadImagesError):
 
 
 def refuse_bad(faults: Sequence[str], count: int, of: str = "images") -> None:
-    """Name the bad ones of `count` images, or pairs, the first 20 of them.
+    """Refuse `count` images, or pairs, of which more than a few are bad.
 
     Raises:
-        BadImagesError: there is a bad one.
+        BadImagesError: more than 1 in 20 are.
     """
-    if not faults:
+    if len(faults) <= FEW * count:
         return
     if len(faults) == 1:
         raise BadImageError(*faults[0].split(": ", 1))
+    raise BadImagesError(name_bad(faults, count, of, "bad"))
+
+
+def name_bad(faults: Sequence[str], count: int, of: str, what: str) -> str:
+    """Say what the bad ones of `count` images, or pairs, are, the first 20 by name."""
     rest = [f"and {len(faults) - NAMED:,} more"] if len(faults) > NAMED else []
     listed = "\n  ".join([*faults[:NAMED], *rest])
-    raise BadImagesError(f"{len(faults):,} of {count:,} {of} are bad:\n  {listed}")
+    return f"{len(faults):,} of {count:,} {of} {'is' if len(faults) == 1 else 'are'} {what}:\n  {listed}"
 
 
 @contextmanager

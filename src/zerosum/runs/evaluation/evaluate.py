@@ -64,7 +64,7 @@ def evaluate(
             that is 100 or more, else half of all; for samples all real ones, but the test part of a set that has one.
         seed: of the samples and of everything that a metric draws.
         data_root: where named sets are looked for.
-        skip_bad: leave out images that cannot be read.
+        skip_bad: leave out all images that cannot be read, also where they are more than 1 in 20.
         device: "auto", "cpu", "cuda", "mps" ...
         threads: CPU threads; all cores by default.
         trust: run the Python files that the run keeps, whoever wrote them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zerosum.core.errors import printable
 from zerosum.data import Dataset
+from zerosum.data.classes import listed
 from zerosum.games import checks
 from zerosum.recipes import Recipe
 from zerosum.runs.evaluation.evaluator import Evaluator
@@ -17,11 +18,17 @@ def decisions(recipe: Recipe, dataset: Dataset, evaluator: Evaluator) -> list[st
     """Lines about the data as they are used, then what the recipe makes of them and how samples are evaluated."""
     return [
         *dataset.notes,
+        *_bad(dataset),
         *_held_out(recipe, dataset),
         *_classes(recipe, dataset),
         *_domains(dataset),
         *_evaluation(recipe, evaluator),
     ]
+
+
+def _bad(dataset: Dataset) -> list[str]:
+    names = [fault.partition(": ")[0] for fault in dataset.skipped]
+    return [f"left out, as bad: {listed(names)}"] if names else []
 
 
 def _held_out(recipe: Recipe, dataset: Dataset) -> list[str]:

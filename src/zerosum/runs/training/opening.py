@@ -9,7 +9,6 @@ from typing import Any
 from zerosum.core.errors import DataError, RunError
 from zerosum.data import Dataset, open_data, whole_place
 from zerosum.data.pixels import BadImagesError
-from zerosum.data.tally import images
 from zerosum.recipes import Recipe
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.training import early, elsewhere, starting
@@ -17,14 +16,14 @@ from zerosum.runs.training.progress import Display
 
 
 def open_for(recipe: Recipe, origin: dict[str, Any], display: Display, *, fitting: bool = False) -> Dataset:
-    """Open the data at their origin; what was skipped is said.
+    """Open the data at their origin.
 
     `fitting`: images of one size keep it as far as the recipe's networks take it.
 
     Raises:
         DataError: they cannot be read.
     """
-    dataset = open_data(
+    return open_data(
         origin["source"],
         recipe.data,
         seed=recipe.seed,
@@ -34,10 +33,6 @@ def open_for(recipe: Recipe, origin: dict[str, Any], display: Display, *, fittin
         rules=origin.get("rules", 1),
         fits=early.fits(recipe) if fitting else None,
     )
-    if dataset.skipped:
-        shown = "\n  ".join(dataset.skipped[:5])
-        display.say(f"skipped {images(len(dataset.skipped), 'bad')}:\n  {shown}", "yellow")
-    return dataset
 
 
 def origin_of(before: dict[str, Any], data: str | Path | None, data_root: str | Path | None) -> dict[str, Any]:
@@ -77,7 +72,7 @@ def reopen(
         dataset = open_for(recipe, origin, display)
     except BadImagesError as error:
         raise DataError(
-            f"the data changed since this run began, all of which could be read: {error.fault}\n"
+            f"the data changed since this run began: {error.fault}\n"
             f"mend or remove such files, or {starting.offer(run.path, *words, '--skip-bad', data=place)}"
         ) from error
     except DataError as error:

@@ -71,7 +71,7 @@ def train(
         use: files that register further parts.
         trust: run the Python files of the run that `start_from` names, whoever wrote them.
         data_root: where named sets are looked for; `$ZEROSUM_DATA` by default.
-        skip_bad: leave out images that cannot be read, and count them.
+        skip_bad: leave out all images that cannot be read, also where they are more than 1 in 20; each is named.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         threads: CPU threads; all cores by default. Equal results need equal threads, so a run remembers them.
         ranks: processes that train together, each on its part of every batch; this one starts the others. On CUDA each

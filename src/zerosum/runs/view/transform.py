@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from zerosum.core.download import Report, silent
-from zerosum.core.errors import DataError, RunError
+from zerosum.core.errors import DamagedError, DataError, RunError
 from zerosum.core.signals import Signal, Signals
 from zerosum.data.layout import is_image
-from zerosum.data.pixels import BadImagesError, fit_array
+from zerosum.data.pixels import BadImagesError, fit_array, name_bad
 from zerosum.data.preparation import Preparation
 from zerosum.runs.storage import outputs
 from zerosum.runs.storage.archives import write_npz
@@ -68,7 +68,7 @@ def transform(
 
     Raises:
         RunError: no model, no such task, or a place that cannot be written.
-        DataError: a file is missing, or no image.
+        DataError: some files are missing or no images; the others are done.
     """
     trained = load_model(find_model(place), trust=trust).to(device)
     name = trained.choose(verb, task)
@@ -76,24 +76,26 @@ def transform(
     signal, result = _port(chosen.asked, verb), next(iter(chosen.outputs.values()))
     conditions = _label(trained, chosen.inputs, label)
     paths = _listed(files)
-    targets = [Path(out) / f"{path.stem}.png" for path in paths]
     _refuse_doubles(paths)
-    sheet = Path(out) / SHEET
-    outputs.check_files([*targets, sheet], overwrite=overwrite)
+    target, sheet = {path: Path(out) / f"{path.stem}.png" for path in paths}, Path(out) / SHEET
+    outputs.check_files([*target.values(), sheet], overwrite=overwrite)
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
-    done = 0
-    for inputs in _batches(paths, signal, trained, as_it_is=size == "own" and chosen.step > 0):
+    done: list[Path] = []
+    bad: list[str] = []
+    for some, inputs in _batches(paths, bad, signal, trained, as_it_is=size == "own" and chosen.step > 0):
         labels = {key: value.expand(len(inputs)) for key, value in conditions.items()}
         results = medium_of(result).values(trained.apply(verb, inputs, name, labels), trained.units)
-        for target, image in zip(targets[done:], results, strict=False):
-            outputs.write(target, pictures.encode(image), overwrite=overwrite)
+        for path, image in zip(some, results, strict=True):
+            outputs.write(target[path], pictures.encode(image), overwrite=overwrite)
         shown = medium_of(signal).values(inputs)[: SHOWN - len(pairs)]
         pairs += [(small(a, signal.shape), small(b, signal.shape)) for a, b in zip(shown, results, strict=False)]
-        done += len(inputs)
-        report(verb, done, len(paths))
-    before, after = (np.stack(side) for side in zip(*pairs, strict=True))
-    outputs.write(sheet, pictures.encode(pictures.pairs(before, after)), overwrite=overwrite)
-    return Transformed(name, targets, sheet)
+        done += [target[path] for path in some]
+        report(verb, len(done) + len(bad), len(paths))
+    if done:
+        before, after = (np.stack(side) for side in zip(*pairs, strict=True))
+        outputs.write(sheet, pictures.encode(pictures.pairs(before, after)), overwrite=overwrite)
+    _refuse(bad, len(paths), out)
+    return Transformed(name, done, sheet)
 
 
 class Encoded(NamedTuple):
@@ -123,7 +125,7 @@ def encode(
 
     Raises:
         RunError: no model, no such task, or a place that cannot be written.
-        DataError: a file is missing, or no image.
+        DataError: some files are missing or no images; the latents of the others are written.
     """
     if Path(out).suffix.lower() != ".npz" and not outputs.is_pipe(out):
         raise RunError(f"--out {out}: latents are kept as FILE.npz")
@@ -133,32 +135,56 @@ def encode(
     asked = trained.model.task(name).asked
     signal, others, paths = _port(asked, "encode"), _label(trained, asked, label), _listed(files)
     latents: list[Tensor] = []
-    done = 0
-    for inputs in _batches(paths, signal, trained, as_it_is=False):
+    done: list[Path] = []
+    bad: list[str] = []
+    for some, inputs in _batches(paths, bad, signal, trained, as_it_is=False):
         given = {key: value.expand(len(inputs)) for key, value in others.items()}
         latents.append(trained.encode(inputs, name, **given))
-        done += len(inputs)
-        report("encoding", done, len(paths))
-    z = torch.cat(latents)
-    arrays = {"latents": z.numpy(), "files": np.array([str(path) for path in paths])}
-    for labels in others.values():
-        arrays["labels"] = labels.expand(len(paths)).numpy()
-    with outputs.opened(out, overwrite=overwrite) as file:
-        write_npz(file, arrays)
-    return Encoded(name, paths, z.shape[1])
+        done += some
+        report("encoding", len(done) + len(bad), len(paths))
+    if done:
+        arrays = {"latents": torch.cat(latents).numpy(), "files": np.array([str(path) for path in done])}
+        for labels in others.values():
+            arrays["labels"] = labels.expand(len(done)).numpy()
+        with outputs.opened(out, overwrite=overwrite) as file:
+            write_npz(file, arrays)
+    _refuse(bad, len(paths), out)
+    return Encoded(name, done, latents[0].shape[1])
 
 
-def _batches(paths: Sequence[Path], signal: Signal, trained: TrainedModel, *, as_it_is: bool) -> Iterator[Tensor]:
-    """Images of files that follow one another and have one size, [N, C, H, W]."""
+def _batches(
+    paths: Sequence[Path], bad: list[str], signal: Signal, trained: TrainedModel, *, as_it_is: bool
+) -> Iterator[tuple[list[Path], Tensor]]:
+    """Files that follow one another and whose images have one size, and these, [N, C, H, W]; others go to `bad`."""
     batch: list[Tensor] = []
+    some: list[Path] = []
     most = AT_ONCE * math.prod(signal.shape)  # numbers in memory together
     for path in paths:
-        x = _read(path, signal, trained, as_it_is=as_it_is)
+        try:
+            x = medium_of(signal).read(path, signal, trained.recipe.data, as_it_is=as_it_is)
+        except (BadImagesError, DamagedError) as error:
+            bad.append(error.fault if isinstance(error, BadImagesError) else str(error))  # there is no --skip-bad here
+            continue
         if batch and (x.shape != batch[0].shape or x.numel() * len(batch) >= most):
-            yield torch.stack(batch)
-            batch = []
+            yield some, torch.stack(batch)
+            some, batch = [], []
+        some.append(path)
         batch.append(x)
-    yield torch.stack(batch)
+    if batch:
+        yield some, torch.stack(batch)
+
+
+def _refuse(bad: Sequence[str], count: int, out: str | Path) -> None:
+    """Say which of so many files were left out.
+
+    Raises:
+        DataError: there are some.
+    """
+    if count == 1 and bad:
+        raise DataError(bad[0])
+    if bad:
+        rest = "" if len(bad) == count else f"; the others are in {out}"
+        raise DataError(name_bad(bad, count, "images", f"missing or bad{rest}"))
 
 
 def small(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -222,10 +248,3 @@ def _refuse_doubles(paths: Sequence[Path]) -> None:
         if path.stem in taken:
             raise DataError(f"{path} and {taken[path.stem]} would both become {path.stem}.png; rename one of them")
         taken[path.stem] = path
-
-
-def _read(path: Path, signal: Signal, trained: TrainedModel, *, as_it_is: bool) -> Tensor:
-    try:
-        return medium_of(signal).read(path, signal, trained.recipe.data, as_it_is=as_it_is)
-    except BadImagesError as error:
-        raise DataError(error.fault) from error  # there is no --skip-bad here
