@@ -1,6 +1,7 @@
 """Translation without pairs: losses and gradients by hand, pools, what fits together."""
 
 import json
+import re
 import shutil
 from unittest import mock
 
@@ -15,10 +16,13 @@ from zerosum.core import compatibility, registry
 from zerosum.core.engine import Engine
 from zerosum.core.errors import RecipeError, RunError
 from zerosum.core.signals import Signal
+from zerosum.data import open_data, to_images
 from zerosum.games.domain import Domain
 from zerosum.games.unpaired import _here
 from zerosum.networks import Default
 from zerosum.recipes import read_recipe
+from zerosum.runs.evaluation.evaluate import evaluate
+from zerosum.runs.evaluation.evaluator import order
 
 BEGAN = axes.text(registry.lookup("network", "began-discriminator"))
 
@@ -203,6 +207,24 @@ def test_an_augmentation_of_real_images_does_not_reach_what_discriminators_compa
     assert [[part.name for part in parts] for parts in (domain.alter, domain.augment)] == [["flip"], ["shift"]]
 
 
+def judged_there_and_back(run):
+    """Evaluation of either way has the error of the way there and back, of images as they lie in files."""
+    results = evaluate(run.path, metrics="cycle-error+sliced-wasserstein", task="b_to_a", split="held-out", count=40)
+    found = {one.metric: one for one in results}
+    dataset = open_data("digits-inverted", run.recipe.data, seed=run.recipe.seed)
+    rows = order(dataset.of("b"), "held-out", 0)[:40]
+    x = torch.from_numpy(dataset.values[rows]).permute(0, 3, 1, 2) / 127.5 - 1
+    made = run.model.translate(x, "b_to_a")
+    back = run.model.translate(torch.from_numpy(to_images(made)).permute(0, 3, 1, 2) / 127.5 - 1, "a_to_b")
+    assert found["cycle-error"].value == pytest.approx(float((back - x).abs().mean()) * 127.5, abs=0.02)
+    assert found["change"].value == pytest.approx(float((made - x).abs().mean()) * 127.5, abs=0.3)
+    assert found["cycle-error"].baseline == pytest.approx(float((x - x.mean(0)).abs().mean()) * 127.5, rel=1e-4)
+    told = " ".join(results.notes)
+    assert re.search(
+        r"b as it is, without translation: cycle-error 0, cycle-error-noise [\d.]+, change 0, sliced-wass", told
+    )
+
+
 def test_a_training_is_pictured_evaluated_and_goes_on_bit_for_bit(tmp_path):
     rare = ["report=32", "samples=64", "evaluation=64", "checkpoint=32", "evaluator.count=40", "precision=fp32"]
     tiny = ["generators.channels=4", "generators.blocks=1", "discriminators.channels=4", "pool.size=8", "seed=1"]
@@ -222,6 +244,7 @@ def test_a_training_is_pictured_evaluated_and_goes_on_bit_for_bit(tmp_path):
     assert whole.model.translate(torch.zeros(1, 1, 13, 37), "b_to_a").shape == (1, 1, 13, 37)
     with pytest.raises(RunError, match=r"can translate \[N, 1, H, W\], and these are \[1, 3, 16, 16\]"):
         whole.model.translate(torch.zeros(1, 3, 16, 16), "b_to_a")
+    judged_there_and_back(whole)
     weights = whole.model.model.state_dict()
     shutil.rmtree(next((whole.path / "checkpoints").glob("*96*")))
     again = zerosum.resume(whole.path, quiet=True)

@@ -154,6 +154,14 @@ class Model(nn.Module):
         """Tasks of a verb, by name."""
         return {name: task for name, task in self.tasks.items() if task.verb == verb}
 
+    def back(self, name: str | None = None) -> str | None:
+        """Name of the task of the same verb that turns what a task gives into what that is given; None without one."""
+        task = self.task(name)
+        ends = list(task.outputs), list(task.asked)
+        return next(
+            (one for one, other in self.of(task.verb).items() if (list(other.asked), list(other.outputs)) == ends), None
+        )
+
     def serving(self, task: str | None = None) -> frozenset[str]:
         """Names of the networks that a task goes through, by calling it with zeros."""
         chosen = self.task(task)

@@ -6,6 +6,7 @@ in `suite`.
 
 from zerosum.metrics.baseline import ClassPCAGaussian
 from zerosum.metrics.critic import critic_divergences
+from zerosum.metrics.cycle import cycle_errors
 from zerosum.metrics.evidence import Evidence, Measure, Metric, Samples
 from zerosum.metrics.frechet import Moments, frechet_distance, frechet_distance_infinity, frechet_distance_of
 from zerosum.metrics.kernel import kernel_distance, kernel_distance_subsets
@@ -37,6 +38,7 @@ __all__ = [
     "class_coverage",
     "critic_divergences",
     "ct_score",
+    "cycle_errors",
     "duplicate_share",
     "frechet_distance",
     "frechet_distance_infinity",

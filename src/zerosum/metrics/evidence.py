@@ -65,6 +65,8 @@ class Evidence:
         classes: number of classes of the data; 0 without labels.
         wanted: the target of each of `fake`, in this order, `[N, ...]`; None where samples have none.
         trivial: gives outputs that take no training, by name, as many as `fake`: what `fake` must be better than.
+        given: what each of `fake` was made of, in this order, `[N, ...]`; None where that is no sample.
+        back: turns samples such as the first of `fake`, in their order, into such as `given`; None where nothing does.
         seed: of everything that a metric draws.
     """
 
@@ -81,6 +83,8 @@ class Evidence:
     classes: int = 0
     wanted: Tensor | None = None
     trivial: Callable[[], dict[str, Tensor]] | None = None
+    given: Tensor | None = None
+    back: Callable[[Tensor], Tensor] | None = None
     seed: int = 0
 
 
@@ -133,6 +137,10 @@ class Metric(Part):
     def warns(self, evidence: Evidence, measures: dict[str, Measure]) -> str | None:  # noqa: ARG002
         """A warning about the metric's numbers, or what they reveal; None where there is none."""
         return None
+
+    def trivial(self, evidence: Evidence) -> dict[str, float]:  # noqa: ARG002
+        """Baselines of its own, in the place of the evaluator's: numbers of what takes no training."""
+        return {}
 
     @abstractmethod
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:

@@ -2,6 +2,7 @@
 
 from zerosum.metrics.suite.classes import Classes, InceptionScore
 from zerosum.metrics.suite.copies import CT, Authenticity, MiFID
+from zerosum.metrics.suite.cycle import CycleError
 from zerosum.metrics.suite.distances import FD, KID, PRDC, Duplicates, FDInfinity, SlicedWasserstein
 from zerosum.metrics.suite.generators import Critic, LowerBound, Modes, PathLength, StackedModes
 from zerosum.metrics.suite.pairs import Similarity
@@ -15,6 +16,7 @@ __all__ = [
     "Authenticity",
     "Classes",
     "Critic",
+    "CycleError",
     "Duplicates",
     "FDInfinity",
     "InceptionScore",

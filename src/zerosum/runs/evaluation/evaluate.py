@@ -20,7 +20,7 @@ from zerosum.data.sources import is_name
 from zerosum.metrics.evidence import Samples
 from zerosum.recipes import EvaluatorPart
 from zerosum.runs.evaluation.evaluator import Evaluator
-from zerosum.runs.evaluation.given import compared, occasion, outputs, paired, untrained
+from zerosum.runs.evaluation.given import compared, occasion, outputs, paired, returning, untrained
 from zerosum.runs.evaluation.result import Results
 from zerosum.runs.evaluation.subject import Subject, find_subject
 from zerosum.runs.evaluation.usual import everything
@@ -104,7 +104,7 @@ def evaluate(
         subject.model.to(where)
         fake = drawn(evaluator, subject.model, count, seed, dataset)
         others = known(evaluator, subject.model, dataset, len(fake))
-        notes = [*_fewer(count, len(fake)), *untrained(evaluator, subject.model.task, dataset, len(fake)), *notes]
+        notes = [*_fewer(count, len(fake)), *untrained(evaluator, subject.model.model, dataset, len(fake)), *notes]
     found = evaluator.evaluate(fake, weights="" if subject.model is None else weights_of(subject.model), **others)
     if not found:
         raise RunError("\n".join([f"{place}: no metric gives a number", *found.left_out()]))
@@ -156,7 +156,7 @@ def known(evaluator: Evaluator, trained: TrainedModel, dataset: Dataset, count: 
     """What metrics may ask of a model: of one with latents how it uses them, of pairs the targets of its samples."""
     latent, trained = trained.latent, with_shares(evaluator, trained)
     if latent is None:
-        return paired(evaluator, trained.task, dataset, count)
+        return paired(evaluator, trained.task, dataset, count) | returning(evaluator, trained.model, dataset, count)
 
     def decode(latents: Tensor) -> Tensor:
         samples = trained.decode(latents, trained.labels_by_share(len(latents)))

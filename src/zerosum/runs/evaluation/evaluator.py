@@ -232,7 +232,7 @@ class Evaluator:
         measures, faults = numbers(metric, evidence), []
         try:
             floor = self.worth.floor(metric, count)
-            baseline = self.worth.baseline(metric, count) | self._trivial(metric, evidence)
+            baseline = self.worth.baseline(metric, count) | self._trivial(metric, evidence) | metric.trivial(evidence)
             equal, counts = self._equal(metric, evidence)
         except Exception as error:  # the value stands without them
             floor, baseline, equal, counts = {}, {}, {}, {}

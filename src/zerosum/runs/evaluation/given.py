@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from zerosum.core.model import Task
+from zerosum.core.model import Model, Task
 from zerosum.data import Dataset
 from zerosum.metrics.neighbours import nearest
 from zerosum.runs.evaluation.evaluator import Evaluator, order
@@ -73,6 +74,38 @@ def paired(evaluator: Evaluator, task: Task, dataset: Dataset, count: int) -> di
     }
 
 
+def returning(evaluator: Evaluator, model: Model, dataset: Dataset, count: int) -> dict[str, Any]:
+    """What a translation was given, and the way back to it by a task of the model; nothing where it has none."""
+    task = model.task()
+    if task.verb != "translate" or model.back() is None:
+        return {}
+    samples = source(dataset, task)
+    rows = order(samples, evaluator.split, evaluator.seed)[:count]
+    back = way_back(model, None, samples, rows)
+    return {} if back is None else {"given": torch.from_numpy(np.ascontiguousarray(samples.values[rows])), "back": back}
+
+
+def way_back(model: Model, name: str | None, samples: Dataset, rows: np.ndarray) -> Callable[[Tensor], Tensor] | None:
+    """What turns outputs of a task for these rows of its samples, in their order, into such samples.
+
+    It takes and gives images [N, H, W, C] in grey levels from 0 to 255, which need not be whole. None where no task of
+    the model leads back, or not to images.
+    """
+    name, labels = model.back(name), samples.labels
+    if name is None or not samples.is_image:
+        return None
+    task = model.task(name)
+    port, goal = next(iter(task.asked)), next(iter(task.outputs))
+    told = [key for key, signal in task.inputs.items() if signal.kind == "label"]
+
+    def back(levels: Tensor) -> Tensor:
+        own = {} if labels is None else {key: torch.from_numpy(labels[rows[: len(levels)]]) for key in told}
+        x = levels.float().div(127.5).sub(1).permute(0, 3, 1, 2)
+        return model.compute({port: x, **own}, name)[goal].add(1).mul(127.5).clamp(0, 255).permute(0, 2, 3, 1)
+
+    return back
+
+
 def trivial(evaluator: Evaluator, task: Task, dataset: Dataset, count: int) -> dict[str, Tensor]:
     """Outputs that take no training, by name, in the order of those of `outputs`.
 
@@ -93,13 +126,16 @@ def trivial(evaluator: Evaluator, task: Task, dataset: Dataset, count: int) -> d
     return found
 
 
-def untrained(evaluator: Evaluator, task: Task, dataset: Dataset, count: int) -> list[str]:
+def untrained(evaluator: Evaluator, model: Model, dataset: Dataset, count: int) -> list[str]:
     """What the metrics say of outputs that take no training: a translator must be better than these."""
+    task = model.task()
     if task.verb != "translate":
         return []
     others = {name: one for name, one in paired(evaluator, task, dataset, count).items() if name == "wanted"}
     notes = []
     for name, values in trivial(evaluator, task, dataset, count).items():
+        if model.back():  # what was left as it is goes back as it is
+            others |= {"given": values, "back": lambda x: x}
         numbers = ", ".join(
             f"{one.metric} {one.value:.4g}" for one in evaluator.attempt(evaluator.see(values), **others)
         )

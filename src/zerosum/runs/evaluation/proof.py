@@ -68,6 +68,7 @@ def expected(evaluator: Evaluator, count: int, conditional: bool) -> Evidence:
         stand_in(sizes[evaluator.split]),
         fake,
         wanted=_wanted(evaluator, fake),
+        **_returning(evaluator, fake),
         training=None if evaluator.split == "all" else lambda: stand_in(sizes["train"]),
         held_out=held_out,
         **_generator(evaluator, torch.zeros(1, evaluator.extractor.size)),
@@ -77,6 +78,11 @@ def expected(evaluator: Evaluator, count: int, conditional: bool) -> Evidence:
 def _wanted(evaluator: Evaluator, fake: Samples) -> Tensor | None:
     """Targets of samples, where they have some."""
     return fake.values if evaluator.verb == "pairs" else None
+
+
+def _returning(evaluator: Evaluator, fake: Samples) -> dict[str, Any]:
+    """What samples were made of and the way back to it, where a task may have one."""
+    return {"given": fake.values, "back": lambda samples: samples} if evaluator.verb == "translate" else {}
 
 
 def _generator(evaluator: Evaluator, features: Tensor) -> dict[str, Any]:
@@ -99,6 +105,7 @@ def _trial(evaluator: Evaluator, metric: Metric) -> None:
         training=lambda: real,
         held_out=real,
         wanted=_wanted(evaluator, real),
+        **_returning(evaluator, real),
         **_generator(evaluator, real.features.float()),
     )
     if not metric.missing(evidence):  # else so few samples were not promised to it
