@@ -354,6 +354,18 @@ def test_what_cannot_be_translated_is_said(run, images, tmp_path, monkeypatch, v
     assert not (tmp_path / "out").exists()
 
 
+def test_folders_are_translated_with_what_lies_in_them(run, images, tmp_path):
+    for name in ("a/0.png", "b/0.png", "b/deep/red.jpg", ".hidden/0.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes((images / Path(name).name).read_bytes())
+    out = tmp_path / "in" / "out"
+    for _ in range(2):  # the second time the outputs of the first lie among the inputs
+        done = call("translate", run.path, tmp_path / "in", "--task", "there", "--out", out)
+        assert done.exit_code == 0, done.stderr
+        written = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
+        assert written == ["a/0.png", "b/0.png", "b/deep/red.png", "beside.png"]
+
+
 def test_what_can_be_read_is_translated_though_other_files_cannot(run, images, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()

@@ -53,6 +53,8 @@ def transform(
 ) -> Transformed:
     """Read files, ask a task of a model for each, and write the outputs as OUT/NAME.png, and a sheet of both.
 
+    Outputs of sub-folders go into sub-folders of the same names.
+
     Args:
         place: a run or a model file.
         verb: what the task must do, such as `translate`.
@@ -75,14 +77,14 @@ def transform(
     chosen = trained.model.task(name)
     signal, result = _port(chosen.asked, verb), next(iter(chosen.outputs.values()))
     conditions = _label(trained, chosen.inputs, label)
-    paths = _listed(files)
-    _refuse_doubles(paths)
-    target, sheet = {path: Path(out) / f"{path.stem}.png" for path in paths}, Path(out) / SHEET
+    listed = _listed(files, Path(out))
+    _refuse_doubles(listed)
+    target, sheet = {path: Path(out) / place for path, place in listed}, Path(out) / SHEET
     outputs.check_files([*target.values(), sheet], overwrite=overwrite)
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
     done: list[Path] = []
     bad: list[str] = []
-    for some, inputs in _batches(paths, bad, signal, trained, as_it_is=size == "own" and chosen.step > 0):
+    for some, inputs in _batches([*target], bad, signal, trained, as_it_is=size == "own" and chosen.step > 0):
         labels = {key: value.expand(len(inputs)) for key, value in conditions.items()}
         results = medium_of(result).values(trained.apply(verb, inputs, name, labels), trained.units)
         for path, image in zip(some, results, strict=True):
@@ -90,11 +92,11 @@ def transform(
         shown = medium_of(signal).values(inputs)[: SHOWN - len(pairs)]
         pairs += [(small(a, signal.shape), small(b, signal.shape)) for a, b in zip(shown, results, strict=False)]
         done += [target[path] for path in some]
-        report(verb, len(done) + len(bad), len(paths))
+        report(verb, len(done) + len(bad), len(listed))
     if done:
         before, after = (np.stack(side) for side in zip(*pairs, strict=True))
         outputs.write(sheet, pictures.encode(pictures.pairs(before, after)), overwrite=overwrite)
-    _refuse(bad, len(paths), out)
+    _refuse(bad, len(listed), out)
     return Transformed(name, done, sheet)
 
 
@@ -133,7 +135,8 @@ def encode(
     trained = load_model(find_model(place), trust=trust).to(device)
     name = trained.choose("encode", task)
     asked = trained.model.task(name).asked
-    signal, others, paths = _port(asked, "encode"), _label(trained, asked, label), _listed(files)
+    signal, others = _port(asked, "encode"), _label(trained, asked, label)
+    paths = [path for path, _ in _listed(files, Path(out))]
     latents: list[Tensor] = []
     done: list[Path] = []
     bad: list[str] = []
@@ -220,31 +223,38 @@ def _label(trained: TrainedModel, inputs: Signals, label: str | None) -> dict[st
     return {name: torch.tensor([find_label(trained, str(label), told=True)]) for name in names}
 
 
-def _listed(files: Sequence[str | Path]) -> list[Path]:
-    """The files, those of folders in their order.
+def _listed(files: Sequence[str | Path], out: Path) -> list[tuple[Path, Path]]:
+    """The files, those of folders and their sub-folders in order; beside each, the place of its output in `out`.
 
     Raises:
         DataError: a folder holds no images, or nothing is named.
     """
-    paths: list[Path] = []
-    for path in map(Path, files):
-        inside = sorted(one for one in path.iterdir() if is_image(one.name)) if path.is_dir() else [path]
+    listed: list[tuple[Path, Path]] = []
+    for given in map(Path, files):
+        folder = given if given.is_dir() else given.parent
+        inside = _inside(folder, out) if given.is_dir() else [given]
         if not inside:
-            raise DataError(f"{path}: this folder holds no images")
-        paths += inside
-    if not paths:
+            raise DataError(f"{given}: this folder holds no images")
+        listed += [(path, path.relative_to(folder).with_suffix(".png")) for path in inside]
+    if not listed:
         raise DataError("no images are named; give files, or folders of them")
-    return paths
+    return listed
 
 
-def _refuse_doubles(paths: Sequence[Path]) -> None:
-    """Two files of one name would become one.
+def _refuse_doubles(listed: Sequence[tuple[Path, Path]]) -> None:
+    """Every output has a place of its own.
 
     Raises:
-        DataError: there are two.
+        DataError: two have one.
     """
-    taken: dict[str, Path] = {Path(SHEET).stem: Path(SHEET)}
-    for path in paths:
-        if path.stem in taken:
-            raise DataError(f"{path} and {taken[path.stem]} would both become {path.stem}.png; rename one of them")
-        taken[path.stem] = path
+    taken = {Path(SHEET): Path(SHEET)}
+    for path, place in listed:
+        if place in taken:
+            raise DataError(f"{path} and {taken[place]} would both become {place}; rename one of them")
+        taken[place] = path
+
+
+def _inside(folder: Path, out: Path) -> list[Path]:
+    """Images of a folder and its sub-folders, in order; not those of `out`, which are outputs of another time."""
+    images = (path for path in folder.rglob("*") if is_image(path.relative_to(folder).as_posix()))
+    return sorted(path for path in images if not path.is_dir() and out.resolve() not in path.resolve().parents)
