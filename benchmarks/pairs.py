@@ -31,7 +31,7 @@ from zerosum.runs.view import pictures
 
 RECIPE, SHOWN = "pix2pix-small", 8
 CASES = {
-    "facades": ("facades/facades_pairs_128.tar", ("data.direction=BtoA",)),  # A is the photograph, B the map
+    "facades": ("facades/facades_pairs_128.tar", ("data.direction=BtoA", "augmentations=crop")),  # A is the photograph
     "flowers": ("flowers-128/flowers_128.tar", ("data.pairs=grey", "data.size=64")),
 }
 WORDS = (

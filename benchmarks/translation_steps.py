@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 POOL = 50  # translated images that the discriminators of CycleGAN see again
+Sides = tuple[Tensor, Tensor]  # images [N, C, H, W] of both
 
 
-def pix2pix(networks: Mapping[str, nn.Module], data: tuple[Tensor, Tensor], distance: float) -> Iterator[int]:
+def pix2pix(networks: Mapping[str, nn.Module], data: Sides, distance: float) -> Iterator[int]:
     """The discriminator, then the translator; images [N, C, H, W] of both sides, one pair at a time."""
     G, D = networks["generator"], networks["discriminator"]
     adam_g, adam_d = (adam(one) for one in (G, D))
@@ -43,7 +44,7 @@ def pix2pix(networks: Mapping[str, nn.Module], data: tuple[Tensor, Tensor], dist
         yield len(x)
 
 
-def cyclegan(networks: Mapping[str, nn.Module], data: tuple[Tensor, Tensor], cycle: float) -> Iterator[int]:
+def cyclegan(networks: Mapping[str, nn.Module], data: Sides, cycle: float) -> Iterator[int]:
     """Both translators, then both discriminators; images [N, C, H, W] of both sets, one of each at a time."""
     G, F, A, B = (networks[name] for name in ("a_to_b", "b_to_a", "a", "b"))
     adam_g, adam_d = adam(G, F), adam(A, B)
@@ -93,7 +94,7 @@ class Pool:
         return torch.cat(given)
 
 
-def endless(data: tuple[Tensor, Tensor]) -> Iterator[list[Tensor]]:
+def endless(data: Sides) -> Iterator[list[Tensor]]:
     """Batches of one from both sides, epoch after epoch."""
     loader = DataLoader(TensorDataset(*data), batch_size=1, shuffle=True)
     return itertools.chain.from_iterable(itertools.repeat(loader))
