@@ -1,12 +1,14 @@
 """Translation among four colours of Fashion-MNIST: is the result of the colour asked for, and the same garment?
 
-    ZEROSUM_DATA=... python -m benchmarks.domains [--recipe stargan-small] [--images 300k] [--out runs/domains]
+    ZEROSUM_DATA=... python -m benchmarks.domains [SETTINGS...] [--recipe stargan-small] [--images 300k]
+                                                  [--out runs/domains]
 
 Each image has one of four colours, so the answer to every translation is known: the same image in the other colour.
 The judge is a small network that was trained on the colours of images that nobody else sees. Prints the share of
 translations of held-out images that it names right, the mean error of a pixel (black and white differ by 1) of
 translations, of the way there and back, and of leaving images as they are; writes docs/sheets/domains/RECIPE.png: an
-image, and what becomes of it for each colour.
+image, and what becomes of it for each colour. With further settings it is a trial: the line is not kept, and the sheet
+lies beside the run.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,10 +68,11 @@ def main() -> None:
     parser.add_argument("--recipe", default="stargan-small")
     parser.add_argument("--images", default="300k")
     parser.add_argument("--out", type=Path, default=Path("runs/domains"))
+    parser.add_argument("settings", nargs="*")
     options = parser.parse_args()
     torch.manual_seed(0)
     train, taught, held_out = garments()
-    file, path = options.out / "colours.npz", options.out / options.recipe
+    file, path = options.out / "colours.npz", options.out / "-".join([options.recipe, *options.settings])
     if not file.exists():
         options.out.mkdir(parents=True, exist_ok=True)
         colour = torch.arange(len(train)) % len(COLOURS)
@@ -77,15 +81,20 @@ def main() -> None:
     if path.exists():
         run = zerosum.resume(path, images=options.images)
     else:
-        words = ["evaluator.metrics=sliced-wasserstein", "evaluation=never", "samples=20k", "checkpoint=20k", "keep=1"]
-        run = zerosum.train(file, options.recipe, words, images=options.images, out=path)
+        rare = ["evaluator.metrics=sliced-wasserstein", "evaluation=never", "samples=20k", "checkpoint=20k", "keep=1"]
+        run = zerosum.train(file, options.recipe, [*rare, *options.settings], images=options.images, out=path)
     if run.finished:
-        compare(run, judge(taught), held_out[:2_000], options.recipe)
+        line, sheet = compare(run, judge(taught), held_out[:2_000])
+        line = {"recipe": options.recipe, **line}
+        print(line if options.settings else append(RESULTS / "domains.jsonl", line))
+        place = path / "domains.png" if options.settings else SHEETS / "domains" / f"{options.recipe}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        pictures.save(place, sheet)
 
 
 @torch.no_grad()
-def compare(run: Run, network: nn.Module, grey: Tensor, recipe: str) -> None:
-    """Print what was reached, keep it, and draw."""
+def compare(run: Run, network: nn.Module, grey: Tensor) -> tuple[dict[str, Any], np.ndarray]:
+    """What was reached on grey images [N, 1, SIDE, SIDE], and a picture of the first ones."""
     trained = run.model
     own = torch.arange(len(grey)) % len(COLOURS)
     wanted = (own + 1 + torch.arange(len(grey)) // len(COLOURS) % (len(COLOURS) - 1)) % len(COLOURS)  # never the own
@@ -93,17 +102,14 @@ def compare(run: Run, network: nn.Module, grey: Tensor, recipe: str) -> None:
     made = trained.translate(x, label=wanted)
     back = trained.translate(made, label=own)
     error = {"error": made - answer, "unchanged": x - answer, "back": back - x}
-    line = {"recipe": recipe, "images": trained.images, "pictures": len(grey)}
+    line: dict[str, Any] = {"images": trained.images, "pictures": len(grey)}
     line |= {name: round(float(part.abs().mean()) / 2, 4) for name, part in error.items()}
     line["right"] = round(float((network((made + 1) / 2).argmax(1) == wanted).float().mean()), 4)
     line["right_real"] = round(float((network((x + 1) / 2).argmax(1) == own).float().mean()), 4)
     line["seconds"] = round(run.metrics[-1]["seconds"])
-    print(append(RESULTS / "domains.jsonl", line))
     shown = x[:SHOWN]
     rows = [shown] + [trained.translate(shown, label=torch.full((SHOWN,), one)) for one in range(len(COLOURS))]
-    sheet = SHEETS / "domains" / f"{recipe}.png"
-    sheet.parent.mkdir(parents=True, exist_ok=True)
-    pictures.save(sheet, pictures.sheet(to_images(torch.cat(rows)), SHOWN))
+    return line, pictures.sheet(to_images(torch.cat(rows)), SHOWN)
 
 
 if __name__ == "__main__":

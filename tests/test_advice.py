@@ -27,6 +27,7 @@ PRINTED_BY = {  # files, or functions of them, with texts that name options: the
     "runs/storage/environment.py": "train resume sample evaluate",
     "runs/evaluation/evaluate.py": "evaluate",
     "runs/training/failures.py": "train",  # resume says it in its own words
+    "runs/storage/asking.py": "translate reconstruct encode",
     "runs/storage/saved.py": "sample evaluate train",
     "runs/storage/trained.py: with_latent": "sample",
     "runs/storage/trained.py: TrainedModel": "translate reconstruct encode",

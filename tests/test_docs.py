@@ -383,7 +383,15 @@ def logged():
     players = [f"discriminator{number}" for number in ("", "-1", "-2")]
     players += ["generator", "reconstructor", "encoder", "decoder", "translator"]
     of_sets = {f"{one}.{loss}-{s}" for one in ("generators", "discriminators") for loss in OF_SETS for s in "ab"}
-    losses = ["adversarial", "distance", "reconstruction", "distortion", "rate", *registry.registered("regularizer")]
+    losses = [
+        "adversarial",
+        "distance",
+        "reconstruction",
+        "distortion",
+        "rate",
+        "identity",
+        *registry.registered("regularizer"),
+    ]
     parts = [(name, part) for kind in registry.kinds() for name, part in registry.registered(kind).items()]
     watched = [f"{name}.{value}" for name, part in parts for value in getattr(part, "watched", ())]
     return {f"{player}.{loss}" for player in players for loss in losses} | set(watched) | of_sets

@@ -183,6 +183,21 @@ def test_classes_of_conditional_samples(digits):
     assert fives["label-kl"] == pytest.approx(np.log(10), abs=0.3)
 
 
+def test_domain_accuracy_is_that_of_a_classifier_of_training_features(digits):
+    ours = evaluator(digits, "metrics=domain-accuracy")
+    images, labels = copies(digits, digits.held_out[:100])
+    asked = (labels + 1) % 10
+    (right,) = ours.evaluate(ours.see(images, labels))
+    (wrong,) = ours.evaluate(ours.see(images, asked), trivial=lambda: {"as it is": images})
+    assert right.value > 0.95
+    assert 0.9 < right.floor <= 1  # of real images that are held out
+    assert right.baseline is None
+    assert wrong.value == wrong.baseline < 0.05
+    assert ours.attempt(ours.see(images)).omitted == {
+        "domain-accuracy": "needs samples that were asked to be of a class"
+    }
+
+
 def test_points_are_judged_by_their_modes():
     ring = open_data("ring8")
     ours = evaluator(ring)
@@ -304,6 +319,7 @@ def test_doubts_about_the_order_of_value_floor_and_baseline():
     assert "the baseline is better than real samples" in told(60.0, 270.0, 50.0)[0]
     assert "the value is better than that of real samples" in told(32.0, 65.0, 70.0)[0]
     assert told(32.0, 65.0, 70.0, spread=20.0) == told(32.0, 65.0, 70.0, equal=66.0) == []  # within the scatter
+    assert doubt(Result("accuracy", 1.0, None, True, 0.9, None, None, {}), surpassing=True) == []
     assert told(6.0, 1.0, 5.0) == told(0.2, 0.9, 0.5, higher=True) == ["no better than the baseline"]
 
 

@@ -20,6 +20,7 @@ from zerosum.core.errors import RecipeError, RunError
 from zerosum.core.registry import Part
 from zerosum.core.signals import Signal
 from zerosum.networks import Default, StarGANDiscriminator, StarGANTranslator
+from zerosum.networks.conditioning import conditioned_on
 from zerosum.networks.space import Space
 from zerosum.recipes import read_recipe
 from zerosum.runs.view.transform import transform
@@ -35,7 +36,8 @@ class Shift(nn.Module):
         self.by = nn.Parameter(torch.tensor([0.5, -1.0, 2.0]))
 
     def forward(self, sample, label):
-        return sample + self.by[label][:, None, None, None]
+        by = self.by[label] if label.dim() == 1 else label @ self.by
+        return sample + by[:, None, None, None]
 
 
 class Mean(nn.Module):
@@ -79,23 +81,26 @@ class Fixed:
 
     position = 0
 
+    def __init__(self, label=(0, 2, 1, 0)):
+        self.label = torch.tensor(label)
+
     def next(self):
         self.position += 4
         pixels = torch.tensor([1.0, -2.0, 0.5, 3.0])[:, None, None, None].expand(-1, 1, 2, 2)
-        return {"sample": pixels, "label": torch.tensor([0, 2, 1, 0])}
+        return {"sample": pixels, "label": self.label}
 
 
-def by_hand(*settings):
+def by_hand(*settings, signals=SIGNALS):
     game = read_recipe("stargan", ["objective=hinge", "regularizers=", "discriminator_updates=1", *settings]).game
     game = game.replace(
         translator=game.translator.replace(network=Own(judges=False), initialization=Default()),
         discriminator=game.discriminator.replace(network=Own(judges=True), initialization=Default()),
     )
-    return Engine(game, SIGNALS, total=1000)
+    return Engine(game, signals, total=1000)
 
 
 def test_losses_are_those_of_the_paper_by_hand():
-    engine, feed = by_hand("adversarial=2", "classification=3"), Fixed()
+    engine, feed = by_hand("adversarial=2", "classification=3", "identity=5"), Fixed()
     wanted = torch.tensor([1, 0, 1, 2])
     with (
         mock.patch.object(engine, "draw", return_value=wanted),
@@ -112,6 +117,7 @@ def test_losses_are_those_of_the_paper_by_hand():
         "translator.adversarial": -2 * (y / 4).mean(),
         "translator.classification": 3 * F.cross_entropy(y[:, None] * heads, wanted),
         "translator.reconstruction": 10 * (y + by[given] - x).abs().mean(),
+        "translator.identity": 5 * by[given].abs().mean(),
     }
     numbers = engine.meter.take("report")
     assert {name for name in numbers if "." in name} == expected.keys()
@@ -119,6 +125,32 @@ def test_losses_are_those_of_the_paper_by_hand():
         assert numbers[name] == pytest.approx(float(value), rel=1e-5), name
     assert numbers["class_accuracy"] == ((x[:, None] * heads).argmax(1) == given).float().mean()
     assert numbers["translated_accuracy"] == ((y[:, None] * heads).argmax(1) == wanted).float().mean()
+
+
+def test_attributes_are_learnt_each_by_itself_and_shuffled_within_the_batch():
+    flags = [[1.0, 0, 1], [0, 0, 1], [1, 1, 0], [0, 0, 0]]
+    engine, feed = by_hand("classification=3", signals=Space((1, 2, 2), attributes=3).signals), Fixed(flags)
+    with (
+        mock.patch.object(torch, "randperm", return_value=torch.tensor([2, 0, 3, 1])),
+        mock.patch.object(engine.learners["discriminator"].optimizer, "step"),
+    ):
+        engine.turn(feed)
+    x, given = feed.next()["sample"][:, 0, 0, 0], torch.tensor(flags)
+    by, heads = torch.tensor([0.5, -1.0, 2.0]), torch.tensor([1.0, -1.0, 0.5])
+    wanted = given[[2, 0, 3, 1]]
+    y = x + wanted @ by
+
+    def surprise(x, label):
+        p = torch.sigmoid(x[:, None] * heads)
+        return -(label * p.log() + (1 - label) * (1 - p).log()).sum(1).mean()
+
+    numbers = engine.meter.take("report")
+    assert numbers["discriminator.classification"] == pytest.approx(float(3 * surprise(x, given)), rel=1e-5)
+    assert numbers["translator.classification"] == pytest.approx(float(3 * surprise(y, wanted)), rel=1e-5)
+    assert numbers["translator.reconstruction"] == pytest.approx(
+        float(10 * (y + given @ by - x).abs().mean()), rel=1e-5
+    )
+    assert numbers["class_accuracy"] == pytest.approx(float(((x[:, None] * heads > 0) == (given > 0)).float().mean()))
 
 
 def test_each_loss_moves_its_player_alone():
@@ -194,6 +226,23 @@ def test_the_class_decides_what_an_image_becomes(labels):
     assert network(torch.rand(1, 1, 24, 40), torch.tensor([2])).shape == (1, 1, 24, 40)
 
 
+@pytest.mark.parametrize("labels", ["concat", "norm"])
+def test_attributes_decide_each_by_itself(labels):
+    signals = Space((1, 16, 16), attributes=2).signals
+    torch.manual_seed(0)
+    network = StarGANTranslator(channels=4, blocks=1, labels=labels).build(signals, {"sample": signals["sample"]})
+    x, every = torch.rand(1, 1, 16, 16).expand(4, -1, -1, -1), torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]])
+    if labels == "norm":
+        y = network(x, every)
+        assert torch.allclose(y, y[:1].expand_as(y))  # scales begin alike, whatever an image has
+        assert y.abs().max() > 0
+        for name, weight in network.named_parameters():
+            if weight.dim() == 2 and name.endswith("weight"):
+                torch.nn.init.normal_(weight)
+    y = network(x, every)
+    assert min((y[i] - y[j]).abs().mean() for i in range(4) for j in range(i)) > 1e-3
+
+
 def fits(*settings, signals=None):
     recipe = read_recipe("stargan-small", [*settings])
     compatibility.check(recipe.game, signals or Space((1, 32, 32), 0, 4).signals, 1000, 16)
@@ -210,6 +259,14 @@ def test_what_does_not_fit_is_said_with_how_to_mend_it():
         fits("discriminator.network=patch-discriminator:layers=2")
     with pytest.raises(RecipeError, match="do not name 'labels'"):
         fits("translator.network=resnet-translator")
+    fits(signals=Space((1, 32, 32), attributes=3).signals)
+    fits("translator.labels=concat", signals=Space((1, 32, 32), attributes=3).signals)
+    with pytest.raises(RecipeError, match="labels=embed takes one class for each image, and these data have attr"):
+        conditioned_on("x", "embed", Space((1, 32, 32), attributes=3))
+    for recipe in ("dcgan", "vae", "aae"):
+        game = read_recipe(recipe, []).game
+        with pytest.raises(RecipeError, match="knows no attributes, but one class for each image at most"):
+            compatibility.check(game, Space((1, 32, 32), attributes=3).signals, 1000, 16)
     with pytest.raises(RecipeError, match="works on images, and these are points"):
         fits(signals=Space((2,), 0, 4).signals)
 
@@ -290,3 +347,42 @@ def test_files_become_the_class_that_is_named(run, tmp_path):
     said = call("translate", run.path, image, "--label", "plane", "--out", tmp_path / "typo")
     assert said.exit_code == 2
     assert "there is no class 'plane'; did you mean 'plain'" in said.output
+
+
+@pytest.fixture(scope="module")
+def attributed(tmp_path_factory):
+    """A training on images that are bright or not, and striped or not."""
+    place = tmp_path_factory.mktemp("attributes")
+    flags = np.stack([np.arange(200) % 2, np.arange(200) // 2 % 2], 1)
+    images = np.full((200, 16, 16), 60) + 90 * flags[:, :1, None] + 40 * flags[:, 1:, None] * (np.arange(16) % 2)
+    images = images + np.random.default_rng(0).integers(20, size=images.shape)
+    np.savez(place / "set.npz", images=images.astype(np.uint8), labels=flags, classes=["bright", "striped"])
+    tiny = ["translator.channels=4", "translator.blocks=1", "discriminator.channels=4", "size=16", "seed=1", "batch=16",
+            "evaluator.metrics=domain-accuracy", "evaluator.split=held-out", "held_out=0.3"]  # fmt: skip
+    return zerosum.train(
+        place / "set.npz", "stargan-small", [*tiny, "data.attributes=all"], images=64, out=place / "run", quiet=True
+    )
+
+
+def test_attributes_are_trained_on_evaluated_and_asked_for(attributed, tmp_path):
+    (line,) = attributed.evaluations
+    assert line["metric"] == "domain-accuracy"
+    assert line["floor"] == 1
+    assert 0 < line["baseline"] < 0.9  # each is asked for what another image has
+    assert line["protocol"]["labels"] == "others, in turn"
+    image = tmp_path / "one.png"
+    Image.new("L", (24, 16), 90).save(image)
+    both, same, none = (transform(attributed.path, "translate", [image], tmp_path / f"{k}", label=label)
+                  for k, label in enumerate(("striped,bright", "bright=1, striped=1", "none")))  # fmt: skip
+    assert both.attributes == same.attributes == "bright=1, striped=1"
+    assert none.attributes == "bright=0, striped=0"
+    assert both.files[0].read_bytes() == same.files[0].read_bytes() != none.files[0].read_bytes()
+    for label, fault in (
+        (None, "this task needs attributes, the same for all images; name it with --label, as bright, or bright=0"),
+        ("brigt", "there is no attribute 'brigt'; did you mean 'bright'"),
+        ("bright=2", "--label bright=2: an attribute is 0 or 1, as bright=0"),
+    ):
+        with pytest.raises(RunError, match=fault):
+            transform(attributed.path, "translate", [image], tmp_path / "not", label=label)
+    said = call("translate", attributed.path, image, "--label", "striped", "--out", tmp_path / "said")
+    assert "attributes that were asked for: bright=0, striped=1" in said.output

@@ -239,7 +239,7 @@ def test_what_is_usual_goes_by_verb_and_medium(data, names):
     dataset = open_data(data)
     for verb in ("generate", "translate", "reconstruct"):
         evaluator = Evaluator(dataset, EvaluatorPart(), verb=verb)
-        also = {"cycle-error"} if verb == "translate" and dataset.is_image else set()
+        also = {"cycle-error", "domain-accuracy"} if verb == "translate" and dataset.is_image else set()
         assert {*names.split(), "sliced-wasserstein"} | also == {one.name for one in evaluator.metrics}
     kinds = {signal.kind for signal in dataset.signals.values()} - {"label"}
     assert {medium_of(Signal(kind, (1,))).noun for kind in kinds} <= {"images", "points"}

@@ -55,7 +55,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out all images that cannot be read, not just a few (up to 1 in 20).")
 ]
-Label = Annotated[str | None, typer.Option("--label", help="One class only, by name or number.")]
+Label = Annotated[
+    str | None, typer.Option("--label", help="One class only, by name or number; attributes as hat,young=0.")
+]
 Task = Annotated[
     str | None,
     typer.Option("--task", metavar="NAME", help="Which task of the model; default: the first or only one."),

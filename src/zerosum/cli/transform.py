@@ -69,6 +69,8 @@ def _command(verb: str, folder: str, summary: str) -> Callable[..., None]:
         )
         count = len(done.files)
         say(f"{count} image{'' if count == 1 else 's'} in {out}; beside what they were made of: {done.sheet}")
+        if done.attributes:
+            say(f"attributes that were asked for: {done.attributes}")
         if as_json:
             answer({"task": done.task, "images": [str(path) for path in done.files], "beside": str(done.sheet)})
 

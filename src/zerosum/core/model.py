@@ -34,6 +34,17 @@ class Choice:
         return torch.randint(self.kinds, (count,), device=device)
 
 
+@dataclass(frozen=True)
+class Flags:
+    """A prior: so many flags, each of them set with probability 1/2."""
+
+    count: int
+
+    def __call__(self, count: int, device: torch.device | str = "cpu") -> Tensor:
+        """Flags, float32 [count, flags] of 0 and 1."""
+        return torch.randint(2, (count, self.count), device=device).float()
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """Something that a model can be asked for: a function of its inputs, without randomness of its own.

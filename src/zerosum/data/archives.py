@@ -36,7 +36,7 @@ def everything(_: str) -> bool:
     return True
 
 
-def folder(path: Path, cache: Path, report: Report, wants: Wants = everything) -> Source:
+def folder(path: Path, cache: Path, report: Report, wants: Wants = everything, *, attributes: bool = False) -> Source:
     """All images of a folder and its sub-folders; those that cannot be read count as bad."""
     tree = _walk(path, wants)
     members, places = list(tree.files), list(tree.files.values())
@@ -48,7 +48,7 @@ def folder(path: Path, cache: Path, report: Report, wants: Wants = everything) -
         except OSError as error:
             raise DataError(f"{places[position]}: cannot be read ({error.strerror or error})") from error
 
-    layout = arrange(str(path), members, look, folders=tree.folders, filtered=tree.filtered)
+    layout = arrange(str(path), members, look, folders=tree.folders, filtered=tree.filtered, attributes=attributes)
     files = {name: places[position] for name, position in zip(layout.names, layout.order, strict=True)}
     tables = {f"labels of {members[position]}": places[position] for position in layout.tables}
 
@@ -88,7 +88,7 @@ def is_tar(path: Path) -> bool:
         return False
 
 
-def zipped(path: Path, cache: Path, report: Report, wants: Wants = everything) -> Source:
+def zipped(path: Path, cache: Path, report: Report, wants: Wants = everything, *, attributes: bool = False) -> Source:
     """All images of a zip archive."""
 
     def contents() -> Contents:
@@ -106,7 +106,7 @@ def zipped(path: Path, cache: Path, report: Report, wants: Wants = everything) -
         names = [info.filename for info in members]
         folders = _folders((info.filename for info in infos), wants)
         filtered = len(members) < len(files)
-        layout = arrange(str(path), names, look, folders=folders, filtered=filtered)
+        layout = arrange(str(path), names, look, folders=folders, filtered=filtered, attributes=attributes)
         unpacked = sum(members[position].file_size for position in layout.order)
         if unpacked > allowed(path.stat().st_size):
             refuse(path, unpacked)
@@ -126,7 +126,7 @@ def zipped(path: Path, cache: Path, report: Report, wants: Wants = everything) -
     return Source(path.stem, f"zip {digest(path, {path.name: path}, cache, report)}", contents)
 
 
-def tarred(path: Path, cache: Path, report: Report, wants: Wants = everything) -> Source:
+def tarred(path: Path, cache: Path, report: Report, wants: Wants = everything, *, attributes: bool = False) -> Source:
     """All images of a tar archive, plain or compressed; always read from front to back."""
 
     def contents() -> Contents:
@@ -143,7 +143,9 @@ def tarred(path: Path, cache: Path, report: Report, wants: Wants = everything) -
                 with _whole(path, "tar"):
                     tables[len(members)] = take(file, LARGEST + 1)
             members.append(member.name)
-        layout = arrange(str(path), members, tables.__getitem__, folders=folders, filtered=filtered)
+        layout = arrange(
+            str(path), members, tables.__getitem__, folders=folders, filtered=filtered, attributes=attributes
+        )
         place = {position: index for index, position in enumerate(layout.order)}
 
         def read() -> Iterator[tuple[int, BinaryIO]]:

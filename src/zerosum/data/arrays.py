@@ -53,7 +53,7 @@ def _contents(path: Path, *, given: bool) -> Contents:
     assert isinstance(arrays, Npz)  # an .npy holds one array
     labels = _labels(arrays.read(label_key, NUMBERS + TEXT), len(array), place)
     named = arrays.read(CLASS_KEY, "iu" + TEXT) if CLASS_KEY in names else None
-    labels, classes = _numbered(labels, named, place)
+    labels, classes = (_attributes if labels.ndim == 2 else _numbered)(labels, named, place)
     return Contents(array=array, labels=labels, classes=classes, notes=notes, where=where)
 
 
@@ -76,12 +76,22 @@ def _read(path: Path) -> Mapping[str, np.ndarray] | Npz:
 def _labels(labels: np.ndarray, count: int, place: str) -> np.ndarray:
     if labels.shape == (count, 1):
         labels = labels[:, 0]
+    if labels.ndim == 2 and len(labels) == count and labels.dtype.kind in "iu" and np.isin(labels, (0, 1)).all():
+        return labels  # attributes
     if labels.shape != (count,) or labels.dtype.kind not in "iu" + TEXT:
         shape = "x".join(map(str, labels.shape))
         raise DataError(
             f"{place}: labels must be {count:,} whole numbers or names, one per image; found {labels.dtype} {shape}"
         )
     return labels
+
+
+def _attributes(labels: np.ndarray, named: np.ndarray | None, place: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Attributes uint8 [N, K] and their names, by default their numbers."""
+    names = tuple(map(str, range(labels.shape[1]) if named is None else named.tolist()))
+    if len(set(names)) != labels.shape[1]:
+        raise DataError(f"{place}: {CLASS_KEY!r} must name each of the {labels.shape[1]:,} attributes once")
+    return labels.astype(np.uint8), names
 
 
 def _numbered(labels: np.ndarray, named: np.ndarray | None, place: str) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -205,7 +205,7 @@ def _load(entry: Path) -> Decoded | None:
         inputs = np.load(entry / "inputs.npy", mmap_mode="r", allow_pickle=False) if paired else None
         fits = values.shape == tuple(facts["shape"]) and values.dtype == np.uint8
         fits = fits and (inputs is None or (inputs.dtype == np.uint8 and inputs.shape == values.shape))
-        if not fits or (labels is not None and labels.shape != values.shape[:1]):
+        if not fits or (labels is not None and labels.shape[:1] != values.shape[:1]):
             return None
         texts = (tuple(facts[name]) for name in ("classes", "skipped", "notes"))
         classes, skipped, notes = texts

@@ -16,8 +16,8 @@ class Contents:
     names: Sequence[str] = ()  # of the image files, sorted, "/" between folders
     files: Callable[[], Iterator[tuple[int, BinaryIO]]] | None = None  # each file once, as (index into names, bytes)
     array: np.ndarray | None = None  # uint8 [N, H, W, C], or float32 points [N, D]
-    labels: np.ndarray | None = None  # int64 [N]
-    classes: tuple[str, ...] = ()
+    labels: np.ndarray | None = None  # int64 [N]; of attributes uint8 [N, K]
+    classes: tuple[str, ...] = ()  # names by label, or of the attributes
     held_out: np.ndarray | None = None  # int64 indices of the set's own test part; None: it has none
     notes: tuple[str, ...] = ()  # what was decided or left out on the way, in words
     where: str = ""  # of the array, for errors
@@ -49,8 +49,8 @@ class Decoded:
     """Images of one shape, as they stand in the cache."""
 
     values: np.ndarray  # uint8 [N, H, W, C], or points [N, D] of any type, in their own units
-    labels: np.ndarray | None  # int64 [N]
-    classes: tuple[str, ...]
+    labels: np.ndarray | None  # int64 [N]; of attributes uint8 [N, K]
+    classes: tuple[str, ...]  # names by label, or of the attributes
     held_out: np.ndarray | None  # int64 indices of the set's own test part
     skipped: tuple[str, ...]  # files left out, each with the reason
     content: str  # sha256 over the names and bytes of the files (or over the array) and the labels

@@ -15,8 +15,9 @@ import numpy as np
 from zerosum.core.download import Report, cache_folder, silent
 from zerosum.core.errors import DataError, ZerosumWarning, printable
 from zerosum.core.signals import Signal
+from zerosum.data import attributes, pairs
 from zerosum.data import classes as classing
-from zerosum.data import pairs
+from zerosum.data.attributes import CONDITIONS
 from zerosum.data.cache import decoded
 from zerosum.data.contents import Decoded
 from zerosum.data.domains import SIGNALS, Domains, choose
@@ -56,6 +57,8 @@ class Dataset:
     domains: tuple[str, ...] = ()  # two classes that are the signals `a` and `b`; () where all is one set of samples
     domain: np.ndarray | None = None  # int64 [N]: 0 or 1, the place of a sample's among these; -1: of neither
     inputs: np.ndarray | None = None  # uint8 [N, H, W, C], of pairs whose targets are the values; None: no pairs
+    attributes: np.ndarray | None = None  # uint8 [N, K] of 0 and 1, in place of labels; None: there are none
+    attribute_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -85,8 +88,8 @@ class Dataset:
         Raises:
             DataError: these data have no samples of that name.
         """
-        if signal not in self.signals or self.signals[signal].kind == "label":
-            names = ", ".join(name for name, one in self.signals.items() if one.kind != "label")
+        if signal not in self.signals or self.signals[signal].kind in CONDITIONS:
+            names = ", ".join(name for name, one in self.signals.items() if one.kind not in CONDITIONS)
             raise DataError(
                 f"{self.name}: no samples are called {signal!r}; inputs and outputs must be named as {names}"
             )
@@ -127,12 +130,24 @@ class Dataset:
         sample = Signal("image" if self.is_image else "points", self.shape)
         if self.domains:
             return dict.fromkeys(SIGNALS, sample)
+        if self.attributes is not None:
+            return {"sample": sample, "label": attributes.signal(len(self.attribute_names))}
         return {"sample": sample} | ({"label": Signal("label", (), len(self.classes))} if self.classes else {})
+
+    @property
+    def conditions(self) -> np.ndarray | None:
+        """What a batch holds as `label`: classes, int64 [N], or attributes, float32 [N, K]; None where it has none."""
+        return self.labels if self.attributes is None else self.attributes.astype(np.float32)
+
+    @property
+    def condition_names(self) -> tuple[str, ...]:
+        """Names of the classes, or of the attributes."""
+        return self.classes or self.attribute_names
 
     @property
     def sets(self) -> dict[str, Dataset]:
         """The samples of each signal as a set by itself."""
-        return {name: self.of(name) for name, signal in self.signals.items() if signal.kind != "label"}
+        return {name: self.of(name) for name, signal in self.signals.items() if signal.kind not in CONDITIONS}
 
     @property
     def per_epoch(self) -> int:
@@ -226,6 +241,8 @@ def _split(
 ) -> Dataset:
     """Number the classes, and divide the images into what trains and what is held out."""
     labels, classes, notes = samples.labels, samples.classes, (*notes, *samples.notes)
+    if preparation.attributes or (labels is not None and labels.ndim == 2):
+        return _of_attributes(name, samples, preparation, seed, notes)
     by_class = labels is not None and rules > 1
     if labels is not None and by_class:
         labels, classes = classing.in_natural_order(labels, classes)
@@ -252,6 +269,20 @@ def _of_two(
     named = f"domains {json.dumps(chosen.names)}"
     dataset = _whole(name, samples, preparation, (train, held_out), [how, named], notes)
     return replace(dataset, domains=chosen.names, domain=chosen.of, own_split=chosen.held_out is not None)
+
+
+def _of_attributes(name: str, samples: Decoded, preparation: Preparation, seed: int, notes: tuple[str, ...]) -> Dataset:
+    """One set with several labels of 0 and 1 each."""
+    if not preparation.attributes:
+        raise DataError(
+            f"{name}: the labels are {len(samples.classes):,} of 0 and 1 for each image; set data.attributes=all to "
+            "translate among them, or give one class for each image"
+        )
+    train, held_out, how = divide(name, samples, None, preparation, seed)
+    values, names = attributes.chosen(name, preparation.attributes, samples.labels, samples.classes, train, notes)
+    dataset = _whole(name, samples, preparation, (train, held_out), [how, f"attributes {json.dumps(names)}"], notes)
+    own_split = samples.held_out is not None
+    return replace(dataset, attributes=values, attribute_names=names, own_split=own_split)
 
 
 def _of_pairs(

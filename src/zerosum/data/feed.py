@@ -73,7 +73,8 @@ class Rows:
         self._order: tuple[int, Tensor] | None = None  # epoch and its order
         row = dataset.values.itemsize * int(np.prod(dataset.values.shape[1:]))
         self._held = self._hold(dataset.values) if row * self.count < HELD_BYTES else None
-        self.labels = None if dataset.labels is None else self._hold(dataset.labels)
+        conditions = dataset.conditions
+        self.labels = None if conditions is None else self._hold(conditions)
 
     def index(self, position: int, count: int) -> Tensor:
         """So many places among the training rows, int64 [count], from number `position` on."""
@@ -152,7 +153,8 @@ class Feed:
         """Draw a batch, or this rank's part of it.
 
         `sample`: float32 [B, C, H, W] in [-1, 1], channels last, or points [B, D]; `label`: int64 [B], where there are
-        classes. Of two sets: `a` and `b` in place of `sample`; of pairs `input` and `target`, mirrored alike.
+        classes, or float32 [B, K], where there are attributes. Of two sets: `a` and `b` in place of `sample`; of pairs
+        `input` and `target`, mirrored alike.
         """
         size, batch = self.batch // self.world, {}
         mirrored = None

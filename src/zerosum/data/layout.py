@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from zerosum.core.errors import DataError
+from zerosum.data.attributes import AttributeReader, numbered
 from zerosum.data.classes import listed
 from zerosum.data.counting import counted
 from zerosum.data.labelling import Read, is_table, labels_beside
@@ -31,8 +32,8 @@ class Layout:
 
     order: list[int]  # position of each image in the names that were given
     names: list[str]  # below the folders that all images share
-    labels: np.ndarray | None  # int64 [N]
-    classes: tuple[str, ...]
+    labels: np.ndarray | None  # int64 [N]; of attributes uint8 [N, K]
+    classes: tuple[str, ...]  # or names of the attributes
     held_out: np.ndarray | None  # int64 indices
     tables: tuple[int, ...] = ()  # positions of the files that gave the labels
     notes: tuple[str, ...] = ()  # which these are, and what they say; why folders are no classes, or have no images
@@ -45,6 +46,7 @@ def arrange(
     *,
     folders: Iterable[str] = (),
     filtered: bool = False,
+    attributes: bool = False,
 ) -> Layout:
     """Sort images, drop the folders that all of them share, read the rest; `read` gives the bytes of a member.
 
@@ -52,7 +54,8 @@ def arrange(
     Classes: what a file beside the images says (`zerosum.data.labelling`), else the first folder (below the part). An
     image outside every class folder leaves the whole set unlabelled, which is said; NVIDIA's numbered folders are none.
 
-    `folders` are all that are looked at, so that those without images are said; `filtered`: some files are not.
+    `folders` are all that are looked at, so that those without images are said; `filtered`: some files are not;
+    `attributes`: files beside the images are read as several labels of 0 and 1 each.
 
     Raises:
         DataError: there is no image; test/ without train/; images beside train/ and test/; labels that do not fit.
@@ -66,8 +69,11 @@ def arrange(
     parts = _parts(where, paths)
     names = ["/".join(path) for path in paths]
     tables = [place for place, name in enumerate(members) if is_table(name) and not is_hidden(PurePosixPath(name))]
-    given = labels_beside(where, members, tables, [name for name, _ in chosen], read)
-    if given.values is not None:
+    reader = AttributeReader() if attributes else None
+    given = labels_beside(where, members, tables, [name for name, _ in chosen], read, reader)
+    if given.values is not None and reader is not None:
+        labels, classes = numbered(given.values), reader.names
+    elif given.values is not None:
         labels, classes = _numbered(given.values)
     elif given.unlabelled or all(_SHARD.search(name) for name, _ in chosen):
         labels, classes = None, ()

@@ -51,6 +51,7 @@ class Preparation(Part):
     flip: bool = False  # mirror left to right with probability 1/2, each time an image is shown
     balanced: bool = False  # show every class equally often, however often it occurs; needs labels
     domains: tuple[str, ...] = ()  # two classes that a game translates between, as horse/zebra; auto: the only two
+    attributes: tuple[str, ...] = ()  # what a game translates among in place of classes, as hat/young; all: every one
     pairs: str = ""  # input and target of a game: files, where the data hold both; else how the input is made, as edges
     direction: Literal["AtoB", "BtoA"] = "AtoB"  # of pairs; A is folder A, the left half, or the computed input
     held_out: Fraction = 0.1  # share kept from training for evaluation, where a set has no test part of its own
@@ -71,6 +72,7 @@ class Preparation(Part):
         if self.domains and self.domains != ("auto",) and not _are_two(self.domains):
             raise RecipeError("preparation 'images': domains: name two classes, as horse/zebra, or auto: the only two")
         self._check_pairs()
+        self._check_attributes()
         for field, check in (("background", ImageColor.getrgb), ("range", read_span)):
             try:
                 check(getattr(self, field))
@@ -86,6 +88,16 @@ class Preparation(Part):
             raise RecipeError([f"preparation 'images': pairs: {fault}" for fault in error.faults]) from error
         if pairing and self.domains:
             raise RecipeError("preparation 'images': domains are sets without pairs, and pairs is set; leave one empty")
+
+    def _check_attributes(self) -> None:
+        if not self.attributes:
+            return
+        if len(set(self.attributes)) < len(self.attributes) or ("all" in self.attributes and len(self.attributes) > 1):
+            raise RecipeError("preparation 'images': attributes: name each once, as hat/young, or all: every one")
+        if other := next((name for name in ("domains", "pairs") if getattr(self, name)), None):
+            raise RecipeError(
+                f"preparation 'images': attributes are of single images, and {other} is set; leave it empty"
+            )
 
     @property
     def pairing(self) -> Pairing | None:
@@ -132,6 +144,7 @@ class Preparation(Part):
         """The fields that change decoded pixels, as text; part of the cache key."""
         read = f"arrays={self.arrays},ignore={self.ignore},levels={self.levels}"
         pairs = f",pairs={self.layout}" if self.layout else ""
+        pairs += ",attributes" if self.attributes else ""
         return f"size={self.size},channels={self.channels},range={self.range},{read},{self.rendering()}{pairs}"
 
     def rendering(self) -> str:

@@ -48,7 +48,9 @@ def find(
             f"{word!r} is a run directory, not data; name what it was trained on, or {path / 'samples'}, its pictures"
         )
     if path.is_dir():
-        return idx_folder(path, path.resolve().name, cache, report) or folder(path, cache, report, preparation.wants)
+        return idx_folder(path, path.resolve().name, cache, report) or folder(
+            path, cache, report, preparation.wants, attributes=bool(preparation.attributes)
+        )
     if not path.is_file():
         raise DataError(f"{word!r} is not a file or folder, nor a named set; {_offer(word, path)}")
     return _file(path, cache, report, preparation)
@@ -106,7 +108,7 @@ def _offer(word: str, path: Path) -> str:
 
 
 def _file(path: Path, cache: Path, report: Report, preparation: Preparation) -> Source:
-    name, wants = path.name.lower(), preparation.wants
+    name, wants, attributes = path.name.lower(), preparation.wants, bool(preparation.attributes)
     if is_given(path, cache):
         return given(path, cache, report)
     if name.endswith((".npz", ".npy")):
@@ -114,17 +116,17 @@ def _file(path: Path, cache: Path, report: Report, preparation: Preparation) -> 
     if name.endswith(SUFFIXES):
         return table(path, preparation.drop, cache, report)
     if name.endswith(TAR_SUFFIXES):
-        return tarred(path, cache, report, wants)
+        return tarred(path, cache, report, wants, attributes=attributes)
     if name.endswith(".zip"):
-        return zipped(path, cache, report, wants)
+        return zipped(path, cache, report, wants, attributes=attributes)
     if is_idx(path):
         return pairs(path.name.split("-idx")[0], path, None, (), cache, report)
     if is_image(path.name):
         return single(path, cache, report)
     if is_zip(path):
-        return zipped(path, cache, report, wants)
+        return zipped(path, cache, report, wants, attributes=attributes)
     if is_tar(path):
-        return tarred(path, cache, report, wants)
+        return tarred(path, cache, report, wants, attributes=attributes)
     raise DataError(
         f"{path}: cannot be read as data; zerosum reads folders of images, zip, tar, npz, npy, csv, tsv, idx files, "
         f"hf:owner/name, and the names {', '.join(names())}"

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, get_args
 from zerosum.core import registry
 from zerosum.core.compatibility import Traits, data_traits, misfits, misplaced
 from zerosum.core.game import Setup, role
-from zerosum.core.signals import Signals
+from zerosum.core.signals import Signal, Signals
 from zerosum.core.slots import Described
 
 if TYPE_CHECKING:
     from zerosum.games.adversarial import Adversarial
 
+NO_LABEL = Signal("none")
 LABELLED = {"labels", "classifier", "pairs"}  # traits of a discriminator that asks for classes: a pair is two of one
 HEADS = {"classifier": "labels=none", "codes": "codes=0"}  # trait of a head that only a regularizer trains: without it
 
@@ -27,6 +28,11 @@ def adversarial_faults(game: Adversarial, signals: Signals, batch: int | None) -
 
 def one_set(game: Described, signals: Signals) -> list[str]:
     """What is wrong with data that are not one set of samples."""
+    if signals.get("label", NO_LABEL).kind == "attributes":
+        return [
+            f"game {game.name!r} knows no attributes, but one class for each image at most; set data.attributes=, or "
+            "take a recipe that translates among attributes, such as stargan"
+        ]
     if "sample" in signals:
         return []
     return [

@@ -98,23 +98,21 @@ def bounding(run: Callable[..., Batch], parts: tuple[Described, ...], latent: La
     return Task("bound", inputs, outputs, run, {"noise": latent})
 
 
-def translation(
-    translator: Callable[..., Tensor], given: Signals, made: Signals, classes: Choice | None = None
-) -> Task:
+def translation(translator: Callable[..., Tensor], given: Signals, made: Signals, labels: Prior | None = None) -> Task:
     """Samples [N, ...] of one signal of samples of another, of any size that the network takes.
 
     Args:
         translator: the network; where it has a `step`, sides of images may be any multiple of it.
-        given: the signals that it takes, by name: samples, and the class wanted, `label`, if it is told that.
+        given: the signals that it takes, by name: samples, and the class or attributes asked for, `label`, if any.
         made: the one that it gives.
-        classes: the class where nobody wants one.
+        labels: those where nobody asks for any.
     """
     first = next(iter(given))
 
     def run(**inputs: Tensor) -> Tensor:
         return translator(inputs.pop(first), **inputs)
 
-    priors = {} if classes is None else {"label": classes}
+    priors = {} if labels is None else {"label": labels}
     return Task("translate", given, made, run, priors, step=getattr(translator, "step", 0))
 
 

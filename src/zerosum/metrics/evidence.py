@@ -101,11 +101,13 @@ class Metric(Part):
 
     Attributes:
         better: for each number that it may return, whether higher is better; None where neither direction is good.
-        looks_at: "samples"; "training" where it also needs training samples, and is small where they were copied.
+        looks_at: "samples"; "training" where it also needs training samples, and its floor is that of held-out ones.
         extracts: False where it uses only values; where no metric needs features, none are extracted.
         least: least number of samples on each side; with fewer the metric is left out, as its numbers mean nothing.
         unbiased: True where its mean is 0 for equal distributions, so that its floor is only scatter.
         costly: True where it takes long, so that its floor is computed once.
+        untrained: True where its baseline is the best of outputs that take no training, in place of a Gaussian.
+        surpassing: True where generated samples may well have a better number than real ones.
         version: raise it where the numbers change for a reason outside the metric's own file.
     """
 
@@ -115,6 +117,8 @@ class Metric(Part):
     least: ClassVar[int] = 2
     unbiased: ClassVar[bool] = False
     costly: ClassVar[bool] = False
+    untrained: ClassVar[bool] = False
+    surpassing: ClassVar[bool] = False
     version: ClassVar[int] = 1
 
     def needed(self) -> int:

@@ -20,11 +20,20 @@ DiscriminatorLabels = Literal["none", "concat", "embed", "projection", "classifi
 def conditioned_on(name: str, labels: str, space: Space) -> int:
     """Number of classes that the network takes or predicts; 0 for labels=none.
 
+    Or number of attributes, where it predicts a logit or takes a map for each of them.
+
     Raises:
-        RecipeError: labels are requested and the data have none.
+        RecipeError: labels are requested and the data have none, or others.
     """
     if labels == "none":
         return 0
+    if space.attributes:
+        if labels in ("classifier", "concat"):
+            return space.attributes
+        raise RecipeError(
+            f"network {name!r}: labels={labels} takes one class for each image, and these data have attributes; set "
+            "data.attributes=, or labels=concat"
+        )
     if not space.classes:
         raise RecipeError(
             f"network {name!r}: labels={labels} needs data with classes, and these have none; "

@@ -14,7 +14,8 @@ class Space:
 
     shape: tuple[int, ...]  # (channels, height, width) of images, or (dimensions,) of points
     latent: int = 0  # numbers in a latent; 0 for networks without one
-    classes: int = 0  # 0 where the data have no labels
+    classes: int = 0  # 0 where the data have no classes
+    attributes: int = 0  # 0 where the data have no attributes
 
     @property
     def is_image(self) -> bool:
@@ -28,8 +29,10 @@ class Space:
 
     @property
     def signals(self) -> dict[str, Signal]:
-        """Signals of the data: `sample`, and `label` where there are classes."""
+        """Signals of the data: `sample`, and `label` where there are classes or attributes."""
         sample = Signal("image" if self.is_image else "points", self.shape)
+        if self.attributes:
+            return {"sample": sample, "label": Signal("attributes", (self.attributes,))}
         return {"sample": sample} | ({"label": Signal("label", (), self.classes)} if self.classes else {})
 
     @property
@@ -43,7 +46,8 @@ class Space:
         """Sizes from the signals of a generator, an encoder or a discriminator."""
         signals = {**inputs, **outputs}
         latent, label = signals.get("latent"), signals.get("label")
-        return cls(signals["sample"].shape, latent.shape[0] if latent else 0, label.classes if label else 0)
+        attributes = label.shape[0] if label and label.kind == "attributes" else 0
+        return cls(signals["sample"].shape, latent.shape[0] if latent else 0, label.classes if label else 0, attributes)
 
     def __str__(self) -> str:
         if self.is_image:

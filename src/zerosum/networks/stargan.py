@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from zerosum.core.errors import RecipeError
@@ -35,7 +36,8 @@ class StarGANTranslator(Part):
 
     A constant map is constant after a convolution too, and instance norm takes constants away: the class is then seen
     at the borders alone, where zeros join. labels=norm gives each class a scale and shift in every norm instead
-    (Dumoulin, Shlens & Kudlur 2017), and no map.
+    (Dumoulin, Shlens & Kudlur 2017), and no map. In place of a class there may be attributes, 0 or 1 each: a map for
+    each; or a scale and shift for having it and for lacking it, whose means over the attributes are taken.
     """
 
     channels: Count = 64  # channels of the first stage, at the image's own size
@@ -45,15 +47,18 @@ class StarGANTranslator(Part):
     def build(self, inputs: Signals, outputs: Signals) -> nn.Module:
         """Make the network; its forward takes `[N, C, H, W]` and classes `[N]`, and gives `[N, C, H, W]` in [-1, 1].
 
+        In place of classes attributes `[N, K]`, where the data have these.
+
         Raises:
             RecipeError: there are no images, or of a size that does not halve, or no classes.
         """
         space = Space.of(inputs, outputs)
         _fit(self.name, space, LEAST)
-        classes = conditioned_on(self.name, self.labels, space)
+        count = 2 * space.attributes if self.labels == "norm" and space.attributes else 0
+        count = count or conditioned_on(self.name, self.labels, space)
         colours, wide = space.shape[0], self.channels
-        join = JoinLabel(self.labels, classes, space.shape)
-        each = classes if self.labels == "norm" else 0
+        join = JoinLabel(self.labels, count, space.shape)
+        each = count if self.labels == "norm" else 0
         body = [join, *_stage(nn.Conv2d(colours + join.width, wide, 7, 1, 3, bias=False), each)]
         for _ in range(HALVINGS):
             body += _stage(nn.Conv2d(wide, 2 * wide, 4, 2, 1, bias=False), each)
@@ -62,7 +67,8 @@ class StarGANTranslator(Part):
         for _ in range(HALVINGS):
             body += _stage(nn.ConvTranspose2d(wide, wide // 2, 4, 2, 1, bias=False), each)
             wide //= 2
-        return _Translator(*body, nn.Conv2d(wide, colours, 7, 1, 3, bias=False))
+        body.append(nn.Conv2d(wide, colours, 7, 1, 3, bias=False))
+        return _Translator(*body, shared=self.labels == "norm" and space.attributes > 0)
 
     def traits(self) -> frozenset[str]:
         """What the network brings."""
@@ -138,13 +144,24 @@ class _Block(nn.Module):
 
 
 class _Translator(Stack):
-    """Layers one after the other; images end in tanh."""
+    """Layers one after the other; images end in tanh.
+
+    Args:
+        layers: as of `Stack`.
+        shared: each attribute has two rows in the norms, for having and lacking it, of which the mean is taken.
+    """
 
     conditional: ClassVar[tuple[type[nn.Module], ...]] = (*Stack.conditional, _Block)
     step: ClassVar[int] = LEAST  # it takes all sides that are multiples of this
 
+    def __init__(self, *layers: nn.Module, shared: bool = False) -> None:
+        super().__init__(*layers)
+        self.shared = shared
+
     def forward(self, input: Tensor, label: Tensor | None = None) -> Tensor:  # noqa: A002  (torch's name)
-        """Images `[N, C, H, W]` to images in [-1, 1], as of these classes `[N]`."""
+        """Images `[N, C, H, W]` to images in [-1, 1], as of these classes `[N]` or with these attributes `[N, K]`."""
+        if self.shared and label is not None:
+            label = torch.cat([label, 1 - label], 1) / label.shape[1]
         return at_least_float32(super().forward(input, label)).tanh()
 
 

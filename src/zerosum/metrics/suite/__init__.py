@@ -1,6 +1,6 @@
 """Metrics that can be named, as in `zerosum evaluate RUN --metrics fd+kid:form=subsets`."""
 
-from zerosum.metrics.suite.classes import Classes, InceptionScore
+from zerosum.metrics.suite.classes import Classes, DomainAccuracy, InceptionScore
 from zerosum.metrics.suite.copies import CT, Authenticity, MiFID
 from zerosum.metrics.suite.cycle import CycleError
 from zerosum.metrics.suite.distances import FD, KID, PRDC, Duplicates, FDInfinity, SlicedWasserstein
@@ -17,6 +17,7 @@ __all__ = [
     "Classes",
     "Critic",
     "CycleError",
+    "DomainAccuracy",
     "Duplicates",
     "FDInfinity",
     "InceptionScore",

@@ -10,9 +10,10 @@ from torch import Tensor
 from zerosum.core.registry import register
 from zerosum.core.values import Count
 from zerosum.metrics.evidence import Evidence, Measure, Metric, only, too_few, unlabelled
+from zerosum.metrics.linear import LinearClassifier
 from zerosum.metrics.scores import class_accuracy, class_coverage, inception_score, label_divergence
 
-__all__ = ["Classes", "InceptionScore"]
+__all__ = ["Classes", "DomainAccuracy", "InceptionScore"]
 
 
 def probabilities(samples: Any) -> Tensor:
@@ -84,3 +85,39 @@ class Classes(Metric):
         if evidence.fake.labels is not None and evidence.classes == fake.shape[1]:
             measures |= only(accuracy=class_accuracy(predicted, evidence.fake.labels))
         return measures
+
+
+@register("metric", "domain-accuracy")
+@dataclass(frozen=True)
+class DomainAccuracy(Metric):
+    """Share of samples that a classifier takes for the class that was asked for, 0 to 1.
+
+    The classifier is a logistic regression on features of training samples and their classes; nothing of the training
+    enters. The floor is its share on held-out samples and their own classes: near 1, or the number says little. The
+    baseline of a translator is its input as it is. Of attributes it is the mean of their shares.
+    """
+
+    better: ClassVar[dict[str, bool | None]] = {"domain-accuracy": True}
+    looks_at: ClassVar[str] = "training"
+    least: ClassVar[int] = 20
+    untrained: ClassVar[bool] = True
+    surpassing: ClassVar[bool] = True
+    samples: Count = 5_000  # training samples that the classifier is fitted to, at most
+
+    def lacks(self, evidence: Evidence) -> str | None:
+        """Classes that were asked for, and those of training samples."""
+        if evidence.fake.labels is None:
+            return "samples that were asked to be of a class"
+        if evidence.training is None or evidence.real.labels is None:
+            return "training samples with their classes"
+        return None
+
+    def __call__(self, evidence: Evidence) -> dict[str, Measure]:
+        """All samples."""
+        assert evidence.training is not None
+        training = evidence.training().first(self.samples)
+        assert training.labels is not None
+        assert evidence.fake.labels is not None
+        classifier = LinearClassifier.fit(training.features, training.labels)
+        right = classifier.right(evidence.fake.features, evidence.fake.labels)
+        return {"domain-accuracy": Measure(float(right.double().mean()))}

@@ -23,6 +23,7 @@ class Similarity(Metric):
 
     better: ClassVar[dict[str, bool | None]] = {"l1": False, "psnr": True, "ssim": True}
     extracts: ClassVar[bool] = False
+    untrained: ClassVar[bool] = True
     least: ClassVar[int] = 1
 
     def lacks(self, evidence: Evidence) -> str | None:

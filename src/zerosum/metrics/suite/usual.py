@@ -17,8 +17,8 @@ class Usual(Metric):
     """Those that are usual for the data: `evaluator.metrics+=ct` is `evaluator.metrics=usual+ct`.
 
     Of images fd, kid and prdc, where the extractor's features are not too many, and sliced-wasserstein; of translations
-    between two sets also cycle-error; of pairs of images similarity in the place of prdc; of points sliced-wasserstein,
-    and modes where the modes are known. The evaluator puts them in its place.
+    between two sets also cycle-error, among classes also domain-accuracy; of pairs of images similarity in the place of
+    prdc; of points sliced-wasserstein, and modes where the modes are known. The evaluator puts them in its place.
     """
 
     better: ClassVar[dict[str, bool | None]] = {}

@@ -129,7 +129,7 @@ def drawn(
         )
     count = evaluator.count(count)
     if trained.task.asked:
-        samples, labels = outputs(evaluator, trained, count, dataset or evaluator.dataset), None
+        samples, labels = outputs(evaluator, trained, count, dataset or evaluator.dataset)
         count = len(samples)
     else:
         trained = with_shares(evaluator, trained)
@@ -154,9 +154,10 @@ def with_shares(evaluator: Evaluator, trained: TrainedModel) -> TrainedModel:
 
 def known(evaluator: Evaluator, trained: TrainedModel, dataset: Dataset, count: int) -> dict[str, Any]:
     """What metrics may ask of a model: of one with latents how it uses them, of pairs the targets of its samples."""
-    latent, trained = trained.latent, with_shares(evaluator, trained)
+    latent = trained.latent
     if latent is None:
         return paired(evaluator, trained.task, dataset, count) | returning(evaluator, trained.model, dataset, count)
+    trained = with_shares(evaluator, trained)
 
     def decode(latents: Tensor) -> Tensor:
         samples = trained.decode(latents, trained.labels_by_share(len(latents)))

@@ -35,6 +35,7 @@ from zerosum.runs.evaluation.worth import Worth
 ROUNDING = "256 levels, to the nearest"
 ENOUGH = 100  # held-out samples; fewer are no measure, and half of all real samples is compared with instead
 OTHERS = {"held-out": "train", "train": "held-out", "half": "other half"}  # real samples apart from the reference
+LABELS = {"translate": "others, in turn"}  # classes that are asked for, by verb; those of the data by share else
 REFERENCE = 10_000  # real images that an extractor is fitted to, if it is
 HELD_BYTES = 4 << 30  # of real samples in memory; of larger sets a random part judges
 
@@ -115,7 +116,7 @@ class Evaluator:
     def see(self, values: Tensor, labels: Tensor | None = None) -> Samples:
         """Samples of uint8 images `[N, H, W, C]` or points `[N, D]`, as they are and as the extractor sees them."""
         if not any(metric.extracts for metric in self.metrics):
-            return Samples(values, labels, torch.zeros(len(values), 0), None)
+            return bare(values, labels)
         if not len(values):  # of one real sample there is no other half, and nothing is drawn to compare
             return Samples(values, labels, torch.zeros(0, self.extractor.size), None)
         features = self.extractor(values)
@@ -160,7 +161,8 @@ class Evaluator:
     def _part(self, split: str) -> Samples:
         order = self.order(split)
         values = self.values(order)
-        labels = None if self.dataset.labels is None else torch.from_numpy(self.dataset.labels[order])
+        conditions = self.dataset.conditions
+        labels = None if conditions is None else torch.from_numpy(conditions[order])
 
         def look() -> dict[str, Tensor]:
             samples = self.see(values, labels)
@@ -232,7 +234,8 @@ class Evaluator:
         measures, faults = numbers(metric, evidence), []
         try:
             floor = self.worth.floor(metric, count)
-            baseline = self.worth.baseline(metric, count) | self._trivial(metric, evidence) | metric.trivial(evidence)
+            baseline = self._untrained(metric, evidence) if metric.untrained else self.worth.baseline(metric, count)
+            baseline |= metric.trivial(evidence)
             equal, counts = self._equal(metric, evidence)
         except Exception as error:  # the value stands without them
             floor, baseline, equal, counts = {}, {}, {}, {}
@@ -246,17 +249,18 @@ class Evaluator:
             at_floor = equal[name].value if name in equal else None
             values = (one.value, spread, metric.better[name], least, baseline.get(name))
             result = Result(name, *values, None, protocol, scatter, at_floor)
-            results.append(result.warned([*warnings, *doubt(result)]))
+            results.append(result.warned([*warnings, *doubt(result, surpassing=metric.surpassing)]))
         return results
 
-    def _trivial(self, metric: Metric, evidence: Evidence) -> dict[str, float]:
-        """The best numbers of outputs that take no training, of a metric that holds samples beside their targets."""
+    def _untrained(self, metric: Metric, evidence: Evidence) -> dict[str, float]:
+        """The best numbers of outputs that take no training; none where nobody knows of any."""
         trivial = evidence.trivial
-        if trivial is None or metric.missing(dataclasses.replace(evidence, wanted=None)) is None:
+        if trivial is None:
             return {}
 
         def measure() -> dict[str, float]:
-            fakes = [Samples(values, None, torch.zeros(len(values), 0), None) for values in trivial().values()]
+            see = self.see if metric.extracts else bare
+            fakes = [see(values, evidence.fake.labels) for values in trivial().values()]
             found = [numbers(metric, dataclasses.replace(evidence, fake=fake)) for fake in fakes]
             ends = {name: max if metric.better[name] else min for name in found[0]}
             return {name: end(one[name].value for one in found) for name, end in ends.items()}
@@ -291,7 +295,7 @@ class Evaluator:
             "data": self.dataset.fingerprint,
             "seed": self.seed,
             "weights": weights,
-            **({"labels": "by share"} if weights and evidence.fake.labels is not None else {}),
+            **({"labels": LABELS.get(self.verb, "by share")} if weights and evidence.fake.labels is not None else {}),
             "zerosum": version("zerosum"),
         }
 
@@ -312,3 +316,8 @@ def _split(dataset: Dataset, requested: str) -> str:
         how = "train with held_out=0.1, or compare with train (evaluator.split, of evaluate --split)"
         raise RecipeError(f"{dataset.name} has no held-out samples; {how}")
     return requested
+
+
+def bare(values: Tensor, labels: Tensor | None = None) -> Samples:
+    """Samples as they are, without features."""
+    return Samples(values, labels, torch.zeros(len(values), 0), None)

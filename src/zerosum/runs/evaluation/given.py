@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zerosum.core.model import Model, Task
 from zerosum.data import Dataset
+from zerosum.data.attributes import CONDITIONS
 from zerosum.metrics.neighbours import nearest
 from zerosum.runs.evaluation.evaluator import Evaluator, order
 from zerosum.runs.storage.trained import TrainedModel
@@ -43,35 +44,54 @@ def source(dataset: Dataset, task: Task) -> Dataset:
 
 
 def batch(samples: Dataset, task: Task, rows: np.ndarray) -> dict[str, Tensor]:
-    """Inputs of a task from these rows of its samples: their classes, or all in turn where it is told one to give."""
+    """Inputs of a task from these rows of its samples: their classes, or others where it is told one to give."""
     given: dict[str, Tensor] = {}
+    goals = asked_classes(samples, task, rows)
     for name, signal in task.inputs.items():
-        if signal.kind != "label":
+        if signal.kind not in CONDITIONS:
             given[name] = medium_of(signal).tensors(samples.values[rows])
-        elif name in task.priors:
-            given[name] = torch.arange(len(rows)) % signal.classes
-        elif samples.labels is not None:
-            given[name] = torch.from_numpy(samples.labels[rows])
+        elif goals is not None:
+            given[name] = goals
+        elif samples.conditions is not None:
+            given[name] = torch.from_numpy(samples.conditions[rows])
     return given
 
 
-def outputs(evaluator: Evaluator, trained: TrainedModel, count: int, dataset: Dataset) -> Tensor:
-    """What a task makes of real samples that it is given, [N, ...]."""
+def asked_classes(samples: Dataset, task: Task, rows: np.ndarray) -> Tensor | None:
+    """The classes [N] that a task is asked to turn these rows into; None where it takes none.
+
+    Others than a sample has, in turn; all in turn where nobody knows its own. Attributes [N, K] are those of the row
+    before.
+    """
+    if "label" not in task.inputs or "label" not in task.priors:
+        return None
+    if samples.attributes is not None:
+        return torch.from_numpy(samples.attributes[np.roll(rows, 1)]).float()
+    classes, turn = task.inputs["label"].classes, torch.arange(len(rows))
+    if samples.labels is None or classes < 2:
+        return turn % classes
+    return (torch.from_numpy(samples.labels[rows]) + 1 + turn % (classes - 1)) % classes
+
+
+def outputs(evaluator: Evaluator, trained: TrainedModel, count: int, dataset: Dataset) -> tuple[Tensor, Tensor | None]:
+    """What a task makes of real samples that it is given, [N, ...], and the classes that it is told to give, if any."""
     task = trained.task
     samples = source(dataset, task)
     rows = order(samples, evaluator.split, evaluator.seed)[:count]
-    return trained.run(batch(samples, task, rows))[next(iter(task.outputs))]
+    made = trained.run(batch(samples, task, rows))[next(iter(task.outputs))]
+    return made, asked_classes(samples, task, rows)
 
 
 def paired(evaluator: Evaluator, task: Task, dataset: Dataset, count: int) -> dict[str, Any]:
-    """The targets of what a task of pairs gives, and outputs that take no training; nothing of data without pairs."""
-    if occasion(dataset, task) != "pairs":
-        return {}
-    rows = order(evaluator.dataset, evaluator.split, evaluator.seed)[:count]
-    return {
-        "wanted": evaluator.values(rows),
-        "trivial": lambda: trivial(evaluator, task, dataset, count),
-    }
+    """What is known of a task that is given samples: outputs that take no training, and of pairs the targets.
+
+    The first only where metrics hold them against something: targets, or classes that are asked for.
+    """
+    others: dict[str, Any] = {"trivial": lambda: trivial(evaluator, task, dataset, count)}
+    if occasion(dataset, task) == "pairs":
+        rows = order(evaluator.dataset, evaluator.split, evaluator.seed)[:count]
+        return {"wanted": evaluator.values(rows), **others}
+    return others if "label" in task.priors else {}
 
 
 def returning(evaluator: Evaluator, model: Model, dataset: Dataset, count: int) -> dict[str, Any]:
@@ -91,12 +111,12 @@ def way_back(model: Model, name: str | None, samples: Dataset, rows: np.ndarray)
     It takes and gives images [N, H, W, C] in grey levels from 0 to 255, which need not be whole. None where no task of
     the model leads back, or not to images.
     """
-    name, labels = model.back(name), samples.labels
+    name, labels = model.back(name), samples.conditions
     if name is None or not samples.is_image:
         return None
     task = model.task(name)
     port, goal = next(iter(task.asked)), next(iter(task.outputs))
-    told = [key for key, signal in task.inputs.items() if signal.kind == "label"]
+    told = [key for key, signal in task.inputs.items() if signal.kind in CONDITIONS]
 
     def back(levels: Tensor) -> Tensor:
         own = {} if labels is None else {key: torch.from_numpy(labels[rows[: len(levels)]]) for key in told}
@@ -132,12 +152,15 @@ def untrained(evaluator: Evaluator, model: Model, dataset: Dataset, count: int) 
     if task.verb != "translate":
         return []
     others = {name: one for name, one in paired(evaluator, task, dataset, count).items() if name == "wanted"}
+    samples = source(dataset, task)
+    rows = order(samples, evaluator.split, evaluator.seed)[:count]
+    goals = asked_classes(samples, task, rows)
     notes = []
     for name, values in trivial(evaluator, task, dataset, count).items():
         if model.back():  # what was left as it is goes back as it is
             others |= {"given": values, "back": lambda x: x}
         numbers = ", ".join(
-            f"{one.metric} {one.value:.4g}" for one in evaluator.attempt(evaluator.see(values), **others)
+            f"{one.metric} {one.value:.4g}" for one in evaluator.attempt(evaluator.see(values, goals), **others)
         )
         notes += [f"{name}: {numbers}"] if numbers else []
     return notes

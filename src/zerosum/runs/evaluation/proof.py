@@ -50,7 +50,7 @@ def expected(evaluator: Evaluator, count: int, conditional: bool) -> Evidence:
     """Evidence of the right shapes and numbers that was never looked at."""
     dataset = evaluator.dataset
 
-    def stand_in(size: int, labelled: bool = dataset.labels is not None) -> Samples:
+    def stand_in(size: int, labelled: bool = dataset.conditions is not None) -> Samples:
         extractor, labels = evaluator.extractor, torch.zeros((), dtype=torch.int64).expand(size)
         value = torch.zeros((), dtype=torch.uint8 if dataset.is_image else torch.float32)
         probabilities = torch.full((), 1 / max(1, extractor.classes), dtype=torch.float64)
@@ -97,7 +97,8 @@ def _generator(evaluator: Evaluator, features: Tensor) -> dict[str, Any]:
 def _trial(evaluator: Evaluator, metric: Metric) -> None:
     """Call a metric on a few real samples in every role; what it raises says what is wrong."""
     rows = evaluator.order(evaluator.split)[: max(TRIED_ON, metric.needed())]
-    labels = None if evaluator.dataset.labels is None else torch.from_numpy(evaluator.dataset.labels[rows])
+    conditions = evaluator.dataset.conditions
+    labels = None if conditions is None else torch.from_numpy(conditions[rows])
     real = evaluator.see(evaluator.values(rows), labels)
     evidence = evaluator.evidence_of(
         real,

@@ -85,8 +85,11 @@ def _parts(reason: str) -> tuple[str, str]:
     return (f"there are {counts} samples", need) if separator else (reason, reason)
 
 
-def doubt(result: Result) -> list[str]:
-    """What is wrong with the order of floor, value and baseline, of which each should be worse than the last."""
+def doubt(result: Result, *, surpassing: bool = False) -> list[str]:
+    """What is wrong with the order of floor, value and baseline, of which each should be worse than the last.
+
+    `surpassing`: a value may well be better than that of real samples.
+    """
     if result.floor is None or result.higher_is_better is None:
         return []
     sign = 1 if result.higher_is_better else -1
@@ -97,7 +100,8 @@ def doubt(result: Result) -> list[str]:
         cautions += [
             "the baseline is better than real samples here, so this number tells nothing apart: see docs/evaluation.md"
         ]
-    if value > floor + 2 * scatter and value - floor > TIE * abs(floor):
+    better = value > floor + 2 * scatter and value - floor > TIE * abs(floor)
+    if better and not surpassing:
         cautions += ["the value is better than that of real samples: read it as equal, or look for copies"]
     elif result.baseline is not None and value < sign * result.baseline:
         cautions += ["no better than the baseline"]

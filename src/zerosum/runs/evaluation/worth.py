@@ -115,6 +115,7 @@ class Worth:
             fit = evaluator.others if real is evaluator.real and evaluator.others is not None else others
             if len(fit) < 2:
                 return None
-            images, labels = ClassPCAGaussian.fit(fit.values, fit.labels).sample(len(others), evaluator.seed)
+            classes = fit.labels if evaluator.dataset.labels is not None else None
+            images, labels = ClassPCAGaussian.fit(fit.values, classes).sample(len(others), evaluator.seed)
             self._trivial[count] = evaluator.see(images, labels)
         return self._trivial[count]

@@ -14,6 +14,7 @@ from zerosum.core.model import Model, Networks, Task, outline, reached
 from zerosum.core.reading import misfit
 from zerosum.core.signals import Signal, Signals, build, zeros
 from zerosum.core.values import Natural, NonNegative, Range
+from zerosum.data.attributes import KIND
 from zerosum.recipes import Recipe
 from zerosum.runs.storage import legacy, sealed
 
@@ -56,7 +57,7 @@ def read(path: Path) -> tuple[About, dict[str, Tensor]]:
     told = about["signals"].values()
     if any(len(one["shape"]) not in (0, 1, 3) for one in told) or not about["signals"]:
         raise DamagedError(f"{path}: its sizes do not fit each other")
-    if len(about["classes"]) != max(one["classes"] for one in told):
+    if len(about["classes"]) != max(one["shape"][0] if one["kind"] == KIND else one["classes"] for one in told):
         raise DamagedError(f"{path}: its sizes do not fit each other")
     if about.get("shares") and (len(about["shares"]) != len(about["classes"]) or not 0 < sum(about["shares"]) < 1e9):
         raise DamagedError(f"{path}: the shares of its classes do not fit them")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +16,7 @@ from zerosum.core.model import Model, Task
 from zerosum.core.signals import Batch, Signal, Signals
 from zerosum.data import RULES, Units
 from zerosum.recipes import Recipe
+from zerosum.runs.storage.asking import find_label
 from zerosum.runs.view.media import medium_of
 from zerosum.runs.view.tiles import spread
 
@@ -30,7 +30,7 @@ class TrainedModel:
     Attributes:
         model: networks in evaluation mode, and tasks.
         signals: of the data that it was trained on.
-        classes: names of their classes.
+        classes: names of their classes, or of their attributes.
         images: how many samples it was trained on.
         units: of the points that it makes; None for images, and where the data had none.
     """
@@ -290,31 +290,3 @@ def with_latent(trained: TrainedModel, text: str) -> TrainedModel:
     first = next(iter(trained.model.tasks))
     changed = replace(task, priors={**task.priors, "latent": latent})
     return replace(trained, model=Model(trained.model.networks, {**trained.model.tasks, first: changed}))
-
-
-def find_label(trained: TrainedModel, label: str | int, *, told: bool = False) -> int:
-    """Number of a class: the one of that name, else the one whose name is that number, else the one at that place.
-
-    Where every name is a number, as in 1, 2, ... or 01, 02, ..., a number always means the name.
-
-    Args:
-        trained: the model.
-        label: the class.
-        told: another task than the first asks for it.
-
-    Raises:
-        RunError: the model takes no labels, or has no such class.
-    """
-    if not trained.conditional and not told:
-        raise RunError("this model takes no labels; train one with generator.labels=concat discriminator.labels=concat")
-    word, classes = str(label if isinstance(label, str) else operator.index(label)), trained.classes
-    if word in classes:
-        return classes.index(word)
-    number = word.lstrip("0") or "0"
-    numbers = [name.lstrip("0") or "0" for name in classes if name.isdecimal()]
-    if len(numbers) == len(classes):
-        if number in numbers:
-            return numbers.index(number)
-    elif word.isdecimal() and int(word) < len(classes):
-        return int(word)
-    raise RunError(f"there is no class {word!r}; {nearest(word, classes)}")

@@ -21,6 +21,7 @@ def decisions(recipe: Recipe, dataset: Dataset, evaluator: Evaluator) -> list[st
         *_bad(dataset),
         *_held_out(recipe, dataset),
         *_classes(recipe, dataset),
+        *_attributes(recipe, dataset),
         *_domains(dataset),
         *_evaluation(recipe, evaluator),
     ]
@@ -52,6 +53,15 @@ def _classes(recipe: Recipe, dataset: Dataset) -> list[str]:
         some = f"; pictures show {rows} of them, spread over all" if rows < count else ""
         return [f"{classes}; {recipe.recipe} learns them{some}"]
     return [f"{classes}; {recipe.recipe} does not use them{checks.with_labels(recipe.game)}"]
+
+
+def _attributes(recipe: Recipe, dataset: Dataset) -> list[str]:
+    if dataset.attributes is None:
+        return []
+    shares = dataset.attributes[dataset.train].mean(0)
+    told = [f"{printable(name)} {share:.0%}" for name, share in zip(dataset.attribute_names, shares, strict=True)]
+    more = ", ..." if len(told) > NAMED else ""
+    return [f"attributes: {', '.join(told[:NAMED])}{more} of the images to train on; {recipe.recipe} learns them"]
 
 
 def _domains(dataset: Dataset) -> list[str]:

@@ -45,7 +45,7 @@ class Drawing:
 
     def __init__(self, run: RunDirectory, recipe: Recipe, dataset: Dataset) -> None:
         self.run, self.recipe, self.dataset = run, recipe, dataset
-        conditional = "label" in outline(recipe.game, dataset.signals).task().inputs
+        conditional = bool(dataset.classes) and "label" in outline(recipe.game, dataset.signals).task().inputs
         self.columns = EACH if conditional else COLUMNS
         self.labels = classes_shown(dataset).repeat(EACH) if conditional else None
         self._last = 0.0  # seconds of training at the last picture

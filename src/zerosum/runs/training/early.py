@@ -5,7 +5,7 @@ from __future__ import annotations
 from zerosum.core import compatibility
 from zerosum.core.errors import RecipeError
 from zerosum.core.signals import Signal
-from zerosum.data import Dataset, Preparation, pairs
+from zerosum.data import Dataset, Preparation, attributes, pairs
 from zerosum.data.domains import SIGNALS
 from zerosum.data.fitting import Fits
 from zerosum.recipes import Recipe
@@ -31,6 +31,8 @@ def signals(preparation: Preparation, shape: tuple[int, ...], classes: int) -> d
     if (pairing := preparation.pairing) and len(shape) == 3:
         made = (pairing.channels(shape[0]), *shape[1:])
         return pairs.signals(*((made, shape) if preparation.direction == "AtoB" else (shape, made)))
+    if preparation.attributes:
+        return {"sample": sample, "label": attributes.signal(max(1, classes))}
     return {"sample": sample} | ({"label": Signal("label", (), classes)} if classes else {})
 
 

@@ -114,7 +114,7 @@ def train(
     environment["measured"] = dataclasses.asdict(measured)
     facts = health.facts(dataset)
     if start is not None:
-        display.say(start.plan(chosen, dataset.signals, dataset.classes))
+        display.say(start.plan(chosen, dataset.signals, dataset.condition_names))
         environment["from"] = start.record()
     environment["decisions"] = decisions(chosen, dataset, evaluator)
     environment["data"] = {**origin, "fingerprint": dataset.fingerprint, "train": len(dataset.train), "facts": facts}

@@ -262,7 +262,9 @@ class Training:
         if self._model is None or self._model[0] != self.feed.position:
             self._model = (self.feed.position, self.engine.model())
         data, rules, (images, model) = self.dataset, self.environment["data"].get("rules", 1), self._model
-        return TrainedModel(model, self.recipe, data.signals, data.classes, images, data.shares, rules, data.units)
+        return TrainedModel(
+            model, self.recipe, data.signals, data.condition_names, images, data.shares, rules, data.units
+        )
 
     def save(self) -> None:
         """Write the model file and a checkpoint; killed in between, the run still fits together."""

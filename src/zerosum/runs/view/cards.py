@@ -49,7 +49,8 @@ def model_card(trained: TrainedModel) -> str:
     """A model: what it makes, and samples of seed 0 where it draws any."""
     size, medium = trained.signal.shape, medium_of(trained.signal)
     kind = f"images of {size[2]} x {size[1]}" if len(size) == 3 else f"points of {size[0]} numbers"
-    classes = f" in {len(trained.classes):,} classes" if trained.conditional else ""
+    what = "classes" if trained.signals.get("label", trained.signal).classes else "attributes"
+    classes = f" in {len(trained.classes):,} {what}" if trained.conditional else ""
     latents = "" if trained.latent is None else f"; latents of {trained.latent.size} numbers"
     line = f"{kind}{classes}, trained on {trained.images:,} images{latents}; it can {' and '.join(trained.verbs)}"
     sheets = []

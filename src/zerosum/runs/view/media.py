@@ -72,8 +72,10 @@ class Images(Medium):
     noun = "images"
     metrics: Mapping[str, tuple[str, ...]] = MappingProxyType(
         dict.fromkeys(("generate", "translate", "reconstruct"), ("fd", "kid", "prdc", "sliced-wasserstein"))
-        | {"translate": ("fd", "kid", "prdc", "sliced-wasserstein", "cycle-error")}
-        | {"pairs": ("similarity", "fd", "kid", "sliced-wasserstein")}
+        | {
+            "translate": ("domain-accuracy", "fd", "kid", "prdc", "sliced-wasserstein", "cycle-error"),
+            "pairs": ("similarity", "fd", "kid", "sliced-wasserstein"),
+        }
     )
 
     def inside(self, x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,13 +14,15 @@ from torch import Tensor
 from zerosum.core.download import Report, silent
 from zerosum.core.errors import DamagedError, DataError, RunError
 from zerosum.core.signals import Signal, Signals
+from zerosum.data.attributes import CONDITIONS, KIND
 from zerosum.data.layout import is_image
 from zerosum.data.pixels import BadImagesError, fit_array, name_bad
 from zerosum.data.preparation import Preparation
 from zerosum.runs.storage import outputs
 from zerosum.runs.storage.archives import write_npz
+from zerosum.runs.storage.asking import find_attributes, find_label
 from zerosum.runs.storage.saved import find_model, load_model
-from zerosum.runs.storage.trained import TrainedModel, find_label
+from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.view import pictures
 from zerosum.runs.view.media import medium_of
 
@@ -35,6 +37,7 @@ class Transformed(NamedTuple):
     task: str  # that was asked
     files: list[Path]  # in the order of the inputs
     sheet: Path
+    attributes: str = ""  # all of them, as they were asked for
 
 
 def transform(
@@ -61,7 +64,7 @@ def transform(
         files: images, and folders of them; they are brought to channels as those of the training were.
         out: a folder.
         task: its name, where several do that.
-        label: the class of all of them, where the task takes one.
+        label: the class of all of them, where the task takes one; or attributes, as `find_attributes` reads them.
         size: of the outputs: that of each file, where the network allows it, or that of the training's images.
         device: where the networks compute.
         overwrite: replace files that are there also where zerosum did not write them.
@@ -85,7 +88,7 @@ def transform(
     done: list[Path] = []
     bad: list[str] = []
     for some, inputs in _batches([*target], bad, signal, trained, as_it_is=size == "own" and chosen.step > 0):
-        labels = {key: value.expand(len(inputs)) for key, value in conditions.items()}
+        labels = {key: value.expand(len(inputs), *value.shape[1:]) for key, value in conditions.items()}
         results = medium_of(result).values(trained.apply(verb, inputs, name, labels), trained.units)
         for path, image in zip(some, results, strict=True):
             outputs.write(target[path], pictures.encode(image), overwrite=overwrite)
@@ -97,7 +100,7 @@ def transform(
         before, after = (np.stack(side) for side in zip(*pairs, strict=True))
         outputs.write(sheet, pictures.encode(pictures.pairs(before, after)), overwrite=overwrite)
     _refuse(bad, len(listed), out)
-    return Transformed(name, done, sheet)
+    return Transformed(name, done, sheet, _attributes(trained, chosen.inputs, conditions))
 
 
 class Encoded(NamedTuple):
@@ -141,14 +144,14 @@ def encode(
     done: list[Path] = []
     bad: list[str] = []
     for some, inputs in _batches(paths, bad, signal, trained, as_it_is=False):
-        given = {key: value.expand(len(inputs)) for key, value in others.items()}
+        given = {key: value.expand(len(inputs), *value.shape[1:]) for key, value in others.items()}
         latents.append(trained.encode(inputs, name, **given))
         done += some
         report("encoding", len(done) + len(bad), len(paths))
     if done:
         arrays = {"latents": torch.cat(latents).numpy(), "files": np.array([str(path) for path in done])}
         for labels in others.values():
-            arrays["labels"] = labels.expand(len(done)).numpy()
+            arrays["labels"] = labels.expand(len(done), *labels.shape[1:]).numpy()
         with outputs.opened(out, overwrite=overwrite) as file:
             write_npz(file, arrays)
     _refuse(bad, len(paths), out)
@@ -202,25 +205,40 @@ def _port(inputs: dict[str, Signal], verb: str) -> Signal:
     Raises:
         RunError: it is no image, or there are several.
     """
-    images = [(name, signal) for name, signal in inputs.items() if signal.kind != "label"]
+    images = [(name, signal) for name, signal in inputs.items() if signal.kind not in CONDITIONS]
     if len(images) != 1 or images[0][1].kind != "image":
         takes = ", ".join(f"{name} ({medium_of(signal).noun})" for name, signal in images) or "nothing"
         raise RunError(f"this model takes {takes} to {verb}, and only images are read from files; call it from Python")
     return images[0][1]
 
 
-def _label(trained: TrainedModel, inputs: Signals, label: str | None) -> dict[str, Any]:
-    """The class, where the task takes one.
+def _label(trained: TrainedModel, inputs: Signals, label: str | None) -> dict[str, Tensor]:
+    """The class, or the attributes, [1, ...], where the task takes them.
 
     Raises:
         RunError: it takes one and none was given, or the other way round, or there is no such class.
     """
-    names = [name for name, signal in inputs.items() if signal.kind == "label"]
-    if names and label is None:
-        raise RunError("this task needs a class, the same for all images; name it with --label")
-    if label is not None and not names:
+    kinds = {name: signal.kind for name, signal in inputs.items() if signal.kind in CONDITIONS}
+    if label is not None and not kinds:
         raise RunError("--label: this task takes no class; leave it out")
-    return {name: torch.tensor([find_label(trained, str(label), told=True)]) for name in names}
+    if kinds and label is None:
+        what, how = "a class", ""
+        if KIND in kinds.values():
+            what, how = "attributes", f", as {trained.classes[0]}, or {trained.classes[0]}=0"
+        raise RunError(f"this task needs {what}, the same for all images; name it with --label{how}")
+    return {
+        name: find_attributes(trained.classes, str(label))[None]
+        if kind == KIND
+        else torch.tensor([find_label(trained, str(label), told=True)])
+        for name, kind in kinds.items()
+    }
+
+
+def _attributes(trained: TrainedModel, inputs: Signals, conditions: dict[str, Tensor]) -> str:
+    """Attributes that are asked for, in words; "" where a class is, or nothing."""
+    flags = [one[0].tolist() for name, one in conditions.items() if inputs[name].kind == KIND]
+    named = zip(trained.classes, flags[0] if flags else (), strict=False)
+    return ", ".join(f"{name}={flag:.0f}" for name, flag in named)
 
 
 def _listed(files: Sequence[str | Path], out: Path) -> list[tuple[Path, Path]]:
