@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import re
 from collections import Counter
 
 import numpy as np
@@ -318,6 +319,8 @@ HEALTHY = {
 WINS = {"pairwise_accuracy": 0.995, "discriminator__adversarial": 0.02}
 FLAT = {"real_spread": [1.0, 0.9, 0.01, 0.01]}
 ADA = read_recipe("dcgan", ["augmentations=ada"])
+CYCLE = {"cycle_error-there": 1.0, "constant_error-there": 50.0, "change-there": 40.0, "hidden-there": 0.0}
+STILL = CYCLE | {"change-there": 1.0}
 SWINGING = [0.9, 0.4, 0.95, 0.5, 0.9, 0.3, 0.9, 0.35]
 
 SICK = {  # what differs from a healthy history, and what does not yet suffice
@@ -354,6 +357,15 @@ SICK = {  # what differs from a healthy history, and what does not yet suffice
     "posterior-collapse": ({"encoder__rate": [9.0, 1.0, 0.09, 0.01]}, {"encoder__rate": [9.0, 1.0, 0.11, 0.01]}),
     "condition-ignored": ({"condition": [0.5, 0.1, 0.01, 0.0]}, {"condition": [0.5, 0.01, 0.03, 0.0]}),
     "averaged-blur": ({"contrast": [0.9, 0.5, 0.35, 0.2]}, {"contrast": [0.1, 0.2, 0.45, 0.35]}),
+    "identity-mapping": (
+        STILL | {"change-there": [9.0, 9.0, 2.4, 0.1]},
+        STILL | {"change-there": [0.1, 0.1, 2.6, 0.1]},
+    ),
+    "identity-mapping ": (
+        STILL | {"pairwise_accuracy": [0.5, 0.5, 0.76, 0.9]},
+        STILL | {"pairwise_accuracy": [0.9, 0.9, 0.74, 0.9]},
+    ),
+    "steganography": (CYCLE | {"hidden-there": [0.1, 0.1, 0.26, 0.9]}, CYCLE | {"hidden-there": [0.9, 0.9, 0.24, 0.9]}),
     "memorisation": ({"copying": 0.3}, {"copying": [1.0, 1.0, 0.5, 0.3]}),
     "overfitting": ({"overfitting": 0.6}, {"overfitting": [0.1, 0.4, 0.6, 0.6]}),
 }
@@ -723,7 +735,7 @@ def test_a_healthy_run_has_no_finding_and_the_doctor_says_so(tmp_path):
     plain = CliRunner().invoke(doctor_app(), ["doctor", str(run.path)])
     assert plain.stdout == ""
     assert "too early to judge: 960 of the 10,000 images that" in plain.stderr
-    assert "ada-runs-away need; nothing is wrong so far" in plain.stderr
+    assert re.search(r", [a-z-]+ need; nothing is wrong so far", plain.stderr)
     assert "Nothing is wrong so far, and it is too early to judge" in (run.path / "report.html").read_text()
     numbers = {"pairwise_accuracy", "real_spread", "generator_gradient", "discriminator_step", *diagnostics.NUMBERS}
     assert numbers <= run.metrics[0].keys()

@@ -33,7 +33,7 @@ class CycleErrors:
     def hidden(self) -> float:
         """Share of what the way back knows of images that noise takes away; 0 where it knows nothing."""
         known = float((self.constant - self.error).mean())
-        return max(0.0, float((self.noisy - self.error).mean()) / known) if known > 0 else 0.0
+        return min(1.0, max(0.0, float((self.noisy - self.error).mean()) / known)) if known > 0 else 0.0
 
 
 def cycle_errors(

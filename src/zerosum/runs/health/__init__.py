@@ -4,11 +4,11 @@
     findings = examine(History(recipe, data, reports, evaluations))
 
 history.py    what is known of a training, and what a finding is
-diagnostics.py, diagnostics_of_pairs.py  what a report measures beside the losses
+diagnostics.py, diagnostics_of_pairs.py, diagnostics_of_translations.py  what a report measures beside the losses
 facts.py     what can be known of data before a training
 symptom.py   what a symptom is
-symptoms_of_players.py, symptoms_of_samples.py, symptoms_of_targets.py  one function for each thing that can go
-             wrong, and the limits
+symptoms_of_players.py, symptoms_of_samples.py, symptoms_of_targets.py, symptoms_of_translations.py
+             one function for each thing that can go wrong, and the limits
 symptoms.py  all of them
 advice.py    what to try, as options of the recipe at hand
 monitor.py   all symptoms over a history, live or from files

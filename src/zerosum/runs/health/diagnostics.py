@@ -19,11 +19,13 @@ from torch.nn.functional import adaptive_avg_pool2d
 from zerosum.core.clock import mix, seeded
 from zerosum.core.engine import Engine
 from zerosum.core.game import role
+from zerosum.core.model import outline
 from zerosum.core.signals import Batch
 from zerosum.core.spacing import spaced
 from zerosum.data import Dataset, Feed
 from zerosum.data.feed import permutation
 from zerosum.runs.health import diagnostics_of_pairs as pairs
+from zerosum.runs.health.diagnostics_of_translations import cycles
 from zerosum.runs.health.facts import AT_ONCE
 
 SIDE = 32  # pixels; larger images are averaged down to this before they are compared
@@ -47,6 +49,7 @@ class Diagnostics:
 
     def __init__(self, dataset: Dataset, batch: int, pack: int = 1, seed: int = 0) -> None:
         self.dataset, self.seed = dataset, seed
+        self._there_and_back: bool | None = None  # not known before the first report
         self.count = max(1, min(batch, LOOKS) // pack) * pack
         self.reference, self.usual = self._neighbourhood()
 
@@ -69,7 +72,16 @@ class Diagnostics:
             values |= self.overfitting(engine)
         if self.dataset.inputs is not None:
             values |= self.of_pairs(engine)
+        if self._returns(engine):
+            values |= cycles(engine.model(), self.dataset, self.seed)
         return values
+
+    def _returns(self, engine: Engine) -> bool:
+        """True where what is trained translates there and back."""
+        if self._there_and_back is None:
+            model = outline(engine.game, engine.signals)
+            self._there_and_back = any(model.back(name) for name in model.of("translate"))
+        return self._there_and_back
 
     def compare(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         """Distances within a real batch [N, D] and one of fakes [M, D], and from fakes to training samples."""

@@ -52,6 +52,12 @@ AFTER = (
         r"condition(-\d+)?",
         "change of a verdict with the input beside a target, as a share of the deviation of verdicts",
     ),
+    Group(
+        "There and back",
+        r"(cycle_error|constant_error|change)-.+",
+        "grey levels by which images differ from what comes back, from the mean image, and from their translation",
+    ),
+    Group("Hidden", r"hidden-.+", "share of what comes back that faint noise in translations takes away"),
     Group("Contrast", r"contrast", "difference of neighbouring pixels of outputs, as a share of that of their targets"),
 )
 PARTS = Group("What parts remember", r"[^.]+\..+", "the state of parts that adapt while they train")
