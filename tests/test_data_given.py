@@ -192,6 +192,71 @@ def test_classes_keep_their_names_whatever_these_are(names):
     assert found.notes == ()
 
 
+def shades(dataset, of):
+    """The first number of each image of a signal, in order."""
+    return [int(one.flat[0]) for one in (dataset.inputs if of == "input" else dataset.values)]
+
+
+def grey(shades):
+    return np.repeat(np.array(shades, np.uint8), 64).reshape(-1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: x,
+        lambda x: torch.from_numpy(x)[:, None],
+        lambda x: [Image.fromarray(one) for one in x],
+        lambda x: list(torch.from_numpy(x)),
+    ],
+)
+def test_pairs_are_a_dictionary_of_inputs_and_targets(make):
+    data = {"target": make(grey([5, 6, 7])), "input": make(grey([200, 90, 0]))}
+    found = open_data(data, Preparation(pairs="files", held_out=0.0))
+    assert (shades(found, "input"), shades(found, "target")) == ([200, 90, 0], [5, 6, 7])
+    assert "pairs: inputs A and targets B" in found.notes
+    back = open_data(data, Preparation(pairs="files", held_out=0.0, direction="BtoA"))
+    assert shades(back, "input") == [5, 6, 7]
+    assert open_data(data, Preparation(pairs="files", held_out=0.0)).fingerprint == found.fingerprint
+
+
+def test_the_images_of_a_pair_may_have_other_colours_and_each_pair_another_size():
+    sides = [[Image.new(mode, (size, 8), 9) for size in (8, 12)] for mode in ("L", "RGB")]
+    found = open_data(dict(zip(("input", "target"), sides, strict=True)), Preparation(pairs="files", held_out=0.0))
+    assert found.inputs.shape == found.values.shape == (2, 64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "pairs", "told"),
+    [
+        (grey([1, 2]), grey([3]), "files", "2 inputs and 1 target were given; one is needed for each"),
+        ([], [], "files", "0 inputs and 0 targets were given; give some"),
+        (
+            grey([1]),
+            grey([3]),
+            "",
+            "you gave pairs of input and target, and this recipe takes no pairs; take another, such as",
+        ),
+        (grey([1]), grey([3]), "grey", "you gave pairs of input and target, and data.pairs=grey; set data.pairs=files"),
+        (grey([1]), grey([3])[:, :4], "files", "target 0: is 4x8 (height x width), and its partner input 0 8x8"),
+        (grey([1]), ["x"], "files", "item 0 is a str and neither an image nor an array"),
+        (grey([1]), None, "files", "the data are None"),
+    ],
+)
+def test_pairs_that_do_not_fit_are_refused(inputs, targets, pairs, told):
+    with pytest.raises(DataError) as error:
+        open_data({"input": inputs, "target": targets}, Preparation(pairs=pairs))
+    assert told in str(error.value)
+
+
+def test_a_run_on_given_pairs_resumes(tmp_path):
+    data = {"input": grey(range(8)), "target": grey(range(8, 16))}
+    more = ["data.pairs=files", "evaluation=never", "samples=never", "evaluator.metrics=similarity"]
+    settings = [*words("pix2pix-small"), *more]
+    run = zerosum.train(data, "pix2pix-small", settings, images=8, out=tmp_path / "run", threads=1, quiet=True)
+    assert zerosum.resume(run.path, images=16, quiet=True).metrics[-1]["images"] == 16
+
+
 def test_one_class_stays_one_and_classes_without_an_image_are_said():
     assert open_data(pictures([3, 3])).classes == ("3",)
     found = open_data(pictures([0, 2], np.array(NAMES)))

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import os
 import tempfile
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,23 +17,22 @@ from torch.utils.data import DataLoader
 
 from zerosum.core.download import cache_folder
 from zerosum.core.errors import DataError, ZerosumError, shown
-from zerosum.data.classes import by_name, listed, natural
+from zerosum.data.classes import by_name, listed
 from zerosum.data.counting import counted
-from zerosum.data.layout import PARTS, is_hidden
+from zerosum.data.given_archive import write_images, write_pairs
+from zerosum.data.pairs import SIGNALS
 
 FOLDER = "given"  # of the cache
 ALLOWED = (
     "a name, a path, an array or tensor of images or points, images and labels as (images, labels), a list of PIL "
-    "images, or a torch Dataset of images, or of pairs of image and label"
+    "images, a torch Dataset of images, or of pairs of image and label, or pairs of images as a dictionary of input "
+    "and target"
 )
 _ARRAYS = (np.ndarray, torch.Tensor)
 _FLOATS = (torch.float16, torch.float32, torch.float64)  # that NumPy has too
 _MANY = (list, *_ARRAYS)
 _LABELS = ("label", "labels", "target", "y")
 _IMAGES = ("image", "images", "img", "pixel_values", "x")
-_PNG = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}  # modes that a PNG keeps
-LABELS_FILE = "dataset.json"  # in an archive whose classes cannot all be folders
-_LONGEST = 200  # characters of a folder that is called as a class
 
 
 def kept(data: Any, cache: str | Path | None = None) -> str | Path:
@@ -74,6 +70,8 @@ def _refuse_others(data: Any) -> None:
 
 
 def _keep(folder: Path, data: Any) -> Path:
+    if isinstance(data, Mapping) and set(SIGNALS) <= set(data):
+        return _keep_pairs_of_images(folder, data)
     if isinstance(data, Mapping):
         images, labels = _pair(data, "the dictionary you gave")
         data = images if labels is None else (images, labels)
@@ -113,6 +111,21 @@ def _keep_pair(folder: Path, images: Any, labels: Any) -> Path:
     if isinstance(labels, torch.Tensor) or (isinstance(labels, np.ndarray) and labels.dtype.kind not in "OUS"):
         return _write_arrays(folder, _array(images), _array(labels), ())
     return _write_arrays(folder, _array(images), *_numbered([_label(label, n) for n, label in enumerate(labels)], ()))
+
+
+def _keep_pairs_of_images(folder: Path, data: Mapping[str, Any]) -> Path:
+    """Inputs and targets, each an array, a tensor or a list."""
+    for side in SIGNALS:
+        _refuse_others(data[side])
+    sides = [
+        [one if isinstance(one, Image.Image) else _array(_image(one, place)) for place, one in enumerate(_each(images))]
+        for images in (_array(data[side]) if _is_array(data[side]) else data[side] for side in SIGNALS)
+    ]
+    inputs, targets = map(len, sides)
+    if inputs != targets or not inputs:
+        told = f"{counted(inputs, 'input')} and {counted(targets, 'target')} were given"
+        raise DataError(f"{told}; {'one is needed for each' if inputs or targets else 'give some'}")
+    return _write(folder, "pairs", ".zip", lambda file: write_pairs(file, sides))
 
 
 def _is_array(data: Any) -> bool:
@@ -197,7 +210,7 @@ def _keep_items(folder: Path, items: Iterator[tuple[Any, Any]], classes: tuple[s
         if not labels:
             return _write(folder, "array", ".npy", lambda file: np.save(file, stacked, allow_pickle=False))
         return _write_arrays(folder, stacked, numbers, classes)
-    return _write(folder, "images", ".zip", lambda file: _write_zip(file, images, labels, classes))
+    return _write(folder, "images", ".zip", lambda file: write_images(file, images, labels, classes))
 
 
 def _image(item: Any, place: int) -> Any:
@@ -240,50 +253,6 @@ def _refuse_outside(labels: list[int], classes: int) -> None:
 def _write_arrays(folder: Path, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> Path:
     arrays = {"images": images, "labels": labels} | ({"classes": np.array(classes)} if classes else {})
     return _write(folder, "array", ".npz", lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
-
-
-def _write_zip(file: BinaryIO, images: list[Any], labels: list[Any], classes: tuple[str, ...]) -> None:
-    """One file for each image, in a folder for each class where these can be folders; equal bytes for equal images."""
-    names = [classes[label] if classes else str(label) for label in labels]
-    foldered = _are_folders(set(names), classes)
-    files = [f"{place:09d}{_suffix(image)}" for place, image in enumerate(images)]
-    with zipfile.ZipFile(file, "w") as archive:
-        for place, image in enumerate(images):
-            folder = f"{names[place]}/" if foldered else ""
-            archive.writestr(zipfile.ZipInfo(f"{folder}{files[place]}"), _encoded(image))  # dated 1980
-        if names and not foldered:
-            classes = classes or tuple(sorted(set(names), key=natural))
-            labelling = {"labels": list(zip(files, names, strict=True)), "classes": classes}
-            archive.writestr(zipfile.ZipInfo(LABELS_FILE), json.dumps(labelling))
-
-
-def _are_folders(names: set[str], classes: tuple[str, ...]) -> bool:
-    """True where folders of these names are read as just these classes."""
-    plain = all(
-        name.isprintable() and len(name) <= _LONGEST and "/" not in name and not is_hidden(PurePosixPath(name))
-        for name in names
-    )
-    return plain and len(names) > 1 and len(names) >= len(classes) and not {name.lower() for name in names} <= PARTS
-
-
-def _suffix(image: Any) -> str:
-    return ".npy" if isinstance(image, np.ndarray) else f".{_form(image).lower()}"
-
-
-def _form(image: Image.Image) -> str:
-    return "PNG" if image.mode in _PNG else "TIFF"
-
-
-def _encoded(image: Any) -> bytes:
-    file = io.BytesIO()
-    if isinstance(image, np.ndarray):
-        np.save(file, image, allow_pickle=False)
-        return file.getvalue()
-    try:
-        image.save(file, _form(image))
-    except (OSError, ValueError) as error:
-        raise DataError(f"a PIL image of mode {image.mode} cannot be kept ({error}); convert it to RGB") from error
-    return file.getvalue()
 
 
 def _write(folder: Path, kind: str, suffix: str, save: Callable[[BinaryIO], None]) -> Path:

@@ -18,6 +18,7 @@ from zerosum.data.layout import PARTS
 
 Place = tuple[str, str]  # of a pair: train or a part that is held out, and its name below the folders
 SIGNALS = ("input", "target")
+FOLDERS = "images of one name in folders A and B"
 _SIDE = re.compile(rf"({'|'.join(sorted(PARTS))})?[_-]?([AB])", re.IGNORECASE)  # folders A, trainA, test_b
 
 
@@ -113,7 +114,7 @@ def _ordered(contents: Contents, pairs: dict[Place, tuple[int, int]], faults: Se
         held_out=np.flatnonzero(parts != "train").astype(np.int64) if (parts != "train").any() else None,
         pairs="files",
         bad=tuple(faults),
-        notes=(*contents.notes, "pairs: images of one name in folders A and B"),
+        notes=(*contents.notes, f"pairs: {'inputs A and targets B' if contents.called else FOLDERS}"),
     )
 
 

@@ -110,7 +110,7 @@ def _offer(word: str, path: Path) -> str:
 def _file(path: Path, cache: Path, report: Report, preparation: Preparation) -> Source:
     name, wants, attributes = path.name.lower(), preparation.wants, bool(preparation.attributes)
     if is_given(path, cache):
-        return given(path, cache, report)
+        return given(path, cache, report, preparation)
     if name.endswith((".npz", ".npy")):
         return arrays(path, cache, report)
     if name.endswith(SUFFIXES):

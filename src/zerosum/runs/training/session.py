@@ -58,8 +58,8 @@ def train(
     Args:
         data: a named set, folder, archive, array file, table or `hf:` set; where it is left out, "digits", or with
             `start_from` that run's data. Also an array or tensor [N, C, H, W], [N, H, W, C] or [N, D], a list of PIL
-            images, either of them with labels (numbers or names) as a pair, or a torch Dataset: a copy is kept in the
-            cache, where `resume` and the rest find it.
+            images, either of them with labels (numbers or names) as a pair, a torch Dataset, or pairs of images as a
+            dictionary of `input` and `target`: a copy is kept in the cache, where `resume` and the rest find it.
         recipe: a recipe's name, or a `Recipe`; "dcgan" by default.
         settings: `field=value` words, for example `["objective=hinge", "discriminator.lr=1e-4"]`.
         images: how long, in place of the recipe's length: `"200k"`, `"10epochs"`, `"5min"` or a number of images.
