@@ -114,10 +114,21 @@ class DomainAccuracy(Metric):
 
     def __call__(self, evidence: Evidence) -> dict[str, Measure]:
         """All samples."""
+        return {"domain-accuracy": Measure(float(self._right(evidence).double().mean()))}
+
+    def by_label(self, evidence: Evidence) -> dict[int, float]:
+        """The same for each class that is asked for, or for each attribute, by number."""
+        right, labels = self._right(evidence).double(), evidence.fake.labels
+        assert labels is not None
+        if labels.ndim == 2:
+            return dict(enumerate(right.mean(0).tolist()))
+        return {int(one): float(right[labels == one].mean()) for one in labels.unique()}
+
+    def _right(self, evidence: Evidence) -> Tensor:
+        """Which labels the classifier gives, bool [N], or [N, K] of attributes."""
         assert evidence.training is not None
         training = evidence.training().first(self.samples)
         assert training.labels is not None
         assert evidence.fake.labels is not None
         classifier = LinearClassifier.fit(training.features, training.labels)
-        right = classifier.right(evidence.fake.features, evidence.fake.labels)
-        return {"domain-accuracy": Measure(float(right.double().mean()))}
+        return classifier.right(evidence.fake.features, evidence.fake.labels)

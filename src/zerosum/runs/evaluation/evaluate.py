@@ -20,7 +20,7 @@ from zerosum.data.sources import is_name
 from zerosum.metrics.evidence import Samples
 from zerosum.recipes import EvaluatorPart
 from zerosum.runs.evaluation.evaluator import Evaluator
-from zerosum.runs.evaluation.given import compared, occasion, outputs, paired, returning, untrained
+from zerosum.runs.evaluation.given import by_label, compared, occasion, outputs, paired, returning, untrained
 from zerosum.runs.evaluation.result import Results
 from zerosum.runs.evaluation.subject import Subject, find_subject
 from zerosum.runs.evaluation.usual import everything
@@ -108,7 +108,7 @@ def evaluate(
     found = evaluator.evaluate(fake, weights="" if subject.model is None else weights_of(subject.model), **others)
     if not found:
         raise RunError("\n".join([f"{place}: no metric gives a number", *found.left_out()]))
-    found.notes += [*notes, *filter(None, [evaluator.hint])]
+    found.notes += [*by_label(evaluator, found, fake, others), *notes, *filter(None, [evaluator.hint])]
     return found
 
 

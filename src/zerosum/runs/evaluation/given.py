@@ -12,11 +12,15 @@ from torch import Tensor
 from zerosum.core.model import Model, Task
 from zerosum.data import Dataset
 from zerosum.data.attributes import CONDITIONS
+from zerosum.metrics.evidence import Samples
 from zerosum.metrics.neighbours import nearest
+from zerosum.metrics.suite import DomainAccuracy
 from zerosum.runs.evaluation.evaluator import Evaluator, order
+from zerosum.runs.evaluation.result import Results
 from zerosum.runs.storage.trained import TrainedModel
 from zerosum.runs.view.media import medium_of
 
+LISTED = 10  # classes or attributes
 LEARNT = 3_000  # training pairs that baselines are made of
 
 
@@ -164,6 +168,18 @@ def untrained(evaluator: Evaluator, model: Model, dataset: Dataset, count: int) 
         )
         notes += [f"{name}: {numbers}"] if numbers else []
     return notes
+
+
+def by_label(evaluator: Evaluator, found: Results, fake: Samples, others: dict[str, Any]) -> list[str]:
+    """How often each class that was asked for was met, or each attribute; the most often missed ones of many."""
+    metric = next((one for one in evaluator.metrics if isinstance(one, DomainAccuracy)), None)
+    names = evaluator.dataset.condition_names
+    if metric is None or not names or metric.name not in {one.metric for one in found}:
+        return []
+    shares = metric.by_label(evaluator.evidence(fake, **others))
+    least = sorted(shares, key=lambda one: shares[one])[:LISTED]
+    more = f"the {len(least)} least of {len(shares)}: " if len(least) < len(shares) else ""
+    return [f"{metric.name}, {more}{', '.join(f'{names[one]} {shares[one]:.4g}' for one in least)}"]
 
 
 def like(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
