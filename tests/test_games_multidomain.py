@@ -306,6 +306,7 @@ def outcome(*settings):
 
 def test_every_part_plays_or_is_refused_for_its_reason():
     values = [f"{field}={name}" for kind, field in PARTS.items() for name in axes.registered(kind)]
+    values += ["regularizers=content:reference=place", "regularizers=content:extractor=digits-cnn,reference=place"]
     played = {words: outcome(words) for words in values}
     refused = {words: fault for words, fault in played.items() if isinstance(fault, str)}
     for reason, wanted in REFUSED.items():

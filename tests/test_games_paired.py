@@ -158,6 +158,7 @@ def values():
     yield ["objective=hinge", "augmentations=ada:p=0.5+flip", "regularizers=vat+lecam:after=0"]
     yield ["conditional=false", "augmentations=diffaugment", "regularizers=r1+r2"]
     yield ["discriminator.network=dcgan-discriminator", "regularizers=content:reference=place+feature-matching"]
+    yield ["regularizers=content:extractor=digits-cnn,reference=place"]  # of outputs alone: it takes 1 or 3 channels
     yield ["generator.network=resnet-translator:channels=4,blocks=1"]
 
 
@@ -181,8 +182,9 @@ def test_every_part_plays_or_is_refused_for_its_reason(played):
 
 
 def test_a_reference_is_the_other_half_of_a_pair(played):
-    (found,) = (one for words, one in played.items() if "place" in words)
-    assert found["generator.content"] > 0
+    found = [one for words, one in played.items() if "place" in words]
+    assert len(found) == 2
+    assert all(one["generator.content"] > 0 for one in found)
 
 
 def test_a_training_is_evaluated_and_goes_on_bit_for_bit(tmp_path):

@@ -11,12 +11,14 @@ from torch.nn.functional import l1_loss
 
 from tests.exchanges import Two, cost, exchange, remembered
 from tests.logits import FAKE, REAL, gradient, repeated, tensors
+from zerosum.core.errors import RecipeError
 from zerosum.core.memory import Memory
 from zerosum.core.registry import parse
 from zerosum.networks import BEGANDiscriminator, MLPDiscriminator, MLPGenerator
 from zerosum.networks.space import Space
 from zerosum.objectives import Wasserstein
 from zerosum.regularizers import Content, FeatureMatching, LeCam, PullingAway
+from zerosum.regularizers.fixed import seen
 
 PARTS = [LeCam(), FeatureMatching(), Content(), PullingAway(of="features")]
 
@@ -227,6 +229,42 @@ def test_layers_count_one_by_one_each_by_its_mean(distance):
     shuffled = exchange("generator", None, Stages(*weights.tolist()), real, real.flip(0))
     assert cost(Content(of="layers"), shuffled).item() == 0  # the nearest is found again
     assert cost(Content(of="layers", reference="place"), shuffled).item() > 0
+
+
+@pytest.mark.parametrize("of", ["features", "layers"])
+def test_content_of_a_fixed_classifier(of):
+    part = Content(extractor="digits-cnn", reference="place", of=of)
+    assert part.needs.keys() == {"source"}
+    assert parse("regularizer", str(part)) == part
+    torch.manual_seed(0)
+    real, fake = (torch.rand(4, 1, 8, 8) * 2 - 1 for _ in range(2))
+    fake.requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        looked = exchange("generator", None, None, real, fake)
+        found = cost(part, looked)
+    network = parse("extractor", "digits-cnn").build((1, 8, 8)).network
+    levels = [(one.detach() + 1) * 127.5 for one in (real, fake)]
+    features = [network(one)[0] for one in levels]
+    expected = (features[0] - features[1]).square().mean()
+    if of == "layers":  # the last map of each size, and the features
+        sides = [seen("digits-cnn", one, "layers") for one in (real, fake)]
+        assert [one.shape[1] for one in sides[0]] == [16 * 8 * 8, 32 * 4 * 4, 32 * 2 * 2, 64]
+        assert torch.allclose(sides[0][-2], network.trunk((real + 1) - 1).flatten(1), rtol=1e-4, atol=1e-5)
+        expected = sum((x - y).square().mean() for x, y in zip(*sides, strict=True))
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert torch.autograd.grad(found, fake)[0].abs().sum() > 0
+    order = torch.tensor([2, 0, 3, 1])
+    again = cost(part, exchange("generator", None, None, real[order], fake[order]))
+    assert again.item() == pytest.approx(found.item(), rel=1e-5)
+    assert cost(part, exchange("generator", None, None, real, real.clone())).item() == 0
+    assert not any(weight.requires_grad for weight in network.parameters())
+
+
+def test_an_extractor_of_a_content_loss_has_weights_of_its_own():
+    with pytest.raises(RecipeError, match="extractor 'pca' is fitted to real images, and a loss needs a network with"):
+        Content(extractor="pca")
+    with pytest.raises(RecipeError, match="there is no extractor 'digit-cnn'"):
+        parse("regularizer", "content:extractor=digit-cnn")
 
 
 @pytest.mark.parametrize(("distance", "size"), [("squares", np.square), ("absolute", np.abs)])

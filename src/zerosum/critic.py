@@ -171,6 +171,13 @@ class Exchange:
     generator: Any = None  # a network, or one behind a function; called as G(latent, label)
     latent: Tensor | None = None  # of the generated samples, [N, K]
     clock: int = 0  # samples drawn so far
+    alone: tuple[Tensor, Tensor] | None = None  # real and generated samples, where the critic sees more than these
+
+    @property
+    def samples(self) -> dict[str, Tensor]:
+        """Samples [N, ...] that are `real` and `fake`, without what the critic sees beside them."""
+        real, fake = self.alone or (self.real.x, self.fake.x)
+        return {"real": real, "fake": fake}
 
     @property
     def label(self) -> Tensor | None:
@@ -210,10 +217,15 @@ class Regularization:
         self.tracks: frozenset[str] = frozenset().union(*(part.tracks for part in self.due))
 
     def __call__(
-        self, real: Scored, fake: Scored, generator: Callable[..., Tensor], latent: Tensor | None
+        self,
+        real: Scored,
+        fake: Scored,
+        generator: Callable[..., Tensor],
+        latent: Tensor | None,
+        alone: tuple[Tensor, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Losses by name, each times its `every`: what comes seldom counts as much as what comes always."""
-        exchange = Exchange(self.role, real.critic, real, fake, generator, latent, self.clock)
+        exchange = Exchange(self.role, real.critic, real, fake, generator, latent, self.clock, alone)
         return {part.name: part.every * part(exchange) for part in self.due}
 
     def mean(

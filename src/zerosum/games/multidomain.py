@@ -81,6 +81,7 @@ class MultiDomainGame(Part):
             ]
         critics = self.discriminator.network.traits()
         present = data_traits(signals) | critics | self.translator.network.traits() | self.objective.traits()
+        present |= {"source"}  # what is made belongs to a real sample
         faults = []
         for part in (self.objective, *self.augmentations, *self.regularizers):
             faults += [fault.replace("generator.", "translator.") for fault in misfits(part, present, present)]

@@ -107,7 +107,7 @@ class PairedGame(Part):
         real, fake = critic(self.seen(x, y), grad=False), critic(self.seen(x, made))
         cost = self.adversarial * charge(loss, fake, real, All(), engine.clock)
         away = self.distance * distance(made, y)
-        engine.update("generator", adversarial=cost, distance=away, **due(real, fake, G, None))
+        engine.update("generator", adversarial=cost, distance=away, **due(real, fake, G, None, (y, made)))
         engine.show(real=y, fake=made)
         adapt((loss, *alter, *augment), judged, fake.logits, batch=len(x), clock=engine.clock)
 

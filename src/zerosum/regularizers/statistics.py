@@ -20,6 +20,7 @@ from zerosum.core.memory import Memory
 from zerosum.core.registry import Part, register
 from zerosum.core.values import Count, Fraction, NonNegative, SampleCount
 from zerosum.critic import Exchange
+from zerosum.regularizers import fixed
 from zerosum.regularizers.protocol import AUTOENCODER
 
 _FEATURES = (
@@ -47,6 +48,8 @@ def features(part: Part, exchange: Exchange, name: Literal["real", "fake"]) -> T
 
 def _layers(part: FeatureMatching | Content, exchange: Exchange, name: Literal["real", "fake"]) -> list[Tensor]:
     """What a part compares of "real" or "fake", float32: features or pixels `[N, F]`, or several layers of them."""
+    if isinstance(part, Content) and part.extractor:
+        return fixed.seen(part.extractor, exchange.samples[name], part.of)
     if part.of == "layers":
         return [one.float().flatten(1) for one in getattr(exchange, name).layers]
     return [getattr(exchange, name).x.float().flatten(1)] if part.of == "pixels" else [features(part, exchange, name)]
@@ -144,21 +147,29 @@ class Content(Part):
     feature matching of pix2pixHD (Wang et al. 2018, eq. 4), with distance=absolute. It compares sample with sample, so
     it must know which belong together. Where the game makes fake i from real sample i, that is their `place`. Otherwise
     a random partner would only pull all fakes to the mean: the reference is then the `nearest` real sample, of the same
-    class where there are classes. The discriminator receives nothing from it.
+    class where there are classes. The discriminator receives nothing from it. With an `extractor` the features are
+    those of a fixed classifier, as in Johnson et al. 2016, section 3.2, and the discriminator is not asked.
     """
 
     player: ClassVar[str] = "generator"
     tracks: ClassVar[frozenset[str]] = frozenset()
     weight: NonNegative = 1.0  # weight of the distance
     of: Literal["features", "layers"] = "features"  # what is compared
+    extractor: str = ""  # a fixed network that sees it, as efficientnet-lite0; empty: the discriminator
     reference: Literal["nearest", "place"] = "nearest"  # which real sample: closest in features, or of the same place
     distance: Distance = "squares"  # of two samples' features, averaged over them
     every: Count = 1  # generator updates from one penalty to the next; each then counts that many times
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.extractor:
+            fixed.check(self.extractor)
 
     @property
     def needs(self) -> dict[str, str]:  # type: ignore[override]
         """Features or layers, and for places a generator whose samples belong to real ones."""
         seen = {"layers": _LAYERS} if self.of == "layers" else {"features": _FEATURES}
+        seen = {} if self.extractor else seen
         if self.reference == "nearest":
             return seen
         why = "fakes and real samples of one place belong together only where the generator starts from real samples"
@@ -166,7 +177,8 @@ class Content(Part):
 
     def __call__(self, exchange: Exchange) -> Tensor:
         """Penalty of an update, `[]`."""
-        real = [one.detach() for one in _layers(self, exchange, "real")]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.extractor):
+            real = [one.detach() for one in _layers(self, exchange, "real")]
         fake = _layers(self, exchange, "fake")
         if self.reference == "nearest":
             label = None if exchange.label is None else exchange.label[:: exchange.critic.pack]
