@@ -308,6 +308,28 @@ def test_several_discriminators_count_by_their_mean():
     assert history([{"images": 5, "pairwise_accuracy": float("nan")}]).all("pairwise_accuracy") == []
 
 
+def test_players_and_sets_of_translations_count_as_those_of_other_games():
+    line = {
+        "images": 5,
+        "generators_step": 0.3,
+        "discriminators.adversarial-a": 1.0,
+        "discriminators.adversarial-b": 2.0,
+    }
+    own = history([line | {"overfitting-a": 0.5, "overfitting-b": 0.7, "change-a_to_b": 9.0}])
+    assert own.all("generator_step") == [(5, 0.3)]
+    assert own.all("discriminator.adversarial") == [(5, 1.5)]
+    assert own.all("overfitting") == [(5, 0.6)]
+    assert own.all("change-a_to_b") == [(5, 9.0)]
+    assert history([{"images": 5, "translator_gradient": 2.0}]).all("generator_gradient") == [(5, 2.0)]
+
+
+@pytest.mark.parametrize(("recipe", "option"), [("cyclegan", "generators.lr"), ("stargan", "translator.lr")])
+def test_advice_names_players_as_the_game_does(recipe, option):
+    lines = reports(4, **HEALTHY | {"generator_step": None, f"{option.partition('.')[0]}_step": 0.24})
+    found = health.examine(history(lines, read_recipe(recipe), train=100))
+    assert {one.name: one.advice for one in found}["learning-rate-too-high"].startswith(f"{option}=")
+
+
 # ---------------------------------------------------------------------- symptoms
 
 HEALTHY = {

@@ -6,6 +6,7 @@ import torch
 from zerosum.metrics import cycle_errors
 from zerosum.metrics.evidence import Evidence, Samples
 from zerosum.metrics.suite import CycleError
+from zerosum.runs.evaluation.verdict import better
 
 
 def images(seed=0, count=6, side=12):
@@ -82,6 +83,12 @@ def test_the_baseline_is_the_mean_image():
     evidence = Evidence(samples(given), samples(given[:4]), given=given, back=lambda y: y)
     expected = (given[:4].double() - given[:4].double().mean(0)).abs().mean()
     assert CycleError().trivial(evidence)["cycle-error"] == pytest.approx(float(expected))
+
+
+def test_of_a_change_neither_end_is_better():
+    line = {"metric": "change", "protocol": {"part": "cycle-error"}}
+    assert better(line) == "neither end is better"
+    assert better({**line, "floor": 3.0}) == "near its floor is better"
 
 
 def test_what_the_metric_needs():

@@ -17,7 +17,7 @@ from tests.test_compare import add, lines, write_run
 from zerosum.recipes import read_recipe
 from zerosum.runs import health
 from zerosum.runs.evaluation.verdict import method, verdict
-from zerosum.runs.health import Finding
+from zerosum.runs.health import Finding, diagnostics_of_pairs, diagnostics_of_translations
 from zerosum.runs.health.diagnostics import NUMBERS
 from zerosum.runs.storage.directory import RunDirectory
 from zerosum.runs.storage.run import Run
@@ -373,8 +373,17 @@ def test_charts_of_metrics_have_levels_and_a_curve_for_each_protocol():
 @pytest.fixture(scope="module")
 def logged():
     """Names that trainings of very different recipes write into their logs."""
-    found = set(NUMBERS) | {"images_per_second"}
-    for name in ("stylegan2-ada-small", "began-small", "dagan-small", "gman-small", "veegan", "wgan-gp"):
+    found = {*NUMBERS, *diagnostics_of_pairs.NUMBERS, "images_per_second"}
+    found |= {f"{name}-{key}" for name in diagnostics_of_translations.NUMBERS for key in ("a_to_b", "b_to_a")}
+    for name in (
+        "stylegan2-ada-small",
+        "began-small",
+        "dagan-small",
+        "gman-small",
+        "veegan",
+        "wgan-gp",
+        "cyclegan-small",
+    ):
         engine, feed = table(name)
         engine.turn(feed)
         found |= engine.meter.take("report").keys()

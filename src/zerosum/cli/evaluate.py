@@ -102,7 +102,9 @@ def show(results: Results) -> None:
     for title in ("metric", "value", *(["at equal counts"] if apart else []), "floor", "baseline", "better"):
         table.add_column(title, justify="left" if title in ("metric", "better") else "right")
     for one in results:
-        better = {True: "higher", False: "lower", None: "near the floor"}[one.higher_is_better]
+        better = {True: "higher", False: "lower", None: "near the floor" if one.floor is not None else "neither"}[
+            one.higher_is_better
+        ]
         equal = [number(one.value if one.equal is None else one.equal)] if apart else []
         floor = number(one.floor, one.floor_spread)
         table.add_row(visible(one.metric), number(one.value, one.spread), *equal, floor, number(one.baseline), better)

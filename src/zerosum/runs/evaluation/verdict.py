@@ -29,6 +29,12 @@ def direction(line: Line) -> bool | None:
     return line.get("higher_is_better", False)
 
 
+def better(line: Line) -> str:
+    """Which values are the better ones, in words."""
+    way = direction(line)
+    return "neither end is better" if way is None and line.get("floor") is None else BETTER[way]
+
+
 def verdict(line: Line) -> tuple[Tone, str]:
     """What a value is worth beside its floor and its baseline, and how good that is."""
     value, floor, baseline, way = comparable(line), line.get("floor"), line.get("baseline"), direction(line)

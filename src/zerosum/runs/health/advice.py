@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -23,13 +24,19 @@ LOGITS = (-20.0, -5.0, -1.0, -0.5, 0.0, 0.5, 1.0, 5.0, 20.0)  # where the least 
 
 def offer(history: History, *options: str) -> str:
     """Those of the options that this recipe takes, beside what is no option of a recipe, in their order."""
-    fitting = [option for option in options if option and ("=" not in option or fits(history, option))]
+    own = [called(history, option) for option in options]
+    fitting = [option for option in own if option and ("=" not in option or fits(history, option))]
     return ", or ".join(dict.fromkeys(fitting)) or "another recipe"
+
+
+def called(history: History, option: str) -> str:
+    """An option with the names that the game has for its players."""
+    return re.sub(r"\b(generator|discriminator)(?=\.)", lambda found: history.player(found[0]), option)
 
 
 def fits(history: History, option: str) -> bool:
     """True where the recipe can be trained with these words, as far as the data are known, and they change it."""
-    shape = tuple(history.facts.get("shape", ()))
+    shape, option = tuple(history.facts.get("shape", ())), called(history, option)
     return _fits(history.recipe, option, shape, history.facts.get("classes", 0), history.data.get("train", 1))
 
 

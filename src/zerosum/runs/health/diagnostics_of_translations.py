@@ -13,6 +13,7 @@ from zerosum.data.feed import permutation
 from zerosum.metrics.cycle import cycle_errors
 from zerosum.runs.evaluation.given import batch, source, way_back
 
+NUMBERS = ("cycle_error", "change", "constant_error", "hidden")  # what it measures of each translation
 LOOKS = 16  # images of each set that are translated: what is computed at once
 
 

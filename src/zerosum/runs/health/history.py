@@ -12,7 +12,12 @@ from zerosum.recipes import Recipe
 
 Line = dict[str, Any]
 WINDOW = 10_000  # images over which something has to last before it counts
-_PANEL = re.compile(r"-\d+(?=[_.]|$)")
+_OF_SEVERAL = re.compile(r"-\d+(?=[_.]|$)|-[ab]$")  # of discriminators, and of sets that have one each
+_PLAYERS = {
+    "generator": ("generators", "translator"),
+    "discriminator": ("discriminators",),
+}  # what games also call them
+_ALSO = re.compile(r"^(generators|translator|discriminators)(?=[_.])")
 
 
 @dataclass(frozen=True)
@@ -102,17 +107,23 @@ class History:
 
     def rate(self, player: str) -> float | None:
         """Learning rate of a player, where its optimizer has one."""
-        return getattr(getattr(getattr(self.recipe.game, player, None), "optimizer", None), "lr", None)
+        return getattr(getattr(getattr(self.recipe.game, self.player(player), None), "optimizer", None), "lr", None)
+
+    def player(self, name: str) -> str:
+        """What the game calls its `generator` or `discriminator`."""
+        game = self.recipe.game
+        return next((one for one in (name, *_PLAYERS.get(name, ())) if hasattr(game, one)), name)
 
 
 @functools.lru_cache(4096)
-def _of_panel(key: str) -> str:
-    """Name of a number without that of the discriminator among several: `real_logit` of `real_logit-2`."""
-    return _PANEL.sub("", key)
+def _of_several(key: str) -> str:
+    """Name of a number whatever the game: `real_logit` of `real_logit-2`, `generator_step` of `generators_step`."""
+    one = _OF_SEVERAL.sub("", key)
+    return _ALSO.sub(lambda found: next(name for name, also in _PLAYERS.items() if found[0] in also), one)
 
 
 def _value(line: Line, name: str) -> float | None:
     """A number of a report; of several discriminators their mean."""
-    values = [line[name]] if name in line else [line[key] for key in line if _of_panel(key) == name]
+    values = [line[name]] if name in line else [line[key] for key in line if _of_several(key) == name]
     numbers = [value for value in values if isinstance(value, (int, float)) and math.isfinite(value)]
     return sum(numbers) / len(numbers) if numbers else None

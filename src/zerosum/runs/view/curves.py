@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zerosum.core.game import role
-from zerosum.runs.evaluation.verdict import BETTER, direction, is_number
+from zerosum.runs.evaluation.verdict import better, is_number
 from zerosum.runs.view.charts import Chart, Curve
 
 Line = dict[str, Any]
@@ -29,15 +29,15 @@ class Group:
 BEFORE = (
     Group(
         "Verdicts",
-        r"pairwise_accuracy(-\d+)?",
+        r"pairwise_accuracy(-\w+)?",
         "real samples that rank above a fake; 1/2 is chance, 1 never errs",
     ),
-    Group("Logits", r"(real|fake)_logit(-\d+)?", "what the discriminator says on average; higher looks more real"),
+    Group("Logits", r"(real|fake)_logit(-\w+)?", "what the discriminator says on average; higher looks more real"),
 )
 AFTER = (
     Group("Gradient norms", rf".+{PLAYER}", "of each player, over all its weights"),
     Group("Steps", r".+_step", "how far one update moves the weights, as a share of their size"),
-    Group("Spread of logits", r"(real|fake)_spread(-\d+)?", "standard deviation within a batch"),
+    Group("Spread of logits", r"(real|fake)_spread(-\w+)?", "standard deviation within a batch"),
     Group(
         "Variety", r"(real|fake)_distance", "between two samples of a batch; fakes should be as far apart as real ones"
     ),
@@ -45,7 +45,7 @@ AFTER = (
     Group(
         "Closeness", r"nearness|copying", "to the nearest fake, to the nearest training sample; 1 is as real ones lie"
     ),
-    Group("Overfitting", r"overfitting(-\d+)?", "how surely training samples rank above held-out ones; 0 is chance"),
+    Group("Overfitting", r"overfitting(-\w+)?", "how surely training samples rank above held-out ones; 0 is chance"),
     Group("Pairs", r"paired", "share of samples for which a partner was found"),
     Group(
         "Inputs heeded",
@@ -54,10 +54,10 @@ AFTER = (
     ),
     Group(
         "There and back",
-        r"(cycle_error|constant_error|change)-.+",
+        r"(cycle_error|constant_error|change)-\w+",
         "grey levels by which images differ from what comes back, from the mean image, and from their translation",
     ),
-    Group("Hidden", r"hidden-.+", "share of what comes back that faint noise in translations takes away"),
+    Group("Hidden", r"hidden-\w+", "share of what comes back that faint noise in translations takes away"),
     Group("Contrast", r"contrast", "difference of neighbouring pixels of outputs, as a share of that of their targets"),
 )
 PARTS = Group("What parts remember", r"[^.]+\..+", "the state of parts that adapt while they train")
@@ -113,5 +113,5 @@ def metric_charts(evaluations: list[Line]) -> list[Chart]:
             () if "equal" in lines[-1] else ("floor", "baseline")
         )  # else they are of other counts than the curve
         levels = {name: lines[-1][name] for name in references if is_number(lines[-1].get(name))}
-        charts.append(Chart(str(metric), curves, levels, BETTER[direction(lines[-1])]))
+        charts.append(Chart(str(metric), curves, levels, better(lines[-1])))
     return charts

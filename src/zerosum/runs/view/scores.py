@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from zerosum.runs.evaluation.verdict import BETTER, comparable, direction, is_number, method, position, verdict
+from zerosum.runs.evaluation.verdict import better, comparable, direction, is_number, method, position, verdict
 from zerosum.runs.view.charts import charts, value_of
 from zerosum.runs.view.curves import metric_charts
 from zerosum.runs.view.page import folded, table, text
@@ -58,7 +58,7 @@ def _card(line: Line, top: Line | None) -> str:
     warned = [one for one in str(line.get("warning") or "").split("; ") if one and not one.startswith(TOLD)]
     notes = {"verdict": worth, "aside": "; ".join(warned) or ("" if gauge(line) else references)}
     return (
-        f'<div class="card metric {tone}"><h3>{text(line["metric"])}<small>{BETTER[direction(line)]}</small></h3>'
+        f'<div class="card metric {tone}"><h3>{text(line["metric"])}<small>{better(line)}</small></h3>'
         f'<div class="value">{value_of(line["value"])}{spread}</div><small>{at}</small>{gauge(line)}'
         + "".join(f'<p class="{look}">{text(one)}</p>' for look, one in notes.items() if one)
         + "</div>"
