@@ -378,7 +378,7 @@ SICK = {  # what differs from a healthy history, and what does not yet suffice
     "mode-collapse ": ({"duplicates": [0.9] * 24}, {"duplicates": [0.9] * 19}),  # it may have begun so
     "posterior-collapse": ({"encoder__rate": [9.0, 1.0, 0.09, 0.01]}, {"encoder__rate": [9.0, 1.0, 0.11, 0.01]}),
     "condition-ignored": ({"condition": [0.5, 0.1, 0.01, 0.0]}, {"condition": [0.5, 0.01, 0.03, 0.0]}),
-    "averaged-blur": ({"contrast": [0.9, 0.5, 0.35, 0.2]}, {"contrast": [0.1, 0.2, 0.45, 0.35]}),
+    "averaged-blur": ({"contrast": [0.9, 0.9, 0.5, 0.35]}, {"contrast": [0.1, 0.1, 0.6, 0.35]}),
     "identity-mapping": (
         STILL | {"change-there": [9.0, 9.0, 2.4, 0.1]},
         STILL | {"change-there": [0.1, 0.1, 2.6, 0.1]},

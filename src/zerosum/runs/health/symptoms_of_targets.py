@@ -7,7 +7,7 @@ from zerosum.runs.health.history import WINDOW, History
 from zerosum.runs.health.symptom import Seen, symptom
 
 HEEDED = 0.02  # change of a verdict by the input beside a target, of the deviation of verdicts
-BLURRED = 0.4  # contrast of outputs, of that of their targets
+BLURRED = 0.45  # contrast of outputs, of that of their targets, in the mean
 
 
 @symptom("condition-ignored", "warning", "outputs are made to look real, but not to fit their inputs", WINDOW)
@@ -24,8 +24,8 @@ def condition_ignored(history: History) -> Seen:
 def averaged_blur(history: History) -> Seen:
     """Outputs that lack the fine contrast of their targets."""
     shares = history.recent("contrast")
-    if not shares or max(shares) >= BLURRED:
+    if not shares or (mean := sum(shares) / len(shares)) >= BLURRED:
         return None
     weight = getattr(history.recipe.game, "distance", 0.0)
-    seen = f"neighbouring pixels of outputs differ by {shares[-1]:.0%} of what those of their targets do"
+    seen = f"neighbouring pixels of outputs differ by {mean:.0%} of what those of their targets do"
     return seen, offer(history, "adversarial=1", f"distance={weight / 10:g}", "more images")
