@@ -8,7 +8,8 @@ import pytest
 from tests.test_data_files import cache, folder, png, tarred, zipped  # noqa: F401  (a fixture)
 from zerosum.core.errors import DataError, RecipeError
 from zerosum.core.signals import Signal
-from zerosum.data import Feed, Preparation, open_data
+from zerosum.data import Contents, Feed, Preparation, open_data
+from zerosum.data.part import _faults
 
 FLAT = {f"{name}.png": png(k) for k, name in enumerate("abcd")}
 WANTED = {0: [1, 0], 1: [0, 1], 2: [1, 1], 3: [0, 0]}  # by first pixel
@@ -75,6 +76,21 @@ def test_batches_and_arrays_have_them(tmp_path):
     np.savez(tmp_path / "y.npz", images=images, labels=flags, classes=["odd", "odd"])
     with pytest.raises(DataError, match="'classes' must name each of the 2 attributes once"):
         open_data(tmp_path / "y.npz", Preparation(attributes=("all",)))
+
+
+def test_attributes_come_from_python_and_from_a_source_of_ones_own():
+    flags = np.array([[1, 0], [0, 1], [1, 1], [0, 0]])
+    images = np.arange(4, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2)
+    found = open_data((images, flags), Preparation(held_out=0, attributes=("all",)))
+    assert (found.attributes.tolist(), found.attribute_names) == (flags.tolist(), ("0", "1"))
+    for labels, fault in (
+        (flags, None),
+        (flags + 1, "4 samples need 4 whole-number labels"),
+        (flags[:, :1], "4 samples need 4 whole-number labels"),
+    ):
+        faults = [*_faults(Contents(array=images, labels=labels, classes=("a", "b")))]
+        assert (fault is None) == (faults == [])
+        assert not faults or faults[0].startswith(fault)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def chosen(
             f"{where}: all images to train on are alike in {listed(alike)}, so nothing can be learnt of that; set "
             f"data.attributes={rest}"
         )
-    return np.ascontiguousarray(values), tuple(names)
+    return np.ascontiguousarray(values, dtype=np.uint8), tuple(names)
 
 
 def _of_json(text: str) -> tuple[tuple[str, ...], Entries]:

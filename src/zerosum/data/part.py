@@ -80,6 +80,8 @@ def _faults(contents: Any) -> Iterable[str]:
 
 
 def _label_faults(labels: np.ndarray, classes: int, count: int) -> Iterable[str]:
+    if labels.ndim == 2 and labels.shape == (count, classes) and np.isin(labels, (0, 1)).all():
+        return  # attributes
     if labels.shape != (count,) or labels.dtype.kind not in "iu":
         yield f"{count} samples need {count} whole-number labels, not {labels.dtype} {list(labels.shape)}"
     elif labels.min() < 0 or labels.max() >= classes:
