@@ -1,11 +1,12 @@
 """Data: named sets, folders, archives, arrays and mixtures, decoded once and fed by position."""
 
 from zerosum.data.contents import Contents
-from zerosum.data.dataset import RULES, Dataset, open_data
+from zerosum.data.dataset import RULES, Dataset
 from zerosum.data.feed import Feed
 from zerosum.data.given import kept
 from zerosum.data.mixtures import Mixture
 from zerosum.data.named import names
+from zerosum.data.opening import open_data
 from zerosum.data.pairings import Pairing
 from zerosum.data.part import DataPart
 from zerosum.data.pixels import to_images
