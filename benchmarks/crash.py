@@ -1,7 +1,7 @@
 """A crash loses nothing: a training killed with SIGKILL again and again ends bit for bit like one left in peace.
 
     python -m benchmarks.crash [--recipes mlp dcgan wgan-gp r3gan-small vae vae-gan-small aae-small cyclegan-small
-                               pix2pix-small] [--kills 20] [--images 80000] [--seed 0]
+                               pix2pix-small stargan-small] [--kills 20] [--images 80000] [--seed 0]
 
 For each recipe one training runs undisturbed. Another is killed at random instants, every third time while it
 writes a checkpoint, and resumed each time. Then weights, averages, optimizer states, memory and metrics (without
@@ -27,7 +27,7 @@ from pathlib import Path
 
 TIMES = ("seconds", "images_per_second")
 RECIPES = ("mlp", "dcgan", "wgan-gp", "r3gan-small", "vae", "vae-gan-small", "aae-small")
-RECIPES += ("cyclegan-small", "pix2pix-small")
+RECIPES += ("cyclegan-small", "pix2pix-small", "stargan-small")
 PAIRS = {"cyclegan-small": "digits-inverted"}  # recipes that train on two sets
 MADE = {"pix2pix-small": ["data.pairs=edges"]}  # settings that make pairs
 SETTINGS = ["precision=fp32"]  # a busy machine might choose another for the second training than for the first
