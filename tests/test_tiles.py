@@ -9,6 +9,7 @@ from torch.nn import functional as F
 import zerosum
 from zerosum.core.clock import seeded
 from zerosum.core.signals import Signal
+from zerosum.data import to_images
 from zerosum.networks import ResNetTranslator
 from zerosum.runs.view.tiles import spread
 from zerosum.runs.view.transform import transform
@@ -94,3 +95,19 @@ def test_files_keep_their_size_or_get_that_of_the_training(translator, tmp_path)
         assert [opened(file).shape[1::-1] for file in done.files] == wanted
         assert opened(done.sheet).max() == 255
     assert np.array_equal(*(opened(tmp_path / "own" / name) for name in ("a.png", "b.png")))  # black is black
+
+
+def test_a_model_file_translates_both_ways_and_back(translator, tmp_path):
+    moved = tmp_path / "both.safetensors"
+    moved.write_bytes((translator.path / "model.safetensors").read_bytes())
+    given = np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8)
+    Image.fromarray(given).save(tmp_path / "a.png")
+    there = transform(moved, "translate", [tmp_path / "a.png"], tmp_path / "there", task="a_to_b")
+    back = transform(moved, "translate", there.files, tmp_path / "back", task="b_to_a")
+    x = torch.from_numpy(given)[None, None] / 127.5 - 1
+    y = translator.model.translate(x, "a_to_b")
+    assert np.array_equal(opened(there.files[0]), to_images(y)[0, :, :, 0])
+    again = translator.model.translate(
+        torch.from_numpy(opened(there.files[0]).copy())[None, None] / 127.5 - 1, "b_to_a"
+    )
+    assert np.array_equal(opened(back.files[0]), to_images(again)[0, :, :, 0])
