@@ -387,7 +387,7 @@ SICK = {  # what differs from a healthy history, and what does not yet suffice
         STILL | {"pairwise_accuracy": [0.5, 0.5, 0.76, 0.9]},
         STILL | {"pairwise_accuracy": [0.9, 0.9, 0.74, 0.9]},
     ),
-    "steganography": (CYCLE | {"hidden-there": [0.1, 0.1, 0.26, 0.9]}, CYCLE | {"hidden-there": [0.9, 0.9, 0.24, 0.9]}),
+    "steganography": (CYCLE | {"hidden-there": [0.0, 0.0, 0.11, 0.9]}, CYCLE | {"hidden-there": [0.9, 0.9, 0.09, 0.9]}),
     "memorisation": ({"copying": 0.3}, {"copying": [1.0, 1.0, 0.5, 0.3]}),
     "overfitting": ({"overfitting": 0.6}, {"overfitting": [0.1, 0.4, 0.6, 0.6]}),
 }

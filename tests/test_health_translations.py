@@ -73,7 +73,7 @@ def test_a_report_says_what_comes_back_and_what_was_hidden(dataset):
         assert same[f"change-{name}"] == pytest.approx(0, abs=1e-3)
         assert negative[f"cycle_error-{name}"] == pytest.approx(0, abs=1e-3)
         assert negative[f"change-{name}"] > 100
-        assert max(same[f"hidden-{name}"], negative[f"hidden-{name}"]) < 0.05
+        assert max(same[f"hidden-{name}"], negative[f"hidden-{name}"]) < 0.01
         assert negative[f"constant_error-{name}"] > 20
     assert faint["cycle_error-a_to_b"] == pytest.approx(0, abs=0.01)
     assert faint["hidden-a_to_b"] > 0.9
@@ -113,7 +113,7 @@ def test_translators_that_learn_to_change_nothing_are_named(dataset):
 
 def test_images_that_hide_in_their_translations_are_named(dataset):
     found = reported(dataset, "generators.lr=1e-9", powers=(-math.log(100), math.log(100)))
-    assert found["steganography"].seen.endswith("noise of 2 in their translations takes 100% of what comes back")
+    assert found["steganography"].seen.endswith("noise of 4 in their translations takes 100% of what comes back")
     assert found["steganography"].advice == "cycle=2, or more data"
     assert "identity-mapping" not in found
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zerosum.metrics.similarity import absolute_difference
 
-NOISE = 2.0  # grey levels, of 255: standard deviation of noise that nobody sees
+NOISE = 4.0  # grey levels, of 255: standard deviation of noise that is hardly seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,20 +20,22 @@ class CycleErrors:
     Attributes:
         error: between an image and what comes back of it.
         noisy: the same, where its translation got noise before it went back.
+        noise: between a translation and the same with noise: what a way back would pass on that changes nothing.
         constant: between it and the mean of all: the error of a way back that knows nothing of its image.
         change: between it and its translation; None where these differ in shape.
     """
 
     error: Tensor
     noisy: Tensor
+    noise: Tensor
     constant: Tensor
     change: Tensor | None
 
     @property
     def hidden(self) -> float:
-        """Share of what the way back knows of images that noise takes away; 0 where it knows nothing."""
-        known = float((self.constant - self.error).mean())
-        return min(1.0, max(0.0, float((self.noisy - self.error).mean()) / known)) if known > 0 else 0.0
+        """Share of what the way back knows of images that noise takes away, beyond the noise itself."""
+        known, lost = self.constant - self.error, self.noisy - self.error - self.noise
+        return min(1.0, max(0.0, float(lost.mean() / known.mean()))) if known.mean() > 0 else 0.0
 
 
 def cycle_errors(
@@ -57,6 +59,7 @@ def cycle_errors(
     return CycleErrors(
         error=absolute_difference(back(translated), given),
         noisy=absolute_difference(back(noisy), given),
+        noise=absolute_difference(noisy, translated),
         constant=absolute_difference(given.mean(0, keepdim=True), given),
         change=absolute_difference(translated, given) if translated.shape == given.shape else None,
     )

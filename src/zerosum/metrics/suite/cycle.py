@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from zerosum.metrics.evidence import Evidence, Measure, Metric
 
 __all__ = ["HIDDEN", "STILL", "CycleError"]
 
-HIDDEN = 0.25  # share of what the way back knows of images; more than that, erased by noise, was hidden
+HIDDEN = 0.1  # share of what the way back knows of images; more than that, erased by noise, was hidden
 STILL = 0.05  # change of images, of their difference from the mean image; below it they are as they were
 
 
@@ -22,9 +23,9 @@ class CycleError(Metric):
     """What images lose on their way there and back, in grey levels (0 to 255), and how far the way there moves them.
 
     `cycle-error` is the mean of |F(G(x)) - x| (Zhu et al. 2017), where G(x) has 256 levels, as in a file; the baseline
-    is a way back to the mean image. `cycle-error-noise` is the same where G(x) got noise that nobody sees: far higher
-    if x lies hidden there (Chu et al. 2017). A translation that changes nothing has an error of 0; so `change`, the
-    mean of |G(x) - x|, stands beside it, and `fd` must fall below that of images which were not translated.
+    is a way back to the mean image. `cycle-error-noise` is the same where G(x) got faint noise: higher by far more than
+    that noise if x lies hidden there (Chu et al. 2017). A translation that changes nothing has an error of 0; so
+    `change`, the mean of |G(x) - x|, stands beside it, and `fd` must fall below that of untranslated images.
     """
 
     better: ClassVar[dict[str, bool | None]] = {"cycle-error": False, "cycle-error-noise": False, "change": None}
@@ -40,11 +41,14 @@ class CycleError(Metric):
 
     def warns(self, evidence: Evidence, measures: dict[str, Measure]) -> str | None:
         """Images that come back because nothing happened to them, or because they were hidden."""
-        error, noisy = measures["cycle-error"].value, measures["cycle-error-noise"].value
+        error = measures["cycle-error"].value
+        lost = (
+            measures["cycle-error-noise"].value - error - self.noise * (2 / math.pi) ** 0.5
+        )  # beyond the noise itself
         constant = self.trivial(evidence)["cycle-error"]
         if "change" in measures and measures["change"].value < STILL * constant:
             return "the translation leaves images as they are, so that they come back means nothing"
-        if noisy - error > HIDDEN * max(0.0, constant - error):
+        if lost > HIDDEN * max(0.0, constant - error):
             return f"noise of {self.noise:g} grey levels keeps images from coming back: their translations hide them"
         return None
 
