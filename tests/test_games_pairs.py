@@ -409,9 +409,9 @@ def test_data_without_labels_are_refused():
 
 def test_networks_of_other_games_are_refused():
     found = faults(make_game(discriminator=player(DCGANDiscriminator(norm="layer", labels="concat"))), SPACE)
-    assert any("discriminator.network: 'dcgan-discriminator' is no pairs" in fault for fault in found)
+    assert any("discriminator.network: 'dcgan-discriminator' cannot serve as pairs" in fault for fault in found)
     found = faults(make_game(generator=player(DCGANGenerator())), SPACE)
-    assert any("generator.network: 'dcgan-generator' is no source" in fault for fault in found)
+    assert any("generator.network: 'dcgan-generator' cannot serve as source" in fault for fault in found)
 
 
 def test_packs_and_batch_norm_under_a_penalty_are_refused():
