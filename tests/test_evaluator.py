@@ -232,6 +232,13 @@ def test_without_held_out_samples_there_is_no_such_split():
         ours.evaluate(fake)
 
 
+def test_pairs_are_judged_by_those_that_were_held_out_however_few():
+    few = open_data("digits", Preparation(held_out=0.002, pairs="blur"))
+    part = assign(EvaluatorPart(), ["metrics=similarity"])
+    assert Evaluator(few, part, verb="pairs").split == "held-out"
+    assert Evaluator(few, part, verb="translate").split == "half"
+
+
 def test_of_the_usual_metrics_those_that_apply_are_taken_and_best_must_be_one_of_them():
     few = open_data("digits", Preparation(held_out=0.002))
     assert evaluator(few).split == "half"

@@ -18,5 +18,5 @@ class EvaluatorPart(Part):
     metrics: tuple[Metric, ...] = slot("metric", (), "usual")  # none: the usual ones for the data; metrics+=ct adds one
     extractor: str = "auto"  # how features are found, see `zerosum ls extractor`; auto: by the data
     count: Count = 2_500  # generated samples in each evaluation
-    split: Literal["auto", "held-out", "train", "all"] = "auto"  # auto: held out if 100 or more, else half of all
+    split: Literal["auto", "held-out", "train", "all"] = "auto"  # auto: held out if enough, else half of all
     best: str = "auto"  # the number that `best` follows; auto: fd of a classifier, else sliced-wasserstein

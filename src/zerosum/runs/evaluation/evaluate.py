@@ -61,7 +61,8 @@ def evaluate(
         extractor: what sees features, as "mnist-cnn" or "lenet:path=FILE"; "auto" goes by the data.
         count: samples that a generator draws; of a source at most so many are judged.
         split: real samples that are compared: "held-out", "train", "all"; "auto": for a generator what was held out, if
-            that is 100 or more, else half of all; for samples all real ones, but the test part of a set that has one.
+            that is 100 or more (of pairs: any), else half of all; for samples all real ones, but the test part of a set
+            that has one.
         seed: of the samples and of everything that a metric draws.
         data_root: where named sets are looked for.
         skip_bad: leave out all images that cannot be read, also where they are more than 1 in 20.
@@ -104,7 +105,8 @@ def evaluate(
         subject.model.to(where)
         fake = drawn(evaluator, subject.model, count, seed, dataset)
         others = known(evaluator, subject.model, dataset, len(fake))
-        notes = [*_fewer(count, len(fake)), *untrained(evaluator, subject.model.model, dataset, len(fake)), *notes]
+        fewer = [] if subject.model.task.asked else _fewer(count, len(fake))  # of given samples there are so many
+        notes = [*fewer, *untrained(evaluator, subject.model.model, dataset, len(fake)), *notes]
     found = evaluator.evaluate(fake, weights="" if subject.model is None else weights_of(subject.model), **others)
     if not found:
         raise RunError("\n".join([f"{place}: no metric gives a number", *found.left_out()]))

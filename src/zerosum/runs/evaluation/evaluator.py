@@ -33,7 +33,7 @@ from zerosum.runs.evaluation.usual import usual
 from zerosum.runs.evaluation.worth import Worth
 
 ROUNDING = "256 levels, to the nearest"
-ENOUGH = 100  # held-out samples; fewer are no measure, and half of all real samples is compared with instead
+ENOUGH = 100  # held-out samples; fewer say little of a distribution, and half of all is compared with
 OTHERS = {"held-out": "train", "train": "held-out", "half": "other half"}  # real samples apart from the reference
 LABELS = {"translate": "others, in turn"}  # classes that are asked for, by verb; those of the data by share else
 REFERENCE = 10_000  # real images that an extractor is fitted to, if it is
@@ -65,7 +65,7 @@ class Evaluator:
         verb: str = "generate",
     ) -> None:
         self.dataset, self.settings, self.seed, self.verb = dataset, settings, seed, verb
-        self.split = _split(dataset, settings.split)
+        self.split = _split(dataset, settings.split, 1 if verb == "pairs" else ENOUGH)  # each pair says something
         automatic = settings.extractor == "auto"
         self.part: ExtractorPart = self._chosen() if automatic else parse("extractor", settings.extractor)
         reference = self.values(self.order("train")[:REFERENCE]) if self.part.fitted else None
@@ -309,9 +309,9 @@ def order(data: Dataset, split: str, seed: int) -> np.ndarray:
     return rows[: HELD_BYTES // max(1, data.values[:1].nbytes)]
 
 
-def _split(dataset: Dataset, requested: str) -> str:
+def _split(dataset: Dataset, requested: str, enough: int) -> str:
     if requested == "auto":
-        return "held-out" if len(dataset.held_out) >= ENOUGH else "half"
+        return "held-out" if len(dataset.held_out) >= enough else "half"
     if requested == "held-out" and not len(dataset.held_out):
         how = "train with held_out=0.1, or compare with train (evaluator.split, of evaluate --split)"
         raise RecipeError(f"{dataset.name} has no held-out samples; {how}")
