@@ -33,10 +33,7 @@ def skip_together(optimizers: list[torch.optim.Optimizer]) -> None:
 
 
 def total_norm(parameters: list[nn.Parameter]) -> Tensor:
-    """Euclidean norm of the gradients of all parameters together, []; the host does not wait for it.
-
-    (Dot products would take half the time on a CPU, but their last bits depend on where in memory a tensor begins.)
-    """
+    """Euclidean norm of the gradients of all parameters together, []; the host does not wait for it."""
     gradients = [one.grad for one in parameters if one.grad is not None]
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)).float())
 
