@@ -25,8 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import zerosum
 from benchmarks.lines import RESULTS, append
+from benchmarks.playing import play
 from benchmarks.sheets import SHEETS
 from zerosum.data import open_data, to_images
 from zerosum.runs.storage.run import Run
@@ -100,12 +100,9 @@ def main() -> None:
         labels, names = labels_of(look, options.attributes).long(), ["red", "framed"]
         names = names if options.attributes else list(COLOURS)
         np.savez(file, images=pixels.numpy(), labels=labels.numpy(), classes=np.array(names))
-    if path.exists():
-        run = zerosum.resume(path, images=options.images)
-    else:
-        rare = ["evaluator.metrics=sliced-wasserstein", "evaluation=never", "samples=20k", "checkpoint=20k", "keep=1"]
-        rare += ["data.attributes=all"] if options.attributes else []
-        run = zerosum.train(file, options.recipe, [*rare, *options.settings], images=options.images, out=path)
+    rare = ["evaluator.metrics=sliced-wasserstein", "evaluation=never", "samples=20k", "checkpoint=20k", "keep=1"]
+    rare += ["data.attributes=all"] if options.attributes else []
+    run = play(file, options.recipe, [*rare, *options.settings], options.images, path)
     if run.finished:
         line, sheet = compare(run, judge(taught, looking), held_out[:2_000], looking)
         line = {"recipe": options.recipe, "labels": name, **line}

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-import zerosum
 from benchmarks.lines import RESULTS, append
+from benchmarks.playing import play
 from benchmarks.sheets import SHEETS
 from zerosum.data import Dataset, open_data
 from zerosum.metrics.evidence import Samples, numbers
@@ -51,10 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     archive, words = CASES[options.data]
     source, path = Path(os.environ["ZEROSUM_DATA"]) / archive, options.out / "-".join([options.data, *options.words])
-    if path.exists():
-        run = zerosum.resume(path, images=options.images)
-    else:
-        run = zerosum.train(source, RECIPE, [*words, *WORDS, *options.words], images=options.images, out=path)
+    run = play(source, RECIPE, [*words, *WORDS, *options.words], options.images, path)
     if run.finished:
         sheet = path / "pairs.png" if options.words else SHEETS / options.data / f"{RECIPE}.png"
         compare(run, open_data(source, run.recipe.data), options.data, options.words, sheet)

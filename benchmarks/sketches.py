@@ -21,8 +21,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-import zerosum
 from benchmarks.lines import RESULTS, append
+from benchmarks.playing import play
 from benchmarks.sheets import SHEETS
 from benchmarks.translation import error, held_out
 from zerosum.core import settings
@@ -76,10 +76,7 @@ def main() -> None:
         unpack(Path(os.environ["ZEROSUM_DATA"]) / ARCHIVE, flowers)
     rare = ["evaluation=never", "evaluator.metrics=sliced-wasserstein", "samples=2k", "checkpoint=5k"]
     words = ["augmentations=flip", *rare, *options.words]
-    if path.exists():
-        run = zerosum.resume(path, images=options.images)
-    else:
-        run = zerosum.train(flowers, options.recipe, words, images=options.images, out=path)
+    run = play(flowers, options.recipe, words, options.images, path)
     if run.finished:
         compare(run, flowers, [options.recipe, *options.words])
 

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-import zerosum
 from benchmarks.lines import RESULTS, append
+from benchmarks.playing import play
 from benchmarks.sheets import SHEETS
 from benchmarks.translation import held_out
 from zerosum.data import open_data, to_images
@@ -54,14 +54,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/textures"))
     options = parser.parse_args()
     crops, name = options.out / "crops", "-".join([options.recipe, *options.words])
-    path = options.out / name
     if not crops.exists():
         unpack(Path(os.environ["ZEROSUM_DATA"]) / "skimage-cc0", crops)
-    if path.exists():
-        run = zerosum.resume(path, images=options.images)
-    else:
-        rare = ["evaluation=never", "evaluator.metrics=sliced-wasserstein", "samples=2k", "checkpoint=2k"]
-        run = zerosum.train(crops, options.recipe, [*rare, *options.words], images=options.images, out=path)
+    rare = ["evaluation=never", "evaluator.metrics=sliced-wasserstein", "samples=2k", "checkpoint=2k"]
+    run = play(crops, options.recipe, [*rare, *options.words], options.images, options.out / name)
     if run.finished:
         compare(run, crops, name)
 

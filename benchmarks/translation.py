@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-import zerosum
 from benchmarks.lines import RESULTS, append
+from benchmarks.playing import play
 from benchmarks.sheets import SHEETS
 from zerosum.data import Dataset, open_data, to_images
 from zerosum.recipes import read_recipe
@@ -71,10 +71,7 @@ def main() -> None:
     if not emoji.exists():
         unpack(Path(os.environ["ZEROSUM_DATA"]) / ARCHIVE, emoji, pairs=pairs)
     words = [f"data.size={SIDE}", "samples=10k", "evaluation=20k", "checkpoint=10k", "keep=1"]
-    if path.exists():
-        run = zerosum.resume(path, images=options.images)
-    else:
-        run = zerosum.train(emoji, options.recipe, words, images=options.images, out=path)
+    run = play(emoji, options.recipe, words, options.images, path)
     if run.finished:
         compare(run, emoji, options.recipe)
 
