@@ -8,6 +8,8 @@ import torch
 
 from tests.small import table
 from zerosum.core import arithmetic
+from zerosum.data import open_data
+from zerosum.runs.health.diagnostics import Diagnostics
 
 PROGRAM = """
 import torch
@@ -42,3 +44,16 @@ def test_the_engine_settles_it_before_the_first_turn():
     arithmetic.settle.cache_clear()
     table("mlp")
     assert arithmetic.settle.cache_info().currsize == 1
+
+
+def test_diagnostics_settle_it_before_their_first_distances(monkeypatch):
+    """A run that goes on has no engine yet where they are made."""
+    arithmetic.settle.cache_clear()
+    settled, measure = [], torch.cdist
+    monkeypatch.setattr(
+        torch,
+        "cdist",
+        lambda *x, **how: (settled.append(arithmetic.settle.cache_info().currsize), measure(*x, **how))[1],
+    )
+    Diagnostics(open_data("digits"), 16)
+    assert settled == [1]

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from zerosum.core import arithmetic
 from zerosum.core.clock import mix, seeded
 from zerosum.core.engine import Engine
 from zerosum.core.game import role
@@ -48,6 +49,7 @@ class Diagnostics:
     """
 
     def __init__(self, dataset: Dataset, batch: int, pack: int = 1, seed: int = 0) -> None:
+        arithmetic.settle()  # in a run that goes on these distances come before the engine
         self.dataset, self.seed = dataset, seed
         self._there_and_back: bool | None = None  # not known before the first report
         self.count = max(1, min(batch, LOOKS) // pack) * pack
