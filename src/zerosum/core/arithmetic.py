@@ -1,8 +1,9 @@
 """The first parallel call of a vector function is not to be trusted; so it is made here, alone and thrown away.
 
 PyTorch's CPU kernels of tanh, exp, log and others call MKL's vector library, which chooses its code at the first call.
-If two threads make that call together, one of them may compute with other code: the last bits of the result differ, in
-about one process of seven (2 threads, torch 2.13.0, MKL). A training that is resumed would then not be bit-exact.
+If two threads make that call together, one of them may compute with other code: results differ, mostly in their last
+bits, square roots by up to 3 in 10,000, in about one process of seven to twenty (2 threads, torch 2.13.0, MKL). A
+training that is resumed would then not be bit-exact.
 """
 
 from __future__ import annotations
